@@ -1,0 +1,30 @@
+"""The operations in NumPy alone: the reference that kernels are held against."""
+
+import numpy as np
+
+from gpusim.backends.base import Array
+from gpusim.backends.numpy.exchange import deposit
+from gpusim.backends.numpy.measure import sum_fields
+from gpusim.backends.numpy.rules import apply_rules
+from gpusim.backends.numpy.transport import explicit_step
+
+
+class NumpyBackend:
+    """Needs no compiler and no GPU; works slab by slab, so that temporaries stay in cache."""
+
+    name = "numpy"
+    threads = 1
+
+    def array(self, values: np.ndarray) -> np.ndarray:
+        return np.array(values, order="C")
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        return np.array(array)
+
+    explicit_step = staticmethod(explicit_step)
+    deposit = staticmethod(deposit)
+    apply_rules = staticmethod(apply_rules)
+    sum_fields = staticmethod(sum_fields)
+
+    def close(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,52 @@
+"""NumPy twin of the random numbers and hazards in kernels/common.cuh."""
+
+import numpy as np
+
+from gpusim.backends.base import Draw
+
+_LOW = np.uint64(0xFFFFFFFF)
+_HIGH = np.uint64(32)
+
+
+def philox(counter: tuple[np.ndarray, ...], key: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Philox4x32-10 (Salmon et al. 2011). Words are held in uint64 arrays, each below 2^32."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        a = np.uint64(0xD2511F53) * c0
+        b = np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (
+            (b >> _HIGH) ^ c1 ^ np.uint64(k0),
+            b & _LOW,
+            (a >> _HIGH) ^ c3 ^ np.uint64(k1),
+            a & _LOW,
+        )
+        k0 = (k0 + 0x9E3779B9) & 0xFFFFFFFF
+        k1 = (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def voxel_random(voxels: np.ndarray, draw: Draw) -> tuple[np.ndarray, ...]:
+    """The four random words (uint64, below 2^32) of each voxel for one purpose in one step."""
+    index = voxels.astype(np.uint64)
+    same = np.zeros_like(index)
+    counter = (index & _LOW, index >> _HIGH, same + np.uint64(draw.step), same + np.uint64(draw.purpose))
+    return philox(counter, (draw.seed & 0xFFFFFFFF, draw.seed >> 32))
+
+
+def probability(hazard: np.ndarray) -> np.ndarray:
+    """float32: Pade approximant of 1 - exp(-hazard), held at its top from hazard = sqrt 12 on."""
+    top = np.float32(3.46410161513775)
+    h = np.where(hazard < top, hazard, top)
+    p: np.ndarray = np.float32(12) * h / (np.float32(12) + np.float32(6) * h + h * h)
+    return p
+
+
+def happens(p: np.ndarray, word: np.ndarray) -> np.ndarray:
+    """bool: true with probability p (float32), resolved to 2^-32."""
+    return word < (p * np.float32(2**32)).astype(np.uint64)
+
+
+def unit_interval(word: np.ndarray) -> np.ndarray:
+    """float32 in [0, 1) from the upper 24 bits of a word."""
+    return (word >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)

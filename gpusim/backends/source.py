@@ -1,0 +1,37 @@
+"""The kernels' source as one text, for whichever compiler takes it."""
+
+import functools
+from pathlib import Path
+
+FILES = ("transport.cu", "exchange.cu", "rules.cu", "measure.cu")
+KERNELS = ("explicit_step", "deposit", "apply_rules", "sum_fields")
+
+
+def folder() -> Path:
+    """Folder `kernels`: inside the package where it is installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "kernels"
+    return installed if installed.is_dir() else package.parent / "kernels"
+
+
+@functools.cache
+def kernel_source(host: bool) -> str:
+    """All kernels, each local include put in once; for a host compiler, behind host.hpp."""
+    taken: set[str] = set()
+    names = ("host.hpp", *FILES) if host else FILES
+    return "\n".join(_flattened(name, taken) for name in names)
+
+
+def _flattened(name: str, taken: set[str]) -> str:
+    if name in taken:
+        return ""
+    taken.add(name)
+    lines = [f'#line 1 "{name}"']
+    for number, line in enumerate((folder() / name).read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith('#include "'):
+            lines += [_flattened(line.split('"')[1], taken), f'#line {number + 1} "{name}"']
+        elif line.strip() != "#pragma once":
+            lines.append(line)
+        else:
+            lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,317 @@
+"""The command line: thin, and every error one clear message with exit code 2."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+import gpusim
+from gpusim.backends import NAMES, availability, create
+from gpusim.engine.state import memory
+from gpusim.engine.transport import MANY_SUBSTEPS, substeps
+from gpusim.errors import GpusimError
+from gpusim.model import Model, build
+from gpusim.record import Recorder, Result, layout
+from gpusim.record.recorder import versions
+from gpusim.scenario import Scenario, parse_set, presets
+
+app = typer.Typer(
+    help="Simulate a tumour under oncolytic virotherapy. A research tool, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+ScenarioArgument = Annotated[str, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a value, as in fields.virus.decay='0.01 /min'."),
+]
+ResultArgument = Annotated[Path, typer.Argument(metavar="OUT", help="A result folder of 'gpusim run'.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    warnings.showwarning = _show_warning
+    try:
+        app(standalone_mode=True)
+    except GpusimError as error:
+        for line in str(error).splitlines():
+            _err.print("gpusim: " + line, markup=False)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)
+    except MemoryError:
+        _err.print("gpusim: not enough memory; 'gpusim check' says how much a scenario takes", markup=False)
+        sys.exit(2)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _err.print(f"gpusim: note: {message}", markup=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _out.print(f"gpusim {gpusim.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _scenario(name: str, sets: list[str] | None, **more: Any) -> Scenario:
+    overrides = dict(parse_set(text) for text in sets or [])
+    overrides.update({path.replace("__", "."): value for path, value in more.items() if value is not None})
+    return Scenario.load(name, overrides)
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result folder [default: results/NAME].")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the scenario's seed.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Simulated time, as in '12 h'.")] = None,
+    sets: SetOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in OUT.")] = False,
+    picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Draw a picture at the end.")] = True,
+) -> None:
+    """Run a scenario; leaves snapshots, counts, a summary and a picture in a folder."""
+    loaded = _scenario(scenario, sets, seed=seed, time__until=until)
+    simulation = gpusim.Simulation(loaded, backend, threads=threads)
+    model = simulation.model
+    folder = output or Path("results") / model.name
+    with simulation, Recorder(simulation, folder, overwrite=overwrite) as recorder:
+        _out.print(
+            f"{model.name}: {_shape(model)}, {model.until * model.step:g} min in {model.until} steps, "
+            f"seed {model.seed}, {_backend(simulation)}",
+            markup=False,
+        )
+        _placements(model)
+        for note in model.notes:
+            _err.print(f"gpusim: note: {note}", markup=False)
+        start = simulation.counts
+        with _progress() as progress:
+            task = progress.add_task(model.name, total=model.until, time="")
+            for steps in simulation.stretches():
+                recorder.record()
+                progress.update(task, completed=steps, time=_duration(simulation.minutes))
+        summary = recorder.finish()
+    _report(model, start, summary)
+    drawn = _draw(folder) if picture else None
+    _out.print(f"results  {folder}", markup=False)
+    if drawn:
+        _out.print(f"picture  {drawn}", markup=False)
+    _out.print(f"digest   {summary['digest']}", markup=False)
+
+
+@app.command()
+def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
+    """Check a scenario without running it: fields, rules, step sizes, memory."""
+    loaded = _scenario(scenario, sets)
+    model = build(loaded)
+    document = loaded.document
+    _out.print(f"{model.name}: {document.description}", markup=False)
+    _out.print(f"{_shape(model)}, {memory(model) / 2**20:.0f} MiB on the backend")
+    _out.print(
+        f"step {model.step:g} min; rules every {model.step * model.rules_every:g} min; "
+        f"{model.until} steps to {_duration(model.until * model.step)}"
+    )
+    counts = substeps(model.fields, model.spacing, model.step)
+    fields = _table("field", "unit", "diffusion, um^2/min", "decay", "substeps a step")
+    for i, (name, spec) in enumerate(document.fields.items()):
+        fields.add_row(name, spec.unit, f"{model.fields.diffusion[i]:g}", spec.decay, str(counts[i]))
+    _out.print(fields)
+    states = _table("state", "layer", "cells at start")
+    from_start = _initial_counts(model)
+    for name in model.states.names:
+        states.add_row(name, "tissue" if name in model.states.tissue else "immune", f"{from_start[name]:,}")
+    _out.print(states)
+    rules = _table("rule", "transition", "rate", "after", "modulators", "releases")
+    for name, rule in document.rules.items():
+        rules.add_row(
+            name,
+            rule.transition,
+            rule.rate,
+            rule.after,
+            ", ".join(str(m.field or "/".join(m.neighbours or m.contact or ())) for m in rule.modulators),
+            ", ".join(f"{field} {amount}" for field, amount in rule.releases.items()),
+        )
+    _out.print(rules)
+    _placements(model)
+    many = [f"{name} ({n})" for name, n in zip(model.fields.names, counts, strict=True) if n > MANY_SUBSTEPS]
+    if many:
+        _err.print(
+            f"gpusim: note: over {MANY_SUBSTEPS} explicit substeps a step: {', '.join(many)}; "
+            "this will be slow. Coarser voxels or a shorter time.step.field help",
+            markup=False,
+        )
+    for note in model.notes:
+        _err.print(f"gpusim: note: {note}", markup=False)
+
+
+@app.command("presets")
+def list_presets() -> None:
+    """List the shipped scenarios."""
+    table = _table("scenario", "what it is")
+    for name, path in presets().items():
+        table.add_row(name, Scenario.load(path).document.description)
+    _out.print(table)
+
+
+@app.command()
+def info() -> None:
+    """Print versions, and which backends this machine has."""
+    table = _table("what", "version")
+    for package, found in versions().items():
+        table.add_row(package, found)
+    _out.print(table)
+    backends = _table("backend", "here", "why")
+    for name in NAMES:
+        found_backend = availability(name)
+        backends.add_row(name, "yes" if found_backend.available else "no", found_backend.reason)
+    _out.print(backends)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chosen = create("auto")
+    chosen.close()
+    threads = f", {chosen.threads} threads" if chosen.threads > 1 else ""
+    _out.print(f"auto takes {chosen.name}{threads}")
+
+
+@app.command()
+def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="Rows of the table.")] = 20) -> None:
+    """Show the counts of a result over time."""
+    found = Result(result)
+    counts = found.counts
+    states = [c for c in counts.columns if c.startswith("cells.") and counts[c].max() > 0 and c != "cells.none"]
+    totals = [c for c in counts.columns if c.startswith("total.")]
+    table = _table("time", *(c.split(".", 1)[1] for c in states + totals))
+    last = len(counts) - 1
+    for i in sorted({round(last * k / (rows - 1)) for k in range(rows)}):
+        row = counts.iloc[i]
+        table.add_row(
+            _duration(float(row["minutes"])),
+            *(f"{int(row[c]):,}" for c in states),
+            *(f"{float(row[c]):.4g}" for c in totals),
+        )
+    _out.print(table)
+    if found.summary is None:
+        _err.print("gpusim: note: this run has not finished", markup=False)
+
+
+@app.command("digest")
+def print_digest(result: ResultArgument) -> None:
+    """Print the digest of a result's last state: equal digests mean equal trajectories."""
+    _out.print(Result(result).digest())
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "default", overflow="fold")
+    return table
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TextColumn("{task.fields[time]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=_err,
+        disable=not _err.is_terminal,
+    )
+
+
+def _shape(model: Model) -> str:
+    nz, ny, nx = model.shape
+    return f"{nx} x {ny} x {nz} voxels of {model.spacing:g} um, {len(model.fields)} fields"
+
+
+def _backend(simulation: gpusim.Simulation) -> str:
+    backend = simulation.backend
+    return f"backend {backend.name}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
+
+
+def _duration(minutes: float) -> str:
+    """Simulated time to read: "90 min", "12 h", "3 day"."""
+    if minutes < 120:
+        return f"{minutes:g} min"
+    return f"{minutes / 60:.4g} h" if minutes < 2880 else f"{minutes / 1440:.3g} day"
+
+
+def _initial_counts(model: Model) -> dict[str, int]:
+    cells = np.concatenate([model.initial.tissue.ravel(), model.initial.immune.ravel()])
+    counts = np.bincount(cells, minlength=len(model.states.names))
+    return dict(zip(model.states.names, map(int, counts), strict=True))
+
+
+def _placements(model: Model) -> None:
+    if not model.initial.placements:
+        return
+    table = _table("cells of the table", "rows", "placed", "moved to a free voxel", "left out")
+    for p in model.initial.placements:
+        table.add_row(p.state, f"{p.rows:,}", f"{p.placed:,}", f"{p.moved:,}", f"{p.left_out:,}")
+    _out.print(table)
+
+
+def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> None:
+    cells = _table("cells", "at start", "at end")
+    for name, count in summary["counts"].items():
+        if name != "none" and (count or start[name]):
+            cells.add_row(name, f"{start[name]:,}", f"{count:,}")
+    fired = _table("what happened", "times")
+    for name, count in summary["fired"].items():
+        fired.add_row(name.replace("_", " "), f"{count:,}")
+    fields = _table("field", "total over voxels", "unit")
+    for (name, total), unit in zip(summary["totals"].items(), model.fields.units, strict=True):
+        fields.add_row(name, f"{total:.4g}", unit)
+    for table in (cells, fired, fields):
+        if table.row_count:
+            _out.print(table)
+    updates = model.voxels * len(model.fields) * summary["steps"]
+    _out.print(
+        f"{summary['seconds']:.1f} s, {updates / max(summary['seconds'], 1e-9) / 1e6:.1f} million voxel-field steps/s"
+    )
+
+
+def _draw(folder: Path) -> Path | None:
+    """A picture of the last state; None, with a note, where it can't be drawn."""
+    target = folder / layout.PICTURE
+    try:
+        from gpusim.viz.picture import draw_aside
+    except ImportError:
+        _err.print("gpusim: note: no picture: PyVista is not installed (pip install 'gpusim[viz]')", markup=False)
+        return None
+    problem = draw_aside(folder, target)
+    if problem:
+        _err.print(f"gpusim: note: no picture: {problem}", markup=False)
+        return None
+    return target
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The state of a simulation and the schedule of its steps."""
+
+from gpusim.engine.simulation import Simulation
+
+__all__ = ["Simulation"]

@@ -1,0 +1,64 @@
+"""Tables that kernels and NumPy read; the layouts are those of the structs in kernels/rules.cu."""
+
+import enum
+
+import numpy as np
+
+
+class ExchangeBy(enum.IntEnum):
+    """Which cell layers a field's production and loss depend on."""
+
+    UNIFORM = 0
+    TISSUE = 1
+    TISSUE_AND_IMMUNE = 2
+
+
+class Source(enum.IntEnum):
+    """What a modulator looks at."""
+
+    FIELD = 0
+    NEIGHBOURS = 1
+    CONTACT = 2
+
+
+class Shape(enum.IntEnum):
+    """How the value that a modulator looks at becomes a factor."""
+
+    HILL = 0
+    LINEAR = 1
+    STEP = 2
+
+
+MODULATOR = np.dtype(
+    [
+        ("source", "<i4"),
+        ("index", "<i4"),
+        ("shape", "<i4"),
+        ("power", "<i4"),
+        ("scale", "<f4"),
+        ("low", "<f4"),
+        ("span", "<f4"),
+        ("states", "<u4", (8,)),
+    ]
+)
+RELEASE = np.dtype([("field", "<i4"), ("amount", "<f4")])
+RULE = np.dtype(
+    [
+        ("to", "<i4"),
+        ("counter", "<i4"),
+        ("hazard", "<f4"),
+        ("after", "<i4"),
+        ("first_modulator", "<i4"),
+        ("end_modulator", "<i4"),
+        ("first_release", "<i4"),
+        ("end_release", "<i4"),
+    ]
+)
+
+
+def state_set(states: list[int]) -> np.ndarray:
+    """Bit set of states: uint32 [8], bit s % 32 of word s // 32."""
+    words = np.zeros(8, np.uint32)
+    for state in states:
+        words[state // 32] |= np.uint32(1 << (state % 32))
+    return words

@@ -1,0 +1,24 @@
+"""Names of what stands in a result folder, told to writer and reader alike."""
+
+SNAPSHOTS = "snapshots.zarr"
+"""Zarr v3 group: one float32 array a field and one uint8 array a cell layer, [time, z, y, x]."""
+COUNTS = "counts.csv"
+"""One row each time the rules are applied: cells by state, firings by rule, totals by field."""
+SCENARIO = "scenario.yaml"
+"""The scenario as run, with nothing left to extend or override."""
+SUMMARY = "summary.json"
+"""Written last: what ran, on what, how long, and the digest. A folder without it is unfinished."""
+PICTURE = "picture.png"
+
+LAYERS = ("tissue", "immune")
+
+
+def count_columns(states: tuple[str, ...], rules: tuple[str, ...], fields: tuple[str, ...]) -> list[str]:
+    """Columns of the table of counts."""
+    return [
+        "step",
+        "minutes",
+        *(f"cells.{name}" for name in states),
+        *(f"fired.{name}" for name in rules),
+        *(f"total.{name}" for name in fields),
+    ]

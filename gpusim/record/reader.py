@@ -1,0 +1,91 @@
+"""Reads a result folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from gpusim.engine.simulation import digest
+from gpusim.errors import ResultError
+from gpusim.record import layout
+from gpusim.scenario import Scenario
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class Result:
+    """A finished or unfinished run on disk. Raises `ResultError` where `folder` is none."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise ResultError(f"{folder}: no such folder")
+        if not (self.folder / layout.SNAPSHOTS).is_dir():
+            raise ResultError(f"{folder}: not a result of 'gpusim run' (no {layout.SNAPSHOTS} in it)")
+        try:
+            self._group = zarr.open_group(str(self.folder / layout.SNAPSHOTS), mode="r")
+            self.times = np.asarray(self._group["time"])
+        except Exception as error:  # zarr raises many kinds for a damaged store
+            raise ResultError(f"{folder}: {layout.SNAPSHOTS} can't be read: {error}") from None
+        if not len(self.times):
+            raise ResultError(f"{folder}: holds no snapshot; the run was stopped before its first")
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """What `run` wrote last; None for an unfinished run."""
+        path = self.folder / layout.SUMMARY
+        loaded: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return loaded
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario as run."""
+        return Scenario.load(self.folder / layout.SCENARIO)
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """One row each time the rules were applied."""
+        return pd.read_csv(self.folder / layout.COUNTS)
+
+    @property
+    def spacing(self) -> float:
+        """Voxel edge, um."""
+        return float(self._group.attrs["spacing_um"])  # type: ignore[arg-type]
+
+    @property
+    def field_names(self) -> list[str]:
+        """Fields in the order of the scenario."""
+        return list(self.scenario.document.fields)
+
+    @property
+    def state_names(self) -> list[str]:
+        """Cell states by number."""
+        return str(self._group["tissue"].attrs["flag_meanings"]).split()
+
+    def unit(self, field: str) -> str:
+        """Unit of a field."""
+        return str(self._group[field].attrs["units"])
+
+    def array(self, name: str, snapshot: int = -1) -> np.ndarray:
+        """A field (float32) or a layer (uint8) of one snapshot, [z, y, x]. Raises `ResultError`."""
+        try:
+            return np.asarray(self._group[name][snapshot % len(self.times)])  # type: ignore[index]
+        except KeyError:
+            known = ", ".join([*self.field_names, *layout.LAYERS])
+            raise ResultError(f"{self.folder}: no field or layer '{name}' (known: {known})") from None
+
+    def dataset(self) -> "xarray.Dataset":
+        """The snapshots as an xarray dataset, read as needed."""
+        import xarray
+
+        return xarray.open_zarr(self.folder / layout.SNAPSHOTS, consolidated=False, chunks=None)
+
+    def digest(self) -> str:
+        """Digest of the last state."""
+        step = int(np.asarray(self._group["step"])[-1])
+        fields = (self.array(name) for name in self.field_names)
+        return digest(fields, self.array("tissue"), self.array("immune"), step)

@@ -1,0 +1,206 @@
+"""From a name or a file to checked data: `extends`, overrides, and messages that say where."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gpusim.errors import ScenarioError
+from gpusim.scenario.checks import nearest, problems
+from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
+from gpusim.scenario.schema import KINDS, Document, known_keys
+
+_LONGEST_CHAIN = 20
+_KINDS_IN_WORDS = ", ".join(KINDS)
+
+
+def presets() -> dict[str, Path]:
+    """Shipped scenarios by name."""
+    folder = Path(str(resources.files("gpusim") / "presets"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find(scenario: str, base: Path | None = None) -> Path:
+    """The file of a shipped name or of a path (relative to `base`, where an `extends` stands)."""
+    known = presets()
+    path = Path(scenario).expanduser()
+    if base is not None and not path.is_absolute():
+        path = base / path
+    if path.suffix in (".yaml", ".yml"):
+        if path.is_file():
+            return path
+        raise ScenarioError(f"{scenario}: no such file")
+    if scenario in known:
+        return known[scenario]
+    if path.is_file():
+        return path
+    raise ScenarioError(
+        f"{scenario}: neither a shipped scenario nor a file{nearest(scenario, known)}"
+        f" (shipped: {', '.join(known) or 'none'})"
+    )
+
+
+def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[Document, Path]:
+    """Load, extend, override, check. Returns the document and the folder that its paths start from.
+
+    `overrides` are dotted paths to values, as `--set` takes them. Raises `ScenarioError`.
+    """
+    path = find(str(scenario))
+    read = _extended(path, ())
+    for key, value in (overrides or {}).items():
+        override(read, key, value)
+    return validated(read, str(path)), path.parent
+
+
+def _extended(path: Path, chain: tuple[Path, ...]) -> Read:
+    real = path.resolve()
+    if real in chain or len(chain) >= _LONGEST_CHAIN:
+        raise ScenarioError(f"{path}: 'extends' leads back to itself: {' -> '.join(p.name for p in (*chain, real))}")
+    read = read_file(path)
+    bases = read.data.pop("extends", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    place = read.places.get(("extends",), str(path))
+    if not isinstance(bases, list) or not all(isinstance(b, str) for b in bases):
+        raise ScenarioError(f"{place}: extends: expected a name, a file or a list of them")
+    merged = Read({})
+    for base in bases:
+        try:
+            found = find(base, path.parent)
+        except ScenarioError as error:
+            raise ScenarioError(f"{place}: extends: {error}") from None
+        _merge(merged, _extended(found, (*chain, real)))
+    _merge(merged, read)
+    return merged
+
+
+def _merge(into: Read, top: Read) -> None:
+    into.data = merge(into.data, top.data)
+    into.places.update(top.places)
+
+
+def merge(base: Any, top: Any) -> Any:
+    """`top` laid over `base`: mappings merge, anything else replaces, a blank takes away."""
+    if not (isinstance(base, dict) and isinstance(top, dict)):
+        return top
+    merged = dict(base)
+    for key, value in top.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged[key], value) if key in merged else value
+    return merged
+
+
+def override(read: Read, key: str, value: Any) -> None:
+    """Set the value at a dotted path such as `rules.infection.rate` or `rules.infection.modulators[0].half`."""
+    parts = _parts(key)
+    here: Any = read.data
+    for i, part in enumerate(parts[:-1]):
+        if isinstance(part, int):
+            here = _item(here, part, key)
+        elif isinstance(here, dict):
+            following: Any = [] if isinstance(parts[i + 1], int) else {}
+            here = here.setdefault(part, following)
+        else:
+            raise ScenarioError(f"--set {key}: {dotted(parts[:i])} has no keys of its own")
+    last = parts[-1]
+    if isinstance(last, int):
+        _item(here, last, key)
+        here[last] = value
+    elif isinstance(here, dict):
+        if value is None:
+            here.pop(last, None)
+        else:
+            here[last] = value
+    else:
+        raise ScenarioError(f"--set {key}: {dotted(parts[:-1])} has no keys of its own")
+    read.places[parts] = "--set"
+
+
+def _item(here: Any, index: int, key: str) -> Any:
+    if not isinstance(here, list) or not 0 <= index < len(here):
+        found = f"a list of {len(here)}" if isinstance(here, list) else "no list"
+        raise ScenarioError(f"--set {key}: there is no [{index}] ({found})")
+    return here[index]
+
+
+def _parts(key: str) -> KeyPath:
+    parts: list[str | int] = []
+    for piece in key.split("."):
+        name, *indices = piece.replace("]", "").split("[")
+        if not name or not all(i.isdigit() for i in indices):
+            raise ScenarioError(f"--set {key}: expected a path such as 'fields.virus.decay'")
+        parts += [name, *map(int, indices)]
+    return tuple(parts)
+
+
+def parse_set(text: str) -> tuple[str, Any]:
+    """`"path=value"` of the command line to path and value."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ScenarioError(f"--set {text}: expected path=value, such as fields.virus.decay='0.01 /min'")
+    return key.strip(), read_value(value)
+
+
+def validated(read: Read, label: str) -> Document:
+    """Check data against the schema and against itself; raises `ScenarioError` with every problem."""
+    try:
+        document = Document.model_validate(read.data)
+    except ValidationError as error:
+        found = [(_path(e["loc"], read.data), _message(dict(e), read.data)) for e in error.errors()]
+    else:
+        found = problems(document)
+    if found:
+        lines = [f"{_place(read, path, label)}: {dotted(path)}: {message}" for path, message in found]
+        raise ScenarioError("\n".join(dict.fromkeys(lines)))
+    return document
+
+
+def _place(read: Read, path: KeyPath, label: str) -> str:
+    for length in range(len(path), 0, -1):
+        if path[:length] in read.places:
+            return read.places[path[:length]]
+    return label
+
+
+def _path(loc: tuple[int | str, ...], data: Any) -> KeyPath:
+    """The part of a pydantic location that is a path in the data: the tags of unions are not."""
+    path: list[str | int] = []
+    here = data
+    for i, part in enumerate(loc):
+        last = i == len(loc) - 1
+        if isinstance(here, dict) and (part in here or (last and isinstance(part, str))):
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        else:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _message(error: dict[str, Any], data: Any) -> str:
+    kind, loc, context = error["type"], error["loc"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{_nearest_key(loc)}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "string_pattern_mismatch":
+        return f"{error['input']!r} is not a name: letters, digits and _, 40 at the most, a letter first"
+    if kind == "union_tag_not_found":
+        return f"expected a 'kind', one of {_KINDS_IN_WORDS}"
+    if kind == "union_tag_invalid":
+        return f"unknown kind {context['tag']!r}{nearest(context['tag'], KINDS)} (known: {_KINDS_IN_WORDS})"
+    message = str(context["error"]) if kind == "value_error" else error["msg"]
+    if kind == "value_error" or isinstance(error["input"], dict):
+        return message
+    return f"{message[0].lower()}{message[1:]}, found {error['input']!r}"
+
+
+def _nearest_key(loc: tuple[int | str, ...]) -> str:
+    """Suggestion for an unknown key from the model that stands at its place in the schema."""
+    known = known_keys(loc[:-1])
+    close = nearest(str(loc[-1]), known)
+    return close or (f"; known here: {', '.join(known)}" if known else "")

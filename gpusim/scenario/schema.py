@@ -1,0 +1,335 @@
+"""What a scenario file may say. Positions and sizes are in the order x, y, z."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from gpusim.units import Amount, Diffusivity, Length, Rate, Time, UnitError, parse
+
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
+"""Names become columns, folders and labels: letters, digits and underscores, 40 at the most."""
+
+Layer = Literal["tissue", "immune"]
+Position = Literal["centre"] | tuple[Length, Length, Length]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+_TRANSITION = re.compile(r"\s*([\w|\s]+?)\s*->\s*(\w+)\s*")
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1)]
+"""One name, or a list of them."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Grid(_Part):
+    """The lattice: voxels of edge `spacing`, `shape` of them along x, y, z.
+
+    `shape` may be left out where the tissue comes from a table of cells; it then fits the table.
+    """
+
+    spacing: Length = "20 um"
+    shape: tuple[int, int, int] | None = None
+
+    @field_validator("shape")
+    @classmethod
+    def _positive(cls, shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        if shape is not None and not all(1 <= n <= 4096 for n in shape):
+            raise ValueError("expected three whole numbers from 1 to 4096")
+        return shape
+
+
+class Step(_Part):
+    """Time steps; what is left out is chosen from the scenario's own rates."""
+
+    field: Time | None = None
+    rules: Time | None = None
+
+
+class TimeSpec(_Part):
+    """How long a run lasts, and by which steps."""
+
+    until: Time = "1 day"
+    step: Step = Step()
+
+
+class FieldSpec(_Part):
+    """A concentration on the grid, in its own `unit`."""
+
+    unit: str
+    diffusion: Diffusivity = "0 um^2/min"
+    decay: Rate = "0 /min"
+    initial: Amount = 0.0
+    source: str | None = None
+
+    @field_validator("unit")
+    @classmethod
+    def _unit(cls, unit: str) -> str:
+        try:
+            if parse(unit).magnitude <= 0:
+                raise UnitError("is not a unit")
+        except UnitError as error:
+            raise ValueError(f"{unit!r} {error}") from None
+        return unit
+
+
+class Exchange(_Part):
+    """A wall between voxel and blood: permeability * (blood - local concentration)."""
+
+    permeability: Rate
+    blood: Amount
+
+
+class State(_Part):
+    """What a cell of this state does to the fields of its voxel."""
+
+    layer: Layer = "tissue"
+    secretion: dict[Name, Amount] = {}
+    uptake: dict[Name, Rate] = {}
+    exchange: dict[Name, Exchange] = {}
+    source: str | None = None
+
+
+class Modulator(_Part):
+    """A factor on a rule's rate: something looked at, put through a shape.
+
+    Looked at: a `field`, the number of `neighbours` in some states, or the cell of the other layer
+    in `contact`. Shapes: Hill function (`half`, `power`), proportion (`per`), threshold (`above`,
+    `below`). `effect` turns a Hill function; `at_zero` and `at_saturation` set its two ends.
+    """
+
+    field: Name | None = None
+    neighbours: Names | None = None
+    contact: Names | None = None
+    neighbourhood: Literal[6, 18, 26] = 26
+    half: Amount | None = None
+    power: Annotated[int, Field(ge=1, le=4)] = 1
+    per: Amount | None = None
+    above: Amount | None = None
+    below: Amount | None = None
+    effect: Literal["activates", "inhibits"] = "activates"
+    at_zero: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    at_saturation: Annotated[float, Field(ge=0, le=1e6)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "Modulator":
+        if sum(v is not None for v in (self.field, self.neighbours, self.contact)) != 1:
+            raise ValueError("expected exactly one of 'field', 'neighbours', 'contact'")
+        shapes = [k for k in ("half", "per", "above", "below") if getattr(self, k) is not None]
+        if len(shapes) > 1 or (self.field is not None and not shapes):
+            raise ValueError("expected exactly one of 'half', 'per', 'above', 'below'")
+        for shape in shapes:
+            value = getattr(self, shape)
+            if shape in ("half", "per") and not isinstance(value, str) and value <= 0:
+                raise ValueError(f"expected '{shape}' above 0")
+        if self.effect == "inhibits" and "half" not in shapes:
+            raise ValueError("'effect: inhibits' needs a Hill function (give 'half')")
+        return self
+
+
+class Rule(_Part):
+    """A transition `from|from -> to` at a rate, from some time in the state on."""
+
+    transition: str
+    rate: Rate
+    after: Time = "0 min"
+    modulators: tuple[Modulator, ...] = ()
+    releases: dict[Name, Amount] = {}
+    source: str | None = None
+
+    @field_validator("transition")
+    @classmethod
+    def _arrow(cls, text: str) -> str:
+        if not _TRANSITION.fullmatch(text):
+            raise ValueError(f"expected 'state -> state' or 'state|state -> state', found {text!r}")
+        return text
+
+    @property
+    def leaves(self) -> list[str]:
+        """States that the rule leaves."""
+        return [s.strip() for s in self._match[1].split("|")]
+
+    @property
+    def enters(self) -> str:
+        """State that the rule enters."""
+        return self._match[2]
+
+    @property
+    def _match(self) -> re.Match[str]:
+        match = _TRANSITION.fullmatch(self.transition)
+        assert match
+        return match
+
+
+class _Shape(_Part):
+    """Cells of `state` put into a region, in a `fraction` of its voxels, over the states `into`."""
+
+    state: Name
+    into: Names | None = None
+    fraction: Fraction = 1.0
+
+
+class Everywhere(_Shape):
+    """The whole grid."""
+
+    kind: Literal["everywhere"]
+
+
+class Sphere(_Shape):
+    """A ball."""
+
+    kind: Literal["sphere"]
+    centre: Position = "centre"
+    radius: Length
+
+
+class Box(_Shape):
+    """Voxel centres from `lower` up to, not including, `upper`."""
+
+    kind: Literal["box"]
+    lower: tuple[Length, Length, Length]
+    upper: tuple[Length, Length, Length]
+
+
+class Cylinder(_Shape):
+    """All within `radius` of a segment."""
+
+    kind: Literal["cylinder"]
+    start: Position
+    end: Position
+    radius: Length
+
+
+class Vessels(_Shape):
+    """Winding vessels, which enter at a random face; on average one to `distance`^2 of section."""
+
+    kind: Literal["vessels"]
+    distance: Length
+    radius: Length = "10 um"
+
+
+Shape = Annotated[Everywhere | Sphere | Box | Cylinder | Vessels, Field(discriminator="kind")]
+
+
+class Columns(_Part):
+    """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section."""
+
+    x: str = "x_um"
+    y: str = "y_um"
+    z: str | None = None
+
+
+class CellType(_Part):
+    """Rows in which every column of `where` has the value given become cells of `state`."""
+
+    state: Name
+    where: dict[str, str | int | float] = {}
+
+
+class Depth(_Part):
+    """How a 2D section becomes a volume.
+
+    slab: the section repeated over `thickness`. sweep: the section turned about the upright axis
+    (y) through the middle of its bounding box.
+    """
+
+    mode: Literal["slab", "sweep"] = "slab"
+    thickness: Length = "20 um"
+
+
+class Tissue(_Part):
+    """The tissue at time 0: a background, then cells of a table, then shapes in the order given."""
+
+    background: Name = "empty"
+    cells: str | None = None
+    columns: Columns = Columns()
+    length_unit: Length = "1 um"
+    types: tuple[CellType, ...] = ()
+    margin: Length = "40 um"
+    depth: Depth = Depth()
+    shapes: dict[Name, Shape] = {}
+
+
+class Injection(_Part):
+    """A dose spread evenly over the voxels within `radius` of a point, once or every so often."""
+
+    inject: Name
+    amount: Amount
+    at: Position = "centre"
+    radius: Length = "0 um"
+    start: Time = "0 min"
+    every: Time | None = None
+    doses: Annotated[int, Field(ge=1, le=10_000)] = 1
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _repeats(self) -> "Injection":
+        if self.doses > 1 and self.every is None:
+            raise ValueError("more than one of 'doses' needs 'every'")
+        return self
+
+
+class Record(_Part):
+    """What is written to the result folder: snapshots `every` so often, and the last state."""
+
+    every: Time = "6 hour"
+
+
+class Document(_Part):
+    """A whole scenario."""
+
+    name: str = "unnamed"
+    description: str = ""
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    grid: Grid = Grid()
+    time: TimeSpec = TimeSpec()
+    fields: dict[Name, FieldSpec] = {}
+    states: dict[Name, State] = {}
+    rules: dict[Name, Rule] = {}
+    tissue: Tissue = Tissue()
+    therapies: dict[Name, Injection] = {}
+    record: Record = Record()
+
+    @field_validator("fields", "states", "rules")
+    @classmethod
+    def _room(cls, table: dict[str, object]) -> dict[str, object]:
+        if len(table) > 200:
+            raise ValueError(f"expected at most 200 entries, found {len(table)}")
+        return table
+
+
+def known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """Keys that the schema knows at a place in a document; empty where it takes any."""
+    model: type[BaseModel] | None = Document
+    for part in loc:
+        if model is None:
+            break
+        if part in model.model_fields:
+            model = _model_in(model.model_fields[str(part)].annotation, None)
+        else:
+            model = _model_in(_KIND.get(str(part), model), None)
+    return list(model.model_fields) if model else []
+
+
+_KIND: dict[str, type[_Shape]] = {
+    "everywhere": Everywhere,
+    "sphere": Sphere,
+    "box": Box,
+    "cylinder": Cylinder,
+    "vessels": Vessels,
+}
+KINDS = tuple(_KIND)
+
+
+def _model_in(annotation: object, found: type[BaseModel] | None) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = found or _model_in(inner, None)
+    return found

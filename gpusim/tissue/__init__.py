@@ -1,0 +1,61 @@
+"""The tissue at time 0: a background, a table of cells, shapes; in that order."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gpusim import units
+from gpusim.errors import ScenarioError
+from gpusim.scenario import Scenario
+from gpusim.tissue import cells, shapes
+from gpusim.tissue.cells import Placement
+
+__all__ = ["InitialTissue", "Placement", "initial_tissue"]
+
+
+@dataclass(frozen=True)
+class InitialTissue:
+    """Both cell layers at time 0, uint8 [z, y, x], and how the table of cells was placed."""
+
+    tissue: np.ndarray
+    immune: np.ndarray
+    placements: tuple[Placement, ...] = field(default=())
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels as (z, y, x)."""
+        nz, ny, nx = self.tissue.shape
+        return nz, ny, nx
+
+
+def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacing: float) -> InitialTissue:
+    """Build the tissue. `names` are the states in order, from `none` on the immune ones.
+
+    Raises `ScenarioError` where a table can't be read or a shape does not fit.
+    """
+    spec, document = scenario.document.tissue, scenario.document
+    shape = None
+    if document.grid.shape is not None:
+        nx, ny, nz = document.grid.shape
+        shape = (nz, ny, nx)
+    table = None
+    if spec.cells is not None:
+        table = cells.read(scenario.folder / spec.cells, spec)
+        shape = shape or table.fitting_shape(spacing, units.number(spec.margin, "um"), spec)
+    assert shape is not None, "checked on loading"
+    tissue = np.full(shape, names.index(spec.background), np.uint8)
+    immune = np.full(shape, none, np.uint8)
+    placements: tuple[Placement, ...] = ()
+    if table is not None:
+        placements = cells.place(table, spec, tissue, immune, names, none, spacing)
+    for number, (name, spec_shape) in enumerate(spec.shapes.items()):
+        state = names.index(spec_shape.state)
+        layer = tissue if state < none else immune
+        mask = shapes.region(spec_shape, tissue, spacing, document.seed, number)
+        if spec_shape.into:
+            wanted = [names.index(s) for s in spec_shape.into]
+            mask &= np.isin(tissue, wanted) | np.isin(immune, wanted)
+        if not mask.any():
+            raise ScenarioError(f"tissue.shapes.{name}: covers no voxel of the grid")
+        layer[mask] = state
+    return InitialTissue(tissue, immune, placements)

@@ -1,0 +1,127 @@
+"""Units at the border: text such as "30 um^2/min" outside, plain numbers inside.
+
+Inside, lengths are in micrometres and times in minutes; a concentration is in its field's own unit.
+"""
+
+import functools
+import re
+from typing import Annotated, Any
+
+import pint
+from pydantic import AfterValidator, BeforeValidator
+
+_LONGEST = 80
+_ALLOWED = re.compile(r"[\w\s.+\-*/^()µμ%]*")
+# A power stands right behind a unit and is one digit: a tower of powers would never end.
+_POWER = re.compile(r"\*\*|\^")
+_GOOD_POWER = re.compile(r"(?<=[A-Za-zµμ])(?:\*\*|\^)-?\d(?![\w.*^])")
+
+
+@functools.lru_cache(maxsize=1)
+def _registry() -> pint.UnitRegistry[float]:
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+    registry.define("PFU = [infectivity] = plaque_forming_unit")
+    registry.define("cell = [cell_count]")
+    registry.define("voxel = [voxel_count]")
+    return registry
+
+
+class UnitError(ValueError):
+    """A text is not a quantity, or not one of the wanted dimension."""
+
+
+def parse(text: str, voxel_volume: float = 1.0) -> pint.Quantity[float]:
+    """Read a quantity; the unit `voxel` is a volume of `voxel_volume` um^3.
+
+    Raises `UnitError` with what is wrong.
+    """
+    if not text.strip() or len(text) > _LONGEST or not _ALLOWED.fullmatch(text):
+        raise UnitError("is not a quantity such as '30 um^2/min'")
+    if len(_POWER.findall(text)) != len(_GOOD_POWER.findall(text)):
+        raise UnitError("has a power that is not one digit behind a unit, as in 'um^2'")
+    body = text.strip()
+    if body.startswith("/"):
+        body = "1 " + body
+    try:
+        quantity = _registry().parse_expression(body)
+    except Exception as error:  # pint raises many kinds, tokenizer errors among them
+        unknown = getattr(error, "unit_names", None)
+        names = [unknown] if isinstance(unknown, str) else list(unknown or [])
+        hint = f" (unknown unit {', '.join(map(repr, names))})" if names else ""
+        raise UnitError(f"is not a quantity such as '30 um^2/min'{hint}") from None
+    result: pint.Quantity[float] = _registry().Quantity(quantity)
+    magnitude = result.magnitude
+    if not isinstance(magnitude, (int, float)) or not abs(float(magnitude)) < float("inf"):
+        raise UnitError("is not a finite number")
+    power = dict(result.unit_items()).get("voxel", 0)
+    if not power:
+        return result
+    volume = _registry().Quantity(float(voxel_volume), "um^3/voxel")
+    cubed: pint.Quantity[float] = (result * volume**power).to_reduced_units()
+    return cubed
+
+
+def number(value: float | str, unit: str, voxel_volume: float = 1.0) -> float:
+    """`value` as a number of `unit`; a bare number is taken to be in `unit` already.
+
+    `voxel_volume` is in um^3. Raises `UnitError` where the dimensions differ.
+    """
+    if not isinstance(value, str):
+        return float(value)
+    found, wanted = parse(value, voxel_volume), parse(unit, voxel_volume)
+    if found.unitless:
+        return float(found.magnitude)
+    if found.dimensionality != wanted.dimensionality:
+        raise UnitError(f"is not a quantity in '{unit}'")
+    return float((found / wanted).to("dimensionless").magnitude)
+
+
+def _checked(unit: str) -> Any:
+    def check(text: str) -> str:
+        try:
+            found = parse(text)
+        except UnitError as error:
+            raise ValueError(str(error)) from None
+        if found.dimensionality != parse(unit).dimensionality:
+            raise ValueError(f"expected a quantity in '{unit}' or its kin, found {text!r}")
+        if found.magnitude < 0:
+            raise ValueError(f"expected a quantity of 0 or more, found {text!r}")
+        return text
+
+    return check
+
+
+def _explain_bare(unit: str) -> Any:
+    def check(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValueError(f"expected a quantity with its unit, such as '1 {unit}', found {value!r}")
+        return value
+
+    return check
+
+
+Length = Annotated[str, AfterValidator(_checked("um")), BeforeValidator(_explain_bare("um"))]
+Time = Annotated[str, AfterValidator(_checked("min")), BeforeValidator(_explain_bare("hour"))]
+Rate = Annotated[str, AfterValidator(_checked("1/min")), BeforeValidator(_explain_bare("/min"))]
+Diffusivity = Annotated[str, AfterValidator(_checked("um^2/min")), BeforeValidator(_explain_bare("um^2/min"))]
+
+
+def _any_quantity(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number or a quantity, found {value!r}")
+    if isinstance(value, (int, float)):
+        value = float(value)
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"expected a finite number of 0 or more, found {value!r}")
+        return value
+    if isinstance(value, str):
+        try:
+            if parse(value).magnitude < 0:
+                raise ValueError(f"expected a quantity of 0 or more, found {value!r}")
+        except UnitError as error:
+            raise ValueError(f"{value!r} {error}") from None
+    return value
+
+
+Amount = Annotated[float | str, BeforeValidator(_any_quantity)]
+"""A number in the field's unit, or a quantity whose dimension is checked against the field's."""

@@ -1,0 +1,61 @@
+// What every kernel shares: integer names, rows, random numbers, hazards, sums of a block.
+//
+// A block takes one row of voxels along x; its threads stride along it. On a host blockDim.x is 1
+// and that stride becomes a plain loop. Arithmetic is + - * / and comparisons only, in float32, so
+// that every machine rounds alike (compile with no contraction and IEEE division).
+#pragma once
+
+using int32 = int;
+using int64 = long long;
+using uint8 = unsigned char;
+using uint16 = unsigned short;
+using uint32 = unsigned int;
+using uint64 = unsigned long long;
+
+#ifndef GPUSIM_HOST
+#define ENTRY(name)  // a host build makes a launcher here; a GPU has its own
+#endif
+
+constexpr float two_to_32 = 4294967296.0f;
+constexpr float two_to_minus_24 = 5.9604644775390625e-8f;
+
+struct Random {
+    uint32 word[4];
+};
+
+// Philox4x32-10 of Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+// A pure function of (counter, key): no state, so no dependence on thread, block or order.
+__device__ inline Random philox(uint32 c0, uint32 c1, uint32 c2, uint32 c3, uint32 k0, uint32 k1) {
+    for (int32 round = 0; round < 10; ++round) {
+        const uint64 a = static_cast<uint64>(0xD2511F53u) * c0;
+        const uint64 b = static_cast<uint64>(0xCD9E8D57u) * c2;
+        const uint32 a_high = static_cast<uint32>(a >> 32);
+        const uint32 b_high = static_cast<uint32>(b >> 32);
+        c0 = b_high ^ c1 ^ k0;
+        c1 = static_cast<uint32>(b);
+        c2 = a_high ^ c3 ^ k1;
+        c3 = static_cast<uint32>(a);
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    return Random{{c0, c1, c2, c3}};
+}
+
+// The random numbers of one voxel for one purpose in one step.
+__device__ inline Random voxel_random(uint64 voxel, uint32 step, uint32 purpose, uint64 seed) {
+    return philox(static_cast<uint32>(voxel), static_cast<uint32>(voxel >> 32), step, purpose,
+                  static_cast<uint32>(seed), static_cast<uint32>(seed >> 32));
+}
+
+// Pade approximant of 1 - exp(-hazard), right to third order; beyond its top (hazard = sqrt 12,
+// probability 0.928) it is held there. The comparison also sends NaN to the top.
+__device__ inline float probability(float hazard) {
+    const float top = 3.46410161513775f;
+    const float h = hazard < top ? hazard : top;
+    return 12.0f * h / (12.0f + 6.0f * h + h * h);
+}
+
+// True with the given probability, resolved to 2^-32.
+__device__ inline bool happens(float p, uint32 word) {
+    return word < static_cast<uint32>(p * two_to_32);
+}

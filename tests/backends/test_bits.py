@@ -1,0 +1,153 @@
+"""Every backend, the same bits: on randomised models, whatever the number of threads."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from machines import backend_parameters
+
+import gpusim
+from gpusim.backends.numpy import slabs
+
+FIELDS = ("alpha", "beta", "gamma")
+TISSUE = ("one", "two", "three")
+IMMUNE = ("killer", "helper")
+
+sizes = st.sampled_from([1, 2, 3, 5, 8, 13, 17])
+small = st.floats(0, 2)
+
+
+@st.composite
+def modulators(draw):
+    kind = draw(st.sampled_from(["hill", "linear", "step", "neighbours", "contact"]))
+    if kind == "hill":
+        return {
+            "field": draw(st.sampled_from(FIELDS)),
+            "half": draw(st.floats(0.01, 5)),
+            "power": draw(st.integers(1, 4)),
+            "effect": draw(st.sampled_from(["activates", "inhibits"])),
+            "at_zero": draw(st.none() | small),
+        }
+    if kind == "linear":
+        return {"field": draw(st.sampled_from(FIELDS)), "per": draw(st.floats(0.01, 5))}
+    if kind == "step":
+        return {"field": draw(st.sampled_from(FIELDS)), draw(st.sampled_from(["above", "below"])): draw(small)}
+    states = draw(st.lists(st.sampled_from([*TISSUE, *IMMUNE, "empty", "none"]), min_size=1, max_size=4, unique=True))
+    if kind == "contact":
+        return {"contact": states, "at_zero": draw(st.none() | small)} | ({"half": 1} if draw(st.booleans()) else {})
+    return {"neighbours": states, "neighbourhood": draw(st.sampled_from([6, 18, 26])), "per": draw(st.floats(0.5, 9))}
+
+
+@st.composite
+def rules(draw):
+    layer = draw(st.sampled_from([("empty", *TISSUE), ("none", *IMMUNE)]))
+    states = draw(st.permutations(layer))
+    leaves = draw(st.integers(1, 2))
+    return {
+        "transition": f"{'|'.join(states[:leaves])} -> {states[leaves]}",
+        "rate": f"{draw(st.sampled_from([0.001, 0.05, 0.3, 50.0]))} /min",
+        "after": f"{draw(st.integers(0, 4))} min",
+        "modulators": draw(st.lists(modulators(), max_size=3)),
+        "releases": draw(st.dictionaries(st.sampled_from(FIELDS), small, max_size=2)),
+    }
+
+
+@st.composite
+def scenarios(draw):
+    effects = st.fixed_dictionaries(
+        {},
+        optional={
+            "secretion": st.dictionaries(st.sampled_from(FIELDS), small, max_size=2),
+            "uptake": st.dictionaries(st.sampled_from(FIELDS), small.map(lambda r: f"{r:.6f} /min"), max_size=2),
+        },
+    )
+    states = {name: draw(effects) for name in TISSUE}
+    states |= {name: {"layer": "immune"} | draw(effects) for name in IMMUNE}
+    shapes = {
+        f"s{i}": {"kind": "everywhere", "state": name, "fraction": draw(st.floats(0.2, 0.9))}
+        for i, name in enumerate((*TISSUE, *IMMUNE))
+    }
+    return {
+        "grid": {"shape": [draw(sizes), draw(sizes), draw(sizes)]},
+        "seed": draw(st.integers(0, 2**64 - 1)),
+        "time": {"until": "8 min", "step": {"field": "1 min", "rules": f"{draw(st.integers(1, 3))} min"}},
+        "record": {"every": "8 min"},
+        "fields": {
+            name: {
+                "unit": "ng/mL",
+                "diffusion": f"{draw(st.sampled_from([0, 1.5, 60, 150, 700]))} um^2/min",
+                "decay": f"{draw(st.sampled_from([0, 0.01, 3]))} /min",
+                "initial": draw(small),
+            }
+            for name in FIELDS
+        },
+        "states": states,
+        "rules": {f"r{i}": draw(rules()) for i in range(draw(st.integers(0, 6)))},
+        "tissue": {"shapes": shapes},
+        "therapies": {"dose": {"inject": "alpha", "amount": "9 fg", "radius": "50 um", "start": "2 min"}},
+    }
+
+
+def without_blanks(value):
+    if isinstance(value, dict):
+        return {k: without_blanks(v) for k, v in value.items() if v is not None}
+    return [without_blanks(v) for v in value] if isinstance(value, list) else value
+
+
+def run(data, backend, threads):
+    import yaml
+
+    scenario = gpusim.Scenario.parse(yaml.safe_dump(without_blanks(data)))
+    with gpusim.Simulation(scenario, backend, threads=threads) as simulation:
+        for _ in simulation.stretches():
+            pass
+        try:
+            totals = simulation.totals()
+        except gpusim.NumericalError as error:
+            totals = {"fault": str(error)}
+        return simulation.digest(), simulation.fired, simulation.counts, totals
+
+
+def fits(data):
+    """A shape may cover no voxel of a tiny grid: that is refused, and tested elsewhere."""
+    try:
+        return run(data, "numpy", None)
+    except gpusim.ScenarioError as error:
+        if "covers no voxel" in str(error):
+            return None
+        raise
+
+
+@pytest.mark.parametrize("other", backend_parameters()[1:])
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(data=scenarios())
+def test_randomised_models_end_in_the_same_bits_on_every_backend(other, data):
+    expected = fits(data)
+    if expected:
+        assert run(data, *other) == expected
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@given(data=scenarios(), planes=st.integers(1, 4))
+def test_the_slabs_of_numpy_do_not_matter(data, planes):
+    expected = fits(data)
+    nx, ny, _ = data["grid"]["shape"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slabs, "SLAB_VOXELS", planes * nx * ny)
+        assert fits(data) == expected
+
+
+def test_sums_are_exact_and_faults_are_found(one_backend_each):
+    from gpusim.backends import create
+
+    backend = create(*one_backend_each)
+    values = np.random.default_rng(1).random((2, 5, 7, 9)).astype(np.float32) * np.float32(1e4)
+    sums = backend.sum_fields(backend.array(values))
+    exact = [sum(int(v * 2.0**32) for v in field.ravel().astype(float)) for field in values]
+    assert [int(w) * 2**32 + int(f) for w, f in zip(sums.whole, sums.fraction, strict=True)] == exact
+    assert np.all(sums.fault == np.uint64(2**64 - 1))
+    values[1, 2, 3, 4] = np.nan
+    values[1, 4, 0, 0] = -1
+    values[0, 0, 0, 1] = np.inf
+    assert backend.sum_fields(backend.array(values)).fault.tolist() == [1, (2 * 7 + 3) * 9 + 4]
+    backend.close()

@@ -1,0 +1,40 @@
+"""The GPU's source, checked without a GPU: NVRTC and ptxas need no driver."""
+
+import re
+
+import pytest
+
+from gpusim.backends.cuda import OPTIONS
+from gpusim.backends.source import KERNELS, kernel_source
+
+bindings = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
+
+MOST_REGISTERS = 80
+"""At 80 registers an SM of sm_80 and later still holds 3 blocks of 256 threads: 37% of its warps."""
+
+
+def compiled(arch):
+    """PTX and the report of ptxas."""
+    _, program = bindings.nvrtcCreateProgram(kernel_source(host=False).encode(), b"gpusim.cu", 0, [], [])
+    options = [*(o.encode() for o in OPTIONS), f"--gpu-architecture={arch}".encode(), b"--ptxas-options=-v"]
+    (failed,) = bindings.nvrtcCompileProgram(program, len(options), options)
+    _, size = bindings.nvrtcGetProgramLogSize(program)
+    log = b" " * size
+    bindings.nvrtcGetProgramLog(program, log)
+    assert failed == bindings.nvrtcResult.NVRTC_SUCCESS, log.decode()
+    _, size = bindings.nvrtcGetPTXSize(program)
+    ptx = b" " * size
+    bindings.nvrtcGetPTX(program, ptx)
+    return ptx.decode(), log.decode()
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"])
+def test_kernels_compile_without_spills_and_without_contraction(arch):
+    ptx, report = compiled(arch)
+    for kernel in KERNELS:
+        assert f".entry {kernel}(" in ptx
+        assert f"Compiling entry function '{kernel}'" in report
+    assert re.findall(r"(\d+) bytes spill", report).count("0") == 2 * len(KERNELS)
+    assert not re.search(r"\bfma\.", ptx)
+    assert set(re.findall(r"\bdiv\.\S*f32", ptx)) <= {"div.rn.f32"}
+    assert max(int(n) for n in re.findall(r"Used (\d+) registers", report)) <= MOST_REGISTERS

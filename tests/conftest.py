@@ -1,0 +1,35 @@
+import textwrap
+from collections.abc import Callable, Iterator
+
+import pytest
+from machines import backend_parameters
+
+import gpusim
+
+
+@pytest.fixture(params=backend_parameters())
+def backend(request: pytest.FixtureRequest) -> tuple[str, int | None]:
+    """Every backend in turn, as (name, threads)."""
+    return request.param
+
+
+@pytest.fixture(params=[p for p in backend_parameters() if p.id in ("numpy", "cpu2", "cuda")])
+def one_backend_each(request: pytest.FixtureRequest) -> tuple[str, int | None]:
+    return request.param
+
+
+@pytest.fixture
+def simulate(backend: tuple[str, int | None]) -> Iterator[Callable[..., gpusim.Simulation]]:
+    """Make a simulation from YAML text on the backend under test."""
+    made: list[gpusim.Simulation] = []
+
+    def make(text: str, **changes: object) -> gpusim.Simulation:
+        scenario = gpusim.Scenario.parse(textwrap.dedent(text))
+        if changes:
+            scenario = scenario.with_(**changes)
+        made.append(gpusim.Simulation(scenario, backend[0], threads=backend[1]))
+        return made[-1]
+
+    yield make
+    for simulation in made:
+        simulation.close()

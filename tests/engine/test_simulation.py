@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+import gpusim
+from gpusim.engine.transport import substeps
+
+DECAY = """
+grid: {shape: [6, 5, 4]}
+time: {until: 10 min, step: {field: 1 min, rules: 1 min}}
+record: {every: 10 min}
+fields:
+  a: {unit: ng/mL, diffusion: 100 um^2/min, initial: 2}
+states:
+  source: {secretion: {a: 1 ng/mL/min}}
+"""
+
+
+def test_time_and_steps(simulate):
+    simulation = simulate(DECAY)
+    simulation.run(until="4 min")
+    assert (simulation.steps, simulation.minutes) == (4, 4.0)
+    simulation.run()
+    assert simulation.steps == 10
+
+
+def test_in_one_go_or_in_pieces_is_the_same(simulate):
+    whole, pieces = simulate(DECAY), simulate(DECAY)
+    whole.run()
+    for _ in pieces.stretches():
+        pieces.field("a")
+    assert whole.digest() == pieces.digest()
+
+
+def test_a_dose_comes_at_its_time_and_in_full(simulate):
+    text = DECAY + "therapies: {dose: {inject: a, amount: 8 fg, start: 3 min, radius: 25 um, every: 2 min, doses: 2}}"
+    simulation = simulate(text)
+    totals = []
+    for _ in range(8):
+        simulation.step()
+        totals.append(simulation.totals()["a"])
+    before = 2.0 * 120
+    # 8 fg in voxels of 8e-9 mL is 1000 ng/mL in all.
+    assert totals == pytest.approx([before] * 3 + [before + 1000] * 2 + [before + 2000] * 3, rel=1e-6)
+
+
+def test_a_runaway_ends_with_its_place(simulate):
+    simulation = simulate(
+        DECAY
+        + "tissue: {shapes: {s: {kind: box, state: source, lower: [0 um, 0 um, 0 um], upper: [20 um, 20 um, 20 um]}}}",
+        states={"source": {"secretion": {"a": 1e30}}},
+    )
+    with pytest.raises(gpusim.NumericalError, match=r"field 'a' at voxel x=0, y=0, z=0 is .* at 1 min \(step 1\)"):
+        simulation.run()
+
+
+def test_looking_does_not_touch(simulate):
+    simulation = simulate(DECAY)
+    simulation.field("a")[...] = -1
+    simulation.tissue[...] = 9
+    simulation.run()
+    assert simulation.totals()["a"] == pytest.approx(240, rel=1e-6)
+    with pytest.raises(KeyError, match="no field 'b'"):
+        simulation.field("b")
+
+
+def test_counts_add_up_to_the_lattice(simulate):
+    simulation = simulate(DECAY)
+    counts = simulation.counts
+    assert counts == {"empty": 120, "source": 0, "none": 120}
+
+
+def test_substeps_keep_the_courant_number_and_are_even():
+    model = gpusim.Simulation(gpusim.Scenario.load("cold-to-hot"), "numpy").model
+    counts = substeps(model.fields, model.spacing, model.step)
+    assert np.all(counts % 2 == 0)
+    courant = model.fields.diffusion * model.step / counts / model.spacing**2
+    assert np.all(courant <= 0.15)
+
+
+def test_a_new_field_and_rule_need_no_new_code(simulate):
+    """DESIGN promise 1: the model is data."""
+    simulation = simulate(
+        """
+        grid: {shape: [8, 8, 8]}
+        time: {until: 1 h}
+        record: {every: 1 h}
+        fields:
+          moonlight: {unit: ng/mL, diffusion: 50 um^2/min, initial: 1}
+        states:
+          werewolf: {secretion: {moonlight: 0.5 ng/mL/min}}
+          human: {}
+        rules:
+          turning: {transition: human -> werewolf, rate: 0.1 /min, modulators: [{field: moonlight, half: 1}]}
+        tissue: {background: human}
+        """
+    )
+    simulation.run()
+    assert simulation.fired["turning"] == simulation.count("werewolf") > 400
+    assert simulation.totals()["moonlight"] > 512

@@ -1,0 +1,83 @@
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import gpusim
+from gpusim import ResultError
+from gpusim.record import Recorder, Result
+
+TEXT = """
+name: small
+grid: {shape: [6, 5, 4]}
+time: {until: 10 min, step: {field: 1 min, rules: 2 min}}
+record: {every: 4 min}
+fields:
+  virus: {unit: PFU/voxel, diffusion: 100 um^2/min, initial: 2}
+states: {tumour: {}}
+rules:
+  growth: {transition: empty -> tumour, rate: 0.1 /min}
+"""
+
+
+def record(folder, **options):
+    simulation = gpusim.Simulation(gpusim.Scenario.parse(TEXT), "numpy")
+    with Recorder(simulation, folder, **options) as recorder:
+        for _ in simulation.stretches():
+            recorder.record()
+        recorder.finish()
+    return simulation
+
+
+def test_a_result_opens_with_xarray_and_pandas(tmp_path):
+    simulation = record(tmp_path / "out")
+    with xr.open_zarr(tmp_path / "out" / "snapshots.zarr", consolidated=False) as data:
+        assert data["virus"].dims == ("time", "z", "y", "x")
+        assert data["virus"].attrs["units"] == "PFU/voxel"
+        assert data["time"].values.tolist() == [0, 4, 8, 10]
+        assert data["x"].values.tolist() == [10, 30, 50, 70, 90, 110]
+        assert data["tissue"].attrs["flag_meanings"].split() == ["empty", "tumour", "none"]
+        assert np.array_equal(data["tissue"].values[-1], simulation.tissue)
+        assert np.array_equal(data["virus"].values[-1], simulation.field("virus"))
+        assert gpusim.Scenario.parse(data.attrs["scenario"]).document == simulation.scenario.document
+    counts = pd.read_csv(tmp_path / "out" / "counts.csv")
+    assert counts["step"].tolist() == [0, 2, 4, 6, 8, 10]
+    assert counts["cells.tumour"].iloc[-1] == simulation.count("tumour") == counts["fired.growth"].iloc[-1]
+    assert counts["total.virus"].iloc[-1] == pytest.approx(240, rel=1e-6)
+
+
+def test_the_digest_of_the_folder_is_that_of_the_run(tmp_path):
+    simulation = record(tmp_path / "out")
+    result = Result(tmp_path / "out")
+    assert result.digest() == simulation.digest() == result.summary["digest"]
+    assert result.dataset()["virus"].shape == (4, 4, 5, 6)
+
+
+def test_the_digest_notices_one_bit(tmp_path):
+    import zarr
+
+    simulation = record(tmp_path / "out")
+    group = zarr.open_group(str(tmp_path / "out" / "snapshots.zarr"), mode="r+")
+    group["virus"][-1, 0, 0, 0] = np.nextafter(group["virus"][-1, 0, 0, 0], np.float32(9))
+    assert Result(tmp_path / "out").digest() != simulation.digest()
+
+
+def test_a_folder_with_a_result_is_kept_unless_told(tmp_path):
+    record(tmp_path / "out")
+    with pytest.raises(ResultError, match="is not empty"):
+        record(tmp_path / "out")
+    record(tmp_path / "out", overwrite=True)
+
+
+def test_a_folder_of_other_files_is_never_overwritten(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ResultError, match="not overwritten"):
+        record(tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_what_is_no_result_is_said(tmp_path):
+    with pytest.raises(ResultError, match="no such folder"):
+        Result(tmp_path / "nowhere")
+    with pytest.raises(ResultError, match="not a result of 'gpusim run'"):
+        Result(tmp_path)

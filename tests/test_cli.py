@@ -1,0 +1,101 @@
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+SMALL = ["--set", "grid.shape=[16,16,16]", "--set", "tissue.shapes.tumour.radius=100 um", "--backend", "numpy"]
+
+
+def gpusim(*arguments, folder, **environment):
+    command = [sys.executable, "-m", "gpusim.cli", *arguments]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "160", **environment},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return folder, gpusim("run", "cold-to-hot", "-o", "out", "--until", "1 h", *SMALL, folder=folder)
+
+
+def test_run_leaves_a_result_a_picture_and_a_digest(ran):
+    folder, done = ran
+    assert done.returncode == 0, done.stderr
+    assert {"snapshots.zarr", "counts.csv", "summary.json", "scenario.yaml", "picture.png"} <= set(
+        os.listdir(folder / "out")
+    )
+    digest = re.search(r"^digest +([0-9a-f]{64})$", done.stdout, re.M)
+    assert digest
+    assert gpusim("digest", "out", folder=folder).stdout.strip() == digest[1]
+
+
+def test_show_prints_counts_over_time(ran):
+    folder, _ = ran
+    shown = gpusim("show", "out", folder=folder)
+    assert shown.returncode == 0, shown.stderr
+    assert "tumour" in shown.stdout
+    assert "60 min" in shown.stdout
+
+
+def test_a_second_run_into_the_folder_is_refused(ran):
+    folder, _ = ran
+    again = gpusim("run", "cold-to-hot", "-o", "out", "--until", "1 h", *SMALL, folder=folder)
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "cold-to-hott"], "did you mean 'cold-to-hot'"),
+        (["run", "cold-to-hot", "--set", "fields.virus.decai=1 /min"], "did you mean 'decay'"),
+        (["run", "cold-to-hot", "--until", "3 parrots"], "unknown unit 'parrots'"),
+        (["run", "cold-to-hot", "--backend", "tpu"], "expected one of auto"),
+        (["run", "cold-to-hot", "--seed", "-1"], "--seed"),
+        (["show", "nowhere"], "no such folder"),
+        (["digest", "."], "not a result"),
+        (["fly"], "No such command"),
+    ],
+)
+def test_a_mistake_is_a_line_and_exit_code_2(tmp_path, arguments, message):
+    done = gpusim(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_prints_fields_rules_steps_and_memory(tmp_path):
+    done = gpusim("check", "cold-to-hot", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for text in ("virus", "1.4766", "lysis", "infected -> empty", "MiB", "step 5 min", "substeps"):
+        assert text in done.stdout
+
+
+def test_check_warns_of_a_field_that_takes_many_substeps(tmp_path):
+    done = gpusim("check", "cold-to-hot", "--set", "fields.ifn1.diffusion=1e5 um^2/min", folder=tmp_path)
+    assert "over 200 explicit substeps a step: ifn1" in done.stderr
+
+
+def test_presets_and_info(tmp_path):
+    assert "cold-to-hot" in gpusim("presets", folder=tmp_path).stdout
+    done = gpusim("info", folder=tmp_path, CXX="no-such-compiler")
+    assert "no C++ compiler found (no-such-compiler)" in done.stdout
+    assert re.search(r"auto takes \w+", done.stdout)
+
+
+def test_without_a_compiler_run_says_so_once(tmp_path):
+    arguments = [a for a in SMALL if a not in ("--backend", "numpy")]
+    done = gpusim(
+        "run", "cold-to-hot", "--until", "30 min", "--no-picture", *arguments, folder=tmp_path, CXX="no-such-compiler"
+    )
+    assert done.returncode == 0
+    assert done.stderr.count("slower NumPy backend") <= 1

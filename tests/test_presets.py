@@ -1,0 +1,47 @@
+import pytest
+from machines import backend_parameters
+
+import gpusim
+from gpusim import Scenario
+from gpusim.scenario import presets
+
+SHORT = {"cold-to-hot": "1 h"}
+# tissue-core needs a table; the tests of tissue/cells run it.
+STANDALONE = [name for name in presets() if Scenario.load(name).document.tissue.cells is None]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """Digest of each shipped scenario on the NumPy backend."""
+    found = {}
+    for name in STANDALONE:
+        with gpusim.Simulation(name, "numpy") as simulation:
+            simulation.run(until=SHORT.get(name, "1 h"))
+            found[name] = simulation.digest()
+    return found
+
+
+@pytest.mark.parametrize("backend", backend_parameters()[1:])
+@pytest.mark.parametrize("name", STANDALONE)
+def test_shipped_scenarios_end_in_the_same_bits_on_every_backend(name, backend, expected):
+    with gpusim.Simulation(name, backend[0], threads=backend[1]) as simulation:
+        simulation.run(until=SHORT.get(name, "1 h"))
+        assert simulation.digest() == expected[name]
+
+
+def test_another_seed_is_another_tumour(expected):
+    with gpusim.Simulation("cold-to-hot", "numpy", seed=2) as simulation:
+        simulation.run(until=SHORT["cold-to-hot"])
+        assert simulation.digest() != expected["cold-to-hot"]
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_number_has_its_source(name):
+    document = Scenario.load(name).document
+    for kind in ("fields", "rules"):
+        for key, part in getattr(document, kind).items():
+            assert part.source, f"{name}: {kind}.{key} names no source"
+    for key, state in document.states.items():
+        if state.secretion or state.uptake or state.exchange:
+            assert state.source, f"{name}: states.{key} names no source"
+    assert document.description

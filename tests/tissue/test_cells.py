@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpusim
+from gpusim import Scenario, ScenarioError
+from gpusim.model import build
+
+CORES = Path(__file__).parents[2].parent / "shared" / "data"
+
+TEXT = """
+grid: {spacing: 10 um}
+states: {tumour: {}, stroma: {}, ctl: {layer: immune}}
+tissue:
+  cells: cells.csv
+  margin: 20 um
+  depth: {thickness: 10 um}
+  types:
+    - {state: tumour, where: {region: tumor}}
+    - {state: stroma, where: {region: stroma, CD8: 0}}
+    - {state: ctl, where: {CD8: 1}}
+"""
+
+
+def scenario(folder, rows, **changes):
+    pd.DataFrame(rows, columns=["x_um", "y_um", "region", "CD8"]).to_csv(folder / "cells.csv", index=False)
+    (folder / "a.yaml").write_text(TEXT)
+    loaded = Scenario.load(folder / "a.yaml")
+    return loaded.with_(**changes) if changes else loaded
+
+
+def test_cells_land_where_they_are(tmp_path):
+    found = build(scenario(tmp_path, [(0, 0, "tumor", 0), (30, 0, "stroma", 0), (0, 20, "stroma", 1)])).initial
+    assert found.shape == (1, 7, 8)
+    assert np.argwhere(found.tissue == 1)[0].tolist() == [0, 2, 2]
+    assert np.argwhere(found.tissue == 2)[0].tolist() == [0, 2, 5]
+    assert np.argwhere(found.immune == 4)[0].tolist() == [0, 4, 2]
+
+
+def test_cells_that_collide_are_moved_or_left_out_and_all_counted(tmp_path):
+    rows = [(50, 50, "stroma", 0)] * 3 + [(50, 50, "tumor", 0)] * 9
+    found = build(scenario(tmp_path, rows)).initial
+    tumour, stroma, ctl = found.placements
+    # Nine voxels in reach: the tumour stands first in the list of types.
+    assert (tumour.rows, tumour.placed, tumour.moved, tumour.left_out) == (9, 1, 8, 0)
+    assert (stroma.rows, stroma.placed, stroma.moved, stroma.left_out) == (3, 0, 0, 3)
+    assert ctl.rows == 0
+    assert (found.tissue == 1).sum() == 9
+
+
+def test_rows_of_no_type_are_counted(tmp_path):
+    found = build(scenario(tmp_path, [(0, 0, "tumor", 0), (9, 9, "skin", 0)])).initial
+    assert found.placements[-1].state == "(no type)"
+    assert found.placements[-1].left_out == 1
+
+
+def test_a_section_becomes_a_slab(tmp_path):
+    loaded = scenario(tmp_path, [(0, 0, "tumor", 0), (90, 90, "tumor", 0)])
+    found = build(loaded.with_(tissue={"depth": {"thickness": "40 um"}})).initial
+    assert found.shape[0] == 4
+    assert np.array_equal(found.tissue[0], found.tissue[3])
+
+
+def test_a_section_is_swept_about_its_axis(tmp_path):
+    disk = [(x, 0, "tumor", 0) for x in range(0, 201, 10)] + [(100, 200, "stroma", 0)]
+    found = build(scenario(tmp_path, disk, tissue={"depth": {"mode": "sweep"}})).initial
+    plane = (found.tissue == 1).any(axis=1)
+    assert found.shape[0] == found.shape[2]
+    # A line through the axis, turned, is a disk of its length.
+    assert plane.sum() == pytest.approx(np.pi * 10.5**2, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x_um,y_um,region,CD8\n1,a,tumor,0\n", "cells.csv:2: column 'y_um': expected a number, found 'a'"),
+        ("x_um,y_um,region,CD8\n1,inf,tumor,0\n", "expected a number, found"),
+        ("x_um,y,region,CD8\n1,2,tumor,0\n", "no column 'y_um'"),
+        ("x_um,y_um,region,CD8\n", "has no rows"),
+        ("", "not a table"),
+    ],
+)
+def test_a_bad_table_is_named_with_its_place(tmp_path, text, message):
+    loaded = scenario(tmp_path, [(0, 0, "tumor", 0)])
+    (tmp_path / "cells.csv").write_text(text)
+    with pytest.raises(ScenarioError, match=message):
+        build(loaded)
+
+
+def test_a_missing_table_is_named(tmp_path):
+    loaded = scenario(tmp_path, [(0, 0, "tumor", 0)])
+    (tmp_path / "cells.csv").unlink()
+    with pytest.raises(ScenarioError, match="no such file"):
+        build(loaded)
+
+
+@pytest.mark.skipif(not CORES.is_dir(), reason="the folder of real tumour cores is not here")
+@pytest.mark.parametrize(("core", "rows", "cd8"), [("TMA1_3B", 3803, 7), ("TMA3_7B", 1850, 6), ("TMA3_9K", 1803, 83)])
+def test_a_real_tumour_core_runs(core, rows, cd8):
+    table = CORES / f"tumour_core_{core}.csv"
+    loaded = Scenario.load("tissue-core", {"tissue.cells": str(table), "time.until": "2 h", "record.every": "2 h"})
+    with gpusim.Simulation(loaded, "numpy") as simulation:
+        placements = simulation.model.initial.placements
+        assert sum(p.rows for p in placements) == rows
+        assert all(p.rows == p.placed + p.moved + p.left_out for p in placements)
+        assert sum(p.left_out for p in placements) < 0.02 * rows
+        assert next(p.rows for p in placements if p.state == "cytotoxic") == cd8
+        simulation.run()
+        assert simulation.fired["infection"] > 0

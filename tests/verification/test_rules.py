@@ -1,0 +1,104 @@
+"""Rules against the theory of hazards."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+CELLS = 24**3
+
+
+def lattice(rules, fields="{}", extra=""):
+    return f"""
+grid: {{shape: [24, 24, 24]}}
+time: {{until: 1000 h, step: {{field: 1 min, rules: 1 min}}}}
+record: {{every: 1000 h}}
+fields: {fields}
+states: {{a: {{}}, b: {{}}, c: {{}}}}
+tissue: {{background: a}}
+rules: {rules}
+{extra}
+"""
+
+
+def survival_times(simulation, minutes, rule="leave"):
+    """Minute in which each event fell, one entry an event."""
+    before, times = 0, []
+    for minute in range(1, minutes + 1):
+        simulation.step()
+        now = simulation.fired[rule]
+        times += [minute] * (now - before)
+        before = now
+    return np.array(times)
+
+
+def test_a_rate_gives_exponential_survival(simulate):
+    rate, minutes = 0.02, 150
+    times = survival_times(simulate(lattice("{leave: {transition: a -> b, rate: 0.02 /min}}")), minutes)
+    # Kolmogorov-Smirnov: the largest gap between the empirical and the true distribution, read at
+    # the ends of the steps, stays within the 99.9% band.
+    empirical = np.searchsorted(np.sort(times), np.arange(1, minutes + 1), side="right") / CELLS
+    gap = np.abs(empirical - (1 - np.exp(-rate * np.arange(1, minutes + 1)))).max()
+    assert gap < stats.kstwo(CELLS).ppf(0.999)
+
+
+def test_a_minimum_time_shifts_the_survival(simulate):
+    rate, shift, minutes = 0.05, 30, 100
+    rules = "{leave: {transition: a -> b, rate: 0.05 /min, after: 30 min}}"
+    times = survival_times(simulate(lattice(rules)), minutes)
+    assert times.min() > shift
+    after = np.arange(1, minutes + 1)
+    empirical = np.searchsorted(np.sort(times), after, side="right") / CELLS
+    gap = np.abs(empirical - np.clip(1 - np.exp(-rate * (after - shift)), 0, None)).max()
+    assert gap < stats.kstwo(CELLS).ppf(0.999)
+
+
+def test_competing_hazards_share_by_rate(simulate):
+    rules = "{to_b: {transition: a -> b, rate: 0.03 /min}, to_c: {transition: a -> c, rate: 0.01 /min}}"
+    simulation = simulate(lattice(rules))
+    simulation.step(500)
+    fired = simulation.fired
+    assert sum(fired.values()) == CELLS
+    assert stats.binomtest(fired["to_b"], CELLS, 0.75).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("modulator", "expected"),
+    [
+        ("{field: f, half: 3, power: 2}", 0.64),  # 4^2 / (3^2 + 4^2)
+        ("{field: f, half: 3, power: 2, effect: inhibits}", 0.36),
+        ("{field: f, half: 4, at_zero: 1, at_saturation: 3}", 2.0),
+        ("{field: f, per: 8}", 0.5),
+        ("{field: f, above: 4}", 1.0),
+        ("{field: f, above: 4.01}", 0.0),
+        ("{field: f, below: 4.01, at_saturation: 0.25}", 1.0),
+        ("{neighbours: a, per: 26}", 1.0),
+        ("{neighbours: [a, b], neighbourhood: 18, per: 36}", 0.5),
+        ("{neighbours: none, neighbourhood: 6}", 6.0),
+        ("{contact: none}", 1.0),
+    ],
+)
+def test_a_modulator_multiplies_the_hazard(simulate, modulator, expected):
+    rate = 0.01
+    rules = f"{{leave: {{transition: a -> b, rate: {rate} /min, modulators: [{modulator}]}}}}"
+    simulation = simulate(lattice(rules, "{f: {unit: ng/mL, initial: 4}}"))
+    simulation.step()
+    # Only voxels away from the faces have all their neighbours.
+    inside = np.s_[1:-1, 1:-1, 1:-1]
+    gone = int((simulation.tissue[inside] == 2).sum())
+    p = 1 - np.exp(-rate * expected)
+    assert stats.binomtest(gone, 22**3, p).pvalue > 1e-3 if expected else gone == 0
+
+
+def test_a_release_goes_into_the_voxel_where_it_happens(simulate):
+    rules = "{leave: {transition: a -> b, rate: 0.1 /min, releases: {f: 2.5 ng/mL}}}"
+    simulation = simulate(lattice(rules, "{f: {unit: ng/mL}}"))
+    simulation.step(5)
+    assert np.array_equal(simulation.field("f"), np.where(simulation.tissue == 2, np.float32(2.5), np.float32(0)))
+
+
+def test_an_endless_rate_is_held_and_harms_nothing(simulate):
+    rules = "{leave: {transition: a -> b, rate: 1e30 /min, modulators: [{field: f, per: 1e-30}]}}"
+    simulation = simulate(lattice(rules, "{f: {unit: ng/mL, initial: 1e14}}"))
+    simulation.step()
+    share = simulation.fired["leave"] / CELLS
+    assert share == pytest.approx(0.9282, abs=5 * np.sqrt(0.93 * 0.07 / CELLS))

@@ -1,0 +1,1 @@
+"""Pictures of results, on PyVista. Nothing in the engine imports this package."""
