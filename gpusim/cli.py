@@ -13,8 +13,8 @@ from rich.table import Table
 
 import gpusim
 from gpusim.backends import NAMES, availability, create
-from gpusim.engine.state import memory
-from gpusim.engine.transport import MANY_SUBSTEPS, substeps
+from gpusim.engine import state, transport
+from gpusim.engine.transport import MOST_SUBSTEPS, choices
 from gpusim.errors import GpusimError
 from gpusim.model import Model, build
 from gpusim.record import Recorder, Result, layout
@@ -130,15 +130,17 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
     model = build(loaded)
     document = loaded.document
     _out.print(f"{model.name}: {document.description}", markup=False)
-    _out.print(f"{_shape(model)}, {memory(model) / 2**20:.0f} MiB on the backend")
+    _out.print(f"{_shape(model)}, {(state.memory(model) + transport.memory(model)) / 2**20:.0f} MiB on the backend")
     _out.print(
         f"step {model.step:g} min; rules every {model.step * model.rules_every:g} min; "
         f"{model.until} steps to {_duration(model.until * model.step)}"
     )
-    counts = substeps(model.fields, model.spacing, model.step)
-    fields = _table("field", "unit", "diffusion, um^2/min", "decay", "substeps a step")
+    chosen = choices(model)
+    fields = _table("field", "unit", "diffusion, um^2/min", "decay", "solver", "why")
     for i, (name, spec) in enumerate(document.fields.items()):
-        fields.add_row(name, spec.unit, f"{model.fields.diffusion[i]:g}", spec.decay, str(counts[i]))
+        fields.add_row(
+            name, spec.unit, f"{model.fields.diffusion[i]:g}", spec.decay, chosen[i].solver, chosen[i].reason
+        )
     _out.print(fields)
     states = _table("state", "layer", "cells at start")
     from_start = _initial_counts(model)
@@ -157,11 +159,13 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
         )
     _out.print(rules)
     _placements(model)
-    many = [f"{name} ({n})" for name, n in zip(model.fields.names, counts, strict=True) if n > MANY_SUBSTEPS]
+    many = [
+        f"{n} ({c.substeps})" for n, c in zip(model.fields.names, chosen, strict=True) if c.substeps > MOST_SUBSTEPS
+    ]
     if many:
         _err.print(
-            f"gpusim: note: over {MANY_SUBSTEPS} explicit substeps a step: {', '.join(many)}; "
-            "this will be slow. Coarser voxels or a shorter time.step.field help",
+            f"gpusim: note: over {MOST_SUBSTEPS} explicit substeps a step: {', '.join(many)}; "
+            "this will be slow, 'solver: auto' would go implicit",
             markup=False,
         )
     for note in model.notes:

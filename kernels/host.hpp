@@ -10,6 +10,7 @@
 #define __global__
 #define __device__
 #define __shared__ static thread_local
+#define __syncthreads()
 
 struct HostIndex {
     int x;

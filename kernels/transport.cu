@@ -11,86 +11,59 @@
 // no-flux face has a difference of zero.
 //
 // Bytes per voxel: 8, and 1 more for each cell layer that exchanges the field.
-#include "common.cuh"
+#include "stencil.cuh"
 
-enum ExchangeBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
-
-__device__ inline float diffused(float c, float x0, float x1, float y0, float y1, float z0, float z1,
-                                 float courant) {
-    const float xy = ((x0 - c) + (x1 - c)) + ((y0 - c) + (y1 - c));
-    return c + courant * (xy + ((z0 - c) + (z1 - c)));
+template <int32 by>
+__device__ inline float stepped(const Rows& rows, const Cells& cells, const float* keep,
+                                const float* gain, float courant, int32 x, int32 left, int32 right) {
+    const int32 i = exchange_index<by>(cells, x);
+    const float diffused = rows.here[x] + courant * difference_sum(rows, x, left, right);
+    return diffused * keep[i] + gain[i];
 }
 
 template <int32 by>
-__device__ inline int32 exchange_index(const uint8* tissue, const uint8* immune, int32 x,
-                                       int32 tissue_states, int32 immune_states) {
-    if (by == UNIFORM) return 0;
-    const int32 first = tissue[x] * immune_states;
-    return by == TISSUE ? first : first + immune[x] - tissue_states;
-}
-
-template <int32 by>
-__device__ inline void explicit_row(const float* __restrict__ c, const float* __restrict__ south,
-                                    const float* __restrict__ north, const float* __restrict__ below,
-                                    const float* __restrict__ above, float* __restrict__ out,
-                                    const uint8* __restrict__ tissue,
-                                    const uint8* __restrict__ immune,
+__device__ inline void explicit_row(const Rows& rows, float* __restrict__ out, const Cells& cells,
                                     const float* __restrict__ keep, const float* __restrict__ gain,
-                                    float courant, int32 nx, int32 tissue_states,
-                                    int32 immune_states) {
-    for (int32 x = 1 + threadIdx.x; x < nx - 1; x += blockDim.x) {
-        const int32 i = exchange_index<by>(tissue, immune, x, tissue_states, immune_states);
-        out[x] = diffused(c[x], c[x - 1], c[x + 1], south[x], north[x], below[x], above[x], courant) *
-                     keep[i] + gain[i];
-    }
+                                    float courant, int32 nx) {
+    INDEPENDENT_ITERATIONS
+    for (int32 x = 1 + threadIdx.x; x < nx - 1; x += blockDim.x)
+        out[x] = stepped<by>(rows, cells, keep, gain, courant, x, x - 1, x + 1);
     if (threadIdx.x != 0) return;
     const int32 last = nx - 1;
-    for (int32 x = 0; x < nx; x += last > 0 ? last : 1) {
-        const int32 i = exchange_index<by>(tissue, immune, x, tissue_states, immune_states);
-        out[x] = diffused(c[x], c[x > 0 ? x - 1 : x], c[x < last ? x + 1 : x], south[x], north[x],
-                          below[x], above[x], courant) *
-                     keep[i] + gain[i];
-    }
+    out[0] = stepped<by>(rows, cells, keep, gain, courant, 0, 0, last > 0 ? 1 : 0);
+    if (last > 0) out[last] = stepped<by>(rows, cells, keep, gain, courant, last, last - 1, last);
 }
 
 // Blocks: (active fields) x nz x ny rows.
 extern "C" __global__ void explicit_step(
-    const float* __restrict__ source,     // [F, z, y, x]
-    float* __restrict__ target,           // [F, z, y, x]
-    const uint8* __restrict__ tissue,     // [z, y, x]
-    const uint8* __restrict__ immune,     // [z, y, x]
-    const int32* __restrict__ active,     // the fields of this launch
-    const float* __restrict__ courant,    // [F]
-    const float* __restrict__ keep,       // [F, tissue_states, immune_states]
-    const float* __restrict__ gain,       // [F, tissue_states, immune_states]
+    const float* __restrict__ source,       // [F, z, y, x]
+    float* __restrict__ target,             // [F, z, y, x]
+    const uint8* __restrict__ tissue,       // [z, y, x]
+    const uint8* __restrict__ immune,       // [z, y, x]
+    const int32* __restrict__ active,       // the fields of this launch
+    const float* __restrict__ courant,      // [F]
+    const float* __restrict__ keep,         // [F, tissue_states, immune_states]
+    const float* __restrict__ gain,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
     int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
-    const int32 rows = nz * ny;
-    const int32 field = active[blockIdx.x / rows];
-    const int32 row = blockIdx.x % rows;
-    const int32 z = row / ny;
-    const int32 y = row % ny;
+    const Shape3 shape{nz, ny, nx};
+    const int32 row = blockIdx.x % (nz * ny);
     const int64 start = static_cast<int64>(row) * nx;
-    const int64 plane = static_cast<int64>(ny) * nx;
-    const float* c = source + field * plane * nz + start;
-    const float* south = y > 0 ? c - nx : c;
-    const float* north = y < ny - 1 ? c + nx : c;
-    const float* below = z > 0 ? c - plane : c;
-    const float* above = z < nz - 1 ? c + plane : c;
-    float* out = target + field * plane * nz + start;
+    const int32 field = active[blockIdx.x / (nz * ny)];
+    const int64 volume = static_cast<int64>(nz) * ny * nx;
+    const Rows rows = rows_at(source + field * volume, shape, row / ny, row % ny);
+    float* out = target + field * volume + start;
+    const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
     const int64 table = static_cast<int64>(field) * tissue_states * immune_states;
     const float* k = keep + table;
     const float* g = gain + table;
     const float a = courant[field];
     const int32 by = exchange_by[field];
     if (by == UNIFORM)
-        explicit_row<UNIFORM>(c, south, north, below, above, out, tissue + start, immune + start, k,
-                              g, a, nx, tissue_states, immune_states);
+        explicit_row<UNIFORM>(rows, out, cells, k, g, a, nx);
     else if (by == TISSUE)
-        explicit_row<TISSUE>(c, south, north, below, above, out, tissue + start, immune + start, k, g,
-                             a, nx, tissue_states, immune_states);
+        explicit_row<TISSUE>(rows, out, cells, k, g, a, nx);
     else
-        explicit_row<TISSUE_AND_IMMUNE>(c, south, north, below, above, out, tissue + start,
-                                        immune + start, k, g, a, nx, tissue_states, immune_states);
+        explicit_row<TISSUE_AND_IMMUNE>(rows, out, cells, k, g, a, nx);
 }
 ENTRY(explicit_step)

@@ -80,9 +80,12 @@ def test_check_prints_fields_rules_steps_and_memory(tmp_path):
         assert text in done.stdout
 
 
-def test_check_warns_of_a_field_that_takes_many_substeps(tmp_path):
-    done = gpusim("check", "cold-to-hot", "--set", "fields.ifn1.diffusion=1e5 um^2/min", folder=tmp_path)
-    assert "over 200 explicit substeps a step: ifn1" in done.stderr
+def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):
+    fast = ["--set", "fields.ifn1.diffusion=1e5 um^2/min"]
+    done = gpusim("check", "cold-to-hot", *fast, folder=tmp_path)
+    assert re.search(r"ifn1 .* implicit +8334 explicit substeps a step, over 120", done.stdout)
+    done = gpusim("check", "cold-to-hot", *fast, "--set", "fields.ifn1.solver=explicit", folder=tmp_path)
+    assert "over 120 explicit substeps a step: ifn1 (8334)" in done.stderr
 
 
 def test_presets_and_info(tmp_path):

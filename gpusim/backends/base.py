@@ -30,6 +30,38 @@ class ExplicitTables:
 
 
 @dataclass(frozen=True)
+class MassByCells:
+    """The mass of the implicit operator on the finest level: a table by the cells of a voxel.
+
+    Attributes:
+        tissue, immune: uint8 [z, y, x].
+        table: float32 [F, tissue states, immune states].
+        exchange_by: int32 [F], of `model.tables.ExchangeBy`.
+    """
+
+    tissue: Array
+    immune: Array
+    table: Array
+    exchange_by: Array
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """The diffusive part of the implicit operator on one level.
+
+    Attributes:
+        by_field: float32 [F], dt D / dx^2 on the finest level.
+        scale: what it is multiplied by on this level, a power of 1/4.
+        last_widths: width of the last voxel along z, y, x, against the others of the level; on the
+            finest level 1, on coarser ones of odd lattices less.
+    """
+
+    by_field: Array
+    scale: float
+    last_widths: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
 class RuleTables:
     """Rules as arrays of the backend; `rules`, `modulators`, `releases` as in model/tables.py."""
 
@@ -62,6 +94,8 @@ class Backend(Protocol):
 
     name: str
     threads: int
+    fields_together: bool
+    """Whether one launch with all fields is better than one a field (which stays in cache)."""
 
     def array(self, values: np.ndarray) -> Array:
         """A copy of `values`, in C order, in the backend's memory."""
@@ -75,6 +109,39 @@ class Backend(Protocol):
         self, source: Array, target: Array, tissue: Array, immune: Array, active: Array, tables: ExplicitTables
     ) -> None:
         """One substep of the fields in `active` (int32) from `source` to `target` (float32 [F, z, y, x])."""
+        ...
+
+    def combine(
+        self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, from_c: float, from_rhs: float
+    ) -> None:
+        """rhs = from_c * c + from_rhs * rhs + gain (by cells), not below zero; float32 [F, z, y, x]."""
+        ...
+
+    def smooth(
+        self, c: Array, rhs: Array, mass: MassByCells | Array, active: Array, coupling: Coupling, colour: int
+    ) -> None:
+        """Half a sweep of two-colour Gauss-Seidel on `c`, in place; `mass` is an array on coarse levels."""
+        ...
+
+    def restrict(
+        self,
+        c: Array,
+        rhs: Array,
+        mass: MassByCells | Array,
+        coarse_c: Array,
+        coarse_rhs: Array,
+        active: Array,
+        coupling: Coupling,
+    ) -> None:
+        """Mean residual of the children into `coarse_rhs`, zero into `coarse_c`."""
+        ...
+
+    def restrict_mass(self, mass: MassByCells | Array, coarse: Array, active: Array, coupling: Coupling) -> None:
+        """Mean mass of the children into `coarse`."""
+        ...
+
+    def prolong(self, c: Array, coarse: Array, active: Array, *, floor_at_zero: bool) -> None:
+        """Add to `c` the correction interpolated from `coarse`."""
         ...
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpusim.backends.base import Array, Draw, ExplicitTables, FieldSums, RuleTables
+from gpusim.backends.base import Array, Coupling, Draw, ExplicitTables, FieldSums, MassByCells, RuleTables
 
 DEPOSIT_THREADS = 256
 
@@ -15,11 +15,27 @@ def row_threads(nx: int) -> int:
     return min(256, -(-nx // 32) * 32)
 
 
+def _sizes(array: Array) -> tuple[np.int32, ...]:
+    """Voxels along z, y, x of an array [F, z, y, x]."""
+    return tuple(map(np.int32, array.shape[1:]))
+
+
+def _widths(coupling: Coupling) -> tuple[np.float32, ...]:
+    """Widths of the last voxels along z, y, x."""
+    return tuple(map(np.float32, coupling.last_widths))
+
+
+def _states(mass: MassByCells) -> tuple[np.int32, ...]:
+    """Tissue states and immune states of a table [F, tissue states, immune states]."""
+    return tuple(map(np.int32, mass.table.shape[1:]))
+
+
 class CompiledBackend(ABC):
     """Operations in terms of `launch`. One block takes one row of voxels."""
 
     name: str
     threads: int
+    fields_together: bool
 
     @abstractmethod
     def array(self, values: np.ndarray) -> Array: ...
@@ -49,6 +65,68 @@ class CompiledBackend(ABC):
             *map(np.int32, (nz, ny, nx, tissue_states, immune_states)),
         )
         self.launch("explicit_step", active.size * nz * ny, row_threads(nx), arguments)
+
+    def combine(
+        self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, from_c: float, from_rhs: float
+    ) -> None:
+        _, nz, ny, nx = c.shape
+        weights = (np.float32(from_c), np.float32(from_rhs))
+        arguments = (c, rhs, cells.tissue, cells.immune, active, gain, *weights, *_sizes(c), *_states(cells))
+        self.launch("combine", active.size * nz * ny, row_threads(nx), arguments)
+
+    def smooth(
+        self, c: Array, rhs: Array, mass: MassByCells | Array, active: Array, coupling: Coupling, colour: int
+    ) -> None:
+        _, nz, ny, nx = c.shape
+        if isinstance(mass, MassByCells):
+            name = "smooth_finest"
+            by = (mass.tissue, mass.immune, active, mass.table, coupling.by_field, mass.exchange_by)
+            arguments = (c, rhs, *by, np.int32(colour), *_sizes(c), *_states(mass))
+        else:
+            name = "smooth_coarse"
+            level = (mass, active, coupling.by_field, np.float32(coupling.scale))
+            arguments = (c, rhs, *level, np.int32(colour), *_widths(coupling), *_sizes(c))
+        self.launch(name, active.size * nz * ny, row_threads(nx), arguments)
+
+    def restrict(
+        self,
+        c: Array,
+        rhs: Array,
+        mass: MassByCells | Array,
+        coarse_c: Array,
+        coarse_rhs: Array,
+        active: Array,
+        coupling: Coupling,
+    ) -> None:
+        _, nz, ny, nx = coarse_c.shape
+        if isinstance(mass, MassByCells):
+            name = "restrict_finest"
+            by = (mass.table, coupling.by_field, mass.exchange_by)
+            cells = (mass.tissue, mass.immune)
+            arguments = (c, rhs, *cells, coarse_c, coarse_rhs, active, *by, *_sizes(c), *_states(mass))
+        else:
+            name = "restrict_coarse"
+            scale = np.float32(coupling.scale)
+            level = (coupling.by_field, scale, *_widths(coupling))
+            arguments = (c, rhs, mass, coarse_c, coarse_rhs, active, *level, *_sizes(c))
+        self.launch(name, active.size * nz * ny, row_threads(nx), arguments)
+
+    def restrict_mass(self, mass: MassByCells | Array, coarse: Array, active: Array, coupling: Coupling) -> None:
+        _, nz, ny, nx = coarse.shape
+        if isinstance(mass, MassByCells):
+            name = "restrict_mass_finest"
+            sizes = map(np.int32, mass.tissue.shape)
+            by = (mass.table, coupling.by_field)
+            arguments = (mass.tissue, mass.immune, coarse, active, *by, *sizes, *_states(mass))
+        else:
+            name = "restrict_mass_coarse"
+            arguments = (mass, coarse, active, *_widths(coupling), *_sizes(mass))
+        self.launch(name, active.size * nz * ny, row_threads(nx), arguments)
+
+    def prolong(self, c: Array, coarse: Array, active: Array, *, floor_at_zero: bool) -> None:
+        _, nz, ny, nx = c.shape
+        arguments = (c, coarse, active, np.int32(floor_at_zero), *_sizes(c))
+        self.launch("prolong", active.size * nz * ny, row_threads(nx), arguments)
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
         # A host block has one thread.

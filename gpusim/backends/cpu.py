@@ -37,6 +37,7 @@ class CpuBackend(CompiledBackend):
     """Kernels through the machine's C++ compiler; each thread takes a range of blocks."""
 
     name = "cpu"
+    fields_together = False
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and threads < 1:

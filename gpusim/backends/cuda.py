@@ -39,6 +39,7 @@ class CudaBackend(CompiledBackend):
 
     name = "cuda"
     threads = 1
+    fields_together = True
 
     def __init__(self) -> None:
         self._cupy = _cupy()

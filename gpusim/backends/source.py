@@ -3,8 +3,21 @@
 import functools
 from pathlib import Path
 
-FILES = ("transport.cu", "exchange.cu", "rules.cu", "measure.cu")
-KERNELS = ("explicit_step", "deposit", "apply_rules", "sum_fields")
+FILES = ("transport.cu", "multigrid.cu", "exchange.cu", "rules.cu", "measure.cu")
+KERNELS = (
+    "explicit_step",
+    "combine",
+    "smooth_finest",
+    "smooth_coarse",
+    "restrict_finest",
+    "restrict_coarse",
+    "restrict_mass_finest",
+    "restrict_mass_coarse",
+    "prolong",
+    "deposit",
+    "apply_rules",
+    "sum_fields",
+)
 
 
 def folder() -> Path:

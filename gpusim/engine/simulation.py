@@ -12,7 +12,7 @@ from gpusim import units
 from gpusim.backends import create
 from gpusim.backends.base import Backend, Draw, RuleTables
 from gpusim.engine.state import State
-from gpusim.engine.transport import ExplicitSolver
+from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError, ScenarioError
 from gpusim.model import Model, build
 from gpusim.model.steps import whole
@@ -56,7 +56,7 @@ class Simulation:
         self.backend: Backend = create(backend, threads) if isinstance(backend, str) else backend
         self.steps = 0
         self._state = State.start(self.model, self.backend)
-        self._solver = ExplicitSolver(self.model, self.backend)
+        self._transport = Transport(self.model, self.backend)
         rules = self.model.rules
         self._rules = RuleTables(*map(self.backend.array, (rules.rules, rules.begin, rules.modulators, rules.releases)))
         self._doses = [
@@ -91,7 +91,7 @@ class Simulation:
             for dose, voxels, amounts in self._doses:
                 if dose.step == self.steps:
                     self.backend.deposit(state.fields[dose.field], voxels, amounts)
-            self._solver.advance(state)
+            self._transport.advance(state)
             self.steps += 1
             if self.steps % model.rules_every == 0:
                 self._apply_rules(self.steps // model.rules_every)

@@ -53,5 +53,5 @@ class State:
 
 
 def memory(model: Model) -> int:
-    """Bytes that a simulation of the model takes on its backend."""
+    """Bytes that the state of the model takes on its backend."""
     return model.voxels * (BYTES_PER_VOXEL + BYTES_PER_VOXEL_AND_FIELD * len(model.fields))

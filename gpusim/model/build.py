@@ -86,6 +86,7 @@ def _fields(document: Document, states: States, volume: float) -> Fields:
         initial=np.array([units.number(s.initial, s.unit, volume) for s in specs.values()], float),
         production=production,
         loss=loss,
+        solvers=tuple(spec.solver for spec in specs.values()),
     )
 
 

@@ -17,6 +17,7 @@ class Fields:
         initial: float64 [F], in the field's unit.
         production: float64 [F, tissue states, immune states], unit/min.
         loss: float64 [F, tissue states, immune states], 1/min.
+        solvers: F texts, as in the scenario.
     """
 
     names: tuple[str, ...]
@@ -25,6 +26,7 @@ class Fields:
     initial: np.ndarray
     production: np.ndarray
     loss: np.ndarray
+    solvers: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.names)

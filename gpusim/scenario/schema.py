@@ -66,6 +66,7 @@ class FieldSpec(_Part):
     diffusion: Diffusivity = "0 um^2/min"
     decay: Rate = "0 /min"
     initial: Amount = 0.0
+    solver: Literal["auto", "explicit", "implicit", "implicit2", "steady"] = "auto"
     source: str | None = None
 
     @field_validator("unit")

@@ -75,9 +75,10 @@ def scenarios(draw):
         "fields": {
             name: {
                 "unit": "ng/mL",
-                "diffusion": f"{draw(st.sampled_from([0, 1.5, 60, 150, 700]))} um^2/min",
-                "decay": f"{draw(st.sampled_from([0, 0.01, 3]))} /min",
+                "diffusion": f"{draw(st.sampled_from([0, 1.5, 60, 700, 90000]))} um^2/min",
+                "decay": f"{draw(st.sampled_from([0, 0.01, 0.5, 3]))} /min",
                 "initial": draw(small),
+                "solver": draw(st.sampled_from(["auto", "explicit", "implicit", "implicit2", "steady"])),
             }
             for name in FIELDS
         },
@@ -113,13 +114,13 @@ def fits(data):
     try:
         return run(data, "numpy", None)
     except gpusim.ScenarioError as error:
-        if "covers no voxel" in str(error):
+        if "covers no voxel" in str(error) or "'steady' needs a decay" in str(error):
             return None
         raise
 
 
 @pytest.mark.parametrize("other", backend_parameters()[1:])
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=scenarios())
 def test_randomised_models_end_in_the_same_bits_on_every_backend(other, data):
     expected = fits(data)

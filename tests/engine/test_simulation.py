@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import gpusim
-from gpusim.engine.transport import substeps
+from gpusim.engine.transport.explicit import substeps
 
 DECAY = """
 grid: {shape: [6, 5, 4]}

@@ -62,7 +62,9 @@ def cosine_amplitude(simulate, cells, step):
     mode = np.cos(WAVE_NUMBER * x)
     start_from(simulation, (1 + mode)[None, None, :])
     simulation.step(round(MINUTES / step))
-    return 2 * np.mean(simulation.field("c")[0, 0].astype(float) * mode), step / simulation._solver.substeps[0]
+    return 2 * np.mean(simulation.field("c")[0, 0].astype(float) * mode), step / simulation._transport.choices[
+        0
+    ].substeps
 
 
 def test_a_cosine_mode_decays_with_first_order_in_time(simulate):
@@ -151,3 +153,90 @@ def test_a_lone_voxel_only_decays():
     simulation.step(100)
     # First order in dt: (1 + k dt / 2)^-2 against exp(-k dt), 0.25% over a decay time.
     assert simulation.field("c")[0, 0, 0] == pytest.approx(np.exp(-1.0), rel=0.003)
+
+
+SOLVERS = ["explicit", "implicit", "implicit2"]
+
+
+@pytest.mark.parametrize(("solver", "order"), [("implicit", 1), ("implicit2", 2)])
+def test_implicit_steps_have_their_order_in_time(simulate, solver, order):
+    cells, length, decay = 32, 640.0, 0.02
+    spacing, wave = length / cells, np.pi / length
+    # A mode that lives for about 20 min, and one that the solver must damp in a fraction of a step.
+    rate = 800.0 * 2 * (1 - np.cos(wave * spacing)) / spacing**2 + decay
+    x = (np.arange(cells) + 0.5) * spacing
+    errors = []
+    for step in (6, 3, 1.5):
+        simulation = simulate(
+            box([cells, 1, 1], spacing, 800, f"{decay} /min", f"{step} min"),
+            fields={"c": {"solver": solver}},
+        )
+        start_from(simulation, (1 + np.cos(wave * x))[None, None, :])
+        simulation.step(round(24 / step))
+        amplitude = 2 * np.mean(simulation.field("c")[0, 0].astype(float) * np.cos(wave * x))
+        errors.append(abs(amplitude - np.exp(-rate * 24)))
+    orders = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert np.all(np.abs(orders - order) < 0.25), (orders, errors)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_finds_the_same_steady_state(simulate, solver):
+    extra = """
+states:
+  source: {secretion: {c: 3 PFU/voxel/min}}
+  sink: {uptake: {c: 5 /min}}
+tissue:
+  background: sink
+  shapes:
+    source: {kind: box, state: source, lower: [0 um, 0 um, 0 um], upper: [60 um, 60 um, 60 um]}
+"""
+    text = box([13, 11, 9], 20, 2000, "0.05 /min", "1 min", extra)
+    steady = simulate(text, fields={"c": {"solver": "steady"}})
+    steady.step(3)
+    other = simulate(text, fields={"c": {"solver": solver}})
+    other.step(60)
+    assert other.field("c") == pytest.approx(steady.field("c"), rel=2e-4)
+
+
+@pytest.mark.slow
+def test_oxygen_enters_a_consuming_half_space_to_its_depth(simulate):
+    # First-order uptake: c = exp(-x / L), L = sqrt(D / q) = 100 um, at the step of 1 min that
+    # explicit steps would need 1,700 substeps for.
+    extra = """
+states:
+  cell: {uptake: {c: 10 /min}}
+  blood: {exchange: {c: {permeability: 1e6 /min, blood: 38}}}
+tissue:
+  background: cell
+  shapes: {blood: {kind: box, state: blood, lower: [0 um, 0 um, 0 um], upper: [20 um, 60 um, 60 um]}}
+"""
+    simulation = simulate(box([41, 3, 3], 20, 1e5, "0 /min", "1 min", extra))
+    assert simulation._transport.choices[0].solver == "implicit"
+    simulation.step(5)
+    profile = simulation.field("c")[1, 1].astype(float)
+    depth = -20 / np.diff(np.log(profile[1:30])).mean()
+    # On a lattice of dx = L / 5: 0.17% off.
+    assert depth == pytest.approx(100, rel=0.01)
+
+
+@pytest.mark.parametrize("solver", ["implicit", "implicit2", "steady"])
+def test_implicit_concentrations_stay_positive(simulate, solver):
+    extra = """
+states: {sink: {uptake: {c: 1000 /min}}}
+tissue: {shapes: {sink: {kind: everywhere, state: sink, fraction: 0.3}}}
+therapies: {dose: {inject: c, amount: 1e9 PFU, every: 2 min, doses: 3}}
+"""
+    simulation = simulate(box([17, 9, 6], 20, 1e5, "0.1 /min", "1 min", extra), fields={"c": {"solver": solver}})
+    for _ in range(6):
+        simulation.step()
+        assert simulation.field("c").min() >= 0
+
+
+def test_implicit_books_balance(simulate):
+    # No sinks: backward Euler conserves; what is left is the remainder of the multigrid cycles.
+    simulation = simulate(
+        box([12, 11, 9], 20, 1e5, extra="therapies: {dose: {inject: c, amount: 1e6 PFU}}"),
+        fields={"c": {"solver": "implicit"}},
+    )
+    simulation.step(50)
+    assert simulation.totals()["c"] == pytest.approx(1e6, rel=1e-3)

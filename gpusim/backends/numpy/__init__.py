@@ -3,6 +3,7 @@
 import numpy as np
 
 from gpusim.backends.base import Array
+from gpusim.backends.numpy import multigrid
 from gpusim.backends.numpy.exchange import deposit
 from gpusim.backends.numpy.measure import sum_fields
 from gpusim.backends.numpy.rules import apply_rules
@@ -14,6 +15,7 @@ class NumpyBackend:
 
     name = "numpy"
     threads = 1
+    fields_together = False
 
     def array(self, values: np.ndarray) -> np.ndarray:
         return np.array(values, order="C")
@@ -22,6 +24,11 @@ class NumpyBackend:
         return np.array(array)
 
     explicit_step = staticmethod(explicit_step)
+    combine = staticmethod(multigrid.combine)
+    smooth = staticmethod(multigrid.smooth)
+    restrict = staticmethod(multigrid.restrict)
+    restrict_mass = staticmethod(multigrid.restrict_mass)
+    prolong = staticmethod(multigrid.prolong)
     deposit = staticmethod(deposit)
     apply_rules = staticmethod(apply_rules)
     sum_fields = staticmethod(sum_fields)

@@ -1,30 +1,16 @@
-"""Diffusion, decay and exchange over one step.
-
-A solver is made for a model and a backend and has `advance(state)`; the explicit one is the first.
-"""
+"""Explicit steps: cheapest for slow fields, with as many substeps as stability asks for."""
 
 import math
-from typing import Protocol
 
 import numpy as np
 
 from gpusim.backends.base import Backend, ExplicitTables
 from gpusim.engine.state import State
+from gpusim.engine.transport.exchange import exchange_by
 from gpusim.model import Fields, Model
-from gpusim.model.tables import ExchangeBy
 
 LARGEST_COURANT = 0.15
 """D dt / dx^2 of a substep; at 1/6 a voxel would give all it has, and rounding could go below 0."""
-
-MANY_SUBSTEPS = 200
-
-
-class Solver(Protocol):
-    """Advances the fields of a state by one step."""
-
-    def advance(self, state: State) -> None:
-        """Change `state.fields` in place."""
-        ...
 
 
 def substeps(fields: Fields, spacing: float, step: float) -> np.ndarray:
@@ -36,7 +22,7 @@ def substeps(fields: Fields, spacing: float, step: float) -> np.ndarray:
 class ExplicitSolver:
     """Each field by its own number of substeps; fields that share a substep share a launch."""
 
-    def __init__(self, model: Model, backend: Backend) -> None:
+    def __init__(self, model: Model, backend: Backend, chosen: list[int]) -> None:
         fields = model.fields
         self.substeps = substeps(fields, model.spacing, model.step)
         dt = model.step / self.substeps
@@ -52,10 +38,11 @@ class ExplicitSolver:
         )
         # A field that neither moves nor changes by itself needs no substep at all.
         moving = (fields.diffusion > 0) | (fields.loss != 0).any((1, 2)) | (fields.production != 0).any((1, 2))
-        counts = np.where(moving, self.substeps, 0)
+        mine = np.isin(np.arange(len(fields)), chosen)
+        counts = np.where(moving & mine, self.substeps, 0)
         lists = [np.flatnonzero(counts > i).astype(np.int32) for i in range(counts.max(initial=0))]
-        arrays = {tuple(fields): backend.array(fields) for fields in lists}
-        self._active = [arrays[tuple(fields)] for fields in lists]
+        arrays = {tuple(each): backend.array(each) for each in lists}
+        self._active = [arrays[tuple(each)] for each in lists]
 
     def advance(self, state: State) -> None:
         """Change `state.fields` in place; `state.spare` is overwritten."""
@@ -63,19 +50,3 @@ class ExplicitSolver:
         for active in self._active:
             self._backend.explicit_step(source, target, state.tissue, state.immune, active, self._tables)
             source, target = target, source
-
-
-def exchange_by(fields: Fields) -> np.ndarray:
-    """Which layers each field's production and loss depend on: int32 [F] of `ExchangeBy`."""
-
-    def varies(table: np.ndarray, axis: int) -> bool:
-        return bool(np.any(table != table.take([0], axis)))
-
-    kinds = []
-    for tables in zip(fields.production, fields.loss, strict=True):
-        by_immune = any(varies(t, 1) for t in tables)
-        by_tissue = any(varies(t, 0) for t in tables)
-        kinds.append(
-            ExchangeBy.TISSUE_AND_IMMUNE if by_immune else ExchangeBy.TISSUE if by_tissue else ExchangeBy.UNIFORM
-        )
-    return np.array(kinds, np.int32)

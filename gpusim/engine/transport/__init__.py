@@ -1,0 +1,70 @@
+"""Diffusion, decay and exchange over one step, each field by the solver that suits it."""
+
+from dataclasses import dataclass
+
+from gpusim.backends.base import Backend
+from gpusim.engine.state import State
+from gpusim.engine.transport import multigrid
+from gpusim.engine.transport.explicit import ExplicitSolver, substeps
+from gpusim.engine.transport.implicit import ImplicitSolver
+from gpusim.engine.transport.multigrid import Multigrid
+from gpusim.errors import ScenarioError
+from gpusim.model import Model
+
+MOST_SUBSTEPS = 120
+"""Explicit substeps a step up to which `auto` goes explicit: about what a multigrid solve costs."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The solver of a field, and why."""
+
+    solver: str
+    substeps: int
+    reason: str
+
+
+def choices(model: Model) -> list[Choice]:
+    """The solver of each field. Raises `ScenarioError` where a field can't have the one asked for."""
+    counts = substeps(model.fields, model.spacing, model.step)
+    found = []
+    for f, name in enumerate(model.fields.names):
+        asked, count = model.fields.solvers[f], int(counts[f])
+        if asked == "steady" and not model.fields.loss[f].min() > 0:
+            raise ScenarioError(
+                f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.fields.loss[f].min():g} /min"
+            )
+        why = f"would take {count} explicit substeps a step"
+        solver = asked
+        if asked == "auto":
+            solver = "explicit" if count <= MOST_SUBSTEPS else "implicit"
+            why = f"{count} explicit substeps a step, {'at most' if solver == 'explicit' else 'over'} {MOST_SUBSTEPS}"
+        found.append(Choice(solver, count if solver == "explicit" else 1, why))
+    return found
+
+
+def memory(model: Model) -> int:
+    """Bytes that the solvers of a model take beside its state."""
+    implicit = any(choice.solver != "explicit" for choice in choices(model))
+    return multigrid.memory(len(model.fields), model.shape) if implicit else 0
+
+
+class Transport:
+    """All fields of a model by their solvers."""
+
+    def __init__(self, model: Model, backend: Backend) -> None:
+        self.choices = choices(model)
+        by_solver: dict[str, list[int]] = {}
+        for f, choice in enumerate(self.choices):
+            by_solver.setdefault(choice.solver, []).append(f)
+        self._solvers: list[ExplicitSolver | ImplicitSolver] = []
+        if "explicit" in by_solver:
+            self._solvers.append(ExplicitSolver(model, backend, by_solver.pop("explicit")))
+        if by_solver:
+            levels = Multigrid(len(model.fields), model.shape, backend)
+            self._solvers += [ImplicitSolver(model, backend, f, m, levels) for m, f in by_solver.items()]
+
+    def advance(self, state: State) -> None:
+        """Advance `state.fields` by one step, in place; `state.spare` is overwritten."""
+        for solver in self._solvers:
+            solver.advance(state)

@@ -1,0 +1,61 @@
+"""Implicit steps: stable, positive and right in the steady state whatever the step.
+
+With f(c) = D laplace(c) + p - k c, production p and loss k by the cells of each voxel:
+
+- backward Euler, c1 = c0 + dt f(c1): first order;
+- SDIRK2 (Alexander 1977, gamma = 1 - 1/sqrt 2): two solves of gamma dt, second order, L-stable;
+- steady: f(c1) = 0, for a field that settles fast against the step.
+"""
+
+import math
+
+import numpy as np
+
+from gpusim.backends.base import Backend, MassByCells
+from gpusim.engine.state import State
+from gpusim.engine.transport.exchange import exchange_by
+from gpusim.engine.transport.multigrid import Multigrid
+from gpusim.model import Model
+
+GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
+
+CYCLES = {"implicit": 5, "implicit2": 6, "steady": 6}
+"""V-cycles of a solve; each takes the error to a third or less (tests/engine/test_multigrid.py)."""
+
+
+class ImplicitSolver:
+    """Advances the fields in `fields` by one method ("implicit", "implicit2", "steady")."""
+
+    def __init__(self, model: Model, backend: Backend, fields: list[int], method: str, multigrid: Multigrid) -> None:
+        table, step = model.fields, model.step
+        dt = {"implicit": step, "implicit2": GAMMA * step, "steady": 1.0}[method]
+        mass = dt * table.loss + (method != "steady")
+        self._method = method
+        self._backend = backend
+        self._multigrid = multigrid
+        self._coupling = backend.array((dt * table.diffusion / model.spacing**2).astype(np.float32))
+        self._mass = backend.array(mass.astype(np.float32))
+        gain = dt * table.production
+        self._gain = backend.array(gain.astype(np.float32))
+        self._second_gain = backend.array((gain * (1 - GAMMA) / GAMMA).astype(np.float32))
+        self._exchange_by = backend.array(exchange_by(table))
+        groups = [fields] if backend.fields_together else [[f] for f in fields]
+        self._groups = [backend.array(np.array(group, np.int32)) for group in groups]
+
+    def advance(self, state: State) -> None:
+        """Change `state.fields` in place; `state.spare` is overwritten."""
+        cells = MassByCells(state.tissue, state.immune, self._mass, self._exchange_by)
+        old = 0.0 if self._method == "steady" else 1.0
+        for active in self._groups:
+            self._backend.combine(state.fields, state.spare, cells, active, self._gain, old, 0.0)
+            self._solve(state, cells, active)
+            if self._method == "implicit2":
+                # Right-hand side of the second stage: c0 + (1 - gamma) / gamma (c_stage - c0) + gamma dt p,
+                # where the buffer holds c0 + gamma dt p.
+                share = (1 - GAMMA) / GAMMA
+                self._backend.combine(state.fields, state.spare, cells, active, self._second_gain, share, 1.0 - share)
+                self._solve(state, cells, active)
+
+    def _solve(self, state: State, cells: MassByCells, active: object) -> None:
+        cycles = CYCLES[self._method]
+        self._multigrid.solve(state.fields, state.spare, cells, active, self._coupling, cycles)
