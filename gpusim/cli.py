@@ -20,6 +20,7 @@ from gpusim.model import Model, build
 from gpusim.record import Recorder, Result, layout
 from gpusim.record.recorder import versions
 from gpusim.scenario import Scenario, parse_set, presets
+from gpusim.units import duration
 
 app = typer.Typer(
     help="Simulate a tumour under oncolytic virotherapy. A research tool, not a medical device.",
@@ -113,7 +114,7 @@ def run(
             task = progress.add_task(model.name, total=model.until, time="")
             for steps in simulation.stretches():
                 recorder.record()
-                progress.update(task, completed=steps, time=_duration(simulation.minutes))
+                progress.update(task, completed=steps, time=duration(simulation.minutes))
         summary = recorder.finish()
     _report(model, start, summary)
     drawn = _draw(folder) if picture else None
@@ -133,7 +134,7 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
     _out.print(f"{_shape(model)}, {(state.memory(model) + transport.memory(model)) / 2**20:.0f} MiB on the backend")
     _out.print(
         f"step {model.step:g} min; rules every {model.step * model.rules_every:g} min; "
-        f"{model.until} steps to {_duration(model.until * model.step)}"
+        f"{model.until} steps to {duration(model.until * model.step)}"
     )
     chosen = choices(model)
     fields = _table("field", "unit", "diffusion, um^2/min", "decay", "solver", "why")
@@ -213,7 +214,7 @@ def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="
     for i in sorted({round(last * k / (rows - 1)) for k in range(rows)}):
         row = counts.iloc[i]
         table.add_row(
-            _duration(float(row["minutes"])),
+            duration(float(row["minutes"])),
             *(f"{int(row[c]):,}" for c in states),
             *(f"{float(row[c]):.4g}" for c in totals),
         )
@@ -258,13 +259,6 @@ def _shape(model: Model) -> str:
 def _backend(simulation: gpusim.Simulation) -> str:
     backend = simulation.backend
     return f"backend {backend.name}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
-
-
-def _duration(minutes: float) -> str:
-    """Simulated time to read: "90 min", "12 h", "3 day"."""
-    if minutes < 120:
-        return f"{minutes:g} min"
-    return f"{minutes / 60:.4g} h" if minutes < 2880 else f"{minutes / 1440:.3g} day"
 
 
 def _initial_counts(model: Model) -> dict[str, int]:

@@ -3,6 +3,8 @@
 Inside, lengths are in micrometres and times in minutes; a concentration is in its field's own unit.
 """
 
+from __future__ import annotations
+
 import functools
 import re
 from typing import Annotated, Any
@@ -125,3 +127,10 @@ def _any_quantity(value: Any) -> Any:
 
 Amount = Annotated[float | str, BeforeValidator(_any_quantity)]
 """A number in the field's unit, or a quantity whose dimension is checked against the field's."""
+
+
+def duration(minutes: float) -> str:
+    """Simulated time to read: "90 min", "12 h", "3 day"."""
+    if minutes < 120:
+        return f"{minutes:g} min"
+    return f"{minutes / 60:.4g} h" if minutes < 2880 else f"{minutes / 1440:.3g} day"

@@ -56,14 +56,17 @@ struct Widths {
 struct Row {
     Rows rows;
     Weights z, y;
-    float coupling, last_width;
+    float coupling, last_width, lowest;
     int32 nx;
 };
 
+// Concentrations are never negative; corrections may be.
+constexpr float any_value = -3.0e38f;
+
 __device__ inline Row row_at(const float* field, const Shape3& shape, const Widths& widths, float coupling,
-                             int32 z, int32 y) {
+                             float lowest, int32 z, int32 y) {
     return Row{rows_at(field, shape, z, y), weights_at(z, shape.nz, widths.z),
-               weights_at(y, shape.ny, widths.y), coupling, widths.x, shape.nx};
+               weights_at(y, shape.ny, widths.y), coupling, widths.x, lowest, shape.nx};
 }
 
 template <typename Mass>
@@ -82,7 +85,8 @@ __device__ inline float smoothed(const Row& row, const float* rhs, const Mass& m
                                  int32 x, int32 left, int32 right) {
     const float faces = ((wx.low + wx.high) + (row.y.low + row.y.high)) + (row.z.low + row.z.high);
     const float diagonal = mass.at(x) + row.coupling * faces;
-    return row.rows.here[x] + residual(row, rhs, mass, wx, x, left, right) / diagonal;
+    const float value = row.rows.here[x] + residual(row, rhs, mass, wx, x, left, right) / diagonal;
+    return value > row.lowest ? value : row.lowest;
 }
 
 // Away from the ends of a row every weight along it is 1; the ends are the first and the last two.
@@ -224,7 +228,7 @@ extern "C" __global__ void smooth_finest(
     const Place at = place_of(active, shape);
     const int64 in_field = (static_cast<int64>(at.z) * ny + at.y) * nx;
     const Row row = row_at(c + at.start - in_field, shape, Widths{1.0f, 1.0f, 1.0f}, coupling[at.field],
-                           at.z, at.y);
+                           0.0f, at.z, at.y);
     const Cells cells = cells_at(tissue, immune, in_field, tissue_states, immune_states);
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
     float* here = c + at.start;
@@ -250,7 +254,7 @@ extern "C" __global__ void smooth_coarse(float* c, const float* __restrict__ rhs
     const Place at = place_of(active, shape);
     const int64 in_field = (static_cast<int64>(at.z) * ny + at.y) * nx;
     const Row row = row_at(c + at.start - in_field, shape, Widths{wz, wy, wx}, coupling[at.field] * scale,
-                           at.z, at.y);
+                           any_value, at.z, at.y);
     smooth_row(row, c + at.start, rhs + at.start, ArrayMass{mass + at.start}, (at.z + at.y + colour) & 1);
 }
 ENTRY(smooth_coarse)
@@ -277,7 +281,7 @@ extern "C" __global__ void restrict_finest(
         for (int32 y = 2 * at.y; y < 2 * at.y + 2 && y < ny; ++y) {
             const int64 start = (static_cast<int64>(z) * ny + y) * nx;
             const Row row = row_at(c + at.field * volume, fine, Widths{1.0f, 1.0f, 1.0f},
-                                   coupling[at.field], z, y);
+                                   coupling[at.field], 0.0f, z, y);
             const Cells cells = cells_at(tissue, immune, start, tissue_states, immune_states);
             const float* r = rhs + at.field * volume + start;
             if (by == UNIFORM)
@@ -311,8 +315,9 @@ extern "C" __global__ void restrict_coarse(const float* __restrict__ c, const fl
         for (int32 y = 2 * at.y; y < 2 * at.y + 2 && y < ny; ++y) {
             const int64 start = at.field * volume + (static_cast<int64>(z) * ny + y) * nx;
             const float weight = child_weight(z, nz, wz) * child_weight(y, ny, wy);
-            add_residuals(row_at(c + at.field * volume, fine, Widths{wz, wy, wx}, coupling[at.field] * scale, z, y),
-                          rhs + start, ArrayMass{mass + start}, weight, out);
+            const Row row = row_at(c + at.field * volume, fine, Widths{wz, wy, wx},
+                                   coupling[at.field] * scale, any_value, z, y);
+            add_residuals(row, rhs + start, ArrayMass{mass + start}, weight, out);
             children = children + weight;
             __syncthreads();
         }
@@ -393,7 +398,7 @@ extern "C" __global__ void prolong(float* __restrict__ c, const float* __restric
     const int64 near_y = at.y / 2, far_y = beside(at.y, cy);
     const CoarseRows rows{field + (near_z + near_y) * cx, field + (near_z + far_y) * cx,
                           field + (far_z + near_y) * cx, field + (far_z + far_y) * cx};
-    const float lowest = floor_at_zero ? 0.0f : -3.0e38f;
+    const float lowest = floor_at_zero ? 0.0f : any_value;
     float* out = c + at.start;
     for (int32 i = threadIdx.x; i < cx; i += blockDim.x) {
         const float middle = rows.at(i);

@@ -66,3 +66,8 @@ def test_any_text_is_read_or_refused(text):
 def test_a_wrong_dimension_is_refused():
     with pytest.raises(units.UnitError, match="not a quantity in 'um'"):
         units.number("3 min", "um")
+
+
+@pytest.mark.parametrize(("minutes", "text"), [(90, "90 min"), (720, "12 h"), (4320, "3 day"), (2885, "2 day")])
+def test_a_duration_reads_well(minutes, text):
+    assert units.duration(minutes) == text

@@ -11,6 +11,7 @@ import numpy as np
 import pyvista as pv
 
 from gpusim.record import Result
+from gpusim.units import duration
 
 SIZE = (1920, 960)
 SECONDS_AT_MOST = 300
@@ -117,7 +118,7 @@ def _scene(plotter: pv.Plotter, result: Result, tissue: np.ndarray, names: list[
         color="grey",
         line_width=1,
     )
-    caption = f"tumour surface (blue), cut open; vessels (red); virus; {_days(result.times[-1])}"
+    caption = f"tumour surface (blue), cut open; vessels (red); virus; {duration(result.times[-1])}"
     plotter.add_text(caption, font_size=11, color="black", position="upper_left")
     plotter.view_vector((1.0, -1.0, 0.6), viewup=(0, 0, 1))
     plotter.camera.zoom(1.05)
@@ -140,7 +141,7 @@ def _slice(plotter: pv.Plotter, result: Result, tissue: np.ndarray, names: list[
     plotter.add_mesh(grid, scalars="colour", rgb=True, lighting=False)
     _legend(plotter, [(names[n].replace("_", " "), colours[n]) for n in shown], nx * spacing, ny * spacing)
     plotter.add_text(
-        f"cells in the slice z = {(middle + 0.5) * spacing:g} um, {_days(result.times[-1])}",
+        f"cells in the slice z = {(middle + 0.5) * spacing:g} um, {duration(result.times[-1])}",
         font_size=11,
         color="black",
         position="upper_left",
@@ -189,10 +190,6 @@ def _round_length(length: float) -> float:
     """The largest of 1, 2, 5 times a power of ten that is not above `length`."""
     power = 10.0 ** np.floor(np.log10(length))
     return float(max(m * power for m in (1, 2, 5) if m * power <= length))
-
-
-def _days(minutes: float) -> str:
-    return f"{minutes / 60:.3g} h" if minutes < 2880 else f"{minutes / 1440:.3g} day"
 
 
 if __name__ == "__main__":

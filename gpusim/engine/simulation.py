@@ -10,7 +10,7 @@ import numpy as np
 
 from gpusim import units
 from gpusim.backends import create
-from gpusim.backends.base import Backend, Draw, RuleTables
+from gpusim.backends.base import Array, Backend, Draw, RuleTables
 from gpusim.engine.state import State
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError, ScenarioError
@@ -122,33 +122,21 @@ class Simulation:
 
     def _apply_rules(self, number: int) -> None:
         state, rules = self._state, self.model.rules
-        seed = self.model.seed
         if rules.has_tissue:
-            draw = Draw(seed, number, Purpose.TISSUE_RULES)
-            self.backend.apply_rules(
-                state.tissue,
-                state.immune,
-                state.next,
-                state.tissue_clock,
-                state.fields,
-                self._rules,
-                state.fired,
-                draw,
+            self._change(
+                state.tissue, state.immune, state.tissue_clock, Draw(self.model.seed, number, Purpose.TISSUE_RULES)
             )
             state.tissue, state.next = state.next, state.tissue
         if rules.has_immune:
-            draw = Draw(seed, number, Purpose.IMMUNE_RULES)
-            self.backend.apply_rules(
-                state.immune,
-                state.tissue,
-                state.next,
-                state.immune_clock,
-                state.fields,
-                self._rules,
-                state.fired,
-                draw,
+            self._change(
+                state.immune, state.tissue, state.immune_clock, Draw(self.model.seed, number, Purpose.IMMUNE_RULES)
             )
             state.immune, state.next = state.next, state.immune
+
+    def _change(self, own: Array, other: Array, clock: Array, draw: Draw) -> None:
+        """Apply the rules of one layer; its new states lie in `next`."""
+        state = self._state
+        self.backend.apply_rules(own, other, state.next, clock, state.fields, self._rules, state.fired, draw)
 
     # Looking
 

@@ -7,6 +7,9 @@ from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.stencil import by_cells
 from gpusim.model.tables import ExchangeBy
 
+_ANY_VALUE = np.float32(-3e38)
+"""Concentrations are never negative; corrections may be."""
+
 
 def combine(
     c: np.ndarray,
@@ -109,7 +112,9 @@ def smooth(
             a = coupling.by_field[field] * np.float32(coupling.scale)
             m = _mass(mass, field, first, end)
             r = stencil.residual(c[field], rhs[field], m, a)
-            np.copyto(c[field, first:end], c[field, first:end] + r / (m + a * stencil.faces()), where=mine)
+            value = c[field, first:end] + r / (m + a * stencil.faces())
+            lowest = np.float32(0) if isinstance(mass, MassByCells) else _ANY_VALUE
+            np.copyto(c[field, first:end], np.where(value > lowest, value, lowest), where=mine)
 
 
 def _pairs(values: np.ndarray, axis: int, last_width: np.float32) -> np.ndarray:
@@ -203,7 +208,7 @@ def _interpolated(coarse: np.ndarray, axis: int, n: int) -> np.ndarray:
 def prolong(c: np.ndarray, coarse: np.ndarray, active: np.ndarray, *, floor_at_zero: bool) -> None:
     """Add to `c` the correction interpolated from `coarse`."""
     _, nz, ny, nx = c.shape
-    lowest = np.float32(0 if floor_at_zero else -3e38)
+    lowest = np.float32(0) if floor_at_zero else _ANY_VALUE
     for field in active:
         # Along y, then z, then x: the order of the kernel's nested sums.
         correction = _interpolated(_interpolated(_interpolated(coarse[field], 1, ny), 0, nz), 2, nx)

@@ -72,6 +72,10 @@ class Multigrid:
         for _ in range(cycles):
             self._cycle(0, c, rhs, mass, active, coupling)
 
+    def relax(self, c: Array, rhs: Array, mass: MassByCells, active: Array, coupling: Array, sweeps: int) -> None:
+        """Improve `c` by sweeps on the finest level alone: enough where the coupling is weak."""
+        self._sweep(sweeps, c, rhs, mass, active, self._coupling(coupling, 0))
+
     def _cycle(
         self, depth: int, c: Array, rhs: Array, mass: MassByCells | Array, active: Array, by_field: Array
     ) -> None:
