@@ -126,7 +126,9 @@ def _scene(plotter: pv.Plotter, result: Result, tissue: np.ndarray, names: list[
 
 def _slice(plotter: pv.Plotter, result: Result, tissue: np.ndarray, names: list[str], spacing: float) -> None:
     middle = tissue.shape[0] // 2
-    section = tissue[middle]
+    mobile = result.array("immune")[middle]
+    # A mobile cell hides the resident one of its voxel.
+    section = np.where(mobile == names.index("none"), tissue[middle], mobile)
     shown = [int(s) for s in np.unique(section)]
     colours, spare = {}, iter(OTHERS * 40)
     for number in range(len(names)):

@@ -22,8 +22,8 @@ _CTYPES: dict[type, Any] = {
     np.float32: ctypes.c_float,
 }
 
-_SMALLEST_SHARE = 64
-"""Blocks below which another thread costs more than it brings."""
+_SMALLEST_SHARE = 65_536
+"""Voxels (roughly) of a launch below which another thread costs more than it brings."""
 
 
 def available_threads() -> int:
@@ -60,7 +60,7 @@ class CpuBackend(CompiledBackend):
         ]
         pointers = (ctypes.c_void_p * len(held))(*(ctypes.addressof(h) for h in held))
         function = getattr(self._library, f"launch_{kernel}")
-        shares = max(1, min(self.threads, blocks // _SMALLEST_SHARE))
+        shares = max(1, min(self.threads, blocks * threads // _SMALLEST_SHARE, blocks))
         edges = [blocks * i // shares for i in range(shares + 1)]
         others = []
         if self._pool is not None:

@@ -1,5 +1,7 @@
 """Writes a result folder while a simulation runs."""
 
+from __future__ import annotations
+
 import csv
 import json
 import platform
@@ -43,7 +45,7 @@ class Recorder:
         self._last_snapshot = -1
         self.record()
 
-    def __enter__(self) -> "Recorder":
+    def __enter__(self) -> Recorder:
         return self
 
     def __exit__(

@@ -18,12 +18,10 @@ __all__ = ["Document", "Scenario", "parse_set", "presets"]
 class Scenario:
     """A checked scenario.
 
-    `document` holds what the file says, quantities as written; `folder` is where its relative
-    paths (a table of cells) start.
+    `document` holds what the file says, quantities as written.
     """
 
     document: Document
-    folder: Path
 
     @classmethod
     def load(cls, scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> "Scenario":
@@ -31,17 +29,17 @@ class Scenario:
 
         Raises `ScenarioError`, whose message names file, line and path of every problem.
         """
-        return cls(*load(scenario, overrides))
+        return cls(load(scenario, overrides))
 
     @classmethod
-    def parse(cls, text: str, folder: Path | str = ".") -> "Scenario":
+    def parse(cls, text: str) -> "Scenario":
         """A scenario from YAML text. Raises `ScenarioError`."""
-        return cls(validated(read_text(text, "text"), "text"), Path(folder))
+        return cls(validated(read_text(text, "text"), "text"))
 
     def with_(self, **changes: Any) -> "Scenario":
         """This scenario with mappings laid over it: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
         data = merge(self.document.model_dump(mode="json", exclude_unset=True), changes)
-        return Scenario(validated(Read(data), self.document.name), self.folder)
+        return Scenario(validated(Read(data), self.document.name))
 
     def to_yaml(self) -> str:
         """The scenario as one file, with nothing left to extend or override."""

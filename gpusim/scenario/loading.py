@@ -42,16 +42,18 @@ def find(scenario: str, base: Path | None = None) -> Path:
     )
 
 
-def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[Document, Path]:
-    """Load, extend, override, check. Returns the document and the folder that its paths start from.
+def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> Document:
+    """Load, extend, override, check. Raises `ScenarioError`.
 
-    `overrides` are dotted paths to values, as `--set` takes them. Raises `ScenarioError`.
+    `overrides` are dotted paths to values, as `--set` takes them. A relative path to a table starts
+    from the folder of the file that names it; in an override or a shipped scenario, from the current
+    one.
     """
     path = find(str(scenario))
     read = _extended(path, ())
     for key, value in (overrides or {}).items():
         override(read, key, value)
-    return validated(read, str(path)), path.parent
+    return validated(read, str(path))
 
 
 def _extended(path: Path, chain: tuple[Path, ...]) -> Read:
@@ -59,6 +61,8 @@ def _extended(path: Path, chain: tuple[Path, ...]) -> Read:
     if real in chain or len(chain) >= _LONGEST_CHAIN:
         raise ScenarioError(f"{path}: 'extends' leads back to itself: {' -> '.join(p.name for p in (*chain, real))}")
     read = read_file(path)
+    if path not in presets().values():
+        _anchor(read.data, path.parent)
     bases = read.data.pop("extends", [])
     bases = [bases] if isinstance(bases, str) else bases
     place = read.places.get(("extends",), str(path))
@@ -73,6 +77,13 @@ def _extended(path: Path, chain: tuple[Path, ...]) -> Read:
         _merge(merged, _extended(found, (*chain, real)))
     _merge(merged, read)
     return merged
+
+
+def _anchor(data: dict[str, Any], folder: Path) -> None:
+    """Let the relative path of a table start from `folder`."""
+    tissue = data.get("tissue")
+    if isinstance(tissue, dict) and isinstance(tissue.get("cells"), str):
+        tissue["cells"] = str((folder / tissue["cells"]).absolute())
 
 
 def _merge(into: Read, top: Read) -> None:

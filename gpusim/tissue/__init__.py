@@ -1,6 +1,7 @@
 """The tissue at time 0: a background, a table of cells, shapes; in that order."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         shape = (nz, ny, nx)
     table = None
     if spec.cells is not None:
-        table = cells.read(scenario.folder / spec.cells, spec)
+        table = cells.read(Path(spec.cells), spec)
         shape = shape or table.fitting_shape(spacing, units.number(spec.margin, "um"), spec)
     assert shape is not None, "checked on loading"
     tissue = np.full(shape, names.index(spec.background), np.uint8)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from machines import backend_parameters
 
 import gpusim
+from gpusim.backends import cpu
 from gpusim.backends.numpy import slabs
 
 FIELDS = ("alpha", "beta", "gamma")
@@ -93,6 +94,14 @@ def without_blanks(value):
     if isinstance(value, dict):
         return {k: without_blanks(v) for k, v in value.items() if v is not None}
     return [without_blanks(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def share_small_launches():
+    """Let threads share even the small lattices of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "_SMALLEST_SHARE", 64)
+        yield
 
 
 def run(data, backend, threads):

@@ -109,3 +109,14 @@ def test_a_real_tumour_core_runs(core, rows, cd8):
         assert next(p.rows for p in placements if p.state == "cytotoxic") == cd8
         simulation.run()
         assert simulation.fired["infection"] > 0
+
+
+def test_a_table_is_found_from_its_file_and_in_an_override_from_here(tmp_path, monkeypatch):
+    scenario(tmp_path, [(0, 0, "tumor", 0)])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert build(Scenario.load(tmp_path / "a.yaml")).initial.shape
+    (tmp_path / "cells.csv").rename("here.csv")
+    assert build(Scenario.load(tmp_path / "a.yaml", {"tissue.cells": "here.csv"})).initial.shape
+    with pytest.raises(ScenarioError, match=r"tissue\.cells: core\.csv: no such file"):
+        build(Scenario.load("tissue-core"))
