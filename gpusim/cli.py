@@ -29,8 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Off a terminal nothing is folded. Markup is off: "gpusim[cuda12]" is a name, not a style.
+_out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else 200)
+_err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 ScenarioArgument = Annotated[str, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.")]
 SetOption = Annotated[
@@ -197,8 +198,8 @@ def info() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         chosen = create("auto")
-    chosen.close()
     threads = f", {chosen.threads} threads" if chosen.threads > 1 else ""
+    chosen.close()
     _out.print(f"auto takes {chosen.name}{threads}")
 
 
@@ -209,16 +210,14 @@ def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="
     counts = found.counts
     states = [c for c in counts.columns if c.startswith("cells.") and counts[c].max() > 0 and c != "cells.none"]
     totals = [c for c in counts.columns if c.startswith("total.")]
-    table = _table("time", *(c.split(".", 1)[1] for c in states + totals))
     last = len(counts) - 1
-    for i in sorted({round(last * k / (rows - 1)) for k in range(rows)}):
-        row = counts.iloc[i]
-        table.add_row(
-            duration(float(row["minutes"])),
-            *(f"{int(row[c]):,}" for c in states),
-            *(f"{float(row[c]):.4g}" for c in totals),
-        )
-    _out.print(table)
+    shown = sorted({round(last * k / (rows - 1)) for k in range(rows)})
+    for first, columns, form in (("cells at", states, ",.0f"), ("fields, total at", totals, ".4g")):
+        table = _table(first, *(c.split(".", 1)[1] for c in columns))
+        for i in shown:
+            row = counts.iloc[i]
+            table.add_row(duration(float(row["minutes"])), *(format(float(row[c]), form) for c in columns))
+        _out.print(table)
     if found.summary is None:
         _err.print("gpusim: note: this run has not finished", markup=False)
 

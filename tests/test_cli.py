@@ -83,7 +83,7 @@ def test_check_prints_fields_rules_steps_and_memory(tmp_path):
 def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):
     fast = ["--set", "fields.ifn1.diffusion=1e5 um^2/min"]
     done = gpusim("check", "cold-to-hot", *fast, folder=tmp_path)
-    assert re.search(r"ifn1 .* implicit +8334 explicit substeps a step, over 120", done.stdout)
+    assert re.search(r"ifn1 .* implicit +8334 substeps, over 120", done.stdout)
     done = gpusim("check", "cold-to-hot", *fast, "--set", "fields.ifn1.solver=explicit", folder=tmp_path)
     assert "over 120 explicit substeps a step: ifn1 (8334)" in done.stderr
 
@@ -93,6 +93,8 @@ def test_presets_and_info(tmp_path):
     done = gpusim("info", folder=tmp_path, CXX="no-such-compiler")
     assert "no C++ compiler found (no-such-compiler)" in done.stdout
     assert re.search(r"auto takes \w+", done.stdout)
+    if "CuPy is not installed" in done.stdout:
+        assert "pip install 'gpusim[cuda12]' or 'gpusim[cuda13]'" in done.stdout
 
 
 def test_without_a_compiler_run_says_so_once(tmp_path):

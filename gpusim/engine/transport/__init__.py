@@ -34,11 +34,11 @@ def choices(model: Model) -> list[Choice]:
             raise ScenarioError(
                 f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.fields.loss[f].min():g} /min"
             )
-        why = f"would take {count} explicit substeps a step"
+        why = f"asked for ({count} explicit substeps)"
         solver = asked
         if asked == "auto":
             solver = "explicit" if count <= MOST_SUBSTEPS else "implicit"
-            why = f"{count} explicit substeps a step, {'at most' if solver == 'explicit' else 'over'} {MOST_SUBSTEPS}"
+            why = f"{count} substeps, {'at most' if solver == 'explicit' else 'over'} {MOST_SUBSTEPS}"
         found.append(Choice(solver, count if solver == "explicit" else 1, why))
     return found
 
