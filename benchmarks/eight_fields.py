@@ -164,7 +164,7 @@ def ours(backend, voxels, minutes, solvers=None):
         loaded = loaded.with_(fields={name: {"solver": solver} for name, solver in solvers.items()})
     simulation = gpusim.Simulation(loaded, backend)
     simulation.step(minutes // 2)
-    simulation._state.tissue = simulation.backend.array(second_tissue(simulation.tissue, simulation.model))
+    simulation._state.tissue.cells = simulation.backend.array(second_tissue(simulation.tissue, simulation.model))
     simulation.step(minutes - minutes // 2)
     return np.stack(list(simulation.fields.values()))
 

@@ -40,7 +40,7 @@ def main(voxels, fields, backend):
 
         def step():
             simulation.backend.explicit_step(
-                state.fields, state.spare, state.tissue, state.immune, solver._active[0], solver._tables
+                state.fields, state.spare, state.tissue.cells, state.immune.cells, solver._active[0], solver._tables
             )
 
         seconds = {copy: [], step: []}

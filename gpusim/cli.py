@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -145,9 +144,9 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
         )
     _out.print(fields)
     states = _table("state", "layer", "cells at start")
-    from_start = _initial_counts(model)
-    for name in model.states.names:
-        states.add_row(name, "tissue" if name in model.states.tissue else "immune", f"{from_start[name]:,}")
+    from_start = model.initial.counts(len(model.states.names))
+    for name, count in zip(model.states.names, from_start, strict=True):
+        states.add_row(name, "tissue" if name in model.states.tissue else "immune", f"{count:,}")
     _out.print(states)
     rules = _table("rule", "transition", "rate", "after", "modulators", "releases")
     for name, rule in document.rules.items():
@@ -156,7 +155,7 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
             rule.transition,
             rule.rate,
             rule.after,
-            ", ".join(str(m.field or "/".join(m.neighbours or m.contact or ())) for m in rule.modulators),
+            ", ".join(m.field or m.body or "/".join(m.neighbours or m.contact or ()) for m in rule.modulators),
             ", ".join(f"{field} {amount}" for field, amount in rule.releases.items()),
         )
     _out.print(rules)
@@ -258,12 +257,6 @@ def _shape(model: Model) -> str:
 def _backend(simulation: gpusim.Simulation) -> str:
     backend = simulation.backend
     return f"backend {backend.name}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
-
-
-def _initial_counts(model: Model) -> dict[str, int]:
-    cells = np.concatenate([model.initial.tissue.ravel(), model.initial.immune.ravel()])
-    counts = np.bincount(cells, minlength=len(model.states.names))
-    return dict(zip(model.states.names, map(int, counts), strict=True))
 
 
 def _placements(model: Model) -> None:

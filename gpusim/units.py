@@ -105,6 +105,7 @@ def _explain_bare(unit: str) -> Any:
 Length = Annotated[str, AfterValidator(_checked("um")), BeforeValidator(_explain_bare("um"))]
 Time = Annotated[str, AfterValidator(_checked("min")), BeforeValidator(_explain_bare("hour"))]
 Rate = Annotated[str, AfterValidator(_checked("1/min")), BeforeValidator(_explain_bare("/min"))]
+Speed = Annotated[str, AfterValidator(_checked("um/min")), BeforeValidator(_explain_bare("um/min"))]
 Diffusivity = Annotated[str, AfterValidator(_checked("um^2/min")), BeforeValidator(_explain_bare("um^2/min"))]
 
 

@@ -20,7 +20,20 @@ def test_style_and_types(arguments):
 
 
 def test_layers_import_only_what_stands_to_their_left():
-    order = ["errors", "units", "scenario", "tissue", "model", "backends", "engine", "record", "analysis", "viz", "cli"]
+    order = [
+        "errors",
+        "units",
+        "scenario",
+        "tissue",
+        "model",
+        "backends",
+        "body",
+        "engine",
+        "record",
+        "analysis",
+        "viz",
+        "cli",
+    ]
     for path in (ROOT / "gpusim").rglob("*.py"):
         layer = path.relative_to(ROOT / "gpusim").parts[0].removesuffix(".py")
         if layer == "__init__":

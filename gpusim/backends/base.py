@@ -62,13 +62,51 @@ class Coupling:
 
 
 @dataclass(frozen=True)
-class RuleTables:
-    """Rules as arrays of the backend; `rules`, `modulators`, `releases` as in model/tables.py."""
+class CellTables:
+    """What cells do, as arrays of the backend; layouts as in model/tables.py.
 
+    Attributes:
+        effects, effect_begin: changes of fields, by state (int32 [states + 1]).
+        rules, rule_begin: transitions, by the state that they leave.
+        motilities: one row a state.
+        modulators, releases: what the others point into.
+    """
+
+    effects: Array
+    effect_begin: Array
     rules: Array
-    begin: Array
+    rule_begin: Array
+    motilities: Array
     modulators: Array
     releases: Array
+
+
+@dataclass
+class CellLayer:
+    """One layer of cells.
+
+    Attributes:
+        cells: uint8 [z, y, x], states.
+        clock: uint16 [z, y, x], applications of the rules in the present state.
+        heading: uint8 [z, y, x], 0 or the direction of a mobile cell; of size 0 where none can move.
+        vacant: the state that stands for no cell.
+    """
+
+    cells: Array
+    clock: Array
+    heading: Array
+    vacant: int
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the cells of a layer react to: the `other` layer (uint8 [z, y, x]), the `body` (float32
+    [quantities]), by the `tables`.
+    """
+
+    other: Array
+    body: Array
+    tables: CellTables
 
 
 @dataclass(frozen=True)
@@ -148,18 +186,25 @@ class Backend(Protocol):
         """Add `amounts` (float32) at flat indices `voxels` (int64, each once) of `field` [z, y, x]."""
         ...
 
+    def write(self, array: Array, values: np.ndarray) -> None:
+        """Copy host `values` into an array of the backend, of the same shape and dtype."""
+        ...
+
     def apply_rules(
-        self,
-        own: Array,
-        other: Array,
-        next: Array,
-        clock: Array,
-        fields: Array,
-        tables: RuleTables,
-        fired: Array,
-        draw: Draw,
+        self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, fired: Array, draw: Draw
     ) -> None:
-        """Apply the rules to layer `own`, into `next`; count firings into `fired` (uint64)."""
+        """Let the layer's cells act on `fields` and change state, into `next`; count firings into `fired`.
+
+        `fired` is uint64 [rules].
+        """
+        ...
+
+    def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
+        """Each cell's heading, and its bid (uint16 [z, y, x]) for the voxel it wants to move to."""
+        ...
+
+    def move(self, layer: CellLayer, bid: Array) -> None:
+        """Carry out the moves; of the cells that want one voxel, the lowest bid gets it."""
         ...
 
     def sum_fields(self, fields: Array) -> FieldSums:

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpusim.backends.base import Array, Coupling, Draw, ExplicitTables, FieldSums, MassByCells, RuleTables
+from gpusim.backends.base import (
+    Array,
+    CellLayer,
+    Coupling,
+    Draw,
+    ExplicitTables,
+    FieldSums,
+    MassByCells,
+    Surroundings,
+)
 
 DEPOSIT_THREADS = 256
 
@@ -30,6 +39,10 @@ def _states(mass: MassByCells) -> tuple[np.int32, ...]:
     return tuple(map(np.int32, mass.table.shape[1:]))
 
 
+def _drawn(draw: Draw) -> tuple[np.generic, ...]:
+    return np.uint64(draw.seed), np.uint32(draw.step), np.uint32(draw.purpose)
+
+
 class CompiledBackend(ABC):
     """Operations in terms of `launch`. One block takes one row of voxels."""
 
@@ -42,6 +55,9 @@ class CompiledBackend(ABC):
 
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray: ...
+
+    @abstractmethod
+    def write(self, array: Array, values: np.ndarray) -> None: ...
 
     @abstractmethod
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
@@ -135,34 +151,47 @@ class CompiledBackend(ABC):
         self.launch("deposit", -(-voxels.size // threads), threads, arguments)
 
     def apply_rules(
-        self,
-        own: Array,
-        other: Array,
-        next: Array,
-        clock: Array,
-        fields: Array,
-        tables: RuleTables,
-        fired: Array,
-        draw: Draw,
+        self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, fired: Array, draw: Draw
     ) -> None:
-        nz, ny, nx = own.shape
+        nz, ny, nx = layer.cells.shape
+        tables = around.tables
+        by_cells = (tables.effects, tables.effect_begin, tables.rules, tables.rule_begin)
         arguments = (
-            own,
-            other,
+            layer.cells,
+            around.other,
             next,
-            clock,
+            layer.clock,
             fields,
-            tables.rules,
-            tables.begin,
+            around.body,
+            *by_cells,
             tables.modulators,
             tables.releases,
             fired,
-            np.uint64(draw.seed),
-            np.uint32(draw.step),
-            np.uint32(draw.purpose),
+            *_drawn(draw),
             *map(np.int32, (nz, ny, nx)),
         )
         self.launch("apply_rules", nz * ny, row_threads(nx), arguments)
+
+    def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
+        nz, ny, nx = layer.cells.shape
+        arguments = (
+            layer.cells,
+            around.other,
+            layer.heading,
+            bid,
+            fields,
+            around.body,
+            around.tables.motilities,
+            around.tables.modulators,
+            *_drawn(draw),
+            *map(np.int32, (layer.vacant, nz, ny, nx)),
+        )
+        self.launch("propose_moves", nz * ny, row_threads(nx), arguments)
+
+    def move(self, layer: CellLayer, bid: Array) -> None:
+        nz, ny, nx = layer.cells.shape
+        sizes = map(np.int32, (layer.vacant, nz, ny, nx))
+        self.launch("move", nz * ny, row_threads(nx), (layer.cells, layer.clock, layer.heading, bid, *sizes))
 
     def sum_fields(self, fields: Array) -> FieldSums:
         count, nz, ny, nx = fields.shape

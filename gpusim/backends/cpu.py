@@ -52,6 +52,9 @@ class CpuBackend(CompiledBackend):
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.array(array)
 
+    def write(self, array: Array, values: np.ndarray) -> None:
+        array[...] = values
+
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
         # The kernels take an array by its address and a scalar by its value, each behind a pointer.
         held = [

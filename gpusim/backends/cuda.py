@@ -55,5 +55,8 @@ class CudaBackend(CompiledBackend):
         copied: np.ndarray = self._cupy.asnumpy(array)
         return copied
 
+    def write(self, array: Array, values: np.ndarray) -> None:
+        array.set(np.ascontiguousarray(values))
+
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
         self._kernels[kernel]((blocks,), (threads,), tuple(arguments))

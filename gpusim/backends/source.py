@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-FILES = ("transport.cu", "multigrid.cu", "exchange.cu", "rules.cu", "measure.cu")
+FILES = ("transport.cu", "multigrid.cu", "exchange.cu", "rules.cu", "motion.cu", "measure.cu")
 KERNELS = (
     "explicit_step",
     "combine",
@@ -16,6 +16,8 @@ KERNELS = (
     "prolong",
     "deposit",
     "apply_rules",
+    "propose_moves",
+    "move",
     "sum_fields",
 )
 

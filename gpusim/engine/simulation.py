@@ -10,8 +10,9 @@ import numpy as np
 
 from gpusim import units
 from gpusim.backends import create
-from gpusim.backends.base import Array, Backend, Draw, RuleTables
-from gpusim.engine.state import State
+from gpusim.backends.base import Backend, CellLayer, CellTables, Draw, Surroundings
+from gpusim.body import Circulation
+from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError, ScenarioError
 from gpusim.model import Model, build
@@ -24,6 +25,8 @@ class Purpose(enum.IntEnum):
 
     TISSUE_RULES = 0
     IMMUNE_RULES = 1
+    TISSUE_MOTION = 2
+    IMMUNE_MOTION = 3
 
 
 class Simulation:
@@ -57,8 +60,16 @@ class Simulation:
         self.steps = 0
         self._state = State.start(self.model, self.backend)
         self._transport = Transport(self.model, self.backend)
-        rules = self.model.rules
-        self._rules = RuleTables(*map(self.backend.array, (rules.rules, rules.begin, rules.modulators, rules.releases)))
+        cells = self.model.cells
+        self._tables = CellTables(
+            **{name: self.backend.array(getattr(cells, name)) for name in CellTables.__dataclass_fields__}
+        )
+        self._initial_counts = self.model.initial.counts(len(self.model.states.names))
+        self._mobile = mobile(self.model)
+        self._acting = self._layers_with_rules()
+        self._circulation = Circulation(self.model.body)
+        self._counted = np.zeros(len(cells.rules), np.int64)
+        self._show_body()
         self._doses = [
             (dose, self.backend.array(dose.voxels), self.backend.array(dose.amounts)) for dose in self.model.doses
         ]
@@ -84,17 +95,18 @@ class Simulation:
         return self.steps * self.model.step
 
     def step(self, count: int = 1) -> None:
-        """Take `count` steps: doses due, transport and exchange, then the rules when theirs is due."""
+        """Take `count` steps: doses due, transport and exchange, moves, then rules and body when theirs is due."""
         begun = time.perf_counter()
         state, model = self._state, self.model
         for _ in range(count):
-            for dose, voxels, amounts in self._doses:
-                if dose.step == self.steps:
-                    self.backend.deposit(state.fields[dose.field], voxels, amounts)
+            self._treat()
             self._transport.advance(state)
+            for move in range(model.cells.moves):
+                self._move(self.steps * model.cells.moves + move)
             self.steps += 1
             if self.steps % model.rules_every == 0:
                 self._apply_rules(self.steps // model.rules_every)
+                self._circulate()
         self.seconds += time.perf_counter() - begun
 
     def run(self, until: str | None = None) -> None:
@@ -120,23 +132,62 @@ class Simulation:
             raise ScenarioError(f"until: {until!r} {error}") from None
         return whole(minutes, self.model.step, "until")
 
-    def _apply_rules(self, number: int) -> None:
-        state, rules = self._state, self.model.rules
-        if rules.has_tissue:
-            self._change(
-                state.tissue, state.immune, state.tissue_clock, Draw(self.model.seed, number, Purpose.TISSUE_RULES)
-            )
-            state.tissue, state.next = state.next, state.tissue
-        if rules.has_immune:
-            self._change(
-                state.immune, state.tissue, state.immune_clock, Draw(self.model.seed, number, Purpose.IMMUNE_RULES)
-            )
-            state.immune, state.next = state.next, state.immune
+    def _treat(self) -> None:
+        """Give the doses that are due."""
+        for dose, voxels, amounts in self._doses:
+            if dose.step == self.steps:
+                self.backend.deposit(self._state.fields[dose.field], voxels, amounts)
+        due = [infusion for infusion in self.model.infusions if infusion.step == self.steps]
+        for infusion in due:
+            self._circulation.values[infusion.quantity] += infusion.amount
+        if due:
+            self._show_body()
 
-    def _change(self, own: Array, other: Array, clock: Array, draw: Draw) -> None:
-        """Apply the rules of one layer; its new states lie in `next`."""
+    def _around(self, other: CellLayer) -> Surroundings:
+        return Surroundings(other.cells, self._state.body, self._tables)
+
+    def _move(self, number: int) -> None:
         state = self._state
-        self.backend.apply_rules(own, other, state.next, clock, state.fields, self._rules, state.fired, draw)
+        for layer, other, moves, purpose in (
+            (state.tissue, state.immune, self._mobile[0], Purpose.TISSUE_MOTION),
+            (state.immune, state.tissue, self._mobile[1], Purpose.IMMUNE_MOTION),
+        ):
+            if moves:
+                draw = Draw(self.model.seed, number, purpose)
+                self.backend.propose_moves(layer, state.bid, self._around(other), state.fields, draw)
+                self.backend.move(layer, state.bid)
+
+    def _layers_with_rules(self) -> tuple[bool, bool]:
+        """Whether cells of the tissue and of the immune layer do anything at all."""
+        cells, none = self.model.cells, self.model.states.none
+        acting = (np.diff(cells.rule_begin) > 0) | (np.diff(cells.effect_begin) > 0)
+        return bool(acting[:none].any()), bool(acting[none:].any())
+
+    def _apply_rules(self, number: int) -> None:
+        state = self._state
+        for layer, other, acts, purpose in (
+            (state.tissue, state.immune, self._acting[0], Purpose.TISSUE_RULES),
+            (state.immune, state.tissue, self._acting[1], Purpose.IMMUNE_RULES),
+        ):
+            if acts:
+                draw = Draw(self.model.seed, number, purpose)
+                self.backend.apply_rules(layer, state.next, self._around(other), state.fields, state.fired, draw)
+                layer.cells, state.next = state.next, layer.cells
+
+    def _circulate(self) -> None:
+        """Pass cells to and from the body, and let its own time go on."""
+        if not self.model.body.names:
+            return
+        fired = self._fired()
+        self._circulation.exchange(fired - self._counted)
+        self._counted = fired
+        self._circulation.advance(self.model.rules_every * self.model.step)
+        self._show_body()
+
+    def _show_body(self) -> None:
+        """Let the cells see the body's present quantities."""
+        if self.model.body.names:
+            self.backend.write(self._state.body, np.maximum(self._circulation.values, 0.0).astype(np.float32))
 
     # Looking
 
@@ -154,26 +205,39 @@ class Simulation:
     @property
     def tissue(self) -> np.ndarray:
         """A copy of the resident cells: uint8 [z, y, x], numbers of `model.states.names`."""
-        return self.backend.to_numpy(self._state.tissue)
+        return self.backend.to_numpy(self._state.tissue.cells)
 
     @property
     def immune(self) -> np.ndarray:
         """A copy of the mobile cells: uint8 [z, y, x], numbers of `model.states.names`."""
-        return self.backend.to_numpy(self._state.immune)
+        return self.backend.to_numpy(self._state.immune.cells)
+
+    def _fired(self) -> np.ndarray:
+        """Firings since the start, int64 [rules], by row of the table of rules."""
+        return self.backend.to_numpy(self._state.fired)[: len(self.model.cells.rules)].astype(np.int64)
 
     @property
     def fired(self) -> dict[str, int]:
         """How often each rule has fired since the start."""
-        counts = self.backend.to_numpy(self._state.fired)
-        return {name: int(counts[i]) for i, name in enumerate(self.model.rules.names)}
+        totals = dict.fromkeys(self.scenario.document.rules, 0)
+        for name, count in zip(self.model.cells.rule_names, self._fired(), strict=True):
+            totals[name] += int(count)
+        return totals
 
     @property
     def counts(self) -> dict[str, int]:
-        """Cells in each state (`empty` and `none` counted too)."""
-        totals = np.bincount(
-            np.concatenate([self.tissue.ravel(), self.immune.ravel()]), minlength=len(self.model.states.names)
-        )
-        return dict(zip(self.model.states.names, map(int, totals), strict=True))
+        """Cells in each state (`empty` and `none` counted too): those at the start, and what rules have done since."""
+        model = self.model
+        totals = self._initial_counts.copy()
+        fired = self._fired()
+        np.add.at(totals, model.cells.rules["to"], fired)
+        np.subtract.at(totals, model.cells.leaves, fired)
+        return dict(zip(model.states.names, map(int, totals), strict=True))
+
+    @property
+    def body(self) -> dict[str, float]:
+        """Quantities of the body, in their own units."""
+        return dict(zip(self.model.body.names, map(float, self._circulation.values), strict=True))
 
     def count(self, state: str) -> int:
         """Cells in one state. Raises `KeyError`."""
@@ -203,14 +267,14 @@ class Simulation:
         self.totals()
 
     def digest(self) -> str:
-        """SHA-256 over every field, both cell layers and the step count: equal for equal trajectories."""
-        return digest(self.fields.values(), self.tissue, self.immune, self.steps)
+        """SHA-256 over every field, both cell layers, the body and the step count: equal for equal trajectories."""
+        return digest(self.fields.values(), self.tissue, self.immune, self._circulation.values, self.steps)
 
 
-def digest(fields: Iterable[np.ndarray], tissue: np.ndarray, immune: np.ndarray, steps: int) -> str:
+def digest(fields: Iterable[np.ndarray], tissue: np.ndarray, immune: np.ndarray, body: np.ndarray, steps: int) -> str:
     """SHA-256 of a state; arrays in C order, little-endian."""
     sha = hashlib.sha256()
-    for array in (*fields, tissue, immune):
+    for array in (*fields, tissue, immune, body):
         sha.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
     sha.update(steps.to_bytes(8, "little"))
     return sha.hexdigest()

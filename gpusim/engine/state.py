@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend
+from gpusim.backends.base import Array, Backend, CellLayer
 from gpusim.model import Model
 
 BYTES_PER_VOXEL = 8
 """Both cell layers: state, next state and clock; the `next` of the two layers is one."""
+BYTES_PER_VOXEL_OF_MOTION = 3
+"""Bids, and the headings of one layer with mobile cells."""
 BYTES_PER_VOXEL_AND_FIELD = 8
 """A field and its second buffer."""
 
@@ -19,19 +21,20 @@ class State:
 
     Attributes:
         fields: float32 [F, z, y, x], and `spare`, its second buffer.
-        tissue, immune: uint8 [z, y, x], cell states; `next` receives a layer's new states.
-        tissue_clock, immune_clock: uint16 [z, y, x], rule steps in the present state.
-        fired: uint64 [rules], firings since the start.
+        tissue, immune: the two layers of cells; `next` (uint8 [z, y, x]) receives new states.
+        bid: uint16 [z, y, x], of moves; of size 0 where nothing moves.
+        fired: uint64 [rules], firings since the start, one a row of the table of rules.
+        body: float32 [quantities], as modulators see them.
     """
 
     fields: Array
     spare: Array
-    tissue: Array
-    immune: Array
+    tissue: CellLayer
+    immune: CellLayer
     next: Array
-    tissue_clock: Array
-    immune_clock: Array
+    bid: Array
     fired: Array
+    body: Array
 
     @classmethod
     def start(cls, model: Model, backend: Backend) -> "State":
@@ -40,18 +43,33 @@ class State:
         for f, value in enumerate(model.fields.initial):
             fields[f] = value
         clock = np.zeros(model.shape, np.uint16)
+        nothing = (0, 0, 0)
+        moves_tissue, moves_immune = mobile(model)
+
+        def layer(cells: np.ndarray, vacant: int, moves: bool) -> CellLayer:
+            heading = np.zeros(model.shape if moves else nothing, np.uint8)
+            return CellLayer(backend.array(cells), backend.array(clock), backend.array(heading), vacant)
+
         return cls(
             fields=backend.array(fields),
             spare=backend.array(fields),
-            tissue=backend.array(model.initial.tissue),
-            immune=backend.array(model.initial.immune),
+            tissue=layer(model.initial.tissue, 0, moves_tissue),
+            immune=layer(model.initial.immune, model.states.none, moves_immune),
             next=backend.array(model.initial.tissue),
-            tissue_clock=backend.array(clock),
-            immune_clock=backend.array(clock),
-            fired=backend.array(np.zeros(max(1, len(model.rules.names)), np.uint64)),
+            bid=backend.array(np.zeros(model.shape if moves_tissue or moves_immune else nothing, np.uint16)),
+            fired=backend.array(np.zeros(max(1, len(model.cells.rules)), np.uint64)),
+            body=backend.array(np.zeros(max(1, len(model.body.names)), np.float32)),
         )
+
+
+def mobile(model: Model) -> tuple[bool, bool]:
+    """Whether cells of the tissue and of the immune layer can move."""
+    moves = model.cells.motilities["hop"] > 0
+    return bool(moves[: model.states.none].any()), bool(moves[model.states.none :].any())
 
 
 def memory(model: Model) -> int:
     """Bytes that the state of the model takes on its backend."""
-    return model.voxels * (BYTES_PER_VOXEL + BYTES_PER_VOXEL_AND_FIELD * len(model.fields))
+    layers = sum(mobile(model))
+    motion = BYTES_PER_VOXEL_OF_MOTION + (layers - 1) if layers else 0
+    return model.voxels * (BYTES_PER_VOXEL + motion + BYTES_PER_VOXEL_AND_FIELD * len(model.fields))

@@ -1,6 +1,6 @@
 """From a scenario to the arrays of numbers that the engine steps."""
 
 from gpusim.model.build import build
-from gpusim.model.model import Dose, Fields, Model, Rules, States
+from gpusim.model.model import Body, Cells, Dose, Fields, Infusion, Model, Process, States
 
-__all__ = ["Dose", "Fields", "Model", "Rules", "States", "build"]
+__all__ = ["Body", "Cells", "Dose", "Fields", "Infusion", "Model", "Process", "States", "build"]

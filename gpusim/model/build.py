@@ -7,11 +7,13 @@ import numpy as np
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model import steps
-from gpusim.model.model import Dose, Fields, Model, Rules, States
-from gpusim.model.tables import MODULATOR, RELEASE, RULE, Shape, Source, state_set
+from gpusim.model.body import build_body
+from gpusim.model.cells import CellTables, highest_rate, highest_speed
+from gpusim.model.conversion import concentration
+from gpusim.model.model import Dose, Fields, Infusion, Model, States
 from gpusim.scenario import Document, Scenario
-from gpusim.scenario.checks import amount_units, convertible, secretion_units, state_names
-from gpusim.scenario.schema import Injection, Modulator
+from gpusim.scenario.checks import secretion_units, state_names
+from gpusim.scenario.schema import Therapy
 from gpusim.tissue import initial_tissue
 from gpusim.tissue.shapes import point, within
 
@@ -27,11 +29,13 @@ def build(scenario: Scenario) -> Model:
     states = States(tuple(tissue_names), tuple(immune_names))
     fields = _fields(document, states, volume)
     initial = initial_tissue(scenario, states.names, states.none, spacing)
-    highest, unbounded = _highest_rate(document, volume)
+    highest, unbounded = highest_rate(document, volume)
     step, rules_every = steps.choose(document, highest)
+    moves = steps.moves(document, step, highest_speed(document, volume) / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     every = steps.whole(units.number(document.record.every, "min"), step, "record.every")
-    notes = [f"rule '{name}' grows with a field without bound; its hazard is held at 3.46 a step" for name in unbounded]
+    cells = CellTables(document, states, spacing, step * rules_every, step / moves).build(moves)
+    notes = [f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded]
     return Model(
         name=document.name,
         shape=initial.shape,
@@ -43,18 +47,13 @@ def build(scenario: Scenario) -> Model:
         record_every=every,
         fields=fields,
         states=states,
-        rules=_rules(document, states, fields, step * rules_every, volume),
+        cells=cells,
+        body=build_body(document, cells, volume),
         doses=tuple(_doses(document, fields, initial.shape, spacing, step)),
+        infusions=tuple(_infusions(document, step)),
         initial=initial,
         notes=tuple(notes),
     )
-
-
-def _converted(value: float | str, wanted: tuple[str, ...], volume: float) -> float:
-    """`value` in the first unit of `wanted`; an amount becomes a concentration, diluted in a voxel."""
-    unit = convertible(value, wanted)
-    assert unit is not None, "checked on loading"
-    return units.number(value, unit, volume)
 
 
 def _fields(document: Document, states: States, volume: float) -> Fields:
@@ -63,17 +62,21 @@ def _fields(document: Document, states: States, volume: float) -> Fields:
     shape = (len(names), len(states.tissue), len(states.immune))
     production, loss = np.zeros(shape), np.zeros(shape)
     for f, spec in enumerate(specs.values()):
-        loss[f] += units.number(spec.decay, "1/min")
+        steady = [spec.decay, *(clearance.rate for clearance in spec.clearance.values() if not clearance.modulators)]
+        loss[f] += sum(units.number(rate, "1/min") for rate in steady)
     for name, state in document.states.items():
         if state.layer == "tissue":
             here = (states.tissue.index(name), slice(None))
         else:
             here = (slice(None), states.immune.index(name))  # type: ignore[assignment]
-        for field, rate in state.secretion.items():
-            unit = specs[field].unit
-            production[(names.index(field), *here)] += _converted(rate, secretion_units(unit), volume)
+        # What modulators act on is no part of transport: it goes with the rules (model/cells.py).
+        for field, secretion in state.secretion.items():
+            if not secretion.modulators:
+                rate = concentration(secretion.rate, secretion_units(specs[field].unit), volume)
+                production[(names.index(field), *here)] += rate
         for field, uptake in state.uptake.items():
-            loss[(names.index(field), *here)] += units.number(uptake, "1/min")
+            if not uptake.modulators:
+                loss[(names.index(field), *here)] += units.number(uptake.rate, "1/min")
         for field, exchange in state.exchange.items():
             permeability = units.number(exchange.permeability, "1/min")
             blood = units.number(exchange.blood, specs[field].unit, volume)
@@ -90,124 +93,47 @@ def _fields(document: Document, states: States, volume: float) -> Fields:
     )
 
 
-def _modulator(modulator: Modulator, document: Document, states: States, volume: float) -> np.ndarray:
-    row = np.zeros((), MODULATOR)
-    unit = "dimensionless"
-    row["low"], row["span"], row["power"] = 0.0, 1.0, modulator.power
-    if modulator.field is not None:
-        unit = document.fields[modulator.field].unit
-        row["source"], row["index"] = Source.FIELD, list(document.fields).index(modulator.field)
-    elif modulator.neighbours is not None:
-        row["source"], row["index"] = Source.NEIGHBOURS, modulator.neighbourhood
-        row["states"] = state_set([states.number(s) for s in modulator.neighbours])
-    else:
-        assert modulator.contact is not None
-        row["source"] = Source.CONTACT
-        row["states"] = state_set([states.number(s) for s in modulator.contact])
-
-    def value(given: float | str) -> float:
-        return units.number(given, unit, volume)
-
-    turned = modulator.effect == "inhibits" or modulator.below is not None
-    low = modulator.at_zero if modulator.at_zero is not None else float(turned)
-    high = modulator.at_saturation if modulator.at_saturation is not None else float(not turned)
-    row["low"], row["span"] = low, high - low
-    if modulator.half is not None:
-        row["shape"], row["scale"] = Shape.HILL, 1.0 / value(modulator.half)
-    elif modulator.above is not None or modulator.below is not None:
-        threshold = modulator.above if modulator.above is not None else modulator.below
-        assert threshold is not None
-        row["shape"], row["scale"] = Shape.STEP, value(threshold)
-    else:
-        per = value(modulator.per) if modulator.per is not None else 1.0
-        row["shape"], row["scale"] = Shape.LINEAR, 1.0 / per
-    return row
-
-
-def _rules(document: Document, states: States, fields: Fields, dt: float, volume: float) -> Rules:
-    modulators: list[np.ndarray] = []
-    releases: list[tuple[int, float]] = []
-    leaving: dict[int, list[tuple[int | float, ...]]] = {s: [] for s in range(len(states.names))}
-    for counter, (name, rule) in enumerate(document.rules.items()):
-        first_modulator, first_release = len(modulators), len(releases)
-        modulators += [_modulator(m, document, states, volume) for m in rule.modulators]
-        for field, value in rule.releases.items():
-            amount = _converted(value, amount_units(document.fields[field].unit), volume)
-            releases.append((fields.names.index(field), amount))
-        after = int(np.ceil(units.number(rule.after, "min") / dt - 1e-9))
-        if after > 65_534:
-            raise ScenarioError(
-                f"rules.{name}.after: {rule.after} is {after} steps of {dt:g} min; expected at most 65534 steps"
-            )
-        row = (
-            states.number(rule.enters),
-            counter,
-            units.number(rule.rate, "1/min") * dt,
-            after,
-            first_modulator,
-            len(modulators),
-            first_release,
-            len(releases),
-        )
-        for state in rule.leaves:
-            leaving[states.number(state)].append(row)
-    counts = [len(rows) for rows in leaving.values()]
-    tissue_states = len(states.tissue)
-    return Rules(
-        names=tuple(document.rules),
-        rules=np.array([row for rows in leaving.values() for row in rows], RULE),
-        begin=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
-        leaves=np.repeat(np.arange(len(counts)), counts),
-        modulators=np.array(modulators, MODULATOR),
-        releases=np.array(releases, RELEASE),
-        has_tissue=sum(counts[:tissue_states]) > 0,
-        has_immune=sum(counts[tissue_states:]) > 0,
-    )
-
-
-def _highest_rate(document: Document, volume: float) -> tuple[float, list[str]]:
-    """Largest hazard rate that any rule can reach, 1/min, and the rules with no upper bound."""
-    highest, unbounded = 0.0, []
-    for name, rule in document.rules.items():
-        rate = units.number(rule.rate, "1/min")
-        for modulator in rule.modulators:
-            if modulator.field is None and modulator.half is modulator.above is modulator.below is None:
-                per = units.number(modulator.per or 1.0, "dimensionless")
-                rate *= (modulator.neighbourhood if modulator.neighbours else 1) / per
-            elif modulator.per is not None:
-                unbounded.append(name)
-            else:
-                ends = [modulator.at_zero, modulator.at_saturation]
-                rate *= max([e for e in ends if e is not None] + ([1.0] if None in ends else []))
-        highest = max(highest, rate)
-    return highest, unbounded
+def _due(therapy: Therapy, step: float) -> list[int]:
+    """Steps at which the doses of a therapy are due."""
+    start = units.number(therapy.start, "min")
+    every = units.number(therapy.every, "min") if therapy.every else 0.0
+    return [round((start + i * every) / step) for i in range(therapy.doses)]
 
 
 def _doses(
     document: Document, fields: Fields, shape: tuple[int, int, int], spacing: float, step: float
 ) -> Iterator[Dose]:
     volume = spacing**3
-    for name, injection in document.therapies.items():
-        unit = document.fields[injection.inject].unit
-        amount = units.number(injection.amount, f"{unit} * voxel", volume)
-        voxels = _region(injection, name, shape, spacing)
+    for name, therapy in document.therapies.items():
+        if therapy.inject is None:
+            continue
+        unit = document.fields[therapy.inject].unit
+        amount = units.number(therapy.amount, f"{unit} * voxel", volume)
+        voxels = _region(therapy, name, shape, spacing)
         amounts = np.full(len(voxels), amount / len(voxels), np.float32)
-        start = units.number(injection.start, "min")
-        every = units.number(injection.every, "min") if injection.every else 0.0
-        for i in range(injection.doses):
-            at = round((start + i * every) / step)
-            yield Dose(name, fields.names.index(injection.inject), at, voxels, amounts)
+        for at in _due(therapy, step):
+            yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts)
 
 
-def _region(injection: Injection, name: str, shape: tuple[int, int, int], spacing: float) -> np.ndarray:
-    centre = point(injection.at, shape, spacing)
-    radius = units.number(injection.radius, "um")
+def _infusions(document: Document, step: float) -> Iterator[Infusion]:
+    quantities = document.body.quantities
+    for name, therapy in document.therapies.items():
+        if therapy.infuse is None:
+            continue
+        amount = units.number(therapy.amount, quantities[therapy.infuse].unit)
+        for at in _due(therapy, step):
+            yield Infusion(name, list(quantities).index(therapy.infuse), at, amount)
+
+
+def _region(therapy: Therapy, name: str, shape: tuple[int, int, int], spacing: float) -> np.ndarray:
+    centre = point(therapy.at, shape, spacing)
+    radius = units.number(therapy.radius, "um")
     mask = within(shape, spacing, centre, radius)
     if not mask.any():
         # A point between voxel centres: the nearest voxel takes it all.
         index = tuple(int(c // spacing) for c in reversed(centre))
         if not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
             size = " x ".join(f"{n * spacing:g}" for n in reversed(shape))
-            raise ScenarioError(f"therapies.{name}.at: {injection.at} lies outside the grid ({size} um)")
+            raise ScenarioError(f"therapies.{name}.at: {therapy.at} lies outside the grid ({size} um)")
         mask[index] = True
     return np.flatnonzero(mask)

@@ -55,24 +55,73 @@ class States:
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Rules as tables, sorted by the state that they leave (gpusim/model/tables.py).
+class Cells:
+    """What cells do, as tables (gpusim/model/tables.py); rows sorted by the state that they belong to.
 
     Attributes:
-        names: counted names; `counter` of a rule points here.
-        begin: int32 [states + 1], first rule of each state.
-        leaves: int64 [rules], state that each rule leaves.
-        has_tissue, has_immune: whether a layer has rules at all.
+        rules: transitions; rule_begin: int32 [states + 1], first of each state.
+        rule_names: name of the rule of each row; several rows where a rule leaves several states.
+        effects, effect_begin: likewise, secretions and losses that depend on something.
+        motilities: one row a state.
+        modulators, releases: what the others point into.
+        moves: moves a step.
+    """
+
+    rules: np.ndarray
+    rule_begin: np.ndarray
+    rule_names: tuple[str, ...]
+    effects: np.ndarray
+    effect_begin: np.ndarray
+    motilities: np.ndarray
+    modulators: np.ndarray
+    releases: np.ndarray
+    moves: int
+
+    @property
+    def leaves(self) -> np.ndarray:
+        """State that each rule leaves, int64 [rules]."""
+        return np.repeat(np.arange(len(self.rule_begin) - 1), np.diff(self.rule_begin))
+
+
+@dataclass(frozen=True)
+class Process:
+    """A flow of the body: rate (1/min or unit/min) * `by` * modulators, from `leaves` to `enters`.
+
+    Quantities are indices, or None; modulators are rows of `model.tables.MODULATOR` that look at the body.
+    """
+
+    leaves: int | None
+    enters: int | None
+    by: int | None
+    rate: float
+    modulators: np.ndarray
+
+
+@dataclass(frozen=True)
+class Body:
+    """Quantities outside the lattice, and what changes them.
+
+    Attributes:
+        names, units, initial: by quantity; float64.
+        processes: flows.
+        transfers: float64 [rules, quantities], cells that a firing of a rule brings.
     """
 
     names: tuple[str, ...]
-    rules: np.ndarray
-    begin: np.ndarray
-    leaves: np.ndarray
-    modulators: np.ndarray
-    releases: np.ndarray
-    has_tissue: bool
-    has_immune: bool
+    units: tuple[str, ...]
+    initial: np.ndarray
+    processes: tuple[Process, ...]
+    transfers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Infusion:
+    """An `amount` added to a `quantity` of the body at a step."""
+
+    name: str
+    quantity: int
+    step: int
+    amount: float
 
 
 @dataclass(frozen=True)
@@ -95,7 +144,7 @@ class Model:
         step: one step, min, of transport and exchange.
         rules_every: steps between two applications of the rules.
         until: steps of the whole run; record_every: steps between snapshots.
-        doses: therapies, in the order in which they come.
+        doses, infusions: therapies, in the order of the scenario.
         notes: what a user should know of the choices made.
     """
 
@@ -109,8 +158,10 @@ class Model:
     record_every: int
     fields: Fields
     states: States
-    rules: Rules
+    cells: Cells
+    body: Body
     doses: tuple[Dose, ...]
+    infusions: tuple[Infusion, ...]
     initial: InitialTissue
     notes: tuple[str, ...]
 

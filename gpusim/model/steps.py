@@ -43,3 +43,17 @@ def whole(time: float, step: float, name: str, step_name: str = "the step") -> i
     if count < 1 or not math.isclose(count * step, time, rel_tol=1e-9):
         raise ScenarioError(f"{name}: expected a multiple of {step_name} ({step:g} min), found {time:g} min")
     return count
+
+
+_MOST_HOP = 0.5
+"""Most voxels that a cell covers in a move, on average; two moves of one step then seldom collide."""
+
+
+def moves(document: Document, step: float, fastest: float) -> int:
+    """Moves a step; `fastest` is the highest speed of a cell, voxels a minute."""
+    if document.time.step.motion is None:
+        return max(1, math.ceil(fastest * step / _MOST_HOP - 1e-9))
+    given = units.number(document.time.step.motion, "min")
+    if given <= 0:
+        raise ScenarioError("time.step.motion: expected a time above 0")
+    return whole(step, given, "time.step.field", "time.step.motion")

@@ -1,4 +1,4 @@
-"""Tables that kernels and NumPy read; the layouts are those of the structs in kernels/rules.cu."""
+"""Tables that kernels and NumPy read; the layouts are those of the structs in kernels/."""
 
 import enum
 
@@ -19,6 +19,7 @@ class Source(enum.IntEnum):
     FIELD = 0
     NEIGHBOURS = 1
     CONTACT = 2
+    BODY = 3
 
 
 class Shape(enum.IntEnum):
@@ -27,6 +28,13 @@ class Shape(enum.IntEnum):
     HILL = 0
     LINEAR = 1
     STEP = 2
+
+
+class EffectKind(enum.IntEnum):
+    """What an effect of a cell does to a field."""
+
+    SECRETION = 0
+    LOSS = 1
 
 
 MODULATOR = np.dtype(
@@ -41,11 +49,31 @@ MODULATOR = np.dtype(
         ("states", "<u4", (8,)),
     ]
 )
+EFFECT = np.dtype(
+    [
+        ("field", "<i4"),
+        ("kind", "<i4"),
+        ("amount", "<f4"),
+        ("first_modulator", "<i4"),
+        ("end_modulator", "<i4"),
+    ]
+)
+MOTILITY = np.dtype(
+    [
+        ("hop", "<f4"),
+        ("turn", "<f4"),
+        ("field", "<i4"),
+        ("scale", "<f4"),
+        ("sensitivity", "<f4"),
+        ("first_modulator", "<i4"),
+        ("end_modulator", "<i4"),
+        ("enters", "<u4", (8,)),
+    ]
+)
 RELEASE = np.dtype([("field", "<i4"), ("amount", "<f4")])
 RULE = np.dtype(
     [
         ("to", "<i4"),
-        ("counter", "<i4"),
         ("hazard", "<f4"),
         ("after", "<i4"),
         ("first_modulator", "<i4"),

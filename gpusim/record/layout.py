@@ -1,9 +1,12 @@
 """Names of what stands in a result folder, told to writer and reader alike."""
 
+from collections.abc import Iterable
+
 SNAPSHOTS = "snapshots.zarr"
-"""Zarr v3 group: one float32 array a field and one uint8 array a cell layer, [time, z, y, x]."""
+"""Zarr v3 group: one float32 array a field and one uint8 array a cell layer, [time, z, y, x];
+`body`, float64 [time, quantity], where there is one."""
 COUNTS = "counts.csv"
-"""One row each time the rules are applied: cells by state, firings by rule, totals by field."""
+"""One row each time the rules are applied: cells by state, firings by rule, totals by field, quantities of the body."""
 SCENARIO = "scenario.yaml"
 """The scenario as run, with nothing left to extend or override."""
 SUMMARY = "summary.json"
@@ -13,7 +16,9 @@ PICTURE = "picture.png"
 LAYERS = ("tissue", "immune")
 
 
-def count_columns(states: tuple[str, ...], rules: tuple[str, ...], fields: tuple[str, ...]) -> list[str]:
+def count_columns(
+    states: Iterable[str], rules: Iterable[str], fields: Iterable[str], quantities: Iterable[str]
+) -> list[str]:
     """Columns of the table of counts."""
     return [
         "step",
@@ -21,4 +26,5 @@ def count_columns(states: tuple[str, ...], rules: tuple[str, ...], fields: tuple
         *(f"cells.{name}" for name in states),
         *(f"fired.{name}" for name in rules),
         *(f"total.{name}" for name in fields),
+        *(f"body.{name}" for name in quantities),
     ]

@@ -88,4 +88,5 @@ class Result:
         """Digest of the last state."""
         step = int(np.asarray(self._group["step"])[-1])
         fields = (self.array(name) for name in self.field_names)
-        return digest(fields, self.array("tissue"), self.array("immune"), step)
+        body = self.array("body") if "body" in self._group else np.zeros(0)
+        return digest(fields, self.array("tissue"), self.array("immune"), body, step)

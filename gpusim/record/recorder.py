@@ -41,7 +41,8 @@ class Recorder:
             raise ResultError(f"{folder}: can't be written: {error.strerror or error}") from None
         model = simulation.model
         self._rows = csv.writer(self._table)
-        self._rows.writerow(layout.count_columns(model.states.names, model.rules.names, model.fields.names))
+        names = (model.states.names, simulation.fired, model.fields.names, model.body.names)
+        self._rows.writerow(layout.count_columns(*names))
         self._last_snapshot = -1
         self.record()
 
@@ -63,7 +64,10 @@ class Recorder:
         counts, fired = simulation.counts, simulation.fired
         try:
             self._rows.writerow(
-                [simulation.steps, f"{simulation.minutes:.10g}", *counts.values(), *fired.values(), *totals.values()]
+                [
+                    *(simulation.steps, f"{simulation.minutes:.10g}"),
+                    *(*counts.values(), *fired.values(), *totals.values(), *simulation.body.values()),
+                ]
             )
             every = simulation.model.record_every
             if simulation.steps // every > self._last_snapshot // every or self._last_snapshot < 0:
@@ -90,6 +94,8 @@ class Recorder:
         simulation, group = self._simulation, self._group
         index = _length(group)
         arrays = {**simulation.fields, "tissue": simulation.tissue, "immune": simulation.immune}
+        if simulation.body:
+            arrays["body"] = np.array(list(simulation.body.values()))
         for name, values in arrays.items():
             _append(group, name, index, values)
         _append(group, "step", index, np.int64(simulation.steps))
@@ -113,6 +119,7 @@ class Recorder:
             "counts": simulation.counts,
             "fired": simulation.fired,
             "totals": simulation.totals(),
+            "body": simulation.body,
             "digest": simulation.digest(),
             "seconds": round(simulation.seconds, 3),
             "started": self._started.isoformat(timespec="seconds"),
@@ -175,6 +182,15 @@ def _create_store(simulation: Simulation, path: Path) -> zarr.Group:
                 "flag_meanings": " ".join(names),
             }
         )
+    if model.body.names:
+        body = group.create_array(
+            "body",
+            shape=(0, len(model.body.names)),
+            chunks=(1024, len(model.body.names)),
+            dtype=np.float64,
+            dimension_names=["time", "quantity"],
+        )
+        body.attrs.update({"long_name": "quantities of the body", "names": list(model.body.names)})
     for name, dtype, unit in (("step", np.int64, "1"), ("time", np.float64, "min")):
         array = group.create_array(name, shape=(0,), chunks=(1024,), dtype=dtype, dimension_names=["time"])
         # Not "units" for the time: xarray would take minutes for a date.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gpusim import units
 from gpusim.scenario.reading import KeyPath
-from gpusim.scenario.schema import Document, Modulator, Rule
+from gpusim.scenario.schema import NOTHING, Document, Modulator, Motility, Process, Rule
 
 Problem = tuple[KeyPath, str]
 
@@ -32,10 +32,14 @@ def state_names(document: Document) -> tuple[list[str], list[str]]:
 
 def problems(document: Document) -> list[Problem]:
     """Everything in a document that contradicts something else in it."""
-    found = [*_states(document), *_rules(document), *_tissue(document), *_therapies(document)]
-    for name, field in document.fields.items():
-        found += _concentration(document, name, field.initial, ("fields", name, "initial"))
-    return found
+    return [
+        *_fields(document),
+        *_states(document),
+        *_rules(document),
+        *_body(document),
+        *_tissue(document),
+        *_therapies(document),
+    ]
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
@@ -88,6 +92,23 @@ def secretion_units(field_unit: str) -> tuple[str, str]:
     return f"{field_unit} / min", f"{field_unit} * voxel / min"
 
 
+def flow_unit(document: Document, process: Process) -> str:
+    """Unit of a process's rate: the quantity that flows, per time, and per the quantity that drives it."""
+    quantities = document.body.quantities
+    leaves, enters = process.ends
+    flowing = enters or leaves
+    assert flowing is not None, "checked on loading"
+    driver = process.by or leaves
+    return f"{quantities[flowing].unit} / min" + (f" / ({quantities[driver].unit})" if driver else "")
+
+
+def _fields(document: Document) -> Iterator[Problem]:
+    for name, field in document.fields.items():
+        yield from _concentration(document, name, field.initial, ("fields", name, "initial"))
+        for cause, loss in field.clearance.items():
+            yield from _modulators(document, loss.modulators, ("fields", name, "clearance", cause))
+
+
 def _states(document: Document) -> Iterator[Problem]:
     if len(document.states) > MOST_STATES:
         yield ("states",), f"expected at most {MOST_STATES} states, found {len(document.states)}"
@@ -95,16 +116,39 @@ def _states(document: Document) -> Iterator[Problem]:
         path: KeyPath = ("states", name)
         if (name == EMPTY and state.layer != "tissue") or (name == NONE and state.layer != "immune"):
             yield (*path, "layer"), f"'{EMPTY}' stands for no cell in tissue and '{NONE}' for none in immune"
-        for field, value in state.secretion.items():
+        for field, secretion in state.secretion.items():
             at = (*path, "secretion", field)
             yield from _field(document, field, at)
+            yield from _modulators(document, secretion.modulators, at)
             if field in document.fields:
-                yield from _dimension(value, at, *secretion_units(document.fields[field].unit))
-        for field in state.uptake:
+                yield from _dimension(secretion.rate, at, *secretion_units(document.fields[field].unit))
+        for field, loss in state.uptake.items():
             yield from _field(document, field, (*path, "uptake", field))
+            yield from _modulators(document, loss.modulators, (*path, "uptake", field))
         for field, exchange in state.exchange.items():
             yield from _field(document, field, (*path, "exchange", field))
             yield from _concentration(document, field, exchange.blood, (*path, "exchange", field, "blood"))
+        if state.motility is not None:
+            yield from _motility(document, name, state.motility, (*path, "motility"))
+
+
+def _motility(document: Document, state: str, motility: Motility, path: KeyPath) -> Iterator[Problem]:
+    tissue, immune = state_names(document)
+    if state in (EMPTY, NONE):
+        yield path, f"'{state}' is no cell; it can't move"
+    chemotaxis = motility.chemotaxis
+    if chemotaxis is not None:
+        at = (*path, "chemotaxis")
+        yield from _field(document, chemotaxis.field, (*at, "field"))
+        yield from _concentration(document, chemotaxis.field, chemotaxis.half, (*at, "half"))
+        half = chemotaxis.half
+        if (units.parse(half).magnitude if isinstance(half, str) else half) == 0:
+            yield (*at, "half"), "expected 'half' above 0"
+    other = immune if state in tissue else tissue
+    for entered in motility.enters or ():
+        if entered not in other:
+            yield (*path, "enters"), _unknown("state of the other layer", entered, other)
+    yield from _modulators(document, motility.modulators, path)
 
 
 def _rules(document: Document) -> Iterator[Problem]:
@@ -115,13 +159,61 @@ def _rules(document: Document) -> Iterator[Problem]:
         yield from unknown
         if not unknown:
             yield from _one_layer(rule, tissue, path)
-        for i, modulator in enumerate(rule.modulators):
-            yield from _modulator(document, modulator, (*path, "modulators", i))
+        yield from _modulators(document, rule.modulators, path)
         for field, value in rule.releases.items():
             at = (*path, "releases", field)
             yield from _field(document, field, at)
             if field in document.fields:
                 yield from _dimension(value, at, *amount_units(document.fields[field].unit))
+        for key, quantity in (("to_body", rule.to_body), ("from_body", rule.from_body)):
+            if quantity is not None:
+                yield from _cells(document, quantity, (*path, key))
+
+
+def _quantity(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
+    if name not in document.body.quantities:
+        yield path, _unknown("quantity of the body", name, document.body.quantities)
+
+
+def _cells(document: Document, quantity: str, path: KeyPath) -> Iterator[Problem]:
+    """`quantity` must be one that counts cells."""
+    yield from _quantity(document, quantity, path)
+    if quantity in document.body.quantities:
+        unit = document.body.quantities[quantity].unit
+        if convertible(f"1 {unit}", ["cell"]) is None:
+            yield path, f"expected a quantity that counts cells; '{quantity}' is in '{unit}'"
+
+
+def _body(document: Document) -> Iterator[Problem]:
+    if NOTHING in document.body.quantities:
+        yield ("body", "quantities", NOTHING), f"'{NOTHING}' stands for the outside"
+    for name, quantity in document.body.quantities.items():
+        yield from _dimension(quantity.initial, ("body", "quantities", name, "initial"), quantity.unit)
+    for name, process in document.body.processes.items():
+        path: KeyPath = ("body", "processes", name)
+        ends = [end for end in process.ends if end is not None]
+        unknown = [p for end in ends for p in _quantity(document, end, (*path, "transition"))]
+        if process.by is not None:
+            unknown += _quantity(document, process.by, (*path, "by"))
+        yield from unknown
+        if not ends:
+            yield (*path, "transition"), f"expected a quantity on one side of '{process.transition}'"
+        elif not unknown:
+            units_of = {document.body.quantities[end].unit for end in ends}
+            if len(units_of) > 1:
+                yield (*path, "transition"), f"expected one unit on both sides, found {' and '.join(sorted(units_of))}"
+            if not isinstance(process.rate, str) or convertible(process.rate, [flow_unit(document, process)]) is None:
+                yield (
+                    (*path, "rate"),
+                    f"expected a quantity in '{flow_unit(document, process)}', found '{process.rate}'",
+                )
+        for i, modulator in enumerate(process.modulators):
+            if modulator.body is None:
+                yield (
+                    (*path, "modulators", i),
+                    "a process of the body sees its quantities alone ('body: NAME')",
+                )
+        yield from _modulators(document, process.modulators, path)
 
 
 def _one_layer(rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem]:
@@ -135,8 +227,19 @@ def _one_layer(rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem
         yield at, f"'{rule.enters}' stands on both sides"
 
 
+def _modulators(document: Document, modulators: Iterable[Modulator], owner: KeyPath) -> Iterator[Problem]:
+    for i, modulator in enumerate(modulators):
+        yield from _modulator(document, modulator, (*owner, "modulators", i))
+
+
 def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Iterator[Problem]:
-    if modulator.field is not None:
+    if modulator.body is not None:
+        yield from _quantity(document, modulator.body, (*path, "body"))
+        for shape in ("half", "per", "above", "below"):
+            value = getattr(modulator, shape)
+            if value is not None and modulator.body in document.body.quantities:
+                yield from _dimension(value, (*path, shape), document.body.quantities[modulator.body].unit)
+    elif modulator.field is not None:
         yield from _field(document, modulator.field, (*path, "field"))
         for shape in ("half", "per", "above", "below"):
             value = getattr(modulator, shape)
@@ -173,12 +276,17 @@ def _tissue(document: Document) -> Iterator[Problem]:
 
 
 def _therapies(document: Document) -> Iterator[Problem]:
-    for name, injection in document.therapies.items():
-        yield from _field(document, injection.inject, ("therapies", name, "inject"))
-        if injection.inject in document.fields:
-            unit = document.fields[injection.inject].unit
-            if convertible(injection.amount, [f"{unit} * voxel"]) is None:
-                yield (
-                    ("therapies", name, "amount"),
-                    f"expected an amount in '{unit} * voxel', found '{injection.amount}'",
-                )
+    for name, therapy in document.therapies.items():
+        path: KeyPath = ("therapies", name)
+        unit = None
+        if therapy.inject is not None:
+            yield from _field(document, therapy.inject, (*path, "inject"))
+            if therapy.inject in document.fields:
+                unit = f"{document.fields[therapy.inject].unit} * voxel"
+        else:
+            assert therapy.infuse is not None, "checked by the schema"
+            yield from _quantity(document, therapy.infuse, (*path, "infuse"))
+            if therapy.infuse in document.body.quantities:
+                unit = document.body.quantities[therapy.infuse].unit
+        if unit is not None and convertible(therapy.amount, [unit]) is None:
+            yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'"

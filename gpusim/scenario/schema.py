@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from gpusim.units import Amount, Diffusivity, Length, Rate, Time, UnitError, parse
+from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitError, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
 """Names become columns, folders and labels: letters, digits and underscores, 40 at the most."""
@@ -20,6 +20,16 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _unit(text: str) -> str:
+    try:
+        if parse(text).magnitude <= 0:
+            raise UnitError("is not a unit")
+    except UnitError as error:
+        raise ValueError(f"{text!r} {error}") from None
+    return text
+
+
+Unit = Annotated[str, AfterValidator(_unit)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1)]
 """One name, or a list of them."""
 
@@ -50,6 +60,7 @@ class Step(_Part):
 
     field: Time | None = None
     rules: Time | None = None
+    motion: Time | None = None
 
 
 class TimeSpec(_Part):
@@ -59,55 +70,19 @@ class TimeSpec(_Part):
     step: Step = Step()
 
 
-class FieldSpec(_Part):
-    """A concentration on the grid, in its own `unit`."""
-
-    unit: str
-    diffusion: Diffusivity = "0 um^2/min"
-    decay: Rate = "0 /min"
-    initial: Amount = 0.0
-    solver: Literal["auto", "explicit", "implicit", "implicit2", "steady"] = "auto"
-    source: str | None = None
-
-    @field_validator("unit")
-    @classmethod
-    def _unit(cls, unit: str) -> str:
-        try:
-            if parse(unit).magnitude <= 0:
-                raise UnitError("is not a unit")
-        except UnitError as error:
-            raise ValueError(f"{unit!r} {error}") from None
-        return unit
-
-
-class Exchange(_Part):
-    """A wall between voxel and blood: permeability * (blood - local concentration)."""
-
-    permeability: Rate
-    blood: Amount
-
-
-class State(_Part):
-    """What a cell of this state does to the fields of its voxel."""
-
-    layer: Layer = "tissue"
-    secretion: dict[Name, Amount] = {}
-    uptake: dict[Name, Rate] = {}
-    exchange: dict[Name, Exchange] = {}
-    source: str | None = None
-
-
 class Modulator(_Part):
     """A factor on a rule's rate: something looked at, put through a shape.
 
-    Looked at: a `field`, the number of `neighbours` in some states, or the cell of the other layer
-    in `contact`. Shapes: Hill function (`half`, `power`), proportion (`per`), threshold (`above`,
-    `below`). `effect` turns a Hill function; `at_zero` and `at_saturation` set its two ends.
+    Looked at: a `field`, the number of `neighbours` in some states, the cell of the other layer in
+    `contact`, or a quantity of the `body`. Shapes: Hill function (`half`, `power`), proportion
+    (`per`), threshold (`above`, `below`). `effect` turns a Hill function; `at_zero` and
+    `at_saturation` set its two ends.
     """
 
     field: Name | None = None
     neighbours: Names | None = None
     contact: Names | None = None
+    body: Name | None = None
     neighbourhood: Literal[6, 18, 26] = 26
     half: Amount | None = None
     power: Annotated[int, Field(ge=1, le=4)] = 1
@@ -120,10 +95,10 @@ class Modulator(_Part):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Modulator":
-        if sum(v is not None for v in (self.field, self.neighbours, self.contact)) != 1:
-            raise ValueError("expected exactly one of 'field', 'neighbours', 'contact'")
+        if sum(v is not None for v in (self.field, self.neighbours, self.contact, self.body)) != 1:
+            raise ValueError("expected exactly one of 'field', 'neighbours', 'contact', 'body'")
         shapes = [k for k in ("half", "per", "above", "below") if getattr(self, k) is not None]
-        if len(shapes) > 1 or (self.field is not None and not shapes):
+        if len(shapes) > 1 or ((self.field or self.body) is not None and not shapes):
             raise ValueError("expected exactly one of 'half', 'per', 'above', 'below'")
         for shape in shapes:
             value = getattr(self, shape)
@@ -134,14 +109,104 @@ class Modulator(_Part):
         return self
 
 
+def _as_rate(value: object) -> object:
+    return value if isinstance(value, (dict, BaseModel)) else {"rate": value}
+
+
+class _Secretion(_Part):
+    """Secretion at a `rate`, times its modulators."""
+
+    rate: Amount
+    modulators: tuple[Modulator, ...] = ()
+
+
+class _Loss(_Part):
+    """A loss at a `rate`, times its modulators."""
+
+    rate: Rate
+    modulators: tuple[Modulator, ...] = ()
+
+
+Secretion = Annotated[_Secretion, BeforeValidator(_as_rate)]
+"""A rate alone, or {rate, modulators}."""
+Loss = Annotated[_Loss, BeforeValidator(_as_rate)]
+"""A rate alone, or {rate, modulators}."""
+
+
+class FieldSpec(_Part):
+    """A concentration on the grid, in its own `unit`.
+
+    `clearance` holds further losses by name, which other fields, cells or the body may modulate.
+    """
+
+    unit: Unit
+    diffusion: Diffusivity = "0 um^2/min"
+    decay: Rate = "0 /min"
+    clearance: dict[Name, Loss] = {}
+    initial: Amount = 0.0
+    solver: Literal["auto", "explicit", "implicit", "implicit2", "steady"] = "auto"
+    source: str | None = None
+
+
+class Exchange(_Part):
+    """A wall between voxel and blood: permeability * (blood - local concentration)."""
+
+    permeability: Rate
+    blood: Amount
+
+
+class Chemotaxis(_Part):
+    """Climbs the gradient of `field`, as receptors see it: occupancy c / (half + c).
+
+    A new heading is drawn with weight 1 + `sensitivity` * (rise of the occupancy per length), so that
+    the drift is speed * sensitivity / 3 * gradient of the occupancy.
+    """
+
+    field: Name
+    half: Amount
+    sensitivity: Length
+
+
+class Motility(_Part):
+    """How a cell moves: along one axis at `speed`, until it turns, on average after `persistence`.
+
+    It enters voxels where no cell of its own layer stands, and of the other layer one of `enters`
+    (any, where left out). Modulators act on the speed.
+    """
+
+    speed: Speed
+    persistence: Time = "0 min"
+    chemotaxis: Chemotaxis | None = None
+    enters: Names | None = None
+    modulators: tuple[Modulator, ...] = ()
+    source: str | None = None
+
+
+class State(_Part):
+    """What a cell of this state does to the fields of its voxel, and how it moves."""
+
+    layer: Layer = "tissue"
+    secretion: dict[Name, Secretion] = {}
+    uptake: dict[Name, Loss] = {}
+    exchange: dict[Name, Exchange] = {}
+    motility: Motility | None = None
+    source: str | None = None
+
+
 class Rule(_Part):
-    """A transition `from|from -> to` at a rate, from some time in the state on."""
+    """A transition `from|from -> to` at a rate, from some time in the state on.
+
+    `to_body` and `from_body` name the quantity of the body that a firing adds a cell to or takes it
+    from.
+    """
 
     transition: str
     rate: Rate
     after: Time = "0 min"
     modulators: tuple[Modulator, ...] = ()
     releases: dict[Name, Amount] = {}
+    to_body: Name | None = None
+    from_body: Name | None = None
     source: str | None = None
 
     @field_validator("transition")
@@ -166,6 +231,54 @@ class Rule(_Part):
         match = _TRANSITION.fullmatch(self.transition)
         assert match
         return match
+
+
+NOTHING = "nothing"
+"""What a process of the body makes a quantity from, or lets it vanish into."""
+
+
+class Quantity(_Part):
+    """A number of the body, outside the lattice: cells of a kind, a drug, antibodies."""
+
+    unit: Unit = "cell"
+    initial: Amount = 0.0
+    source: str | None = None
+
+
+class Process(_Part):
+    """A flow `from -> to` between quantities: rate * amount of `by` (or of `from`) * modulators.
+
+    Either end may be `nothing`: an inflow, or a loss.
+    """
+
+    transition: str
+    rate: Amount
+    by: Name | None = None
+    modulators: tuple[Modulator, ...] = ()
+    source: str | None = None
+
+    @field_validator("transition")
+    @classmethod
+    def _arrow(cls, text: str) -> str:
+        match = _TRANSITION.fullmatch(text)
+        if not match or "|" in text:
+            raise ValueError(f"expected 'quantity -> quantity', found {text!r}")
+        if match[1] == match[2]:
+            raise ValueError(f"'{match[1]}' stands on both sides")
+        return text
+
+    @property
+    def ends(self) -> tuple[str | None, str | None]:
+        """Quantities that the flow leaves and enters; None for `nothing`."""
+        leaves, enters = (end.strip() for end in self.transition.split("->"))
+        return (None if leaves == NOTHING else leaves), (None if enters == NOTHING else enters)
+
+
+class Body(_Part):
+    """What is not on the lattice: blood, lymph node, drugs; ordinary differential equations."""
+
+    quantities: dict[Name, Quantity] = {}
+    processes: dict[Name, Process] = {}
 
 
 class _Shape(_Part):
@@ -257,10 +370,15 @@ class Tissue(_Part):
     shapes: dict[Name, Shape] = {}
 
 
-class Injection(_Part):
-    """A dose spread evenly over the voxels within `radius` of a point, once or every so often."""
+class Therapy(_Part):
+    """A dose, once or every so often.
 
-    inject: Name
+    `inject`: into a field, spread evenly over the voxels within `radius` of a point. `infuse`: into a
+    quantity of the body.
+    """
+
+    inject: Name | None = None
+    infuse: Name | None = None
     amount: Amount
     at: Position = "centre"
     radius: Length = "0 um"
@@ -270,7 +388,11 @@ class Injection(_Part):
     source: str | None = None
 
     @model_validator(mode="after")
-    def _repeats(self) -> "Injection":
+    def _whole(self) -> "Therapy":
+        if (self.inject is None) == (self.infuse is None):
+            raise ValueError("expected exactly one of 'inject', 'infuse'")
+        if self.infuse is not None and {"at", "radius"} & self.model_fields_set:
+            raise ValueError("'at' and 'radius' belong to 'inject'")
         if self.doses > 1 and self.every is None:
             raise ValueError("more than one of 'doses' needs 'every'")
         return self
@@ -294,7 +416,8 @@ class Document(_Part):
     states: dict[Name, State] = {}
     rules: dict[Name, Rule] = {}
     tissue: Tissue = Tissue()
-    therapies: dict[Name, Injection] = {}
+    therapies: dict[Name, Therapy] = {}
+    body: Body = Body()
     record: Record = Record()
 
     @field_validator("fields", "states", "rules")

@@ -28,6 +28,10 @@ class InitialTissue:
         nz, ny, nx = self.tissue.shape
         return nz, ny, nx
 
+    def counts(self, states: int) -> np.ndarray:
+        """Cells in each of the `states`, int64 [states]."""
+        return np.bincount(self.tissue.ravel(), minlength=states) + np.bincount(self.immune.ravel(), minlength=states)
+
 
 def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacing: float) -> InitialTissue:
     """Build the tissue. `names` are the states in order, from `none` on the immune ones.

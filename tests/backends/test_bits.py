@@ -20,7 +20,7 @@ small = st.floats(0, 2)
 
 @st.composite
 def modulators(draw):
-    kind = draw(st.sampled_from(["hill", "linear", "step", "neighbours", "contact"]))
+    kind = draw(st.sampled_from(["hill", "linear", "step", "neighbours", "contact", "body"]))
     if kind == "hill":
         return {
             "field": draw(st.sampled_from(FIELDS)),
@@ -36,6 +36,8 @@ def modulators(draw):
     states = draw(st.lists(st.sampled_from([*TISSUE, *IMMUNE, "empty", "none"]), min_size=1, max_size=4, unique=True))
     if kind == "contact":
         return {"contact": states, "at_zero": draw(st.none() | small)} | ({"half": 1} if draw(st.booleans()) else {})
+    if kind == "body":
+        return {"body": "drug", draw(st.sampled_from(["half", "per", "above"])): draw(st.floats(0.1, 5))}
     return {"neighbours": states, "neighbourhood": draw(st.sampled_from([6, 18, 26])), "per": draw(st.floats(0.5, 9))}
 
 
@@ -50,16 +52,36 @@ def rules(draw):
         "after": f"{draw(st.integers(0, 4))} min",
         "modulators": draw(st.lists(modulators(), max_size=3)),
         "releases": draw(st.dictionaries(st.sampled_from(FIELDS), small, max_size=2)),
+        "to_body": draw(st.none() | st.just("blood")),
+        "from_body": draw(st.none() | st.just("blood")),
+    }
+
+
+@st.composite
+def motilities(draw):
+    chemotaxis = st.fixed_dictionaries(
+        {"field": st.sampled_from(FIELDS), "half": st.floats(0.01, 5), "sensitivity": st.just("300 um")}
+    )
+    return {
+        "speed": draw(st.sampled_from(["1 um/min", "12 um/min", "90 um/min"])),
+        "persistence": draw(st.sampled_from(["0 min", "3 min", "30 min"])),
+        "chemotaxis": draw(st.none() | chemotaxis),
+        "modulators": draw(st.lists(modulators(), max_size=2)),
     }
 
 
 @st.composite
 def scenarios(draw):
+    rates = small.map(lambda r: f"{r:.6f} /min")
+    modulated = st.lists(modulators(), max_size=2)
+    secretion = small | st.fixed_dictionaries({"rate": small, "modulators": modulated})
+    loss = rates | st.fixed_dictionaries({"rate": rates, "modulators": modulated})
     effects = st.fixed_dictionaries(
         {},
         optional={
-            "secretion": st.dictionaries(st.sampled_from(FIELDS), small, max_size=2),
-            "uptake": st.dictionaries(st.sampled_from(FIELDS), small.map(lambda r: f"{r:.6f} /min"), max_size=2),
+            "secretion": st.dictionaries(st.sampled_from(FIELDS), secretion, max_size=2),
+            "uptake": st.dictionaries(st.sampled_from(FIELDS), loss, max_size=2),
+            "motility": motilities(),
         },
     )
     states = {name: draw(effects) for name in TISSUE}
@@ -79,6 +101,7 @@ def scenarios(draw):
                 "diffusion": f"{draw(st.sampled_from([0, 1.5, 60, 700, 90000]))} um^2/min",
                 "decay": f"{draw(st.sampled_from([0, 0.01, 0.5, 3]))} /min",
                 "initial": draw(small),
+                "clearance": draw(st.dictionaries(st.sampled_from(["c", "d"]), loss, max_size=2)),
                 "solver": draw(st.sampled_from(["auto", "explicit", "implicit", "implicit2", "steady"])),
             }
             for name in FIELDS
@@ -86,7 +109,14 @@ def scenarios(draw):
         "states": states,
         "rules": {f"r{i}": draw(rules()) for i in range(draw(st.integers(0, 6)))},
         "tissue": {"shapes": shapes},
-        "therapies": {"dose": {"inject": "alpha", "amount": "9 fg", "radius": "50 um", "start": "2 min"}},
+        "therapies": {
+            "dose": {"inject": "alpha", "amount": "9 fg", "radius": "50 um", "start": "2 min"},
+            "infusion": {"infuse": "drug", "amount": 3, "start": "3 min"},
+        },
+        "body": {
+            "quantities": {"blood": {"initial": 40}, "drug": {"unit": "mg", "initial": 1}},
+            "processes": {"decay": {"transition": "drug -> nothing", "rate": "0.1 /min"}},
+        },
     }
 
 
@@ -115,7 +145,7 @@ def run(data, backend, threads):
             totals = simulation.totals()
         except gpusim.NumericalError as error:
             totals = {"fault": str(error)}
-        return simulation.digest(), simulation.fired, simulation.counts, totals
+        return simulation.digest(), simulation.fired, simulation.counts, simulation.body, totals
 
 
 def fits(data):

@@ -4,7 +4,7 @@ import pytest
 from gpusim import Scenario, ScenarioError
 from gpusim.backends.source import folder
 from gpusim.model import build
-from gpusim.model.tables import MODULATOR, RELEASE, RULE, Shape, Source, state_set
+from gpusim.model.tables import EFFECT, MODULATOR, MOTILITY, RELEASE, RULE, Shape, Source, state_set
 
 TEXT = """
 grid: {shape: [5, 4, 3], spacing: 10 um}
@@ -58,20 +58,20 @@ def test_cells_of_both_layers_add_to_production_and_loss(model):
 
 def test_a_release_in_pfu_is_diluted_in_the_voxel(model):
     # 100 PFU in (10 um)^3 = 1e-9 mL.
-    amounts = model.rules.releases["amount"]
+    amounts = model.cells.releases["amount"]
     assert amounts == pytest.approx([1e11, 2.0])
 
 
 def test_rules_are_sorted_by_the_state_that_they_leave(model):
-    rules = model.rules
-    assert rules.begin.tolist() == [0, 1, 2, 3, 3, 3, 3]
+    rules = model.cells
+    assert rules.rule_begin.tolist() == [0, 1, 2, 3, 3, 3, 3]
     assert rules.rules["to"].tolist() == [2, 2, 0]
     assert rules.rules["hazard"] == pytest.approx([0.04, 0.04, 0.4])
     assert rules.rules["after"].tolist() == [0, 0, 3]  # 9 min in steps of 4, rounded up
 
 
 def test_modulators(model):
-    hill, neighbours = model.rules.modulators
+    hill, neighbours = model.cells.modulators
     assert (hill["source"], hill["shape"], hill["power"]) == (Source.FIELD, Shape.HILL, 2)
     assert hill["scale"] == pytest.approx(1e-9)
     assert (neighbours["source"], neighbours["index"], neighbours["scale"]) == (Source.NEIGHBOURS, 18, 0.5)
@@ -106,8 +106,9 @@ def test_numbers_that_contradict_are_refused(changes, message):
 
 
 def test_structs_and_dtypes_have_the_same_members():
-    source = (folder() / "rules.cu").read_text()
-    for name, dtype in (("Modulator", MODULATOR), ("Release", RELEASE), ("Rule", RULE)):
+    source = "".join((folder() / name).read_text() for name in ("modulators.cuh", "rules.cu", "motion.cu"))
+    tables = {"Modulator": MODULATOR, "Release": RELEASE, "Rule": RULE, "Effect": EFFECT, "Motility": MOTILITY}
+    for name, dtype in tables.items():
         body = source.split(f"struct {name} {{")[1].split("};")[0]
         members = []
         for line in body.splitlines():

@@ -6,6 +6,7 @@ from gpusim.backends.base import Array
 from gpusim.backends.numpy import multigrid
 from gpusim.backends.numpy.exchange import deposit
 from gpusim.backends.numpy.measure import sum_fields
+from gpusim.backends.numpy.motion import move, propose_moves
 from gpusim.backends.numpy.rules import apply_rules
 from gpusim.backends.numpy.transport import explicit_step
 
@@ -23,6 +24,9 @@ class NumpyBackend:
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.array(array)
 
+    def write(self, array: Array, values: np.ndarray) -> None:
+        array[...] = values
+
     explicit_step = staticmethod(explicit_step)
     combine = staticmethod(multigrid.combine)
     smooth = staticmethod(multigrid.smooth)
@@ -31,6 +35,8 @@ class NumpyBackend:
     prolong = staticmethod(multigrid.prolong)
     deposit = staticmethod(deposit)
     apply_rules = staticmethod(apply_rules)
+    propose_moves = staticmethod(propose_moves)
+    move = staticmethod(move)
     sum_fields = staticmethod(sum_fields)
 
     def close(self) -> None:

@@ -48,5 +48,5 @@ class ExplicitSolver:
         """Change `state.fields` in place; `state.spare` is overwritten."""
         source, target = state.fields, state.spare
         for active in self._active:
-            self._backend.explicit_step(source, target, state.tissue, state.immune, active, self._tables)
+            self._backend.explicit_step(source, target, state.tissue.cells, state.immune.cells, active, self._tables)
             source, target = target, source

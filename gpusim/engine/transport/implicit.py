@@ -53,7 +53,7 @@ class ImplicitSolver:
 
     def advance(self, state: State) -> None:
         """Change `state.fields` in place; `state.spare` is overwritten."""
-        cells = MassByCells(state.tissue, state.immune, self._mass, self._exchange_by)
+        cells = MassByCells(state.tissue.cells, state.immune.cells, self._mass, self._exchange_by)
         old = 0.0 if self._method == "steady" else 1.0
         for sweeps, cycles, active in self._recipes:
             self._backend.combine(state.fields, state.spare, cells, active, self._gain, old, 0.0)

@@ -1,0 +1,211 @@
+"""The tables of what cells do: rules, effects on fields, motility."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from gpusim import units
+from gpusim.errors import ScenarioError
+from gpusim.model.conversion import concentration
+from gpusim.model.model import Cells, States
+from gpusim.model.tables import EFFECT, MODULATOR, MOTILITY, RELEASE, RULE, EffectKind, Shape, Source, state_set
+from gpusim.scenario import Document
+from gpusim.scenario.checks import amount_units, secretion_units
+from gpusim.scenario.schema import Modulator, Motility
+
+_ALMOST_SURE = 1.0 - 2.0**-24
+"""Highest probability that float32 and 32 random bits can tell from 1."""
+
+_COSTS = {Source.CONTACT: 0, Source.BODY: 1, Source.FIELD: 2, Source.NEIGHBOURS: 3}
+
+
+def modulator_row(modulator: Modulator, document: Document, states: States | None, volume: float) -> np.ndarray:
+    """One row of the table of modulators; `states` is None where it can only look at the body."""
+    row = np.zeros((), MODULATOR)
+    unit = "dimensionless"
+    row["power"] = modulator.power
+    if modulator.field is not None:
+        unit = document.fields[modulator.field].unit
+        row["source"], row["index"] = Source.FIELD, list(document.fields).index(modulator.field)
+    elif modulator.body is not None:
+        unit = document.body.quantities[modulator.body].unit
+        row["source"], row["index"] = Source.BODY, list(document.body.quantities).index(modulator.body)
+    else:
+        assert states is not None
+        row["source"], row["index"] = Source.CONTACT, 0
+        if modulator.neighbours is not None:
+            row["source"], row["index"] = Source.NEIGHBOURS, modulator.neighbourhood
+        row["states"] = state_set([states.number(s) for s in modulator.neighbours or modulator.contact or ()])
+
+    def value(given: float | str) -> float:
+        return units.number(given, unit, volume)
+
+    turned = modulator.effect == "inhibits" or modulator.below is not None
+    low = modulator.at_zero if modulator.at_zero is not None else float(turned)
+    high = modulator.at_saturation if modulator.at_saturation is not None else float(not turned)
+    row["low"], row["span"] = low, high - low
+    if modulator.half is not None:
+        row["shape"], row["scale"] = Shape.HILL, 1.0 / value(modulator.half)
+    elif modulator.above is not None or modulator.below is not None:
+        threshold = modulator.above if modulator.above is not None else modulator.below
+        assert threshold is not None
+        row["shape"], row["scale"] = Shape.STEP, value(threshold)
+    elif modulator.per is None and (modulator.at_zero is not None or modulator.at_saturation is not None):
+        # A contact or count without a shape, but with ends: there, or not.
+        row["shape"], row["scale"] = Shape.STEP, 1.0
+    else:
+        row["shape"], row["scale"] = Shape.LINEAR, 1.0 / (value(modulator.per) if modulator.per is not None else 1.0)
+    return row
+
+
+class CellTables:
+    """Gathers rows by state. Times in min, lengths in um.
+
+    Args:
+        rules_step: between two applications of the rules; move_step: between two moves.
+    """
+
+    def __init__(self, document: Document, states: States, spacing: float, rules_step: float, move_step: float) -> None:
+        self._document, self._states = document, states
+        self._spacing, self._volume = spacing, spacing**3
+        self._rules_step, self._move_step = rules_step, move_step
+        self._field_names = list(document.fields)
+        self._modulators: list[np.ndarray] = []
+        self._releases: list[tuple[int, float]] = []
+
+    def build(self, moves: int) -> Cells:
+        """All tables. Raises `ScenarioError` where a time does not fit."""
+        rules, rule_begin, names = self._rules()
+        effects, effect_begin = self._effects()
+        motilities = self._motilities()
+        return Cells(
+            rules=rules,
+            rule_begin=rule_begin,
+            rule_names=names,
+            effects=effects,
+            effect_begin=effect_begin,
+            motilities=motilities,
+            modulators=np.array(self._modulators, MODULATOR),
+            releases=np.array(self._releases, RELEASE),
+            moves=moves,
+        )
+
+    def _range(self, modulators: Iterable[Modulator]) -> tuple[int, int]:
+        """Add modulators, the cheapest to look at first; a 0 among them ends the product."""
+        rows = [modulator_row(m, self._document, self._states, self._volume) for m in modulators]
+        first = len(self._modulators)
+        self._modulators += sorted(rows, key=lambda row: _COSTS[Source(int(row["source"]))])
+        return first, len(self._modulators)
+
+    def _rules(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        by_state: list[list[tuple[str, tuple[int | float, ...]]]] = [[] for _ in self._states.names]
+        for name, rule in self._document.rules.items():
+            first_release = len(self._releases)
+            for field, value in rule.releases.items():
+                unit = amount_units(self._document.fields[field].unit)
+                self._releases.append((self._field_names.index(field), concentration(value, unit, self._volume)))
+            after = math.ceil(units.number(rule.after, "min") / self._rules_step - 1e-9)
+            if after > 65_534:
+                raise ScenarioError(
+                    f"rules.{name}.after: {rule.after} is {after} steps of {self._rules_step:g} min; "
+                    "expected at most 65534 steps"
+                )
+            row = (
+                self._states.number(rule.enters),
+                units.number(rule.rate, "1/min") * self._rules_step,
+                after,
+                *self._range(rule.modulators),
+                first_release,
+                len(self._releases),
+            )
+            for state in rule.leaves:
+                by_state[self._states.number(state)].append((name, row))
+        rows = [pair for pairs in by_state for pair in pairs]
+        return np.array([row for _, row in rows], RULE), _begin(by_state), tuple(name for name, _ in rows)
+
+    def _effects(self) -> tuple[np.ndarray, np.ndarray]:
+        by_state: list[list[tuple[int | float, ...]]] = [[] for _ in self._states.names]
+        for field, spec in self._document.fields.items():
+            for loss in spec.clearance.values():
+                if loss.modulators:
+                    row = self._effect(field, EffectKind.LOSS, units.number(loss.rate, "1/min"), loss.modulators)
+                    for rows in by_state[: len(self._states.tissue)]:
+                        rows.append(row)
+        for name, state in self._document.states.items():
+            rows = by_state[self._states.number(name)]
+            for field, secretion in state.secretion.items():
+                if secretion.modulators:
+                    unit = secretion_units(self._document.fields[field].unit)
+                    rate = concentration(secretion.rate, unit, self._volume)
+                    rows.append(self._effect(field, EffectKind.SECRETION, rate, secretion.modulators))
+            for field, uptake in state.uptake.items():
+                if uptake.modulators:
+                    rate = units.number(uptake.rate, "1/min")
+                    rows.append(self._effect(field, EffectKind.LOSS, rate, uptake.modulators))
+        return np.array([row for rows in by_state for row in rows], EFFECT), _begin(by_state)
+
+    def _effect(
+        self, field: str, kind: EffectKind, rate: float, modulators: Iterable[Modulator]
+    ) -> tuple[int | float, ...]:
+        return (self._field_names.index(field), kind, rate * self._rules_step, *self._range(modulators))
+
+    def _motilities(self) -> np.ndarray:
+        table = np.zeros(len(self._states.names), MOTILITY)
+        table["field"] = -1
+        for name, state in self._document.states.items():
+            if state.motility is not None:
+                self._motility(table[self._states.number(name)], state.layer == "tissue", state.motility)
+        return table
+
+    def _motility(self, row: np.void, of_tissue: bool, motility: Motility) -> None:
+        states = self._states
+        row["hop"] = units.number(motility.speed, "um/min") * self._move_step / self._spacing
+        persistence = units.number(motility.persistence, "min")
+        turn = 1.0 - math.exp(-self._move_step / persistence) if persistence > 0 else 1.0
+        row["turn"] = min(turn, _ALMOST_SURE)
+        row["first_modulator"], row["end_modulator"] = self._range(motility.modulators)
+        if motility.chemotaxis is not None:
+            chemotaxis = motility.chemotaxis
+            row["field"] = self._field_names.index(chemotaxis.field)
+            unit = self._document.fields[chemotaxis.field].unit
+            row["scale"] = 1.0 / units.number(chemotaxis.half, unit, self._volume)
+            row["sensitivity"] = units.number(chemotaxis.sensitivity, "um") / self._spacing
+        enters = motility.enters or (states.immune if of_tissue else states.tissue)
+        row["enters"] = state_set([states.number(s) for s in enters])
+
+
+def _begin(by_state: list[list]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(rows) for rows in by_state])]).astype(np.int32)
+
+
+def _bound(modulators: Iterable[Modulator]) -> tuple[float, bool]:
+    """The most that modulators multiply by, and whether there is such a most."""
+    most, bounded = 1.0, True
+    for m in modulators:
+        if m.field is None and m.body is None and m.half is m.above is m.below is m.at_zero is m.at_saturation is None:
+            per = units.number(m.per or 1.0, "dimensionless")
+            most *= (m.neighbourhood if m.neighbours else 1) / per
+        elif m.per is not None:
+            bounded = False
+        else:
+            ends = [m.at_zero, m.at_saturation]
+            most *= max([e for e in ends if e is not None] + ([1.0] if None in ends else []))
+    return most, bounded
+
+
+def highest_rate(document: Document, volume: float) -> tuple[float, list[str]]:
+    """Largest hazard rate that any rule can reach, 1/min, and the rules with no upper bound."""
+    highest, unbounded = 0.0, []
+    for name, rule in document.rules.items():
+        most, bounded = _bound(rule.modulators)
+        highest = max(highest, units.number(rule.rate, "1/min") * most)
+        if not bounded:
+            unbounded.append(f"rule '{name}'")
+    return highest, unbounded
+
+
+def highest_speed(document: Document, volume: float) -> float:
+    """Highest bounded speed of a cell, um/min; 0 where none moves."""
+    motilities = [state.motility for state in document.states.values() if state.motility is not None]
+    return max((units.number(m.speed, "um/min") * _bound(m.modulators)[0] for m in motilities), default=0.0)

@@ -1,0 +1,150 @@
+// Moves of the cells of one layer: each cell proposes one, each wanted voxel takes one.
+//
+// A cell keeps its heading until it turns or finds the way barred; a new heading is drawn among the
+// voxels that it can enter, with more weight up a gradient. It then tries a move with the
+// probability speed * dt / dx. Of the cells that want one voxel, the one with the lowest random bid
+// gets it. Each voxel is written by one cell at most, so the order of threads can't matter.
+//
+// Bytes per voxel: propose_moves 1 read, 2 written; move 2 read. More only where cells stand.
+#include "modulators.cuh"
+
+struct Motility {
+    float hop;          // speed * dt / dx
+    float turn;         // probability of a new heading
+    int32 field;        // whose gradient is climbed, or -1
+    float scale;        // 1 / half of the receptors' occupancy
+    float sensitivity;  // weight for a rise of the occupancy over one voxel
+    int32 first_modulator, end_modulator;  // of the speed
+    uint32 enters[8];   // states of the other layer
+};
+
+// Headings: 0 none, then +x -x +y -y +z -z.
+__device__ inline int32 opposite(int32 heading) { return ((heading - 1) ^ 1) + 1; }
+
+// The voxel one step along a heading; -1 outside the grid.
+__device__ inline int64 beside(int32 heading, const Lattice& lattice, const Voxel& place) {
+    const int32 step = (heading & 1) ? 1 : -1;
+    if (heading <= 2) {
+        const int32 x = place.x + step;
+        return x >= 0 && x < lattice.nx ? place.index + step : -1;
+    }
+    if (heading <= 4) {
+        const int32 y = place.y + step;
+        return y >= 0 && y < lattice.ny ? place.index + step * lattice.nx : -1;
+    }
+    const int32 z = place.z + step;
+    const int64 plane = static_cast<int64>(lattice.ny) * lattice.nx;
+    return z >= 0 && z < lattice.nz ? place.index + step * plane : -1;
+}
+
+__device__ inline bool can_enter(const Motility& motility, const Lattice& lattice, int32 vacant, int64 voxel) {
+    return voxel >= 0 && lattice.own[voxel] == vacant && in_set(motility.enters, lattice.other[voxel]);
+}
+
+__device__ inline float occupancy(float concentration, float scale) {
+    const float ratio = concentration * scale;
+    const float r = ratio < 1.0e9f ? ratio : 1.0e9f;
+    return r / (1.0f + r);
+}
+
+// Weight of a heading; 0 where the way is barred.
+__device__ inline float heading_weight(const Motility& motility, const Lattice& lattice, const Voxel& place,
+                                       int32 vacant, int32 heading) {
+    const int64 there = beside(heading, lattice, place);
+    if (!can_enter(motility, lattice, vacant, there)) return 0.0f;
+    if (motility.field < 0) return 1.0f;
+    const float* c = lattice.fields + motility.field * (static_cast<int64>(lattice.nz) * lattice.ny * lattice.nx);
+    const float rise = occupancy(c[there], motility.scale) - occupancy(c[place.index], motility.scale);
+    const float weight = 1.0f + motility.sensitivity * rise;
+    return weight > 0.0f ? weight : 0.0f;
+}
+
+__device__ inline int32 new_heading(const Motility& motility, const Lattice& lattice, const Voxel& place,
+                                    int32 vacant, uint32 word) {
+    float total = 0.0f;
+    for (int32 heading = 1; heading <= 6; ++heading)
+        total = total + heading_weight(motility, lattice, place, vacant, heading);
+    const float mark = static_cast<float>(word >> 8) * two_to_minus_24 * total;
+    float sum = 0.0f;
+    int32 chosen = 0;
+    for (int32 heading = 1; heading <= 6; ++heading) {
+        const float weight = heading_weight(motility, lattice, place, vacant, heading);
+        if (weight > 0.0f && !(mark < sum)) chosen = heading;
+        sum = sum + weight;
+    }
+    return chosen;
+}
+
+// Blocks: nz x ny rows.
+extern "C" __global__ void propose_moves(
+    const uint8* __restrict__ own,    // [z, y, x] the layer whose cells move
+    const uint8* __restrict__ other,  // [z, y, x]
+    uint8* __restrict__ heading,      // [z, y, x]
+    uint16* __restrict__ bid,         // [z, y, x] 13 random bits, then the heading; 0 where none moves
+    const float* __restrict__ fields,  // [F, z, y, x]
+    const float* __restrict__ body,    // [quantities]
+    const Motility* __restrict__ motilities,  // [states]
+    const Modulator* __restrict__ modulators, uint64 seed, uint32 step, uint32 purpose, int32 vacant, int32 nz,
+    int32 ny, int32 nx) {
+    const int64 start = static_cast<int64>(blockIdx.x) * nx;
+    const Lattice lattice{own, other, fields, body, nz, ny, nx};
+    Voxel place{0, static_cast<int32>(blockIdx.x / ny), static_cast<int32>(blockIdx.x % ny), 0};
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+        const int64 voxel = start + x;
+        bid[voxel] = 0;
+        const uint8 state = own[voxel];
+        if (state == vacant) continue;
+        const Motility& motility = motilities[state];
+        if (!(motility.hop > 0.0f)) continue;
+        place.index = voxel;
+        place.x = x;
+        const Random random = voxel_random(voxel, step, purpose, seed);
+        int32 towards = heading[voxel];
+        if (towards == 0 || happens(motility.turn, random.word[1]) ||
+            !can_enter(motility, lattice, vacant, beside(towards, lattice, place)))
+            towards = new_heading(motility, lattice, place, vacant, random.word[2]);
+        heading[voxel] = static_cast<uint8>(towards);
+        const float hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_modulator,
+                                    lattice, place);
+        if (towards && happens(hop < 0.999f ? hop : 0.999f, random.word[0]))
+            bid[voxel] = static_cast<uint16>(((random.word[3] >> 19) << 3) | static_cast<uint32>(towards));
+    }
+}
+ENTRY(propose_moves)
+
+// Blocks: nz x ny rows. Only the winner of a voxel writes there and where it comes from.
+extern "C" __global__ void move(uint8* __restrict__ own,         // [z, y, x]
+                                uint16* __restrict__ clock,      // [z, y, x]
+                                uint8* __restrict__ heading,     // [z, y, x]
+                                const uint16* __restrict__ bid,  // [z, y, x]
+                                int32 vacant, int32 nz, int32 ny, int32 nx) {
+    const int64 start = static_cast<int64>(blockIdx.x) * nx;
+    const int32 z = blockIdx.x / ny, y = blockIdx.x % ny;
+    const Lattice lattice{nullptr, nullptr, nullptr, nullptr, nz, ny, nx};
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+        const int64 voxel = start + x;
+        const uint16 mine = bid[voxel];
+        if (mine == 0) continue;
+        const Voxel here{voxel, z, y, x};
+        const int32 towards = mine & 7;
+        const int64 target = beside(towards, lattice, here);
+        const int32 step = (towards & 1) ? 1 : -1;
+        const Voxel wanted{target, z + (towards > 4 ? step : 0), y + (towards == 3 || towards == 4 ? step : 0),
+                           x + (towards <= 2 ? step : 0)};
+        bool wins = true;
+        for (int32 side = 1; side <= 6; ++side) {
+            const int64 rival = beside(side, lattice, wanted);
+            if (rival < 0 || rival == voxel) continue;
+            const uint16 theirs = bid[rival];
+            if (theirs != 0 && (theirs & 7) == opposite(side) && theirs < mine) wins = false;
+        }
+        if (!wins) continue;
+        own[target] = own[voxel];
+        clock[target] = clock[voxel];
+        heading[target] = heading[voxel];
+        own[voxel] = static_cast<uint8>(vacant);
+        clock[voxel] = 0;
+        heading[voxel] = 0;
+    }
+}
+ENTRY(move)

@@ -1,0 +1,158 @@
+"""The body's equations against closed solutions, and the books between body and tissue."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import gpusim
+from gpusim import NumericalError, Scenario
+from gpusim.body import Circulation
+from gpusim.model import build
+
+GRID = "grid: {shape: [2, 2, 2]}\ntime: {until: 1 day, step: {field: 6 min, rules: 6 min}}\n"
+
+
+def circulation(body):
+    return Circulation(build(Scenario.parse(GRID + "body:\n" + body)).body)
+
+
+def test_a_loss_is_exponential():
+    drug = circulation("""
+  quantities: {drug: {unit: mg, initial: 10}}
+  processes: {loss: {transition: drug -> nothing, rate: 0.02 /min}}
+""")
+    for _ in range(50):
+        drug.advance(6)
+    assert drug.values[0] == pytest.approx(10 * math.exp(-0.02 * 300), rel=1e-5)
+
+
+def test_growth_with_a_limit_is_logistic_like_and_equals_another_integrator():
+    found = circulation("""
+  quantities: {cells: {initial: 5}, drug: {unit: mg, initial: 3}}
+  processes:
+    growth:
+      transition: nothing -> cells
+      by: cells
+      rate: 0.01 /min
+      modulators: [{body: cells, half: 400, effect: inhibits, power: 2}]
+    kill: {transition: cells -> nothing, rate: 0.02 /min, modulators: [{body: drug, half: 1 mg}]}
+    loss: {transition: drug -> nothing, rate: 0.001 /min}
+""")
+
+    def slope(_, y):
+        cells, drug = y
+        return [
+            0.01 * cells / (1 + (cells / 400) ** 2) - 0.02 * cells * drug / (1 + drug),
+            -0.001 * drug,
+        ]
+
+    expected = solve_ivp(slope, (0, 6000), [5, 3], rtol=1e-10, atol=1e-12).y[:, -1]
+    for _ in range(1000):
+        found.advance(6)
+    assert found.values == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_leaves_one_quantity_arrives_in_the_next():
+    chain = circulation("""
+  quantities: {a: {initial: 100}, b: {}, c: {}}
+  processes:
+    first: {transition: a -> b, rate: 1/(3 hour)}
+    second: {transition: b -> c, rate: 1/(5 hour)}
+""")
+    for _ in range(100):
+        chain.advance(6)
+        assert sum(chain.values) == pytest.approx(100, rel=1e-12)
+    fast, slow, t = 1 / 180, 1 / 300, 600
+    b = 100 * fast / (slow - fast) * (math.exp(-fast * t) - math.exp(-slow * t))
+    assert chain.values[1] == pytest.approx(b, rel=1e-5)
+
+
+def test_an_explosion_is_named():
+    found = circulation("""
+  quantities: {a: {initial: 1}}
+  processes: {boom: {transition: nothing -> a, by: a, rate: 1e12 /min, modulators: [{body: a, per: 1}]}}
+""")
+    with pytest.raises(NumericalError, match="a process is too fast"):
+        found.advance(60)
+
+
+TRAFFIC = """
+grid: {shape: [12, 12, 12]}
+time: {until: 2 day, step: {field: 5 min, rules: 5 min}}
+record: {every: 2 day}
+states: {vessel: {}, dc: {layer: immune}, ctl: {layer: immune, motility: {speed: 4 um/min}}}
+rules:
+  recruitment:
+    transition: none -> ctl
+    rate: 0.001 /min
+    modulators: [{contact: vessel}, {body: ctl, half: 100}]
+    from_body: ctl
+  egress: {transition: dc -> none, rate: 1/(6 hour), to_body: node}
+  death: {transition: ctl -> none, rate: 1/(2 day)}
+tissue:
+  shapes:
+    vessel: {kind: cylinder, state: vessel, start: [0 um, 120 um, 120 um], end: [240 um, 120 um, 120 um], radius: 40 um}
+    dc: {kind: everywhere, state: dc, fraction: 0.1}
+body: {quantities: {ctl: {initial: 300}, node: {}}}
+"""
+
+
+def test_the_books_between_body_and_tissue_balance_to_the_last_cell(simulate):
+    simulation = simulate(TRAFFIC)
+    dendritic = simulation.count("dc")
+    for _ in simulation.stretches("1 day"):
+        assert simulation.count("dc") + simulation.body["node"] == dendritic
+        assert simulation.count("ctl") + simulation.fired["death"] + simulation.body["ctl"] == 300
+        assert np.bincount(simulation.immune.ravel(), minlength=5)[-1] == simulation.count("ctl")
+    assert simulation.fired["recruitment"] > 20
+
+
+def test_recruitment_stops_when_the_blood_is_empty(simulate):
+    simulation = simulate(TRAFFIC, rules={"recruitment": {"rate": "0.1 /min"}})
+    simulation.run(until="12 h")
+    left = simulation.body["ctl"]
+    assert -50 < left <= 0  # what one step took too many is owed, not lost
+    assert simulation.fired["recruitment"] == 300 - left
+
+
+def test_an_infusion_comes_at_its_time():
+    text = TRAFFIC + "therapies: {infusion: {infuse: ctl, amount: 50 cell, start: 10 min, every: 20 min, doses: 2}}\n"
+    simulation = gpusim.Simulation(Scenario.parse(text).with_(rules=None), "numpy")
+    found = []
+    for _ in range(8):
+        simulation.step()
+        found.append(simulation.body["ctl"])
+    assert found == [300, 300, 350, 350, 350, 350, 400, 400]
+
+
+ONE = "quantities: {a: {}}\n  processes: {p: {transition: "
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("quantities: {nothing: {}}", "'nothing' stands for the outside"),
+        (
+            ONE + "a -> b, rate: 1 /min}}",
+            "unknown quantity of the body 'b'",
+        ),
+        (ONE + "a -> a, rate: 1 /min}}", "'a' stands on both sides"),
+        (
+            ONE + "nothing -> a, rate: 1 /min}}",
+            "expected a quantity in 'cell / min'",
+        ),
+        (
+            "quantities: {a: {}, b: {unit: mg}}\n  processes: {p: {transition: a -> b, rate: 1 /min}}",
+            "one unit on both sides",
+        ),
+        (
+            ONE + "a -> nothing, rate: 1 /min, modulators: [{contact: empty}]}}",
+            "sees its quantities alone",
+        ),
+    ],
+)
+def test_a_body_that_contradicts_itself_is_refused(body, message):
+    with pytest.raises(gpusim.ScenarioError, match=message):
+        Scenario.parse(GRID + "body:\n  " + body + "\n")
