@@ -8,7 +8,7 @@ enum Shape { HILL = 0, LINEAR = 1, STEP = 2 };
 
 struct Modulator {
     int32 source;  // what is looked at
-    int32 index;   // FIELD, BODY: which; NEIGHBOURS: 6, 18 or 26 voxels
+    int32 index;   // FIELD, BODY, NEIGHBOURS: which
     int32 shape;   // how the value becomes a factor
     int32 power;   // of a Hill function
     float scale;   // HILL: 1 / half; LINEAR: 1 / per; STEP: threshold
@@ -21,7 +21,8 @@ struct Lattice {
     const uint8* own;
     const uint8* other;
     const float* fields;
-    const float* body;  // quantities of the body
+    const uint8* counts;  // of neighbours, [counts, z, y, x]
+    const float* body;    // quantities of the body
     int32 nz, ny, nx;
 };
 
@@ -34,26 +35,6 @@ __device__ inline int32 in_set(const uint32* states, uint8 state) {
     return static_cast<int32>((states[state >> 5] >> (state & 31)) & 1u);
 }
 
-// Cells of either layer, in the set, among the 6, 18 or 26 nearest voxels; none stands outside.
-__device__ inline int32 count_neighbours(const Modulator& modulator, const Lattice& lattice,
-                                         const Voxel& place) {
-    const int32 reach = modulator.index == 6 ? 1 : modulator.index == 18 ? 2 : 3;
-    int32 count = 0;
-    for (int32 dz = -1; dz <= 1; ++dz)
-        for (int32 dy = -1; dy <= 1; ++dy)
-            for (int32 dx = -1; dx <= 1; ++dx) {
-                const int32 distance = dz * dz + dy * dy + dx * dx;
-                if (distance == 0 || distance > reach) continue;
-                const int32 k = place.z + dz, j = place.y + dy, i = place.x + dx;
-                if (k < 0 || k >= lattice.nz || j < 0 || j >= lattice.ny || i < 0 || i >= lattice.nx)
-                    continue;
-                const int64 n = (static_cast<int64>(k) * lattice.ny + j) * lattice.nx + i;
-                count += in_set(modulator.states, lattice.own[n]);
-                count += in_set(modulator.states, lattice.other[n]);
-            }
-    return count;
-}
-
 __device__ inline float factor(const Modulator& modulator, const Lattice& lattice, const Voxel& place) {
     float value;
     if (modulator.source == FIELD)
@@ -62,7 +43,9 @@ __device__ inline float factor(const Modulator& modulator, const Lattice& lattic
     else if (modulator.source == BODY)
         value = lattice.body[modulator.index];
     else if (modulator.source == NEIGHBOURS)
-        value = static_cast<float>(count_neighbours(modulator, lattice, place));
+        value = static_cast<float>(
+            lattice.counts[modulator.index * (static_cast<int64>(lattice.nz) * lattice.ny * lattice.nx) +
+                           place.index]);
     else
         value = static_cast<float>(in_set(modulator.states, lattice.other[place.index]));
 

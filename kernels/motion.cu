@@ -82,12 +82,13 @@ extern "C" __global__ void propose_moves(
     uint8* __restrict__ heading,      // [z, y, x]
     uint16* __restrict__ bid,         // [z, y, x] 13 random bits, then the heading; 0 where none moves
     const float* __restrict__ fields,  // [F, z, y, x]
+    const uint8* __restrict__ counts,  // [counts, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities]
     const Motility* __restrict__ motilities,  // [states]
     const Modulator* __restrict__ modulators, uint64 seed, uint32 step, uint32 purpose, int32 vacant, int32 nz,
     int32 ny, int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
-    const Lattice lattice{own, other, fields, body, nz, ny, nx};
+    const Lattice lattice{own, other, fields, counts, body, nz, ny, nx};
     Voxel place{0, static_cast<int32>(blockIdx.x / ny), static_cast<int32>(blockIdx.x % ny), 0};
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = start + x;
@@ -120,7 +121,7 @@ extern "C" __global__ void move(uint8* __restrict__ own,         // [z, y, x]
                                 int32 vacant, int32 nz, int32 ny, int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
     const int32 z = blockIdx.x / ny, y = blockIdx.x % ny;
-    const Lattice lattice{nullptr, nullptr, nullptr, nullptr, nz, ny, nx};
+    const Lattice lattice{nullptr, nullptr, nullptr, nullptr, nullptr, nz, ny, nx};
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = start + x;
         const uint16 mine = bid[voxel];

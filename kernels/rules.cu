@@ -8,7 +8,7 @@
 // read and written at the voxel alone.
 //
 // Bytes per voxel: 1 read, 1 written, 4 for the clock, 4 per field that a rule of the state reads,
-// 8 per effect, and the neighbours (cached) where a rule counts them.
+// 8 per effect, and 1 per count of neighbours.
 #include "modulators.cuh"
 
 enum EffectKind { SECRETION = 0, LOSS = 1 };
@@ -48,7 +48,8 @@ extern "C" __global__ void apply_rules(
     uint8* __restrict__ next,         // [z, y, x]
     uint16* __restrict__ clock,       // [z, y, x] steps in the present state, held at 65535
     float* __restrict__ fields,       // [F, z, y, x]
-    const float* __restrict__ body,   // [quantities]
+    const uint8* __restrict__ counts,  // [counts, z, y, x] of neighbours
+    const float* __restrict__ body,    // [quantities]
     const Effect* __restrict__ effects,
     const int32* __restrict__ effect_begin,  // [states + 1], effects by the state that has them
     const Rule* __restrict__ rules,
@@ -59,7 +60,7 @@ extern "C" __global__ void apply_rules(
     uint64 seed, uint32 step, uint32 purpose, int32 nz, int32 ny, int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
     const int64 volume = static_cast<int64>(nz) * ny * nx;
-    const Lattice lattice{own, other, fields, body, nz, ny, nx};
+    const Lattice lattice{own, other, fields, counts, body, nz, ny, nx};
     Voxel place{0, static_cast<int32>(blockIdx.x / ny), static_cast<int32>(blockIdx.x % ny), 0};
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = start + x;

@@ -100,11 +100,16 @@ class CellLayer:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the cells of a layer react to: the `other` layer (uint8 [z, y, x]), the `body` (float32
-    [quantities]), by the `tables`.
+    """What the cells of a layer react to, by the `tables`.
+
+    Attributes:
+        other: uint8 [z, y, x], the other layer.
+        counts: uint8 [counts, z, y, x], of neighbours.
+        body: float32 [quantities].
     """
 
     other: Array
+    counts: Array
     body: Array
     tables: CellTables
 
@@ -188,6 +193,16 @@ class Backend(Protocol):
 
     def write(self, array: Array, values: np.ndarray) -> None:
         """Copy host `values` into an array of the backend, of the same shape and dtype."""
+        ...
+
+    def count_neighbours(
+        self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
+    ) -> None:
+        """Cells of either layer that are in a set, among the nearest 6, 18 or 26 voxels, into `counts`.
+
+        `reach` is 1, 2 or 3, the largest squared distance; `states` a bit set (uint32 [8]); the others are
+        uint8 [z, y, x], `members` is overwritten. Nothing stands outside.
+        """
         ...
 
     def apply_rules(

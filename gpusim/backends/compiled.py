@@ -150,6 +150,14 @@ class CompiledBackend(ABC):
         arguments = (field, voxels, amounts, np.int64(voxels.size))
         self.launch("deposit", -(-voxels.size // threads), threads, arguments)
 
+    def count_neighbours(
+        self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
+    ) -> None:
+        nz, ny, nx = own.shape
+        self.launch("mark_members", nz * ny, row_threads(nx), (own, other, members, states, np.int32(nx)))
+        sizes = map(np.int32, (reach, nz, ny, nx))
+        self.launch("count_members", nz * ny, row_threads(nx), (members, counts, *sizes))
+
     def apply_rules(
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, fired: Array, draw: Draw
     ) -> None:
@@ -162,6 +170,7 @@ class CompiledBackend(ABC):
             next,
             layer.clock,
             fields,
+            around.counts,
             around.body,
             *by_cells,
             tables.modulators,
@@ -180,6 +189,7 @@ class CompiledBackend(ABC):
             layer.heading,
             bid,
             fields,
+            around.counts,
             around.body,
             around.tables.motilities,
             around.tables.modulators,

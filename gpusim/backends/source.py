@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-FILES = ("transport.cu", "multigrid.cu", "exchange.cu", "rules.cu", "motion.cu", "measure.cu")
+FILES = ("transport.cu", "multigrid.cu", "exchange.cu", "neighbours.cu", "rules.cu", "motion.cu", "measure.cu")
 KERNELS = (
     "explicit_step",
     "combine",
@@ -15,6 +15,8 @@ KERNELS = (
     "restrict_mass_coarse",
     "prolong",
     "deposit",
+    "mark_members",
+    "count_members",
     "apply_rules",
     "propose_moves",
     "move",

@@ -67,6 +67,8 @@ class Simulation:
         self._initial_counts = self.model.initial.counts(len(self.model.states.names))
         self._mobile = mobile(self.model)
         self._acting = self._layers_with_rules()
+        self._neighbourhoods = [(self.backend.array(row["states"]), int(row["reach"])) for row in cells.neighbourhoods]
+        self._counts_for = self._counts_by_purpose()
         self._circulation = Circulation(self.model.body)
         self._counted = np.zeros(len(cells.rules), np.int64)
         self._show_body()
@@ -144,7 +146,31 @@ class Simulation:
             self._show_body()
 
     def _around(self, other: CellLayer) -> Surroundings:
-        return Surroundings(other.cells, self._state.body, self._tables)
+        state = self._state
+        return Surroundings(other.cells, state.counts, state.body, self._tables)
+
+    def _counts_by_purpose(self) -> dict[Purpose, list[int]]:
+        """Neighbourhoods that each operation on cells looks at."""
+        cells, none = self.model.cells, self.model.states.none
+
+        def rows(states: slice) -> list[np.void]:
+            by_state = ((cells.rules, cells.rule_begin), (cells.effects, cells.effect_begin))
+            found = [table[begin[states.start] : begin[states.stop]] for table, begin in by_state]
+            return [row for part in found for row in part]
+
+        tissue, immune = slice(0, none), slice(none, len(self.model.states.names))
+        return {
+            Purpose.TISSUE_RULES: cells.counts_for(rows(tissue)),
+            Purpose.IMMUNE_RULES: cells.counts_for(rows(immune)),
+            Purpose.TISSUE_MOTION: cells.counts_for(cells.motilities[tissue]),
+            Purpose.IMMUNE_MOTION: cells.counts_for(cells.motilities[immune]),
+        }
+
+    def _count_neighbours(self, own: CellLayer, other: CellLayer, purpose: Purpose) -> None:
+        state = self._state
+        for i in self._counts_for[purpose]:
+            states, reach = self._neighbourhoods[i]
+            self.backend.count_neighbours(own.cells, other.cells, states, reach, state.members, state.counts[i])
 
     def _move(self, number: int) -> None:
         state = self._state
@@ -154,6 +180,7 @@ class Simulation:
         ):
             if moves:
                 draw = Draw(self.model.seed, number, purpose)
+                self._count_neighbours(layer, other, purpose)
                 self.backend.propose_moves(layer, state.bid, self._around(other), state.fields, draw)
                 self.backend.move(layer, state.bid)
 
@@ -171,6 +198,7 @@ class Simulation:
         ):
             if acts:
                 draw = Draw(self.model.seed, number, purpose)
+                self._count_neighbours(layer, other, purpose)
                 self.backend.apply_rules(layer, state.next, self._around(other), state.fields, state.fired, draw)
                 layer.cells, state.next = state.next, layer.cells
 

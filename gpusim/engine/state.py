@@ -11,6 +11,8 @@ BYTES_PER_VOXEL = 8
 """Both cell layers: state, next state and clock; the `next` of the two layers is one."""
 BYTES_PER_VOXEL_OF_MOTION = 3
 """Bids, and the headings of one layer with mobile cells."""
+BYTES_PER_VOXEL_AND_COUNT = 1
+"""Counts of neighbours; and once more for what they are counted from."""
 BYTES_PER_VOXEL_AND_FIELD = 8
 """A field and its second buffer."""
 
@@ -23,6 +25,7 @@ class State:
         fields: float32 [F, z, y, x], and `spare`, its second buffer.
         tissue, immune: the two layers of cells; `next` (uint8 [z, y, x]) receives new states.
         bid: uint16 [z, y, x], of moves; of size 0 where nothing moves.
+        counts: uint8 [counts, z, y, x], of neighbours; `members`: uint8 [z, y, x], what is counted.
         fired: uint64 [rules], firings since the start, one a row of the table of rules.
         body: float32 [quantities], as modulators see them.
     """
@@ -33,6 +36,8 @@ class State:
     immune: CellLayer
     next: Array
     bid: Array
+    counts: Array
+    members: Array
     fired: Array
     body: Array
 
@@ -45,6 +50,7 @@ class State:
         clock = np.zeros(model.shape, np.uint16)
         nothing = (0, 0, 0)
         moves_tissue, moves_immune = mobile(model)
+        counts = len(model.cells.neighbourhoods)
 
         def layer(cells: np.ndarray, vacant: int, moves: bool) -> CellLayer:
             heading = np.zeros(model.shape if moves else nothing, np.uint8)
@@ -57,6 +63,8 @@ class State:
             immune=layer(model.initial.immune, model.states.none, moves_immune),
             next=backend.array(model.initial.tissue),
             bid=backend.array(np.zeros(model.shape if moves_tissue or moves_immune else nothing, np.uint16)),
+            counts=backend.array(np.zeros((counts, *model.shape), np.uint8)),
+            members=backend.array(np.zeros(model.shape if counts else nothing, np.uint8)),
             fired=backend.array(np.zeros(max(1, len(model.cells.rules)), np.uint64)),
             body=backend.array(np.zeros(max(1, len(model.body.names)), np.float32)),
         )
@@ -72,4 +80,6 @@ def memory(model: Model) -> int:
     """Bytes that the state of the model takes on its backend."""
     layers = sum(mobile(model))
     motion = BYTES_PER_VOXEL_OF_MOTION + (layers - 1) if layers else 0
-    return model.voxels * (BYTES_PER_VOXEL + motion + BYTES_PER_VOXEL_AND_FIELD * len(model.fields))
+    counts = len(model.cells.neighbourhoods)
+    counting = BYTES_PER_VOXEL_AND_COUNT * (counts + 1) if counts else 0
+    return model.voxels * (BYTES_PER_VOXEL + motion + counting + BYTES_PER_VOXEL_AND_FIELD * len(model.fields))

@@ -9,13 +9,27 @@ from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model.conversion import concentration
 from gpusim.model.model import Cells, States
-from gpusim.model.tables import EFFECT, MODULATOR, MOTILITY, RELEASE, RULE, EffectKind, Shape, Source, state_set
+from gpusim.model.tables import (
+    EFFECT,
+    MODULATOR,
+    MOTILITY,
+    NEIGHBOURHOOD,
+    RELEASE,
+    RULE,
+    EffectKind,
+    Shape,
+    Source,
+    state_set,
+)
 from gpusim.scenario import Document
 from gpusim.scenario.checks import amount_units, secretion_units
 from gpusim.scenario.schema import Modulator, Motility
 
 _ALMOST_SURE = 1.0 - 2.0**-24
 """Highest probability that float32 and 32 random bits can tell from 1."""
+
+_REACH = {6: 1, 18: 2, 26: 3}
+"""Squared distance of the farthest of so many neighbours."""
 
 _COSTS = {Source.CONTACT: 0, Source.BODY: 1, Source.FIELD: 2, Source.NEIGHBOURS: 3}
 
@@ -33,9 +47,7 @@ def modulator_row(modulator: Modulator, document: Document, states: States | Non
         row["source"], row["index"] = Source.BODY, list(document.body.quantities).index(modulator.body)
     else:
         assert states is not None
-        row["source"], row["index"] = Source.CONTACT, 0
-        if modulator.neighbours is not None:
-            row["source"], row["index"] = Source.NEIGHBOURS, modulator.neighbourhood
+        row["source"] = Source.CONTACT if modulator.contact is not None else Source.NEIGHBOURS
         row["states"] = state_set([states.number(s) for s in modulator.neighbours or modulator.contact or ()])
 
     def value(given: float | str) -> float:
@@ -73,6 +85,7 @@ class CellTables:
         self._field_names = list(document.fields)
         self._modulators: list[np.ndarray] = []
         self._releases: list[tuple[int, float]] = []
+        self._neighbourhoods: dict[tuple[bytes, int], int] = {}
 
     def build(self, moves: int) -> Cells:
         """All tables. Raises `ScenarioError` where a time does not fit."""
@@ -88,15 +101,25 @@ class CellTables:
             motilities=motilities,
             modulators=np.array(self._modulators, MODULATOR),
             releases=np.array(self._releases, RELEASE),
+            neighbourhoods=np.array(
+                [(np.frombuffer(states, np.uint32), reach) for states, reach in self._neighbourhoods], NEIGHBOURHOOD
+            ),
             moves=moves,
         )
 
     def _range(self, modulators: Iterable[Modulator]) -> tuple[int, int]:
         """Add modulators, the cheapest to look at first; a 0 among them ends the product."""
-        rows = [modulator_row(m, self._document, self._states, self._volume) for m in modulators]
+        rows = [self._modulator(m) for m in modulators]
         first = len(self._modulators)
         self._modulators += sorted(rows, key=lambda row: _COSTS[Source(int(row["source"]))])
         return first, len(self._modulators)
+
+    def _modulator(self, modulator: Modulator) -> np.ndarray:
+        row = modulator_row(modulator, self._document, self._states, self._volume)
+        if modulator.neighbours is not None:
+            key = (row["states"].tobytes(), _REACH[modulator.neighbourhood])
+            row["index"] = self._neighbourhoods.setdefault(key, len(self._neighbourhoods))
+        return row
 
     def _rules(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         by_state: list[list[tuple[str, tuple[int | float, ...]]]] = [[] for _ in self._states.names]

@@ -1,9 +1,11 @@
 """A model: the numbers of a scenario, in micrometres, minutes and the fields' own units."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from gpusim.model.tables import Source
 from gpusim.tissue import InitialTissue
 
 
@@ -64,6 +66,7 @@ class Cells:
         effects, effect_begin: likewise, secretions and losses that depend on something.
         motilities: one row a state.
         modulators, releases: what the others point into.
+        neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
     """
 
@@ -75,12 +78,18 @@ class Cells:
     motilities: np.ndarray
     modulators: np.ndarray
     releases: np.ndarray
+    neighbourhoods: np.ndarray
     moves: int
 
     @property
     def leaves(self) -> np.ndarray:
         """State that each rule leaves, int64 [rules]."""
         return np.repeat(np.arange(len(self.rule_begin) - 1), np.diff(self.rule_begin))
+
+    def counts_for(self, rows: Iterable[np.void]) -> list[int]:
+        """Neighbourhoods that the modulators of some rows (of any table) look at."""
+        looked_at = [self.modulators[row["first_modulator"] : row["end_modulator"]] for row in rows]
+        return sorted({int(m["index"]) for ms in looked_at for m in ms if m["source"] == Source.NEIGHBOURS})
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ MODULATOR = np.dtype(
         ("states", "<u4", (8,)),
     ]
 )
+NEIGHBOURHOOD = np.dtype([("states", "<u4", (8,)), ("reach", "<i4")])
 EFFECT = np.dtype(
     [
         ("field", "<i4"),

@@ -39,6 +39,7 @@ def problems(document: Document) -> list[Problem]:
         *_body(document),
         *_tissue(document),
         *_therapies(document),
+        *_heat(document),
     ]
 
 
@@ -290,3 +291,18 @@ def _therapies(document: Document) -> Iterator[Problem]:
                 unit = document.body.quantities[therapy.infuse].unit
         if unit is not None and convertible(therapy.amount, [unit]) is None:
             yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'"
+
+
+def _heat(document: Document) -> Iterator[Problem]:
+    heat = document.heat
+    if heat is None:
+        return
+    for key in ("tumour", "effectors", "cd8"):
+        for state in getattr(heat, key):
+            yield from _state(document, state, ("heat", key))
+    for field, scale in heat.cytokines.items():
+        at = ("heat", "cytokines", field)
+        yield from _field(document, field, at)
+        yield from _concentration(document, field, scale, at)
+        if (units.parse(scale).magnitude if isinstance(scale, str) else scale) == 0:
+            yield at, "expected a concentration above 0"

@@ -398,6 +398,20 @@ class Therapy(_Part):
         return self
 
 
+class Heat(_Part):
+    """What tumour heat is made of.
+
+    `tumour` states make up the lesions, `effectors` are the immune cells that kill, `cd8` those that a
+    pathologist's CD8 stain shows. `cytokines` are the inflammatory fields, each with the
+    concentration that counts as one.
+    """
+
+    tumour: Names
+    effectors: Names
+    cd8: Names
+    cytokines: dict[Name, Amount]
+
+
 class Record(_Part):
     """What is written to the result folder: snapshots `every` so often, and the last state."""
 
@@ -418,6 +432,7 @@ class Document(_Part):
     tissue: Tissue = Tissue()
     therapies: dict[Name, Therapy] = {}
     body: Body = Body()
+    heat: Heat | None = None
     record: Record = Record()
 
     @field_validator("fields", "states", "rules")

@@ -74,7 +74,9 @@ def test_modulators(model):
     hill, neighbours = model.cells.modulators
     assert (hill["source"], hill["shape"], hill["power"]) == (Source.FIELD, Shape.HILL, 2)
     assert hill["scale"] == pytest.approx(1e-9)
-    assert (neighbours["source"], neighbours["index"], neighbours["scale"]) == (Source.NEIGHBOURS, 18, 0.5)
+    assert (neighbours["source"], neighbours["index"], neighbours["scale"]) == (Source.NEIGHBOURS, 0, 0.5)
+    assert model.cells.neighbourhoods["reach"].tolist() == [2]
+    assert np.array_equal(model.cells.neighbourhoods["states"][0], neighbours["states"])
     assert neighbours["states"][0] == (1 << 2) | (1 << 5)
 
 

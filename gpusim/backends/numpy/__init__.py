@@ -7,6 +7,7 @@ from gpusim.backends.numpy import multigrid
 from gpusim.backends.numpy.exchange import deposit
 from gpusim.backends.numpy.measure import sum_fields
 from gpusim.backends.numpy.motion import move, propose_moves
+from gpusim.backends.numpy.neighbours import count_neighbours
 from gpusim.backends.numpy.rules import apply_rules
 from gpusim.backends.numpy.transport import explicit_step
 
@@ -34,6 +35,7 @@ class NumpyBackend:
     restrict_mass = staticmethod(multigrid.restrict_mass)
     prolong = staticmethod(multigrid.prolong)
     deposit = staticmethod(deposit)
+    count_neighbours = staticmethod(count_neighbours)
     apply_rules = staticmethod(apply_rules)
     propose_moves = staticmethod(propose_moves)
     move = staticmethod(move)

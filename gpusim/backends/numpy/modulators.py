@@ -1,12 +1,11 @@
 """NumPy twin of kernels/modulators.cuh."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from gpusim.backends.base import Surroundings
 from gpusim.model.tables import Shape, Source
-
-_REACH = {6: 1, 18: 2, 26: 3}
 
 
 @dataclass
@@ -15,18 +14,24 @@ class Slab:
 
     Attributes:
         own, other: uint8 [z, y, x], the whole layers.
-        fields: float32 [F, voxels]; body: float32 [quantities].
+        fields: float32 [F, voxels]; counts: uint8 [counts, voxels]; body: float32 [quantities].
         modulators: table of `model.tables.MODULATOR`.
     """
 
     own: np.ndarray
     other: np.ndarray
     fields: np.ndarray
+    counts: np.ndarray
     body: np.ndarray
     first: int
     end: int
     modulators: np.ndarray
-    _counts: dict[tuple[bytes, int], np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, own: np.ndarray, around: Surroundings, fields: np.ndarray, first: int, end: int) -> "Slab":
+        """Planes first to end of a layer; arrays as the backend has them."""
+        flat, counts = fields.reshape(len(fields), own.size), around.counts.reshape(len(around.counts), own.size)
+        return cls(own, around.other, flat, counts, around.body, first, end, around.tables.modulators)
 
     @property
     def offset(self) -> int:
@@ -60,33 +65,11 @@ class Slab:
         if modulator["source"] == Source.FIELD:
             return self.fields[modulator["index"]][voxels + self.offset]
         if modulator["source"] == Source.NEIGHBOURS:
-            return self._neighbours(modulator)[voxels].astype(np.float32)
+            return self.counts[modulator["index"]][voxels + self.offset].astype(np.float32)
         if modulator["source"] == Source.BODY:
             return np.full(voxels.size, self.body[modulator["index"]], np.float32)
         cells = self.other[self.first : self.end].reshape(-1)[voxels]
         return members(modulator["states"])[cells].astype(np.float32)
-
-    def _neighbours(self, modulator: np.void) -> np.ndarray:
-        """uint8 [slab voxels]: cells in the set among the nearest 6, 18 or 26 voxels."""
-        key = (modulator["states"].tobytes(), int(modulator["index"]))
-        if key not in self._counts:
-            nz, ny, nx = self.own.shape
-            low, high = max(self.first - 1, 0), min(self.end + 1, nz)
-            wanted = members(modulator["states"])
-            padded = np.zeros((self.end - self.first + 2, ny + 2, nx + 2), np.uint8)
-            at = low - (self.first - 1)
-            inner = padded[at : at + high - low, 1:-1, 1:-1]
-            np.add(wanted[self.own[low:high]], wanted[self.other[low:high]], out=inner)
-            count = np.zeros((self.end - self.first, ny, nx), np.uint8)
-            for dz in range(3):
-                for dy in range(3):
-                    for dx in range(3):
-                        distance = (dz - 1) ** 2 + (dy - 1) ** 2 + (dx - 1) ** 2
-                        if 0 < distance <= _REACH[key[1]]:
-                            depth = self.end - self.first
-                            count += padded[dz : dz + depth, dy : dy + ny, dx : dx + nx]
-            self._counts[key] = count.reshape(-1)
-        return self._counts[key]
 
 
 def members(words: np.ndarray) -> np.ndarray:

@@ -13,12 +13,11 @@ _HEADINGS = range(1, 7)
 def propose_moves(layer: CellLayer, bid: np.ndarray, around: Surroundings, fields: np.ndarray, draw: Draw) -> None:
     """Each cell's heading, and its bid (uint16 [z, y, x]) for the voxel it wants to move to."""
     own, tables = layer.cells, around.tables
-    flat = fields.reshape(len(fields), own.size)
     heading = layer.heading.reshape(-1)
     moving = np.flatnonzero(tables.motilities["hop"] > 0)
     bid[...] = 0
     for first, end in slabs(own.shape):
-        slab = Slab(own, around.other, flat, around.body, first, end, tables.modulators)
+        slab = Slab.of(own, around, fields, first, end)
         states = own[first:end].reshape(-1)
         for state in moving[moving != layer.vacant]:
             voxels = np.flatnonzero(states == state)

@@ -14,10 +14,9 @@ def apply_rules(
 ) -> None:
     """Let the layer's cells act on `fields` and change state, into `next`; count firings into `fired`."""
     tables, own = around.tables, layer.cells
-    flat = fields.reshape(len(fields), own.size)
     acting, leaving = np.diff(tables.effect_begin) > 0, np.diff(tables.rule_begin) > 0
     for first, end in slabs(own.shape):
-        slab = Slab(own, around.other, flat, around.body, first, end, tables.modulators)
+        slab = Slab.of(own, around, fields, first, end)
         states = own[first:end].reshape(-1)
         time_in_state = layer.clock[first:end].reshape(-1).copy()
         new_state = next[first:end].reshape(-1)
@@ -34,7 +33,7 @@ def apply_rules(
         for number, voxels in events:
             rule = tables.rules[number]
             for release in tables.releases[rule["first_release"] : rule["end_release"]]:
-                values = flat[release["field"]]
+                values = slab.fields[release["field"]]
                 values[voxels + slab.offset] = values[voxels + slab.offset] + release["amount"]
             new_state[voxels] = rule["to"]
             new_clock[voxels] = 0
