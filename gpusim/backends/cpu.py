@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,13 +15,15 @@ from gpusim.backends.compiler import load
 from gpusim.backends.source import kernel_source
 from gpusim.errors import BackendError
 
-_CTYPES: dict[type, Any] = {
-    np.int32: ctypes.c_int32,
-    np.int64: ctypes.c_int64,
-    np.uint32: ctypes.c_uint32,
-    np.uint64: ctypes.c_uint64,
-    np.float32: ctypes.c_float,
+_SLOTS: dict[type, str] = {
+    np.ndarray: "Q",
+    np.int32: "i4x",
+    np.int64: "q",
+    np.uint32: "I4x",
+    np.uint64: "Q",
+    np.float32: "f4x",
 }
+"""How an argument is laid out in its 8 bytes."""
 
 _SMALLEST_SHARE = 65_536
 """Voxels (roughly) of a launch below which another thread costs more than it brings."""
@@ -33,6 +36,25 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
+class _Call:
+    """A kernel's launcher, and room for its arguments: 8 bytes each, and a pointer to each.
+
+    An array goes by its address, a scalar by its value. Filling prepared room takes a few us; a small
+    lattice has hundreds of launches a step.
+    """
+
+    def __init__(self, function: Any, arguments: Sequence[Array | np.generic]) -> None:
+        self.function = function
+        self._layout = struct.Struct("=" + "".join(_SLOTS[type(a)] for a in arguments))
+        self._room = ctypes.create_string_buffer(self._layout.size)
+        start = ctypes.addressof(self._room)
+        self.pointers = (ctypes.c_void_p * len(arguments))(*(start + 8 * i for i in range(len(arguments))))
+
+    def fill(self, arguments: Sequence[Array | np.generic]) -> None:
+        values = [a.__array_interface__["data"][0] if isinstance(a, np.ndarray) else a.item() for a in arguments]
+        self._layout.pack_into(self._room, 0, *values)
+
+
 class CpuBackend(CompiledBackend):
     """Kernels through the machine's C++ compiler; each thread takes a range of blocks."""
 
@@ -43,6 +65,7 @@ class CpuBackend(CompiledBackend):
         if threads is not None and threads < 1:
             raise BackendError(f"threads: expected 1 or more, found {threads}")
         self._library = load(kernel_source(host=True))
+        self._calls: dict[str, _Call] = {}
         self.threads = threads or available_threads()
         self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
 
@@ -56,13 +79,11 @@ class CpuBackend(CompiledBackend):
         array[...] = values
 
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
-        # The kernels take an array by its address and a scalar by its value, each behind a pointer.
-        held = [
-            ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else _CTYPES[type(a)](a.item())
-            for a in arguments
-        ]
-        pointers = (ctypes.c_void_p * len(held))(*(ctypes.addressof(h) for h in held))
-        function = getattr(self._library, f"launch_{kernel}")
+        call = self._calls.get(kernel)
+        if call is None:
+            call = self._calls[kernel] = _Call(getattr(self._library, f"launch_{kernel}"), arguments)
+        call.fill(arguments)
+        function, pointers = call.function, call.pointers
         shares = max(1, min(self.threads, blocks * threads // _SMALLEST_SHARE, blocks))
         edges = [blocks * i // shares for i in range(shares + 1)]
         others = []
