@@ -14,10 +14,9 @@ import gpusim
 from gpusim.backends import NAMES, availability, create
 from gpusim.engine import state, transport
 from gpusim.engine.transport import MOST_SUBSTEPS, choices
-from gpusim.errors import GpusimError
+from gpusim.errors import GpusimError, ResultError
 from gpusim.model import Model, build
-from gpusim.record import Recorder, Result, layout
-from gpusim.record.recorder import versions
+from gpusim.record import Recorder, Result, StopSignals, layout, versions
 from gpusim.scenario import Scenario, parse_set, presets
 from gpusim.units import duration
 
@@ -83,9 +82,15 @@ def _scenario(name: str, sets: list[str] | None, **more: Any) -> Scenario:
 
 @app.command()
 def run(
-    scenario: ScenarioArgument,
+    scenario: Annotated[
+        str | None, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.", show_default=False)
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result folder [default: results/NAME].")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="OUT", help="Go on with a stopped run from its last checkpoint; no SCENARIO."),
     ] = None,
     backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
@@ -95,26 +100,51 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in OUT.")] = False,
     picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Draw a picture at the end.")] = True,
 ) -> None:
-    """Run a scenario; leaves snapshots, counts, a summary and a picture in a folder."""
-    loaded = _scenario(scenario, sets, seed=seed, time__until=until)
+    """Run a scenario; leaves snapshots, counts, a summary and a picture in a folder.
+
+    Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
+    """
+    if resume is not None:
+        if any(given not in (None, False, []) for given in (scenario, output, seed, until, sets, overwrite)):
+            raise typer.BadParameter("--resume takes the scenario of its folder; only --backend, --threads go with it")
+        loaded, folder = _unfinished(resume), resume
+    elif scenario is None:
+        raise typer.BadParameter("expected a SCENARIO, or --resume OUT")
+    else:
+        loaded = _scenario(scenario, sets, seed=seed, time__until=until)
+        folder = output or Path("results") / loaded.document.name
     simulation = gpusim.Simulation(loaded, backend, threads=threads)
     model = simulation.model
-    folder = output or Path("results") / model.name
-    with simulation, Recorder(simulation, folder, overwrite=overwrite) as recorder:
+    start = dict(zip(model.states.names, model.initial.counts(len(model.states.names)).tolist(), strict=True))
+    with (
+        simulation,
+        Recorder(simulation, folder, overwrite=overwrite, resume=resume is not None) as recorder,
+        StopSignals() as stop,
+    ):
         _out.print(
             f"{model.name}: {_shape(model)}, {model.until * model.step:g} min in {model.until} steps, "
             f"seed {model.seed}, {_backend(simulation)}",
             markup=False,
         )
+        if simulation.steps:
+            _out.print(f"resumed at {duration(simulation.minutes)}, step {simulation.steps}")
         _placements(model)
         for note in model.notes:
             _err.print(f"gpusim: note: {note}", markup=False)
-        start = simulation.counts
         with _progress() as progress:
             task = progress.add_task(model.name, total=model.until, time="")
-            for steps in simulation.stretches():
+            for steps in simulation.stretches(at_most=1):
                 recorder.record()
                 progress.update(task, completed=steps, time=duration(simulation.minutes))
+                if stop.asked and steps < model.until:
+                    recorder.checkpoint()
+                    break
+        if simulation.steps < model.until and stop.asked:
+            _err.print(
+                f"gpusim: stopped by {stop.asked.name} at {duration(simulation.minutes)} (step {simulation.steps}), "
+                f"with a checkpoint; to go on: gpusim run --resume {folder}"
+            )
+            raise typer.Exit(128 + stop.asked)
         summary = recorder.finish()
     _report(model, start, summary)
     drawn = _draw(folder) if picture else None
@@ -122,6 +152,15 @@ def run(
     if drawn:
         _out.print(f"picture  {drawn}", markup=False)
     _out.print(f"digest   {summary['digest']}", markup=False)
+
+
+def _unfinished(folder: Path) -> Scenario:
+    """The scenario of a run to go on with. Raises `ResultError`."""
+    if not (folder / layout.SCENARIO).is_file():
+        raise ResultError(f"{folder}: no run to resume (no {layout.SCENARIO} in it)")
+    if (folder / layout.SUMMARY).is_file():
+        raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
+    return Scenario.load(folder / layout.SCENARIO)
 
 
 @app.command()

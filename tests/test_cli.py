@@ -1,5 +1,6 @@
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -20,6 +21,11 @@ def gpusim(*arguments, folder, **environment):
     )
 
 
+def digest_line(done):
+    (digest,) = re.findall(r"^digest +([0-9a-f]{64})$", done.stdout, re.M)
+    return digest
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
@@ -32,9 +38,7 @@ def test_run_leaves_a_result_a_picture_and_a_digest(ran):
     assert {"snapshots.zarr", "counts.csv", "summary.json", "scenario.yaml", "picture.png"} <= set(
         os.listdir(folder / "out")
     )
-    digest = re.search(r"^digest +([0-9a-f]{64})$", done.stdout, re.M)
-    assert digest
-    assert gpusim("digest", "out", folder=folder).stdout.strip() == digest[1]
+    assert gpusim("digest", "out", folder=folder).stdout.strip() == digest_line(done)
 
 
 def test_show_prints_counts_over_time(ran):
@@ -52,9 +56,40 @@ def test_a_second_run_into_the_folder_is_refused(ran):
     assert "is not empty" in again.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_with_a_checkpoint_and_the_run_can_go_on(ran, tmp_path, number):
+    # The run sends the signal to itself after its third step.
+    code = (
+        "import os, gpusim.cli; from gpusim.engine import Simulation; step = Simulation.step\n"
+        "def stepped(self, count=1):\n"
+        f"    step(self, count); self.steps == 3 and os.kill(os.getpid(), {int(number)})\n"
+        "Simulation.step = stepped; gpusim.cli.main()"
+    )
+    arguments = ["run", "cold-to-hot", "-o", "out", "--until", "1 h", *SMALL]
+    stopped = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert stopped.returncode == 128 + number, stopped.stderr
+    assert f"stopped by {number.name} at 15 min (step 3)" in stopped.stderr
+    assert "gpusim run --resume out" in stopped.stderr
+    assert "or go on with it (--resume out)" in gpusim(*arguments, folder=tmp_path).stderr
+    resumed = gpusim("run", "--resume", "out", "--backend", "numpy", "--no-picture", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resumed at 15 min, step 3" in resumed.stdout
+    assert digest_line(resumed) == digest_line(ran[1])
+    counts = [(folder / "out" / "counts.csv").read_bytes() for folder in (tmp_path, ran[0])]
+    assert counts[0] == counts[1]
+    again = gpusim("run", "--resume", "out", folder=tmp_path)
+    assert again.returncode == 2
+    assert "has finished; there is nothing to resume" in again.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["run"], "expected a SCENARIO, or --resume OUT"),
+        (["run", "cold-to-hot", "--resume", "out"], "takes the scenario of its folder"),
+        (["run", "--resume", "out"], "no run to resume"),
         (["run", "cold-to-hott"], "did you mean 'cold-to-hot'"),
         (["run", "cold-to-hot", "--set", "fields.virus.decai=1 /min"], "did you mean 'decay'"),
         (["run", "cold-to-hot", "--until", "3 parrots"], "unknown unit 'parrots'"),

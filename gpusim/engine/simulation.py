@@ -3,7 +3,7 @@
 import enum
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 
 import numpy as np
@@ -119,11 +119,15 @@ class Simulation:
         for _ in self.stretches(until):
             self.check()
 
-    def stretches(self, until: str | None = None) -> Iterator[int]:
-        """Run from one application of the rules to the next; yields the steps taken so far."""
+    def stretches(self, until: str | None = None, *, at_most: int | None = None) -> Iterator[int]:
+        """Run from one application of the rules to the next, or by `at_most` steps where that is less.
+
+        Yields the steps taken so far.
+        """
         end = self.steps_until(until) if until is not None else self.model.until
+        every = self.model.rules_every
         while self.steps < end:
-            self.step(min(self.model.rules_every - self.steps % self.model.rules_every, end - self.steps))
+            self.step(min(every - self.steps % every, end - self.steps, at_most or every))
             yield self.steps
 
     def steps_until(self, until: str) -> int:
@@ -216,6 +220,41 @@ class Simulation:
         """Let the cells see the body's present quantities."""
         if self.model.body.names:
             self.backend.write(self._state.body, np.maximum(self._circulation.values, 0.0).astype(np.float32))
+
+    # Going on later
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The small numbers that a checkpoint keeps beside the arrays."""
+        return {"steps": self.steps, "seconds": self.seconds}
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Copies of the arrays that a checkpoint keeps, by name, one at a time."""
+        for name, array in self._state.kept.items():
+            yield name, self.backend.to_numpy(array)
+        yield from self._off_grid.items()
+
+    @property
+    def _off_grid(self) -> dict[str, np.ndarray]:
+        """What changes and is not on the backend."""
+        return {"circulation": self._circulation.values, "counted": self._counted}
+
+    def restore(self, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go back to a state of this scenario, as `numbers` and `arrays` gave it; then go on bit for bit.
+
+        Raises `ValueError` where they are not those of this scenario, and changes nothing.
+        """
+        on_grid = self._state.kept
+        here = {**on_grid, **self._off_grid}
+        for name in here.keys() | arrays.keys():
+            own, given = here.get(name), arrays.get(name)
+            if own is None or given is None or own.shape != given.shape or own.dtype != given.dtype:
+                raise ValueError(f"array '{name}' is not one of this scenario's state")
+        self.steps, self.seconds = int(numbers["steps"]), float(numbers["seconds"])
+        for name in on_grid:
+            self._state.replace(name, self.backend.array(arrays[name]))
+        self._circulation.values = arrays["circulation"].copy()
+        self._counted = arrays["counted"].copy()
 
     # Looking
 

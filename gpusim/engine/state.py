@@ -1,6 +1,9 @@
 """The arrays that a simulation steps."""
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +44,16 @@ class State:
     fired: Array
     body: Array
 
+    @property
+    def kept(self) -> dict[str, Array]:
+        """What a later step reads, by name; the buffers that every step fills anew are left out."""
+        return {name: array for name, array in _arrays(self, "") if name not in ("spare", "next", "bid")}
+
+    def replace(self, name: str, array: Array) -> None:
+        """Put another array in the place of one of `kept`."""
+        owner, _, last = name.rpartition(".")
+        setattr(getattr(self, owner) if owner else self, last, array)
+
     @classmethod
     def start(cls, model: Model, backend: Backend) -> "State":
         """The state at time 0."""
@@ -68,6 +81,15 @@ class State:
             fired=backend.array(np.zeros(max(1, len(model.cells.rules)), np.uint64)),
             body=backend.array(np.zeros(max(1, len(model.body.names)), np.float32)),
         )
+
+
+def _arrays(part: Any, prefix: str) -> Iterator[tuple[str, Array]]:
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _arrays(value, f"{prefix}{field.name}.")
+        elif hasattr(value, "dtype"):
+            yield prefix + field.name, value
 
 
 def mobile(model: Model) -> tuple[bool, bool]:

@@ -2,5 +2,7 @@
 
 from gpusim.record.reader import Result
 from gpusim.record.recorder import Recorder
+from gpusim.record.stopping import StopSignals
+from gpusim.record.versions import versions
 
-__all__ = ["Recorder", "Result"]
+__all__ = ["Recorder", "Result", "StopSignals", "versions"]

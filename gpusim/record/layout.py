@@ -4,7 +4,11 @@ from collections.abc import Iterable
 
 SNAPSHOTS = "snapshots.zarr"
 """Zarr v3 group: one float32 array a field and one uint8 array a cell layer, [time, z, y, x];
-`body`, float64 [time, quantity], where there is one."""
+`body`, float64 [time, quantity], where there is one.
+
+It has its full length from the start; the `time` of a snapshot still to come is not a number, and is
+written last.
+"""
 COUNTS = "counts.csv"
 """One row each time the rules are applied: cells by state, firings by rule, totals by field, quantities of the body."""
 SCENARIO = "scenario.yaml"
@@ -12,6 +16,12 @@ SCENARIO = "scenario.yaml"
 SUMMARY = "summary.json"
 """Written last: what ran, on what, how long, and the digest. A folder without it is unfinished."""
 PICTURE = "picture.png"
+CHECKPOINTS = "checkpoints"
+"""Whole states to go on from, by step; gone once the run has finished."""
+LOCK = ".lock"
+"""Held by the one run that writes into the folder."""
+PART = ".part"
+"""Ending of what is still being written; renamed once it is whole."""
 
 LAYERS = ("tissue", "immune")
 

@@ -1,5 +1,6 @@
 """Reads a result folder."""
 
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import zarr
 
 from gpusim.engine.simulation import digest
 from gpusim.errors import ResultError
-from gpusim.record import layout
+from gpusim.record import layout, store
 from gpusim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Result:
             raise ResultError(f"{folder}: not a result of 'gpusim run' (no {layout.SNAPSHOTS} in it)")
         try:
             self._group = zarr.open_group(str(self.folder / layout.SNAPSHOTS), mode="r")
-            self.times = np.asarray(self._group["time"])
+            self.times = store.times(self._group)
         except Exception as error:  # zarr raises many kinds for a damaged store
             raise ResultError(f"{folder}: {layout.SNAPSHOTS} can't be read: {error}") from None
         if not len(self.times):
@@ -49,7 +50,9 @@ class Result:
     @property
     def counts(self) -> pd.DataFrame:
         """One row each time the rules were applied."""
-        return pd.read_csv(self.folder / layout.COUNTS)
+        text = (self.folder / layout.COUNTS).read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row short
+        return pd.read_csv(io.StringIO(whole))
 
     @property
     def spacing(self) -> float:
@@ -82,11 +85,12 @@ class Result:
         """The snapshots as an xarray dataset, read as needed."""
         import xarray
 
-        return xarray.open_zarr(self.folder / layout.SNAPSHOTS, consolidated=False, chunks=None)
+        found = xarray.open_zarr(self.folder / layout.SNAPSHOTS, consolidated=False, chunks=None)
+        return found.isel(time=slice(len(self.times)))
 
     def digest(self) -> str:
         """Digest of the last state."""
-        step = int(np.asarray(self._group["step"])[-1])
+        step = int(np.asarray(self._group["step"])[len(self.times) - 1])
         fields = (self.array(name) for name in self.field_names)
         body = self.array("body") if "body" in self._group else np.zeros(0)
         return digest(fields, self.array("tissue"), self.array("immune"), body, step)

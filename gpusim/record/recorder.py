@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import platform
 import shutil
+import time
+import warnings
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
-import numpy as np
 import zarr
 
+from gpusim import units
 from gpusim.engine import Simulation
 from gpusim.errors import ResultError
-from gpusim.record import layout
+from gpusim.model import Model
+from gpusim.model.fingerprint import fingerprint
+from gpusim.record import checkpoint, layout, store
+from gpusim.record.checkpoint import Checkpoint, DamagedError
+from gpusim.record.counts import CountsTable
+from gpusim.record.files import explained, locked, write_text
+from gpusim.record.versions import versions
 
 
 class Recorder:
-    """Records a simulation into a folder.
+    """Records a simulation into a folder, of which it is the only writer.
 
     Args:
         folder: made if it is not there. Raises `ResultError` where it holds anything, unless
             `overwrite`; and then only a folder that an earlier run has written is replaced.
+        resume: go on from the newest good checkpoint in `folder`, or from the start where there is
+            none; the simulation takes its state, and what was recorded after it is dropped.
     """
 
-    def __init__(self, simulation: Simulation, folder: Path, *, overwrite: bool = False) -> None:
+    def __init__(self, simulation: Simulation, folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:
         self.folder = folder
         self._simulation = simulation
         self._started = datetime.now(UTC)
-        try:
-            _make_room(folder, overwrite)
-            (folder / layout.SCENARIO).write_text(simulation.scenario.to_yaml(), encoding="utf-8")
-            self._group = _create_store(simulation, folder / layout.SNAPSHOTS)
-            self._table: TextIO = (folder / layout.COUNTS).open("w", newline="", encoding="utf-8")
-        except OSError as error:
-            raise ResultError(f"{folder}: can't be written: {error.strerror or error}") from None
+        spec = simulation.scenario.document.record.checkpoints
+        self._keep = spec.keep
+        self._wall = units.number(spec.wall, "s")
+        self._every = units.number(spec.every, "min") if spec.every else float("inf")
         model = simulation.model
-        self._rows = csv.writer(self._table)
-        names = (model.states.names, simulation.fired, model.fields.names, model.body.names)
-        self._rows.writerow(layout.count_columns(*names))
-        self._last_snapshot = -1
+        self._columns = layout.count_columns(model.states.names, simulation.fired, model.fields.names, model.body.names)
+        self._model = {"model": fingerprint(model)}
+        self._last_row = self._last_snapshot = -1
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = locked(folder)
+            try:
+                self._open(overwrite, resume)
+            except BaseException:
+                self._lock.release()
+                raise
+        self._resumed_at = self._saved = simulation.steps
+        self._saved_at = time.monotonic()
         self.record()
 
     def __enter__(self) -> Recorder:
@@ -53,56 +66,108 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._table.close()
+        self._lock.release()
 
-    def record(self) -> dict[str, int]:
-        """Add a row of counts, and a snapshot where one is due; returns the cells by state.
+    def record(self) -> None:
+        """Write what is due at the present step: a row of counts, a snapshot, a checkpoint.
 
-        Raises `NumericalError` where a concentration has gone wrong, before anything is written.
+        To be called after every step, or after every stretch. Raises `NumericalError` where a
+        concentration has gone wrong, before anything is written, and `ResultError`.
+        """
+        steps, model = self._simulation.steps, self._simulation.model
+        if steps % model.rules_every == 0:
+            self._row()
+            if steps // model.record_every > self._last_snapshot // model.record_every or self._last_snapshot < 0:
+                self._snapshot()
+        due = (steps - self._saved) * model.step >= self._every or time.monotonic() - self._saved_at >= self._wall
+        if due and self._saved < steps < model.until:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Write the whole state, unless it is written already.
+
+        Raises `NumericalError` where it is not worth keeping, and `ResultError`.
         """
         simulation = self._simulation
-        totals = simulation.totals()
-        counts, fired = simulation.counts, simulation.fired
-        try:
-            self._rows.writerow(
-                [
-                    *(simulation.steps, f"{simulation.minutes:.10g}"),
-                    *(*counts.values(), *fired.values(), *totals.values(), *simulation.body.values()),
-                ]
-            )
-            every = simulation.model.record_every
-            if simulation.steps // every > self._last_snapshot // every or self._last_snapshot < 0:
-                self._snapshot()
-        except OSError as error:
-            raise ResultError(f"{self.folder}: can't be written: {error.strerror or error}") from None
-        return counts
+        if self._saved == simulation.steps:
+            return
+        simulation.check()
+        with explained(self.folder):
+            numbers = {
+                **simulation.numbers,
+                "record.counts_bytes": self._table.synced_size(),
+                "record.snapshots": len(store.times(self._group)),
+                "record.last_row": self._last_row,
+                "record.last_snapshot": self._last_snapshot,
+            }
+            about = {**self._model, **versions()}
+            checkpoint.save(self.folder, simulation.steps, about, numbers, simulation.arrays(), self._keep)
+        self._saved, self._saved_at = simulation.steps, time.monotonic()
 
     def finish(self) -> dict[str, Any]:
         """Write the last state and the summary; returns the summary."""
-        simulation = self._simulation
-        try:
-            if self._last_snapshot != simulation.steps:
-                self._snapshot()
-            self._table.close()
-            summary = self._summary()
-            text = json.dumps(summary, indent=2)
-            (self.folder / layout.SUMMARY).write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ResultError(f"{self.folder}: can't be written: {error.strerror or error}") from None
+        self._row()
+        if self._last_snapshot != self._simulation.steps:
+            self._snapshot()
+        summary = self._summary()
+        with explained(self.folder):
+            store.trim(self._group)
+            self._table.synced_size()
+            write_text(self.folder / layout.SUMMARY, json.dumps(summary, indent=2) + "\n")
+            shutil.rmtree(self.folder / layout.CHECKPOINTS, ignore_errors=True)
         return summary
 
+    def _row(self) -> None:
+        simulation = self._simulation
+        if self._last_row == simulation.steps:
+            return
+        totals = simulation.totals().values()
+        counts, fired, body = (each.values() for each in (simulation.counts, simulation.fired, simulation.body))
+        with explained(self.folder):
+            self._table.add([simulation.steps, f"{simulation.minutes:.10g}", *counts, *fired, *totals, *body])
+        self._last_row = simulation.steps
+
     def _snapshot(self) -> None:
-        simulation, group = self._simulation, self._group
-        index = _length(group)
-        arrays = {**simulation.fields, "tissue": simulation.tissue, "immune": simulation.immune}
-        if simulation.body:
-            arrays["body"] = np.array(list(simulation.body.values()))
-        for name, values in arrays.items():
-            _append(group, name, index, values)
-        _append(group, "step", index, np.int64(simulation.steps))
-        # Time last: a reader that counts times never sees half a snapshot.
-        _append(group, "time", index, np.float64(simulation.minutes))
-        self._table.flush()
-        self._last_snapshot = simulation.steps
+        with explained(self.folder):
+            store.append(self._group, self._simulation)
+        self._last_snapshot = self._simulation.steps
+
+    def _open(self, overwrite: bool, resume: bool) -> None:
+        if resume and self._resume():
+            return
+        folder, simulation = self.folder, self._simulation
+        _make_room(folder, overwrite or resume)
+        # The store first: it marks the folder as ours from then on.
+        self._group: zarr.Group = store.create(simulation, folder / layout.SNAPSHOTS, _snapshots(simulation.model))
+        write_text(folder / layout.SCENARIO, simulation.scenario.to_yaml())
+        self._table: CountsTable = CountsTable(folder / layout.COUNTS, self._columns)
+
+    def _resume(self) -> bool:
+        """Take the newest checkpoint that is whole and fits; False where there is none."""
+        for path in checkpoint.files(self.folder):
+            try:
+                self._go_on(checkpoint.load(path))
+            except DamagedError as error:
+                warnings.warn(f"{error}; going back to the one before", stacklevel=2)
+                continue
+            return True
+        warnings.warn(f"{self.folder}: holds no good checkpoint; the run begins again at time 0", stacklevel=2)
+        return False
+
+    def _go_on(self, saved: Checkpoint) -> None:
+        if saved.about["model"] != self._model["model"]:
+            raise ResultError(
+                f"{self.folder}: its checkpoint is of another model: the scenario or its table of cells has "
+                f"changed since, or another gpusim wrote it ({saved.about.get('gpusim')})"
+            )
+        numbers = saved.numbers
+        try:
+            self._group = store.reopen(self.folder / layout.SNAPSHOTS, int(numbers["record.snapshots"]))
+            self._table = CountsTable(self.folder / layout.COUNTS, self._columns, int(numbers["record.counts_bytes"]))
+            self._simulation.restore(numbers, saved.arrays)
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            raise DamagedError(f"{self.folder}: does not hold what its checkpoint goes on from: {error}") from None
+        self._last_row, self._last_snapshot = int(numbers["record.last_row"]), int(numbers["record.last_snapshot"])
 
     def _summary(self) -> dict[str, Any]:
         simulation = self._simulation
@@ -123,99 +188,37 @@ class Recorder:
             "digest": simulation.digest(),
             "seconds": round(simulation.seconds, 3),
             "started": self._started.isoformat(timespec="seconds"),
+            "resumed_at_step": self._resumed_at,
             "versions": versions(),
         }
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, the machine and the packages that decide a result."""
-    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    for package in ("gpusim", "numpy", "zarr", "pint", "pydantic", "pyvista"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+def _snapshots(model: Model) -> int:
+    """Snapshots of a whole run: at the first row of each period, and at the end."""
+    rows, every = model.rules_every, model.record_every
+    last = model.until // rows
+    period = last * rows // every
+    latest = -(-period * every // rows) * rows if rows <= every else last * rows
+    return (period if rows <= every else last) + 1 + (latest != model.until)
 
 
 def _make_room(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ResultError(f"{folder}: is a file; expected a folder to write results into")
-    if folder.is_dir() and any(folder.iterdir()):
-        ours = (folder / layout.SCENARIO).is_file() and (folder / layout.SNAPSHOTS).is_dir()
-        if not overwrite:
-            raise ResultError(f"{folder}: is not empty; give another folder with -o, or --overwrite")
-        if not ours:
-            raise ResultError(f"{folder}: holds other files than a gpusim result; not overwritten")
-        for name in (layout.SUMMARY, layout.COUNTS, layout.SCENARIO, layout.PICTURE):
-            (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / layout.SNAPSHOTS)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _create_store(simulation: Simulation, path: Path) -> zarr.Group:
-    model = simulation.model
-    group = zarr.create_group(store=str(path), zarr_format=3)
-    group.attrs.update(
-        {
-            "title": model.name,
-            "scenario": simulation.scenario.to_yaml(),
-            "seed": str(model.seed),
-            "backend": simulation.backend.name,
-            "spacing_um": model.spacing,
-            "step_minutes": model.step,
-            "versions": versions(),
-        }
-    )
-    for axis, size in zip("zyx", model.shape, strict=True):
-        centres = (np.arange(size) + 0.5) * model.spacing
-        coordinate = group.create_array(axis, data=centres, dimension_names=[axis])
-        coordinate.attrs.update({"units": "um", "long_name": f"{axis} of voxel centres"})
-    names = model.states.names
-    for name, unit in zip(model.fields.names, model.fields.units, strict=True):
-        _create(group, name, np.float32, model.shape).attrs.update({"units": unit, "long_name": name})
-    for layer in layout.LAYERS:
-        _create(group, layer, np.uint8, model.shape).attrs.update(
-            {
-                "long_name": f"state of the {layer} cell",
-                "flag_values": list(range(len(names))),
-                "flag_meanings": " ".join(names),
-            }
-        )
-    if model.body.names:
-        body = group.create_array(
-            "body",
-            shape=(0, len(model.body.names)),
-            chunks=(1024, len(model.body.names)),
-            dtype=np.float64,
-            dimension_names=["time", "quantity"],
-        )
-        body.attrs.update({"long_name": "quantities of the body", "names": list(model.body.names)})
-    for name, dtype, unit in (("step", np.int64, "1"), ("time", np.float64, "min")):
-        array = group.create_array(name, shape=(0,), chunks=(1024,), dtype=dtype, dimension_names=["time"])
-        # Not "units" for the time: xarray would take minutes for a date.
-        array.attrs.update({"unit": unit, "long_name": f"simulated {name}"})
-    return group
-
-
-def _create(group: zarr.Group, name: str, dtype: Any, shape: tuple[int, int, int]) -> Any:
-    chunk = tuple(min(n, 128) for n in shape)
-    return group.create_array(
-        name, shape=(0, *shape), chunks=(1, *chunk), dtype=dtype, dimension_names=["time", "z", "y", "x"]
-    )
-
-
-def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
-    array = group[name]
-    assert isinstance(array, zarr.Array)
-    return array
-
-
-def _length(group: zarr.Group) -> int:
-    return int(_array(group, "time").shape[0])
-
-
-def _append(group: zarr.Group, name: str, index: int, values: Any) -> None:
-    array = _array(group, name)
-    array.resize((index + 1, *array.shape[1:]))
-    array[index] = values
+    """Empty a folder of an earlier result. Raises `ResultError` where it holds anything else."""
+    found = {path.name for path in folder.iterdir()} - {layout.LOCK}
+    if not found:
+        return
+    if not overwrite:
+        unfinished = "" if layout.SUMMARY in found else f", or go on with it (--resume {folder})"
+        raise ResultError(f"{folder}: is not empty; give another folder with -o, or --overwrite{unfinished}")
+    store_part = layout.SNAPSHOTS + layout.PART
+    if not found & {layout.SNAPSHOTS, store_part}:
+        raise ResultError(f"{folder}: holds other files than a gpusim result; not overwritten")
+    # The summary first and the store last: what is half gone does not look finished, and is still known.
+    if (folder / layout.SNAPSHOTS).exists():
+        shutil.rmtree(folder / store_part, ignore_errors=True)
+    for name in (layout.SUMMARY, layout.PICTURE, layout.COUNTS, layout.SCENARIO):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / layout.CHECKPOINTS, ignore_errors=True)
+    if (folder / layout.SNAPSHOTS).exists():
+        (folder / layout.SNAPSHOTS).rename(folder / store_part)
+    shutil.rmtree(folder / store_part)

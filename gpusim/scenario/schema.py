@@ -412,10 +412,22 @@ class Heat(_Part):
     cytokines: dict[Name, Amount]
 
 
+class Checkpoints(_Part):
+    """Whole states to go on from: `every` so often, and whenever `wall` has passed on the clock.
+
+    The newest `keep` stay.
+    """
+
+    every: Time | None = None
+    wall: Time = "10 min"
+    keep: Annotated[int, Field(ge=1, le=1000)] = 2
+
+
 class Record(_Part):
-    """What is written to the result folder: snapshots `every` so often, and the last state."""
+    """What is written to the result folder: snapshots `every` so often, the last state, checkpoints."""
 
     every: Time = "6 hour"
+    checkpoints: Checkpoints = Checkpoints()
 
 
 class Document(_Part):

@@ -1,0 +1,129 @@
+"""The whole state of a run on disk, so that it can go on bit for bit.
+
+A checkpoint is a zip archive, `checkpoints/STEP.zip`: `about.json`, each array as `NAME.npy`, and
+`sha256` with a line for each of them, as `sha256sum -c` reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from gpusim.errors import ResultError
+from gpusim.record import layout
+from gpusim.record.files import written_aside
+
+_ABOUT, _CHECKSUMS = "about.json", "sha256"
+_FORMAT = 1
+
+
+class DamagedError(ResultError):
+    """A checkpoint is not what was written."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Arrays and numbers by name; `about` says what made them."""
+
+    about: Mapping[str, str]
+    numbers: Mapping[str, float]
+    arrays: Mapping[str, np.ndarray]
+
+
+def files(folder: Path) -> list[Path]:
+    """Checkpoints of a result folder, newest first."""
+    return sorted((folder / layout.CHECKPOINTS).glob("*.zip"), reverse=True)
+
+
+def save(
+    folder: Path,
+    step: int,
+    about: Mapping[str, str],
+    numbers: Mapping[str, float],
+    arrays: Iterable[tuple[str, np.ndarray]],
+    keep: int,
+) -> Path:
+    """Write a checkpoint of a result folder, then drop all but the newest `keep`. Raises `OSError`."""
+    path = folder / layout.CHECKPOINTS / f"{step:012}.zip"
+    path.parent.mkdir(exist_ok=True)
+    with written_aside(path) as file, zipfile.ZipFile(file, "w") as archive:
+        sums: dict[str, str] = {}
+        with _member(archive, _ABOUT, sums) as member:
+            text = json.dumps({"format": _FORMAT, "about": dict(about), "numbers": dict(numbers)}, indent=1)
+            member.write(text.encode())
+        for name, values in arrays:
+            with _member(archive, f"{name}.npy", sums) as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
+        archive.writestr(_CHECKSUMS, "".join(f"{sums[name]}  {name}\n" for name in sums))
+    for old in files(folder)[keep:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint. Raises `DamagedError` where a bit of it is not as it was written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            lines = archive.read(_CHECKSUMS).decode().splitlines()
+            sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+            if sorted(archive.namelist()) != sorted([*sums, _CHECKSUMS]):
+                raise DamagedError("its list of contents is damaged")
+            read = dict(_read(archive, sums))
+    except DamagedError as error:
+        raise DamagedError(f"{path}: {error}") from None
+    except Exception as error:  # a damaged archive raises many kinds
+        raise DamagedError(f"{path}: is damaged: {error or type(error).__name__}") from None
+    said = read.pop(_ABOUT)
+    if said["format"] != _FORMAT:
+        raise DamagedError(f"{path}: format {said['format']}; expected {_FORMAT}, another gpusim wrote it")
+    return Checkpoint(said["about"], said["numbers"], {name.removesuffix(".npy"): a for name, a in read.items()})
+
+
+def _read(archive: zipfile.ZipFile, sums: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    for name, expected in sums.items():
+        with archive.open(name) as file:
+            hashed = _Hashed(file)
+            value: Any
+            if name == _ABOUT:
+                value = json.loads(hashed.read())
+            else:
+                value = np.lib.format.read_array(hashed, allow_pickle=False)
+            hashed.read()
+        if hashed.sha.hexdigest() != expected:
+            raise DamagedError(f"the checksum of {name} is wrong")
+        yield name, value
+
+
+class _Hashed:
+    """A file whose bytes are hashed as they pass."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha.update(data)
+        return self._file.write(data)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.sha.update(data)
+        return data
+
+
+@contextmanager
+def _member(archive: zipfile.ZipFile, name: str, sums: dict[str, str]) -> Iterator[_Hashed]:
+    """A member of an archive to be written; its checksum goes into `sums`."""
+    # ZipInfo's own date is fixed: equal states make equal files.
+    with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
+        hashed = _Hashed(file)
+        yield hashed
+    sums[name] = hashed.sha.hexdigest()
