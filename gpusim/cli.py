@@ -12,9 +12,10 @@ from rich.table import Table
 
 import gpusim
 from gpusim.backends import NAMES, availability, create
-from gpusim.engine import state, transport
+from gpusim.engine.memory import of_copies, on_backend
 from gpusim.engine.transport import MOST_SUBSTEPS, choices
 from gpusim.errors import GpusimError, ResultError
+from gpusim.memory import available, size
 from gpusim.model import Model, build
 from gpusim.record import Recorder, Result, StopSignals, layout, versions
 from gpusim.scenario import Scenario, parse_set, presets
@@ -170,7 +171,10 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
     model = build(loaded)
     document = loaded.document
     _out.print(f"{model.name}: {document.description}", markup=False)
-    _out.print(f"{_shape(model)}, {(state.memory(model) + transport.memory(model)) / 2**20:.0f} MiB on the backend")
+    _out.print(
+        f"{_shape(model)}, {size(on_backend(model))} on the backend, {size(of_copies(model))} to write "
+        f"({size(available())} are free here)"
+    )
     _out.print(
         f"step {model.step:g} min; rules every {model.step * model.rules_every:g} min; "
         f"{model.until} steps to {duration(model.until * model.step)}"

@@ -23,6 +23,7 @@ def test_layers_import_only_what_stands_to_their_left():
     order = [
         "errors",
         "units",
+        "memory",
         "scenario",
         "tissue",
         "model",

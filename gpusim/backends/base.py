@@ -140,6 +140,10 @@ class Backend(Protocol):
     fields_together: bool
     """Whether one launch with all fields is better than one a field (which stays in cache)."""
 
+    def free_memory(self) -> int | None:
+        """Bytes free on the device; None where the backend works in the host's memory."""
+        ...
+
     def array(self, values: np.ndarray) -> Array:
         """A copy of `values`, in C order, in the backend's memory."""
         ...

@@ -51,6 +51,9 @@ class CompiledBackend(ABC):
     fields_together: bool
 
     @abstractmethod
+    def free_memory(self) -> int | None: ...
+
+    @abstractmethod
     def array(self, values: np.ndarray) -> Array: ...
 
     @abstractmethod

@@ -69,6 +69,9 @@ class CpuBackend(CompiledBackend):
         self.threads = threads or available_threads()
         self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
 
+    def free_memory(self) -> int | None:
+        return None
+
     def array(self, values: np.ndarray) -> np.ndarray:
         return np.array(values, order="C")
 

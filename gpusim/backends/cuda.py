@@ -46,6 +46,10 @@ class CudaBackend(CompiledBackend):
         module = self._cupy.RawModule(code=kernel_source(host=False), options=OPTIONS)
         self._kernels = {name: module.get_function(name) for name in KERNELS}
 
+    def free_memory(self) -> int | None:
+        pooled = self._cupy.get_default_memory_pool().free_bytes()
+        return int(self._cupy.cuda.Device().mem_info[0]) + int(pooled)
+
     def array(self, values: np.ndarray) -> Array:
         if values.dtype.fields:  # CuPy has no structured dtypes; the kernels see bytes
             values = values.view(np.uint8) if values.size else np.zeros(1, np.uint8)

@@ -2,6 +2,7 @@
 
 import enum
 import hashlib
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
@@ -12,6 +13,8 @@ from gpusim import units
 from gpusim.backends import create
 from gpusim.backends.base import Backend, CellLayer, CellTables, Draw, Surroundings
 from gpusim.body import Circulation
+from gpusim.engine import memory
+from gpusim.engine.faults import largest_source
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError, ScenarioError
@@ -58,6 +61,7 @@ class Simulation:
         self.model: Model = build(self.scenario)
         self.backend: Backend = create(backend, threads) if isinstance(backend, str) else backend
         self.steps = 0
+        memory.require(self.model, self.backend)
         self._state = State.start(self.model, self.backend)
         self._transport = Transport(self.model, self.backend)
         cells = self.model.cells
@@ -319,10 +323,12 @@ class Simulation:
         for f, name in enumerate(self.model.fields.names):
             if sums.fault[f] != 2**64 - 1:
                 z, y, x = (int(i) for i in np.unravel_index(int(sums.fault[f]), self.model.shape))
+                cells = (self.model.states.names[int(layer[z, y, x])] for layer in (self.tissue, self.immune))
                 raise NumericalError(
-                    f"field '{name}' at voxel x={x}, y={y}, z={z} is {self.field(name)[z, y, x]:g} "
-                    f"{self.model.fields.units[f]} at {self.minutes:g} min (step {self.steps}); "
-                    "expected 0 or more and finite. Too large a release or rate is the usual cause"
+                    f"field '{name}' at voxel x={x}, y={y}, z={z} ({' and '.join(cells)}) is "
+                    f"{self.field(name)[z, y, x]:g} {self.model.fields.units[f]} at {self.minutes:g} min (step "
+                    f"{self.steps}); expected a number from 0 to 1e15. Its largest source so far is "
+                    + largest_source(self.model, f, self.fired, self.steps)
                 )
         return {
             name: float(sums.whole[f]) + float(sums.fraction[f]) * 2.0**-32
@@ -335,13 +341,14 @@ class Simulation:
 
     def digest(self) -> str:
         """SHA-256 over every field, both cell layers, the body and the step count: equal for equal trajectories."""
-        return digest(self.fields.values(), self.tissue, self.immune, self._circulation.values, self.steps)
+        fields = map(self.field, self.model.fields.names)
+        return digest(fields, self.tissue, self.immune, self._circulation.values, self.steps)
 
 
 def digest(fields: Iterable[np.ndarray], tissue: np.ndarray, immune: np.ndarray, body: np.ndarray, steps: int) -> str:
     """SHA-256 of a state; arrays in C order, little-endian."""
     sha = hashlib.sha256()
-    for array in (*fields, tissue, immune, body):
+    for array in itertools.chain(fields, (tissue, immune, body)):
         sha.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
     sha.update(steps.to_bytes(8, "little"))
     return sha.hexdigest()

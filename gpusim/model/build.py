@@ -36,6 +36,12 @@ def build(scenario: Scenario) -> Model:
     every = steps.whole(units.number(document.record.every, "min"), step, "record.every")
     cells = CellTables(document, states, spacing, step * rules_every, step / moves).build(moves)
     notes = [f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded]
+    hazard = highest * step * rules_every
+    if hazard > steps.MOST_HAZARD * (1 + 1e-9):
+        notes.append(
+            f"the rules' step of {step * rules_every:g} min is too large for accuracy: a hazard reaches {hazard:.3g} "
+            f"a step, and above {steps.MOST_HAZARD} two events of one cell fall into one step"
+        )
     return Model(
         name=document.name,
         shape=initial.shape,

@@ -9,7 +9,7 @@ from gpusim.scenario import Document
 ROUND_MINUTES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 6.0)
 """Steps that divide an hour."""
 
-_MOST_HAZARD = 0.1
+MOST_HAZARD = 0.1
 """Largest hazard of a rule over a step: two events of one cell then rarely fall into one step."""
 
 
@@ -19,7 +19,7 @@ def choose(document: Document, highest_rate: float) -> tuple[float, int]:
     `highest_rate` is the largest hazard rate that a rule of the scenario can reach, 1/min.
     """
     given = document.time.step
-    fitting = _fitting(_MOST_HAZARD, highest_rate)
+    fitting = _fitting(MOST_HAZARD, highest_rate)
     field = units.number(given.field, "min") if given.field else None
     if given.rules:
         rules = units.number(given.rules, "min")

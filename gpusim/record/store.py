@@ -96,9 +96,10 @@ def times(group: zarr.Group) -> np.ndarray:
 def append(group: zarr.Group, simulation: Simulation) -> None:
     """Write the present state as the next snapshot."""
     index = len(times(group))
-    arrays = {**simulation.fields, "tissue": simulation.tissue, "immune": simulation.immune}
-    for name, values in arrays.items():
-        _put(group, name, index, values)
+    for name in simulation.model.fields.names:
+        _put(group, name, index, simulation.field(name))
+    for name in layout.LAYERS:
+        _put(group, name, index, getattr(simulation, name))
     if simulation.body:
         _put(group, "body", index, np.array(list(simulation.body.values())))
     _put(group, "step", index, np.int64(simulation.steps))

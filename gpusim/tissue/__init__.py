@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gpusim import units
+from gpusim import memory, units
 from gpusim.errors import ScenarioError
 from gpusim.scenario import Scenario
 from gpusim.tissue import cells, shapes
 from gpusim.tissue.cells import Placement
 
 __all__ = ["InitialTissue", "Placement", "initial_tissue"]
+
+BUILDING_PER_VOXEL = 52
+"""Bytes taken for a moment; most by the distances of a cylinder's voxels, in float64."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         table = cells.read(Path(spec.cells), spec)
         shape = shape or table.fitting_shape(spacing, units.number(spec.margin, "um"), spec)
     assert shape is not None, "checked on loading"
+    voxels = shape[0] * shape[1] * shape[2]
+    memory.require(voxels * BUILDING_PER_VOXEL, memory.available(), "to build the tissue", shape, spacing)
     tissue = np.full(shape, names.index(spec.background), np.uint8)
     immune = np.full(shape, none, np.uint8)
     placements: tuple[Placement, ...] = ()

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -43,14 +45,40 @@ def test_a_dose_comes_at_its_time_and_in_full(simulate):
     assert totals == pytest.approx([before] * 3 + [before + 1000] * 2 + [before + 2000] * 3, rel=1e-6)
 
 
-def test_a_runaway_ends_with_its_place(simulate):
-    simulation = simulate(
-        DECAY
-        + "tissue: {shapes: {s: {kind: box, state: source, lower: [0 um, 0 um, 0 um], upper: [20 um, 20 um, 20 um]}}}",
-        states={"source": {"secretion": {"a": 1e30}}},
-    )
-    with pytest.raises(gpusim.NumericalError, match=r"field 'a' at voxel x=0, y=0, z=0 is .* at 1 min \(step 1\)"):
+SOURCE = "tissue: {shapes: {s: {kind: box, state: source, lower: [0 um, 0 um, 0 um], upper: [20 um, 20 um, 20 um]}}}"
+RULE = {"burst": {"transition": "source -> empty", "rate": "1000 /min", "releases": {"a": 1e20}}}
+DOSE = {"dose": {"inject": "a", "amount": "1e9 g", "at": ["10 um", "10 um", "10 um"]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({"states": {"source": {"secretion": {"a": 1e30}}}}, "state 'source', which adds 1e+30 ng/mL a step"),
+        ({"rules": RULE}, "rule 'burst', which releases 1e+20 ng/mL at each of 1 firings"),
+        ({"therapies": DOSE}, "therapy 'dose', which adds 1.25e+26 ng/mL"),
+    ],
+)
+def test_a_runaway_ends_with_its_place_and_its_source(simulate, changes, source):
+    simulation = simulate(DECAY + SOURCE, **changes)
+    message = r"field 'a' at voxel x=0, y=0, z=0 \((source|empty) and none\) is .* at \d min \(step \d\).*"
+    with pytest.raises(gpusim.NumericalError, match=message + re.escape(source)):
         simulation.run()
+
+
+@pytest.mark.parametrize("value", [np.nan, -1, np.inf])
+def test_a_fault_is_found_wherever_it_is(simulate, value):
+    simulation = simulate(DECAY)
+    values = simulation.field("a")
+    values[3, 4, 5] = value
+    simulation._state.fields = simulation.backend.array(values[None])
+    with pytest.raises(gpusim.NumericalError, match=rf"x=5, y=4, z=3 \(empty and none\) is {value:g} .* at 0 min"):
+        simulation.check()
+
+
+def test_a_step_too_large_for_its_rules_is_noted(simulate):
+    text = DECAY + "rules: {leave: {transition: source -> empty, rate: 0.3 /min}}"
+    assert "rules' step of 1 min is too large for accuracy: a hazard reaches 0.3" in simulate(text).model.notes[0]
+    assert not simulate(text, time={"step": {"rules": "0.2 min", "field": "0.2 min"}}).model.notes
 
 
 def test_looking_does_not_touch(simulate):

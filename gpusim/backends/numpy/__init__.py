@@ -19,6 +19,9 @@ class NumpyBackend:
     threads = 1
     fields_together = False
 
+    def free_memory(self) -> int | None:
+        return None
+
     def array(self, values: np.ndarray) -> np.ndarray:
         return np.array(values, order="C")
 

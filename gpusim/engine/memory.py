@@ -1,0 +1,32 @@
+"""What a simulation takes."""
+
+from gpusim import memory
+from gpusim.backends.base import Backend
+from gpusim.engine import state, transport
+from gpusim.model import Model
+
+COPY_PER_VOXEL = 24
+COPY_PER_VOXEL_AND_FIELD = 4
+"""What counting and writing take on the host for a moment."""
+
+
+def on_backend(model: Model) -> int:
+    """Bytes that a model takes on its backend."""
+    return state.memory(model) + transport.memory(model)
+
+
+def of_copies(model: Model) -> int:
+    """Bytes that a model takes on the host while its state is counted and written."""
+    return model.voxels * (COPY_PER_VOXEL + COPY_PER_VOXEL_AND_FIELD * len(model.fields))
+
+
+def require(model: Model, backend: Backend) -> None:
+    """Raise `ScenarioError` where the model does not fit into what is free."""
+    needed, copies = on_backend(model), of_copies(model)
+    what = f"for {len(model.fields)} fields on the {backend.name} backend"
+    free = backend.free_memory()
+    if free is None:
+        memory.require(needed + copies, memory.available(), what, model.shape, model.spacing)
+    else:
+        memory.require(needed, free, what, model.shape, model.spacing)
+        memory.require(copies, memory.available(), "on the host for writing", model.shape, model.spacing)

@@ -1,0 +1,87 @@
+import tracemalloc
+
+import pytest
+
+import gpusim
+from gpusim import memory
+from gpusim.engine.memory import of_copies, on_backend
+from gpusim.model import build
+from gpusim.record import Recorder
+from gpusim.tissue import BUILDING_PER_VOXEL
+
+SIDE = 64
+
+
+def scenario(**overrides):
+    return gpusim.Scenario.load("cold-to-hot", {"grid.shape": [SIDE] * 3, **overrides})
+
+
+@pytest.mark.parametrize("diffusion", ["600 um^2/min", "1e5 um^2/min"], ids=["explicit", "implicit"])
+@pytest.mark.parametrize("backend", ["numpy", "cpu"])
+def test_a_run_takes_what_is_estimated(tmp_path, backend, diffusion):
+    wanted = scenario(**{"fields.ifn1.diffusion": diffusion, "record.checkpoints": {"wall": "0 s"}})
+    tracemalloc.start()
+    try:
+        with gpusim.Simulation(wanted, backend) as simulation, Recorder(simulation, tmp_path / "out") as recorder:
+            for _ in range(2):
+                simulation.step()
+                recorder.record()
+            simulation.digest()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    buffers = 20 * 2**20  # of the file formats, whatever the size
+    estimate = on_backend(simulation.model) + of_copies(simulation.model)
+    assert peak < estimate + buffers
+    assert peak > on_backend(simulation.model)
+
+
+POINTS = {"start": ["0 um", "0 um", "0 um"], "end": ["900 um", "800 um", "300 um"]}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"kind": "sphere", "radius": "400 um"},
+        {"kind": "cylinder", "radius": "90 um", **POINTS},
+        {"kind": "box", "lower": POINTS["start"], "upper": POINTS["end"]},
+        {"kind": "vessels", "distance": "200 um", "fraction": 0.9, "into": "healthy"},
+    ],
+    ids=lambda shape: shape["kind"],
+)
+def test_building_takes_what_is_estimated(shape):
+    wanted = scenario(**{"tissue.shapes": {"s": {"state": "tumour", **shape}}})
+    tracemalloc.start()
+    try:
+        build(wanted)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < BUILDING_PER_VOXEL * SIDE**3
+
+
+def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 20 * 2**20)
+    with pytest.raises(gpusim.ScenarioError) as caught:
+        gpusim.Simulation(scenario(), "numpy")
+    message = str(caught.value)
+    assert "grid: 64 x 64 x 64 voxels need 23 MiB for 5 fields on the numpy backend, 20 MiB are free" in message
+    assert "61 x 61 x 61 voxels would fit (the same tissue at 21 um)" in message
+    gpusim.Simulation(scenario(**{"grid.shape": [61] * 3}), "numpy")
+
+
+def test_a_huge_grid_is_refused_at_once():
+    with pytest.raises(gpusim.ScenarioError, match=r"4096 x 4096 x 4096 voxels need 3.25 TiB to build the tissue"):
+        gpusim.Simulation(scenario(**{"grid.shape": [4096] * 3}), "numpy")
+
+
+def test_less_than_nothing_is_never_free(monkeypatch, tmp_path):
+    limit, usage = tmp_path / "limit", tmp_path / "usage"
+    monkeypatch.setattr(memory, "_LIMITS", ((limit, usage),))
+    assert memory.available() > 0
+    for text, expected in (("1000", 900), ("50", 0)):
+        limit.write_text(text)
+        usage.write_text("100")
+        assert memory.available() == expected
+    limit.write_text("max")
+    assert memory.available() > 10**6
