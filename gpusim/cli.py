@@ -47,7 +47,9 @@ def main() -> None:
         app(standalone_mode=True)
     except GpusimError as error:
         for line in str(error).splitlines():
-            _err.print("gpusim: " + line, markup=False)
+            # What a file says never reaches the terminal as a command.
+            plain = "".join(c if c.isprintable() else "?" for c in line)
+            _err.print("gpusim: " + plain, markup=False)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)

@@ -13,6 +13,8 @@ import pint
 from pydantic import AfterValidator, BeforeValidator
 
 _LONGEST = 80
+_LARGEST = 1e36
+"""Products of a few such numbers stay in float64, and each in float32."""
 _ALLOWED = re.compile(r"[\w\s.+\-*/^()µμ%]*")
 # A power stands right behind a unit and is one digit: a tower of powers would never end.
 _POWER = re.compile(r"\*\*|\^")
@@ -52,6 +54,8 @@ def parse(text: str, voxel_volume: float = 1.0) -> pint.Quantity[float]:
         hint = f" (unknown unit {', '.join(map(repr, names))})" if names else ""
         raise UnitError(f"is not a quantity such as '30 um^2/min'{hint}") from None
     result: pint.Quantity[float] = _registry().Quantity(quantity)
+    if not result._is_multiplicative:
+        raise UnitError("has a unit with an offset or a logarithm, such as degC or dB")
     magnitude = result.magnitude
     if not isinstance(magnitude, (int, float)) or not abs(float(magnitude)) < float("inf"):
         raise UnitError("is not a finite number")
@@ -69,13 +73,23 @@ def number(value: float | str, unit: str, voxel_volume: float = 1.0) -> float:
     `voxel_volume` is in um^3. Raises `UnitError` where the dimensions differ.
     """
     if not isinstance(value, str):
-        return float(value)
+        return _in_range(value, unit)
     found, wanted = parse(value, voxel_volume), parse(unit, voxel_volume)
     if found.unitless:
-        return float(found.magnitude)
+        return _in_range(found.magnitude, unit)
     if found.dimensionality != wanted.dimensionality:
         raise UnitError(f"is not a quantity in '{unit}'")
-    return float((found / wanted).to("dimensionless").magnitude)
+    try:
+        converted = (found / wanted).to("dimensionless").magnitude
+    except ArithmeticError:
+        raise UnitError(f"is too large in '{unit}'") from None
+    return _in_range(converted, unit)
+
+
+def _in_range(value: float, unit: str) -> float:
+    if abs(value) <= _LARGEST:
+        return float(value)
+    raise UnitError(f"is too large in '{unit}': expected at most {_LARGEST:g}")
 
 
 def _checked(unit: str) -> Any:
@@ -88,6 +102,10 @@ def _checked(unit: str) -> Any:
             raise ValueError(f"expected a quantity in '{unit}' or its kin, found {text!r}")
         if found.magnitude < 0:
             raise ValueError(f"expected a quantity of 0 or more, found {text!r}")
+        try:
+            number(text, unit)
+        except UnitError as error:
+            raise ValueError(f"{text!r} {error}") from None
         return text
 
     return check
@@ -113,10 +131,9 @@ def _any_quantity(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError(f"expected a number or a quantity, found {value!r}")
     if isinstance(value, (int, float)):
-        value = float(value)
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"expected a finite number of 0 or more, found {value!r}")
-        return value
+        if not 0 <= value <= _LARGEST:
+            raise ValueError(f"expected a number from 0 to {_LARGEST:g}, found {value!r}")
+        return float(value)
     if isinstance(value, str):
         try:
             if parse(value).magnitude < 0:

@@ -11,14 +11,14 @@ import numpy as np
 
 from gpusim import units
 from gpusim.backends import create
-from gpusim.backends.base import Backend, CellLayer, CellTables, Draw, Surroundings
+from gpusim.backends.base import Array, Backend, CellLayer, CellTables, Draw, Surroundings
 from gpusim.body import Circulation
 from gpusim.engine import memory
 from gpusim.engine.faults import largest_source
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError, ScenarioError
-from gpusim.model import Model, build
+from gpusim.model import Dose, Model, build
 from gpusim.model.steps import whole
 from gpusim.scenario import Scenario
 
@@ -76,10 +76,14 @@ class Simulation:
         self._circulation = Circulation(self.model.body)
         self._counted = np.zeros(len(cells.rules), np.int64)
         self._show_body()
-        self._doses = [
-            (dose, self.backend.array(dose.voxels), self.backend.array(dose.amounts)) for dose in self.model.doses
-        ]
+        self._doses = self._on_backend(self.model.doses)
         self.seconds = 0.0
+
+    def _on_backend(self, doses: Iterable[Dose]) -> list[tuple[Dose, Array, Array]]:
+        """Voxels and amounts of each dose; those of a repeated dose are one."""
+        arrays = {id(a): a for dose in doses for a in (dose.voxels, dose.amounts)}
+        copies = {key: self.backend.array(a) for key, a in arrays.items()}
+        return [(dose, copies[id(dose.voxels)], copies[id(dose.amounts)]) for dose in doses]
 
     def __enter__(self) -> "Simulation":
         return self

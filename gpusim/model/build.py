@@ -6,7 +6,7 @@ import numpy as np
 
 from gpusim import units
 from gpusim.errors import ScenarioError
-from gpusim.model import steps
+from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
 from gpusim.model.cells import CellTables, highest_rate, highest_speed
 from gpusim.model.conversion import concentration
@@ -17,13 +17,26 @@ from gpusim.scenario.schema import Therapy
 from gpusim.tissue import initial_tissue
 from gpusim.tissue.shapes import point, within
 
+_FINEST, _COARSEST = 1e-3, 1e6
+"""Voxel edges that make sense, um."""
+
 
 def build(scenario: Scenario) -> Model:
     """Turn a scenario into numbers. Raises `ScenarioError`."""
+    try:
+        with np.errstate(all="ignore"):  # what overflows is found in the tables
+            model = _build(scenario)
+    except units.UnitError as error:
+        raise ScenarioError(f"{scenario.document.name}: a quantity {error}") from None
+    ranges.require(model)
+    return model
+
+
+def _build(scenario: Scenario) -> Model:
     document = scenario.document
     spacing = units.number(document.grid.spacing, "um")
-    if spacing <= 0:
-        raise ScenarioError("grid.spacing: expected a length above 0")
+    if not _FINEST <= spacing <= _COARSEST:
+        raise ScenarioError(f"grid.spacing: expected {_FINEST:g} to {_COARSEST:g} um, found {document.grid.spacing}")
     volume = spacing**3
     tissue_names, immune_names = state_names(document)
     states = States(tuple(tissue_names), tuple(immune_names))

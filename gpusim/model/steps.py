@@ -9,6 +9,8 @@ from gpusim.scenario import Document
 ROUND_MINUTES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 6.0)
 """Steps that divide an hour."""
 
+_SHORTEST = 1e-6
+"""Shortest step, min."""
 MOST_HAZARD = 0.1
 """Largest hazard of a rule over a step: two events of one cell then rarely fall into one step."""
 
@@ -27,8 +29,8 @@ def choose(document: Document, highest_rate: float) -> tuple[float, int]:
         rules = fitting if not field else field * max(1, int(fitting / field + 1e-9))
     field = rules if field is None else field
     for name, value in (("rules", rules), ("field", field)):
-        if value <= 0:
-            raise ScenarioError(f"time.step.{name}: expected a time above 0")
+        if value < _SHORTEST:
+            raise ScenarioError(f"time.step.{name}: expected {_SHORTEST:g} min or more, found {value:g} min")
     return field, whole(rules, field, "time.step.rules", "time.step.field")
 
 
@@ -54,6 +56,6 @@ def moves(document: Document, step: float, fastest: float) -> int:
     if document.time.step.motion is None:
         return max(1, math.ceil(fastest * step / _MOST_HOP - 1e-9))
     given = units.number(document.time.step.motion, "min")
-    if given <= 0:
-        raise ScenarioError("time.step.motion: expected a time above 0")
+    if given < _SHORTEST:
+        raise ScenarioError(f"time.step.motion: expected {_SHORTEST:g} min or more, found {given:g} min")
     return whole(step, given, "time.step.field", "time.step.motion")

@@ -15,10 +15,15 @@ NONE = "none"
 """The immune state of a voxel with no mobile cell; always there."""
 
 MOST_STATES = 250
+_LONGEST_WORD = 80
+_COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity")
+"""What stands beside the fields in a result."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """ "; did you mean 'x'?", or nothing where no known word is near."""
+    if len(word) > _LONGEST_WORD:
+        return ""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
 
@@ -104,6 +109,11 @@ def flow_unit(document: Document, process: Process) -> str:
 
 
 def _fields(document: Document) -> Iterator[Problem]:
+    taken = set(_COLUMNS)
+    for name in document.fields:
+        if name.lower() in taken:
+            yield ("fields", name), f"'{name}' is taken, in small letters or capitals; choose another name"
+        taken.add(name.lower())
     for name, field in document.fields.items():
         yield from _concentration(document, name, field.initial, ("fields", name, "initial"))
         for cause, loss in field.clearance.items():

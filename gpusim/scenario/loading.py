@@ -12,7 +12,9 @@ from gpusim.scenario.checks import nearest, problems
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
 from gpusim.scenario.schema import KINDS, Document, known_keys
 
-_LONGEST_CHAIN = 20
+_MOST_FILES = 40
+_MOST_PROBLEMS = 20
+_LONGEST_MESSAGE = 400
 _KINDS_IN_WORDS = ", ".join(KINDS)
 
 
@@ -50,15 +52,19 @@ def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> Do
     one.
     """
     path = find(str(scenario))
-    read = _extended(path, ())
+    read = _extended(path, (), [])
     for key, value in (overrides or {}).items():
         override(read, key, value)
     return validated(read, str(path))
 
 
-def _extended(path: Path, chain: tuple[Path, ...]) -> Read:
+def _extended(path: Path, chain: tuple[Path, ...], files: list[Path]) -> Read:
+    """Read a file and what it extends; `chain` leads to it, `files` counts all that have been read."""
     real = path.resolve()
-    if real in chain or len(chain) >= _LONGEST_CHAIN:
+    files.append(real)
+    if len(files) > _MOST_FILES:
+        raise ScenarioError(f"{path}: 'extends' leads to more than {_MOST_FILES} files")
+    if real in chain:
         raise ScenarioError(f"{path}: 'extends' leads back to itself: {' -> '.join(p.name for p in (*chain, real))}")
     read = read_file(path)
     if path not in presets().values():
@@ -74,7 +80,7 @@ def _extended(path: Path, chain: tuple[Path, ...]) -> Read:
             found = find(base, path.parent)
         except ScenarioError as error:
             raise ScenarioError(f"{place}: extends: {error}") from None
-        _merge(merged, _extended(found, (*chain, real)))
+        _merge(merged, _extended(found, (*chain, real), files))
     _merge(merged, read)
     return merged
 
@@ -164,8 +170,10 @@ def validated(read: Read, label: str) -> Document:
     else:
         found = problems(document)
     if found:
-        lines = [f"{_place(read, path, label)}: {dotted(path)}: {message}" for path, message in found]
-        raise ScenarioError("\n".join(dict.fromkeys(lines)))
+        lines = list(dict.fromkeys(f"{_place(read, path, label)}: {dotted(path)}: {m}" for path, m in found))
+        shown = [line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "..." for line in lines]
+        more = [f"and {len(lines) - _MOST_PROBLEMS} more"] if len(lines) > _MOST_PROBLEMS else []
+        raise ScenarioError("\n".join(shown[:_MOST_PROBLEMS] + more))
     return document
 
 
@@ -199,6 +207,8 @@ def _message(error: dict[str, Any], data: Any) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "string_pattern_mismatch":
+        if loc == ("name",):
+            return f"{error['input']!r} is not a title: letters, digits and _ .+-, 80 at the most, no dot first"
         return f"{error['input']!r} is not a name: letters, digits and _, 40 at the most, a letter first"
     if kind == "union_tag_not_found":
         return f"expected a 'kind', one of {_KINDS_IN_WORDS}"

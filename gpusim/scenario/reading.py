@@ -10,7 +10,7 @@ import yaml
 
 from gpusim.errors import ScenarioError
 
-_MOST_BYTES = 4_000_000
+_MOST_BYTES = 500_000
 _DEEPEST = 40
 
 KeyPath = tuple[str | int, ...]

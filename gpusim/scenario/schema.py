@@ -10,14 +10,33 @@ from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitErr
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
 """Names become columns, folders and labels: letters, digits and underscores, 40 at the most."""
 
+Title = Annotated[str, Field(pattern=r"^\w[\w .+-]{0,79}$")]
+"""Of a scenario; it becomes a folder, so that nothing in it may lead elsewhere."""
+
+
+def _printable(text: str) -> str:
+    if not all(c.isprintable() or c == "\n" for c in text):
+        raise ValueError(f"expected text without control characters, found {text!r}")
+    return text
+
+
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_printable)]
 Layer = Literal["tissue", "immune"]
 Position = Literal["centre"] | tuple[Length, Length, Length]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-_TRANSITION = re.compile(r"\s*([\w|\s]+?)\s*->\s*(\w+)\s*")
+_NAME = re.compile(r"\w{1,40}")
 
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _transition(text: str) -> tuple[list[str], str] | None:
+    """Names to the left and the right of the arrow; None where it is no transition."""
+    left, arrow, right = text.partition("->")
+    leaves, enters = [name.strip() for name in left.split("|")], right.strip()
+    good = bool(arrow) and all(_NAME.fullmatch(name) for name in (*leaves, enters))
+    return (leaves, enters) if good else None
 
 
 def _unit(text: str) -> str:
@@ -145,7 +164,7 @@ class FieldSpec(_Part):
     clearance: dict[Name, Loss] = {}
     initial: Amount = 0.0
     solver: Literal["auto", "explicit", "implicit", "implicit2", "steady"] = "auto"
-    source: str | None = None
+    source: Text | None = None
 
 
 class Exchange(_Part):
@@ -179,7 +198,7 @@ class Motility(_Part):
     chemotaxis: Chemotaxis | None = None
     enters: Names | None = None
     modulators: tuple[Modulator, ...] = ()
-    source: str | None = None
+    source: Text | None = None
 
 
 class State(_Part):
@@ -190,7 +209,7 @@ class State(_Part):
     uptake: dict[Name, Loss] = {}
     exchange: dict[Name, Exchange] = {}
     motility: Motility | None = None
-    source: str | None = None
+    source: Text | None = None
 
 
 class Rule(_Part):
@@ -207,30 +226,30 @@ class Rule(_Part):
     releases: dict[Name, Amount] = {}
     to_body: Name | None = None
     from_body: Name | None = None
-    source: str | None = None
+    source: Text | None = None
 
     @field_validator("transition")
     @classmethod
     def _arrow(cls, text: str) -> str:
-        if not _TRANSITION.fullmatch(text):
+        if _transition(text) is None:
             raise ValueError(f"expected 'state -> state' or 'state|state -> state', found {text!r}")
         return text
 
     @property
     def leaves(self) -> list[str]:
         """States that the rule leaves."""
-        return [s.strip() for s in self._match[1].split("|")]
+        return self._ends[0]
 
     @property
     def enters(self) -> str:
         """State that the rule enters."""
-        return self._match[2]
+        return self._ends[1]
 
     @property
-    def _match(self) -> re.Match[str]:
-        match = _TRANSITION.fullmatch(self.transition)
-        assert match
-        return match
+    def _ends(self) -> tuple[list[str], str]:
+        ends = _transition(self.transition)
+        assert ends
+        return ends
 
 
 NOTHING = "nothing"
@@ -242,7 +261,7 @@ class Quantity(_Part):
 
     unit: Unit = "cell"
     initial: Amount = 0.0
-    source: str | None = None
+    source: Text | None = None
 
 
 class Process(_Part):
@@ -255,16 +274,16 @@ class Process(_Part):
     rate: Amount
     by: Name | None = None
     modulators: tuple[Modulator, ...] = ()
-    source: str | None = None
+    source: Text | None = None
 
     @field_validator("transition")
     @classmethod
     def _arrow(cls, text: str) -> str:
-        match = _TRANSITION.fullmatch(text)
-        if not match or "|" in text:
+        ends = _transition(text)
+        if ends is None or len(ends[0]) > 1:
             raise ValueError(f"expected 'quantity -> quantity', found {text!r}")
-        if match[1] == match[2]:
-            raise ValueError(f"'{match[1]}' stands on both sides")
+        if ends[0][0] == ends[1]:
+            raise ValueError(f"'{ends[1]}' stands on both sides")
         return text
 
     @property
@@ -385,7 +404,7 @@ class Therapy(_Part):
     start: Time = "0 min"
     every: Time | None = None
     doses: Annotated[int, Field(ge=1, le=10_000)] = 1
-    source: str | None = None
+    source: Text | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "Therapy":
@@ -433,8 +452,8 @@ class Record(_Part):
 class Document(_Part):
     """A whole scenario."""
 
-    name: str = "unnamed"
-    description: str = ""
+    name: Title = "unnamed"
+    description: Text = ""
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     grid: Grid = Grid()
     time: TimeSpec = TimeSpec()

@@ -17,6 +17,10 @@ from gpusim.errors import ScenarioError
 from gpusim.scenario.checks import nearest
 from gpusim.scenario.schema import CellType, Tissue
 
+LONGEST = 4096
+"""Voxels along an axis."""
+_FARTHEST = 1e15
+
 
 @dataclass(frozen=True)
 class Table:
@@ -30,6 +34,11 @@ class Table:
     def fitting_shape(self, spacing: float, margin: float, spec: Tissue) -> tuple[int, int, int]:
         """Voxels as (z, y, x) that hold all centres with a margin around."""
         extent = self.centres.max(axis=0) - self.centres.min(axis=0)
+        if not np.all(extent + 2 * margin < LONGEST * spacing):
+            raise ScenarioError(
+                f"tissue.cells: {self.label}: cells lie up to {extent.max():g} um apart; expected at most {LONGEST} "
+                f"voxels of {spacing:g} um. See 'length_unit', and look for stray rows"
+            )
         nx, ny, nz = (int((e + 2 * margin) // spacing) + 1 for e in extent)
         if self.flat:
             thickness = units.number(spec.depth.thickness, "um")
@@ -53,7 +62,8 @@ def read(path: Path, spec: Tissue) -> Table:
     if not path.is_file():
         raise ScenarioError(f"tissue.cells: {path}: no such file")
     try:
-        frame = pd.read_csv(path)
+        # Not unpacked on reading: a small archive can hold more than any memory.
+        frame = pd.read_csv(path, compression=None)
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise ScenarioError(f"tissue.cells: {path}: not a table: {str(error).strip()}") from None
     columns = spec.columns
@@ -70,7 +80,7 @@ def read(path: Path, spec: Tissue) -> Table:
     centres = np.zeros((len(frame), 3))
     for axis, column in enumerate(wanted):
         values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
-        bad = np.flatnonzero(~np.isfinite(values))
+        bad = np.flatnonzero(~(np.abs(values) <= _FARTHEST))
         if bad.size:
             found = frame[column].iloc[int(bad[0])]
             raise ScenarioError(

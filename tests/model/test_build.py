@@ -99,7 +99,7 @@ def test_steps_are_chosen_from_the_rates():
         ({"time": {"step": {"rules": "3 min"}}}, "time.step.rules: expected a multiple of time.step.field"),
         ({"rules": {"lysis": {"after": "9 year"}}}, "rules.lysis.after"),
         ({"therapies": {"dose": {"at": ["1 m", "1 m", "1 m"]}}}, "lies outside the grid"),
-        ({"grid": {"spacing": "0 um"}}, "grid.spacing: expected a length above 0"),
+        ({"grid": {"spacing": "0 um"}}, "grid.spacing: expected 0.001 to"),
     ],
 )
 def test_numbers_that_contradict_are_refused(changes, message):

@@ -14,6 +14,8 @@ from gpusim.model import Model
 MOST_SUBSTEPS = 120
 """Explicit substeps a step up to which `auto` goes explicit: about what a multigrid solve costs."""
 
+_MOST_EXPLICIT = 100_000
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -33,6 +35,11 @@ def choices(model: Model) -> list[Choice]:
         if asked == "steady" and not model.fields.loss[f].min() > 0:
             raise ScenarioError(
                 f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.fields.loss[f].min():g} /min"
+            )
+        if asked == "explicit" and count > _MOST_EXPLICIT:
+            raise ScenarioError(
+                f"fields.{name}.solver: 'explicit' needs {count:,} substeps a step; expected at most "
+                f"{_MOST_EXPLICIT:,}: take 'auto', or a shorter time.step.field"
             )
         why = f"asked for ({count} explicit substeps)"
         solver = asked

@@ -16,7 +16,7 @@ LARGEST_COURANT = 0.15
 def substeps(fields: Fields, spacing: float, step: float) -> np.ndarray:
     """Explicit substeps of each field, int64 [F]; even, so that the result ends where it began."""
     needed = fields.diffusion * step / spacing**2 / LARGEST_COURANT
-    return np.array([2 * max(1, math.ceil(n / 2 - 1e-9)) for n in needed], np.int64)
+    return np.array([2 * max(1, math.ceil(min(n, 1e15) / 2 - 1e-9)) for n in needed], np.int64)
 
 
 class ExplicitSolver:

@@ -1,0 +1,53 @@
+"""Numbers that float32 and a run of bearable length can hold."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gpusim.errors import ScenarioError
+from gpusim.model.model import Model
+
+_MOST = 1e36
+"""Well below the largest float32: a sum of a few stays finite."""
+_MOST_STEPS = 2**31
+_MOST_MOVES = 1000
+
+
+def require(model: Model) -> None:
+    """Raise `ScenarioError` where a number of the model is too large to be worked with."""
+    for name, numbers in _tables(model):
+        wrong = np.flatnonzero(~(np.abs(numbers) <= _MOST))
+        if wrong.size:
+            found = numbers.reshape(-1)[wrong[0]]
+            raise ScenarioError(
+                f"{model.name}: {name}: a number comes to {found:g}; expected at most {_MOST:g}. "
+                "A rate, an amount or a unit is too large, or a scale too small"
+            )
+    if model.until > _MOST_STEPS:
+        raise ScenarioError(
+            f"time.until: {model.until:.3g} steps of {model.step:g} min; expected at most {_MOST_STEPS:.3g}"
+        )
+    if model.cells.moves > _MOST_MOVES:
+        raise ScenarioError(
+            f"time.step.motion: {model.cells.moves:.3g} moves a step of {model.step:g} min; expected at most "
+            f"{_MOST_MOVES}. A 'speed' is too high, or the step too short"
+        )
+
+
+def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
+    fields, cells, body = model.fields, model.cells, model.body
+    for f, name in enumerate(fields.names):
+        for part in ("diffusion", "initial", "production", "loss"):
+            yield f"fields.{name}: {part}", np.atleast_1d(getattr(fields, part)[f])
+    for kind in ("rules", "effects", "motilities", "modulators", "releases"):
+        table = getattr(cells, kind)
+        for column in table.dtype.names:
+            if table.dtype[column] == np.float32:
+                yield f"{kind}: {column}", table[column]
+    yield "body: initial", body.initial
+    for process in body.processes:
+        yield "body.processes: rate", np.array([process.rate])
+    for dose in model.doses:
+        yield f"therapies.{dose.name}: amount", dose.amounts
+    for infusion in model.infusions:
+        yield f"therapies.{infusion.name}: amount", np.array([infusion.amount])

@@ -1,0 +1,125 @@
+"""Scenarios as an enemy would write them; shared by the test and the campaign."""
+
+import copy
+import math
+import warnings
+
+import yaml
+
+import gpusim
+from gpusim.model import build
+
+SMALL = """
+name: small
+grid: {shape: [5, 4, 3], spacing: 20 um}
+time: {until: 10 min, step: {field: 1 min, rules: 1 min, motion: 1 min}}
+record: {every: 5 min, checkpoints: {every: 2 min, wall: 1 h, keep: 2}}
+fields:
+  virus: {unit: PFU/voxel, diffusion: 1 um^2/min, decay: 0.1 /min, initial: 1, solver: auto}
+  oxygen: {unit: mmHg, diffusion: 1e5 um^2/min, decay: 0.1 /min, clearance: {trap: {rate: 1 /min, modulators: [{field: virus, half: 1}]}}}
+states:
+  tumour: {secretion: {virus: 1 PFU/min}, uptake: {oxygen: 10 /min}}
+  vessel: {exchange: {oxygen: {permeability: 1 /min, blood: 38}}}
+  ctl: {layer: immune, motility: {speed: 4 um/min, persistence: 10 min, chemotaxis: {field: virus, half: 1, sensitivity: 300 um}}}
+body:
+  quantities: {cells: {unit: cell, initial: 5}}
+  processes: {growth: {transition: nothing -> cells, by: cells, rate: 0.01 /min}}
+rules:
+  growth: {transition: empty -> tumour, rate: 0.1 /min, after: 1 min, modulators: [{neighbours: tumour, per: 26}, {field: virus, half: 1, power: 2}], releases: {virus: 3 PFU}}
+  arrival: {transition: none -> ctl, rate: 0.1 /min, modulators: [{contact: vessel}, {body: cells, per: 10 cell}], from_body: cells}
+tissue:
+  background: empty
+  shapes:
+    a: {kind: sphere, state: tumour, radius: 30 um}
+    b: {kind: everywhere, state: vessel, fraction: 0.2, into: empty}
+    c: {kind: cylinder, state: vessel, start: [0 um, 0 um, 0 um], end: [90 um, 40 um, 10 um], radius: 10 um}
+    d: {kind: vessels, state: vessel, distance: 40 um, radius: 5 um}
+therapies:
+  dose: {inject: virus, amount: 100 PFU, at: [50 um, 40 um, 30 um], radius: 20 um, start: 2 min, every: 2 min, doses: 3}
+seed: 1
+"""  # noqa: E501
+
+NASTY = [
+    *(None, True, "", " ", 0, -1, 1, 2, 3, 1e308, 1e-320, -0.0, math.nan, math.inf, 2**63, 2**64, 10**400, [], {}),
+    *("0 um", "0 min", "0 /min", "1e300 um", "1e-300 um", "1e308 1/fs", "1e308 km^2/fs", "1e300 day", "1e-300 min"),
+    *("1e308 PFU", "1e308 PFU/voxel", "nan um", "inf /min", "1/(0 min)", "1 um/0", "30 degC", "1e5 dB", "-1 um"),
+    *("virus", "oxygen", "tumour", "empty", "none", "ctl", "vessel", "nothing", "cells", "time", "body", "Virus"),
+    *("a -> b", "empty -> tumour", "|->|", "->", " " * 300 + "->", "tumour|empty|vessel -> none", "nothing -> nothing"),
+    *(
+        "../../etc/passwd",
+        "/dev/zero",
+        "~root",
+        "$(reboot)",
+        "`x`",
+        "a\nb",
+        "\x1b[31m",
+        "\x00",
+        "é",
+        "名前",
+        "a" * 5000,
+    ),
+    *("implicit", "steady", "sweep", "sphere", "vessels", "centre", "1e9", "9" * 70, [1, 1, 1], [10**9] * 3, [0, 1, 2]),
+    *(["1e300 um"] * 3, ["0 um"] * 3, ["-1 um"] * 3, {"kind": "vessels", "state": "tumour", "distance": "20 um"}),
+    *([{"field": "virus", "per": 1e-300}], [{"neighbours": "tumour", "half": "1e-300"}], {"virus": 1e300}),
+]
+KEYS = ["virus", "tissue", "time", "x", "a b", "../x", "\n", "é", "A" * 41, "Virus", "step", "cells", "empty", "none"]
+
+
+def paths(data, here=()):
+    """Paths of everything in nested data."""
+    yield here
+    if isinstance(data, (dict, list)):
+        for key in data if isinstance(data, dict) else range(len(data)):
+            yield from paths(data[key], (*here, key))
+
+
+PATHS = [path for path in paths(yaml.safe_load(SMALL)) if path]
+
+
+def mutated(changes):
+    """SMALL with changes: (path, "set", value), (path, "rename", key) or (path, "drop", None)."""
+    data = copy.deepcopy(yaml.safe_load(SMALL))
+    for path, kind, value in changes:
+        here = data
+        try:
+            for part in path[:-1]:
+                here = here[part]
+            if kind == "set":
+                here[path[-1]] = copy.deepcopy(value)
+            elif kind == "rename":
+                here[value] = here[path[-1]]
+            else:
+                del here[path[-1]]
+        except (KeyError, IndexError, TypeError):
+            continue
+    return data
+
+
+def survives(text):
+    """Whether text is a scenario that runs; anything but that and a `GpusimError` comes through."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            scenario = gpusim.Scenario.parse(text)
+            model = build(scenario)
+            if model.voxels > 10_000 or len(model.doses) > 1000:
+                return True
+            again = gpusim.Scenario.parse(scenario.to_yaml())
+            assert again.document == scenario.document
+            with gpusim.Simulation(scenario, "numpy") as simulation:
+                if max((c.substeps for c in simulation._transport.choices), default=0) > 1000:
+                    return True
+                simulation.step()
+                simulation.check()
+                simulation.digest()
+        except gpusim.GpusimError as error:
+            message = str(error)
+            assert message
+            assert len(message) < 20_000
+            return False
+    return True
+
+
+def written(data):
+    """Data as the YAML text that gives it back (1e400 and its kin included)."""
+    return yaml.safe_dump(data, allow_unicode=True)
