@@ -20,6 +20,9 @@ BYTES_PER_VOXEL_AND_FIELD = 8
 """A field and its second buffer."""
 
 
+_FILLED_ANEW = ("spare", "next", "bid", "counts", "members")
+
+
 @dataclass
 class State:
     """Arrays of the backend.
@@ -47,7 +50,7 @@ class State:
     @property
     def kept(self) -> dict[str, Array]:
         """What a later step reads, by name; the buffers that every step fills anew are left out."""
-        return {name: array for name, array in _arrays(self, "") if name not in ("spare", "next", "bid")}
+        return {name: array for name, array in _arrays(self, "") if name not in _FILLED_ANEW}
 
     def replace(self, name: str, array: Array) -> None:
         """Put another array in the place of one of `kept`."""

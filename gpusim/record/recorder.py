@@ -65,8 +65,14 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._table.close()
-        self._lock.release()
+        try:
+            with explained(self.folder):
+                self._table.close()
+        except ResultError:
+            if kind is None:  # else the first failure is the one to tell
+                raise
+        finally:
+            self._lock.release()
 
     def record(self) -> None:
         """Write what is due at the present step: a row of counts, a snapshot, a checkpoint.
