@@ -225,7 +225,7 @@ def times(backend, voxels):
         with gpusim.Simulation(loaded, backend) as simulation:
             if name == "auto":
                 chosen = zip(FIELDS, simulation._transport.choices, strict=True)
-                print("auto: " + ", ".join(f"{n} {c.solver} {c.substeps}" for n, c in chosen))
+                print("auto: " + ", ".join(f"{n} {c.solver} {c.passes}" for n, c in chosen))
             simulation.step(2)
 
             def step(simulation=simulation):

@@ -39,8 +39,9 @@ def main(voxels, fields, backend):
             list(pool.map(lambda p: np.copyto(rows[1][p[0] : p[-1] + 1], rows[0][p[0] : p[-1] + 1]), parts))
 
         def step():
+            cells = state.tissue.cells, state.immune.cells
             simulation.backend.explicit_step(
-                state.fields, state.spare, state.tissue.cells, state.immune.cells, solver._active[0], solver._tables
+                state.fields, state.spare, *cells, solver._launches[0][1], solver._tables, 0.0
             )
 
         seconds = {copy: [], step: []}

@@ -11,14 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import gpusim
+from gpusim.analysis import heat_of, lesions, phenotype_of_table
 from gpusim.backends import NAMES, availability, create
 from gpusim.engine.memory import of_copies, on_backend
-from gpusim.engine.transport import MOST_SUBSTEPS, choices
+from gpusim.engine.transport import MOST_PASSES, choices
 from gpusim.errors import GpusimError, ResultError
 from gpusim.memory import available, size
 from gpusim.model import Model, build
 from gpusim.record import Recorder, Result, StopSignals, layout, versions
-from gpusim.scenario import Scenario, parse_set, presets
+from gpusim.scenario import Scenario, about, library, parse_set, presets
 from gpusim.units import duration
 
 app = typer.Typer(
@@ -31,6 +32,9 @@ app = typer.Typer(
 # Off a terminal nothing is folded. Markup is off: "gpusim[cuda12]" is a name, not a style.
 _out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else 200)
 _err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+_LESIONS_SHOWN = 3
+"""At each time, the largest; a lesion that falls apart leaves many."""
 
 ScenarioArgument = Annotated[str, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.")]
 SetOption = Annotated[
@@ -205,12 +209,10 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
         )
     _out.print(rules)
     _placements(model)
-    many = [
-        f"{n} ({c.substeps})" for n, c in zip(model.fields.names, chosen, strict=True) if c.substeps > MOST_SUBSTEPS
-    ]
+    many = [f"{n} ({c.passes})" for n, c in zip(model.fields.names, chosen, strict=True) if c.passes > MOST_PASSES]
     if many:
         _err.print(
-            f"gpusim: note: over {MOST_SUBSTEPS} explicit substeps a step: {', '.join(many)}; "
+            f"gpusim: note: over {MOST_PASSES} explicit passes a step: {', '.join(many)}; "
             "this will be slow, 'solver: auto' would go implicit",
             markup=False,
         )
@@ -220,11 +222,16 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
 
 @app.command("presets")
 def list_presets() -> None:
-    """List the shipped scenarios."""
+    """List the shipped scenarios, and the parts that they are put together from."""
     table = _table("scenario", "what it is")
     for name, path in presets().items():
         table.add_row(name, Scenario.load(path).document.description)
     _out.print(table)
+    for kind, parts in library().items():
+        table = _table(f"{kind}, to be named under 'extends'", "what it is")
+        for name, path in parts.items():
+            table.add_row(name, about(path))
+        _out.print(table)
 
 
 @app.command()
@@ -264,6 +271,37 @@ def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="
         _out.print(table)
     if found.summary is None:
         _err.print("gpusim: note: this run has not finished", markup=False)
+
+
+@app.command("heat")
+def show_heat(
+    source: Annotated[Path, typer.Argument(metavar="OUT|TABLE.csv", help="A result folder, or a table of cells.")],
+) -> None:
+    """Tell how hot a tumour is: lesions, CD8 cells per mm^2 as pathologists count, immune phenotype."""
+    if source.suffix == ".csv":
+        section = phenotype_of_table(source)
+        table = _table("section", "CD8 per mm2 in tumour", "in stroma", "phenotype")
+        table.add_row(source.name, f"{section.core:.0f}", f"{section.margin:.0f}", section.phenotype)
+        _out.print(table)
+        return
+    result = Result(source)
+    document = result.scenario.document
+    table = _table("at", "tumour cells", "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
+    for i, minutes in enumerate(result.times):
+        fields = {name: result.array(name, i) for name in (document.heat.cytokines if document.heat else ())}
+        tissue, immune = result.array("tissue", i), result.array("immune", i)
+        found = lesions(document, tissue, immune, heat_of(document, tissue, immune, fields))
+        for lesion in found[:_LESIONS_SHOWN]:
+            table.add_row(
+                duration(float(minutes)),
+                f"{lesion.cells:,}",
+                *(f"{value:.0f}" for value in (lesion.diameter, lesion.core, lesion.margin)),
+                f"{lesion.heat:.3f}",
+                lesion.phenotype,
+            )
+        if not found:
+            table.add_row(duration(float(minutes)), "0", *[""] * 4, "no lesion left")
+    _out.print(table)
 
 
 @app.command("digest")

@@ -111,16 +111,16 @@ def test_a_mistake_is_a_line_and_exit_code_2(tmp_path, arguments, message):
 def test_check_prints_fields_rules_steps_and_memory(tmp_path):
     done = gpusim("check", "cold-to-hot", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    for text in ("virus", "1.4766", "lysis", "infected -> empty", "MiB", "step 5 min", "substeps"):
+    for text in ("virus", "1.4766", "lysis", "infected -> empty", "MiB", "step 5 min", "passes"):
         assert text in done.stdout
 
 
 def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):
     fast = ["--set", "fields.ifn1.diffusion=1e5 um^2/min"]
     done = gpusim("check", "cold-to-hot", *fast, folder=tmp_path)
-    assert re.search(r"ifn1 .* implicit +8334 substeps, over 120", done.stdout)
+    assert re.search(r"ifn1 .* implicit +240 passes, over 40", done.stdout)
     done = gpusim("check", "cold-to-hot", *fast, "--set", "fields.ifn1.solver=explicit", folder=tmp_path)
-    assert "over 120 explicit substeps a step: ifn1 (8334)" in done.stderr
+    assert "over 40 explicit passes a step: ifn1 (240)" in done.stderr
 
 
 def test_presets_and_info(tmp_path):

@@ -18,7 +18,7 @@ class ExplicitTables:
     """Numbers of the explicit step, as arrays of the backend.
 
     Attributes:
-        courant: float32 [F], D dt / dx^2 of the field's substep.
+        courant: float32 [F], D dt / dx^2 of the field's pass.
         keep, gain: float32 [F, tissue states, immune states].
         exchange_by: int32 [F], of `model.tables.ExchangeBy`.
     """
@@ -153,9 +153,19 @@ class Backend(Protocol):
         ...
 
     def explicit_step(
-        self, source: Array, target: Array, tissue: Array, immune: Array, active: Array, tables: ExplicitTables
+        self,
+        source: Array,
+        target: Array,
+        tissue: Array,
+        immune: Array,
+        active: Array,
+        tables: ExplicitTables,
+        momentum: float,
     ) -> None:
-        """One substep of the fields in `active` (int32) from `source` to `target` (float32 [F, z, y, x])."""
+        """One pass over the fields in `active` (int32) from `source` to `target` (float32 [F, z, y, x]).
+
+        target = e + momentum * (e - target), with e an Euler step of source; held at 0 or above.
+        """
         ...
 
     def combine(

@@ -67,7 +67,14 @@ class CompiledBackend(ABC):
         """Run a kernel; arguments are arrays of the backend and NumPy scalars of the kernel's types."""
 
     def explicit_step(
-        self, source: Array, target: Array, tissue: Array, immune: Array, active: Array, tables: ExplicitTables
+        self,
+        source: Array,
+        target: Array,
+        tissue: Array,
+        immune: Array,
+        active: Array,
+        tables: ExplicitTables,
+        momentum: float,
     ) -> None:
         nz, ny, nx = tissue.shape
         _, tissue_states, immune_states = tables.keep.shape
@@ -81,6 +88,7 @@ class CompiledBackend(ABC):
             tables.keep,
             tables.gain,
             tables.exchange_by,
+            np.float32(momentum),
             *map(np.int32, (nz, ny, nx, tissue_states, immune_states)),
         )
         self.launch("explicit_step", active.size * nz * ny, row_threads(nx), arguments)

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from gpusim.scenario.loading import load, merge, parse_set, presets, validated
+from gpusim.scenario.loading import about, library, load, merge, parse_set, presets, validated
 from gpusim.scenario.reading import Read, read_text
 from gpusim.scenario.schema import Document
 
-__all__ = ["Document", "Scenario", "parse_set", "presets"]
+__all__ = ["Document", "Scenario", "about", "library", "parse_set", "presets"]
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,26 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def library() -> dict[str, dict[str, Path]]:
+    """Shipped parts that scenarios extend, by kind ("viruses") and name."""
+    folder = Path(str(resources.files("gpusim") / "presets" / "library"))
+    return {kind.name: {path.stem: path for path in sorted(kind.glob("*.yaml"))} for kind in sorted(folder.iterdir())}
+
+
+def _shipped() -> dict[str, Path]:
+    """Scenarios and parts by name."""
+    return {name: path for group in ({"scenarios": presets()} | library()).values() for name, path in group.items()}
+
+
+def about(path: Path) -> str:
+    """What a file of the library says of itself in its first line."""
+    with path.open(encoding="utf-8") as file:
+        return file.readline().lstrip("# ").rstrip(".\n ")
+
+
 def find(scenario: str, base: Path | None = None) -> Path:
     """The file of a shipped name or of a path (relative to `base`, where an `extends` stands)."""
-    known = presets()
+    known = _shipped()
     path = Path(scenario).expanduser()
     if base is not None and not path.is_absolute():
         path = base / path
@@ -39,8 +56,7 @@ def find(scenario: str, base: Path | None = None) -> Path:
     if path.is_file():
         return path
     raise ScenarioError(
-        f"{scenario}: neither a shipped scenario nor a file{nearest(scenario, known)}"
-        f" (shipped: {', '.join(known) or 'none'})"
+        f"{scenario}: neither a shipped scenario nor a file{nearest(scenario, known)} (shipped: {', '.join(presets())})"
     )
 
 
@@ -67,7 +83,7 @@ def _extended(path: Path, chain: tuple[Path, ...], files: list[Path]) -> Read:
     if real in chain:
         raise ScenarioError(f"{path}: 'extends' leads back to itself: {' -> '.join(p.name for p in (*chain, real))}")
     read = read_file(path)
-    if path not in presets().values():
+    if path not in _shipped().values():
         _anchor(read.data, path.parent)
     bases = read.data.pop("extends", [])
     bases = [bases] if isinstance(bases, str) else bases

@@ -1,10 +1,12 @@
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 
 import gpusim
-from gpusim.engine.transport.explicit import substeps
+from gpusim.engine.transport.explicit import LARGEST_COURANT, Scheme, schemes
+from gpusim.model import build
 
 DECAY = """
 grid: {shape: [6, 5, 4]}
@@ -97,12 +99,26 @@ def test_counts_add_up_to_the_lattice(simulate):
     assert counts == {"empty": 120, "source": 0, "none": 120}
 
 
-def test_substeps_keep_the_courant_number_and_are_even():
+def test_passes_keep_the_courant_number_and_are_even():
     model = gpusim.Simulation(gpusim.Scenario.load("cold-to-hot"), "numpy").model
-    counts = substeps(model.fields, model.spacing, model.step)
-    assert np.all(counts % 2 == 0)
-    courant = model.fields.diffusion * model.step / counts / model.spacing**2
-    assert np.all(courant <= 0.15)
+    found = schemes(model.fields, model.spacing, model.step)
+    assert all(scheme.passes % 2 == 0 for scheme in found)
+    courant = model.fields.diffusion * model.step / [scheme.pieces for scheme in found] / model.spacing**2
+    assert courant.max() <= LARGEST_COURANT + 1e-12
+
+
+def test_a_field_takes_the_scheme_with_fewer_passes():
+    def scheme(diffusion, loss):
+        fields = dataclasses.replace(
+            build(gpusim.Scenario.parse(DECAY)).fields,
+            diffusion=np.array([diffusion]),
+            loss=np.array([[[0.0], [loss]]]),
+        )
+        return schemes(fields, 20, 1)[0]
+
+    assert scheme(1, 0) == Scheme(False, 2)
+    assert scheme(1000, 0) == Scheme(True, 10)  # 10 * 16 / 7 = 22.9 Euler steps for the 16.7 needed
+    assert scheme(1000, 1000) == Scheme(False, 18)  # too unequal a loss for stages
 
 
 def test_a_new_field_and_rule_need_no_new_code(simulate):

@@ -17,7 +17,8 @@ FILE = Path(__file__).with_name("digests.json")
 APPLICATIONS = 24
 """Of the rules, in a run."""
 CORE = "x_um,y_um,region,CD3,CD8,FOXP3\n" + "".join(
-    f"{10 * (i % 30) + i % 7},{10 * (i // 30) + i % 5},{'tumor' if i % 3 else 'stroma'},{i % 2},{i % 4 // 3},{i % 11 // 10}\n"
+    f"{10 * (i % 30) + i % 7},{10 * (i // 30) + i % 5},"
+    f"{'tumor' if i % 3 else 'stroma'},{i % 2},{i % 4 // 3},{i % 11 // 10}\n"
     for i in range(900)
 )
 """A table for the scenarios that need the user's own."""

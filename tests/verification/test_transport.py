@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import eval_gegenbauer
 
 import gpusim
+from gpusim.engine.transport.explicit import INDEX, LARGEST_COURANT, Scheme, schemes
 
 
 def box(shape, spacing, diffusion, decay="0 /min", step="1 min", extra=""):
@@ -27,7 +29,7 @@ def test_mass_is_conserved(simulate):
     simulation.step(10)
     first = simulation.totals()["c"]
     assert first == pytest.approx(1e6, rel=1e-6)
-    simulation.step(1250)  # of 8 substeps each: 10,000 in all
+    simulation.step(1667)  # of 6 passes each: 10,000 in all
     assert simulation.totals()["c"] == pytest.approx(first, rel=1e-6)
 
 
@@ -55,16 +57,14 @@ WAVE_NUMBER = np.pi / LENGTH
 
 
 def cosine_amplitude(simulate, cells, step):
-    """Amplitude to which a cosine mode has decayed, and the substep, min."""
+    """Amplitude to which a cosine mode has decayed, and the model."""
     spacing = LENGTH / cells
     simulation = simulate(box([cells, 1, 1], spacing, DIFFUSION, f"{DECAY} /min", f"{step} min"))
     x = (np.arange(cells) + 0.5) * spacing
     mode = np.cos(WAVE_NUMBER * x)
     start_from(simulation, (1 + mode)[None, None, :])
     simulation.step(round(MINUTES / step))
-    return 2 * np.mean(simulation.field("c")[0, 0].astype(float) * mode), step / simulation._transport.choices[
-        0
-    ].substeps
+    return 2 * np.mean(simulation.field("c")[0, 0].astype(float) * mode), simulation.model
 
 
 def test_a_cosine_mode_decays_with_first_order_in_time(simulate):
@@ -80,9 +80,15 @@ def test_a_cosine_mode_decays_with_first_order_in_time(simulate):
 def test_a_cosine_mode_decays_with_second_order_in_space(simulate):
     errors = []
     for cells in (4, 8, 16):
-        found, dt = cosine_amplitude(simulate, cells, 0.25)
+        found, model = cosine_amplitude(simulate, cells, 0.25)
         # What the scheme would give with no error in space: its amplification factor at the true rate.
-        exact_in_space = ((1 - DIFFUSION * WAVE_NUMBER**2 * dt) / (1 + DECAY * dt)) ** (MINUTES / dt)
+        (scheme,) = schemes(model.fields, model.spacing, model.step)
+        dt = 0.25 / scheme.pieces
+        euler = (1 - DIFFUSION * WAVE_NUMBER**2 * dt) / (1 + DECAY * dt)
+        factor = euler**scheme.passes
+        if scheme.staged:
+            factor = eval_gegenbauer(scheme.passes, INDEX, euler) / eval_gegenbauer(scheme.passes, INDEX, 1.0)
+        exact_in_space = factor ** (MINUTES / 0.25)
         errors.append(abs(found - exact_in_space))
     orders = np.log2(np.array(errors[:-1]) / errors[1:])
     assert np.all((orders > 1.85) & (orders < 2.15)), orders
@@ -240,3 +246,37 @@ def test_implicit_books_balance(simulate):
     )
     simulation.step(50)
     assert simulation.totals()["c"] == pytest.approx(1e6, rel=1e-3)
+
+
+@pytest.mark.parametrize("passes", range(2, 62, 2))
+def test_stages_spread_a_point_as_the_polynomial_and_keep_it_above_zero(passes):
+    # The exact amplification factors on a periodic lattice, by Fourier: what each voxel gets of a point.
+    n = 64
+    cosine = np.cos(2 * np.pi * np.arange(n) / n)
+    mean = (cosine[:, None, None] + cosine[None, :, None] + cosine[None, None, :]) / 3
+    scheme = Scheme(True, passes)
+    for share in (0.2, 0.6, 1.0):  # of the largest courant number
+        euler = 1 - 6 * LARGEST_COURANT * share * (1 - mean)
+        before, now = np.ones_like(euler), np.ones_like(euler)
+        for number in range(1, passes + 1):
+            before, now = now, euler * now + scheme.momentum(number) * (euler * now - before)
+        expected = eval_gegenbauer(passes, INDEX, euler) / eval_gegenbauer(passes, INDEX, 1.0)
+        assert now == pytest.approx(expected, abs=1e-12)
+        assert np.fft.ifftn(now).real.min() > -1e-14
+        # The slope at 1 is the time that the stages cover.
+        slow = euler[0, 0, 1] - 1
+        assert (now[0, 0, 1] - 1) / slow == pytest.approx(scheme.pieces, rel=abs(slow) * scheme.pieces)
+
+
+def test_stages_are_more_exact_than_backward_euler(simulate):
+    # One step of 5 min of the slowest mode, against its exact decay on the lattice: the polynomial's
+    # second coefficient is near 7/18 where the exponential has 1/2 and backward Euler has 1.
+    x = np.cos(np.pi * (np.arange(16) + 0.5) / 16)
+    rate = 1000 * 2 * (1 - np.cos(np.pi / 16)) / 400
+    errors = []
+    for solver in ("explicit", "implicit"):
+        simulation = simulate(box([16, 1, 1], 20, 1000, step="5 min").replace("decay: 0 /min", f"solver: {solver}"))
+        start_from(simulation, (1 + x)[None, None, :])
+        simulation.step()
+        errors.append(2 * np.mean(simulation.field("c")[0, 0].astype(float) * x) - np.exp(-rate * 5))
+    assert abs(errors[0]) < 0.35 * abs(errors[1])

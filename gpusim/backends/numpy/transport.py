@@ -14,18 +14,25 @@ def explicit_step(
     immune: np.ndarray,
     active: np.ndarray,
     tables: ExplicitTables,
+    momentum: float,
 ) -> None:
-    """One substep of the fields in `active` from `source` to `target` (float32 [F, z, y, x])."""
+    """One pass over the fields in `active` from `source` to `target` (float32 [F, z, y, x])."""
     shape: tuple[int, int, int] = tissue.shape
     planes = max(end - first for first, end in slabs(shape))
-    scratch = np.empty((2, planes + 1, *shape[1:]), np.float32)
+    scratch = np.empty((3, planes + 1, *shape[1:]), np.float32)
     for first, end in slabs(shape):
         cells = (tissue[first:end], immune[first:end])
         for field in active:
-            slab, c = target[field, first:end], source[field]
+            before, c = target[field, first:end], source[field]
+            slab = scratch[2, : end - first] if momentum else before
             total = difference_sum(c, first, end, slab, scratch)
             np.multiply(total, tables.courant[field], out=total)
             np.add(c[first:end], total, out=slab)
             by = tables.exchange_by[field]
             np.multiply(slab, by_cells(tables.keep[field], by, *cells, out=scratch[0]), out=slab)
             np.add(slab, by_cells(tables.gain[field], by, *cells, out=scratch[0]), out=slab)
+            if momentum:
+                np.subtract(slab, before, out=before)
+                np.multiply(before, np.float32(momentum), out=before)
+                np.add(slab, before, out=before)
+            np.copyto(before, np.float32(0), where=before < 0)

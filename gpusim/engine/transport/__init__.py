@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from gpusim.backends.base import Backend
 from gpusim.engine.state import State
 from gpusim.engine.transport import multigrid
-from gpusim.engine.transport.explicit import ExplicitSolver, substeps
+from gpusim.engine.transport.explicit import ExplicitSolver, schemes
 from gpusim.engine.transport.implicit import ImplicitSolver
 from gpusim.engine.transport.multigrid import Multigrid
 from gpusim.errors import ScenarioError
 from gpusim.model import Model
 
-MOST_SUBSTEPS = 120
-"""Explicit substeps a step up to which `auto` goes explicit: about what a multigrid solve costs."""
+MOST_PASSES = 40
+"""Explicit passes a step up to which `auto` goes explicit: about what a multigrid solve costs."""
 
 _MOST_EXPLICIT = 100_000
 
@@ -22,30 +22,30 @@ class Choice:
     """The solver of a field, and why."""
 
     solver: str
-    substeps: int
+    passes: int
     reason: str
 
 
 def choices(model: Model) -> list[Choice]:
     """The solver of each field. Raises `ScenarioError` where a field can't have the one asked for."""
-    counts = substeps(model.fields, model.spacing, model.step)
+    counts = [scheme.passes for scheme in schemes(model.fields, model.spacing, model.step)]
     found = []
     for f, name in enumerate(model.fields.names):
-        asked, count = model.fields.solvers[f], int(counts[f])
+        asked, count = model.fields.solvers[f], counts[f]
         if asked == "steady" and not model.fields.loss[f].min() > 0:
             raise ScenarioError(
                 f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.fields.loss[f].min():g} /min"
             )
         if asked == "explicit" and count > _MOST_EXPLICIT:
             raise ScenarioError(
-                f"fields.{name}.solver: 'explicit' needs {count:,} substeps a step; expected at most "
+                f"fields.{name}.solver: 'explicit' needs {count:,} passes a step; expected at most "
                 f"{_MOST_EXPLICIT:,}: take 'auto', or a shorter time.step.field"
             )
-        why = f"asked for ({count} explicit substeps)"
+        why = f"asked for ({count} explicit passes)"
         solver = asked
         if asked == "auto":
-            solver = "explicit" if count <= MOST_SUBSTEPS else "implicit"
-            why = f"{count} substeps, {'at most' if solver == 'explicit' else 'over'} {MOST_SUBSTEPS}"
+            solver = "explicit" if count <= MOST_PASSES else "implicit"
+            why = f"{count} passes, {'at most' if solver == 'explicit' else 'over'} {MOST_PASSES}"
         found.append(Choice(solver, count if solver == "explicit" else 1, why))
     return found
 

@@ -1,0 +1,175 @@
+"""Lesions and their immune phenotype, as pathologists read it: CD8 cells per mm^2 in core and margin."""
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from gpusim import units
+from gpusim.errors import ScenarioError
+from gpusim.scenario import Document
+from gpusim.scenario.checks import nearest, state_names
+
+SECTION = 4.0
+"""Thickness of a section, um, as in routine histology."""
+CELL_DIAMETER = 8.0
+"""Diameter of a lymphocyte, um: a section shows every cell whose body it cuts. Assumed."""
+MARGIN = 500.0
+"""Half width of the invasive margin, um, to either side of the tumour's edge, as in the Immunoscore."""
+INFLAMED = 50.0
+"""CD8 cells per mm^2 of core from which a lesion is inflamed; and of margin, excluded. Assumed: cut-offs
+in use differ by stain and tumour. It stands between the two cold and the hot of three real cores."""
+SMALLEST = 8
+"""Tumour cells below which a cluster is no lesion."""
+
+
+class Phenotype(enum.StrEnum):
+    """Desert: CD8 cells nowhere. Excluded: in the margin alone. Inflamed: in the core (Chen and Mellman 2017)."""
+
+    DESERT = "desert"
+    EXCLUDED = "excluded"
+    INFLAMED = "inflamed"
+
+
+def phenotype(core: float, margin: float) -> Phenotype:
+    """Phenotype by CD8 cells per mm^2."""
+    if core >= INFLAMED:
+        return Phenotype.INFLAMED
+    return Phenotype.EXCLUDED if margin >= INFLAMED else Phenotype.DESERT
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One lesion: tumour cells, the diameter of a ball of its volume (um), CD8 per mm^2, mean heat of the core."""
+
+    cells: int
+    diameter: float
+    core: float
+    margin: float
+    heat: float
+
+    @property
+    def phenotype(self) -> Phenotype:
+        """Desert, excluded or inflamed."""
+        return phenotype(self.core, self.margin)
+
+
+def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np.ndarray) -> list[Lesion]:
+    """Lesions of a state, the largest first.
+
+    A lesion is a cluster of tumour cells with the gaps of up to two voxels in it. Its margin lies to
+    both sides of its edge, 500 um each, or half its radius where that is less; what is deeper inside
+    is its core.
+
+    Args:
+        tissue, immune: uint8 [z, y, x]. heat: float32 [z, y, x].
+    """
+    spec = document.heat
+    if spec is None:
+        raise ScenarioError("heat: is missing; it says which states make up a lesion")
+    names = [name for layer in state_names(document) for name in layer]
+    spacing = units.number(document.grid.spacing, "um")
+    tumour = np.isin(tissue, [names.index(state) for state in spec.tumour])
+    cd8 = np.isin(immune, [names.index(state) for state in spec.cd8])
+    extent = _closed(tumour)
+    labels, count = ndimage.label(extent, np.ones((3, 3, 3)))
+    found = []
+    for number in range(1, count + 1):
+        inside = labels == number
+        cells = int((tumour & inside).sum())
+        if cells < SMALLEST:
+            continue
+        radius = spacing * (3 * int(inside.sum()) / (4 * np.pi)) ** (1 / 3)
+        width = min(MARGIN, radius / 2)
+        depth = _depth(inside, spacing)
+        core, margin = depth > width, np.abs(depth) <= width
+        if not core.any():
+            core = inside
+        found.append(
+            Lesion(
+                cells=cells,
+                diameter=2 * radius,
+                core=_per_section(cd8, core, spacing),
+                margin=_per_section(cd8, margin, spacing),
+                heat=float(heat[core].mean()),
+            )
+        )
+    return sorted(found, key=lambda lesion: -lesion.cells)
+
+
+def _depth(inside: np.ndarray, spacing: float) -> np.ndarray:
+    """Distance of voxel centres from the edge of a region, um, above 0 inside it."""
+    if inside.all():
+        return np.full(inside.shape, np.inf)  # no edge within the grid
+    to_outside = ndimage.distance_transform_edt(inside, sampling=spacing)
+    to_inside = ndimage.distance_transform_edt(~inside, sampling=spacing)
+    # Distances are to the nearest centre beyond the edge, which runs half a voxel before it.
+    depth: np.ndarray = np.where(inside, to_outside - spacing / 2, spacing / 2 - to_inside)
+    return depth
+
+
+def _closed(mask: np.ndarray) -> np.ndarray:
+    """The mask with gaps of up to two voxels filled; what lies at the faces stays."""
+    padded = np.pad(mask, 2)
+    closed: np.ndarray = ndimage.binary_closing(padded, np.ones((3, 3, 3)), iterations=1)[2:-2, 2:-2, 2:-2]
+    return closed | mask
+
+
+def _per_section(cd8: np.ndarray, region: np.ndarray, spacing: float) -> float:
+    """CD8 cells per mm^2 of section: those per volume times what a section cuts, its thickness and a cell's."""
+    volume = int(region.sum()) * spacing**3
+    if not volume:
+        return 0.0
+    return float((cd8 & region).sum()) / volume * (SECTION + CELL_DIAMETER) * 1e6
+
+
+TILE = 20.0
+"""Edge of the squares that tell how much area the cells of a section cover, um."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """CD8 cells per mm^2 in the tumour's nests and in the stroma of a real section."""
+
+    core: float
+    margin: float
+
+    @property
+    def phenotype(self) -> Phenotype:
+        """Desert, excluded or inflamed."""
+        return phenotype(self.core, self.margin)
+
+
+def phenotype_of_table(
+    path: Path, *, x: str = "x_um", y: str = "y_um", region: str = "region", tumour: str = "tumor", cd8: str = "CD8"
+) -> Section:
+    """Read a table of cells of a section, centres in um, as a pathologist would.
+
+    The area is that of squares of 20 um with a cell in them, tumour where half of the cells or more are.
+    Raises `ScenarioError` where the table does not fit.
+    """
+    if not path.is_file():
+        raise ScenarioError(f"{path}: no such file")
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise ScenarioError(f"{path}: not a table: {str(error).strip()}") from None
+    for column in (x, y, region, cd8):
+        if column not in frame.columns:
+            raise ScenarioError(f"{path}: no column '{column}'{nearest(column, map(str, frame.columns))}")
+    if frame.empty:
+        raise ScenarioError(f"{path}: the table has no rows")
+    of_tumour = frame[region].astype(str) == tumour
+    tile = [frame[x] // TILE, frame[y] // TILE]
+    tiles = of_tumour.groupby(tile).mean() >= 0.5
+    positive = frame[cd8].astype(float) > 0
+    of_tile = of_tumour.groupby(tile).transform("mean") >= 0.5
+
+    def density(inside: bool) -> float:
+        area = float((tiles == inside).sum()) * TILE**2 * 1e-6
+        return float((positive & (of_tile == inside)).sum()) / area if area else 0.0
+
+    return Section(core=density(True), margin=density(False))
