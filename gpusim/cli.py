@@ -188,9 +188,7 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
     chosen = choices(model)
     fields = _table("field", "unit", "diffusion, um^2/min", "decay", "solver", "why")
     for i, (name, spec) in enumerate(document.fields.items()):
-        fields.add_row(
-            name, spec.unit, f"{model.fields.diffusion[i]:g}", spec.decay, chosen[i].solver, chosen[i].reason
-        )
+        fields.add_row(name, spec.unit, _diffusivity(model, i), spec.decay, chosen[i].solver, chosen[i].reason)
     _out.print(fields)
     states = _table("state", "layer", "cells at start")
     from_start = model.initial.counts(len(model.states.names))
@@ -335,6 +333,13 @@ def _progress() -> Progress:
 def _shape(model: Model) -> str:
     nz, ny, nx = model.shape
     return f"{nx} x {ny} x {nz} voxels of {model.spacing:g} um, {len(model.fields)} fields"
+
+
+def _diffusivity(model: Model, field: int) -> str:
+    """One number, or the lowest and the highest by tissue state."""
+    by_state = model.fields.diffusion[field]
+    low, high = by_state.min(), by_state.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}, by state"
 
 
 def _backend(simulation: gpusim.Simulation) -> str:

@@ -8,7 +8,7 @@
 
 #define GPUSIM_HOST
 #define __global__
-#define __device__
+#define __device__ __attribute__((always_inline))
 #define __shared__ static thread_local
 #define __syncthreads()
 

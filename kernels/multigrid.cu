@@ -1,15 +1,17 @@
 // Implicit diffusion: geometric multigrid for
 //
-//   mass * c - coupling * sum over faces (c_neighbour - c) = rhs,
+//   mass * c - sum over faces coupling * (c_neighbour - c) = rhs,
 //
-// mass = 1 + dt * loss by the cells of the voxel, coupling = dt D / dx^2 (a quarter of it a level
-// further). Smoothing goes by two colours in place: a voxel of one colour reads only the other, so
-// the order can't matter. Coarse voxels take the mean of their (up to 8) children; corrections come
-// back by weights 3/4 and 1/4 along each axis. The exact solution of a step is never negative, so
-// neither is what a correction leaves.
+// mass = 1 + dt * loss by the cells of the voxel and through open sides, coupling = dt D / dx^2 (a
+// quarter of it a level further; where D varies, the mean of the children, harmonic across faces).
+// Smoothing goes by colours in place: a voxel of one colour reads only others, so the order can't
+// matter. Coarse voxels take the mean of their (up to 8) children; corrections come back by weights 3/4
+// and 1/4 along each axis. The exact solution of a step is never negative, so neither is what a
+// correction leaves.
 //
-// On the finest level mass comes from a table by cell state, on coarser ones from an array. Bytes per
-// voxel: smooth 2 x (12 + cells), restrict_residual 8 + cells, prolong 8.
+// On the finest level mass and coupling come from tables by cell state, on coarser ones from arrays.
+// Bytes per voxel: smooth 2 x (12 + cells), restrict_residual 9 + cells, restrict_mass and
+// restrict_coupling cells + 0.5, prolong 8.5.
 #include "stencil.cuh"
 
 template <int32 by>
@@ -21,13 +23,19 @@ struct TableMass {
 
 // A sink stronger than what diffusion brings to it takes no more than that: without the limit, one
 // such voxel would clamp its whole coarse voxel. (And 1, so that a field which does not move keeps its mass.)
+template <typename Coupling>
 struct LimitedMass {
     TableMass<TISSUE_AND_IMMUNE> mass;
-    float supply;
+    Coupling coupling;
     __device__ inline float at(int32 x) const {
-        const float m = mass.at(x);
+        const float m = mass.at(x), supply = 6.0f * coupling.own(x) + 1.0f;
         return m * supply / (m + supply);
     }
+};
+
+struct OwnCoupling {
+    StateCoupling coupling;
+    __device__ inline float at(int32 x) const { return coupling.own(x); }
 };
 
 struct ArrayMass {
@@ -35,84 +43,57 @@ struct ArrayMass {
     __device__ inline float at(int32 x) const { return values[x]; }
 };
 
-// Weight of the faces of one voxel. The last voxel of a coarse axis may be narrower (its width is 1
-// or less); a face counts 1 / (width of the voxel * distance of the centres), and none at the border.
-struct Weights {
-    float low, high;
-};
-
-__device__ inline Weights weights_at(int32 i, int32 n, float last_width) {
-    const float distance = 0.5f * (1.0f + last_width);
-    const float low = i == 0 ? 0.0f : i == n - 1 ? 1.0f / (last_width * distance) : 1.0f;
-    const float high = i == n - 1 ? 0.0f : i == n - 2 ? 1.0f / distance : 1.0f;
-    return Weights{low, high};
-}
-
-struct Widths {
-    float z, y, x;  // of the last voxel along each axis
-};
-
-// What is the same for a whole row: the rows around it and the weights of their faces.
-struct Row {
-    Rows rows;
-    Weights z, y;
-    float coupling, last_width, lowest;
-    int32 nx;
-};
-
 // Concentrations are never negative; corrections may be.
 constexpr float any_value = -3.0e38f;
 
-__device__ inline Row row_at(const float* field, const Shape3& shape, const Widths& widths, float coupling,
-                             float lowest, int32 z, int32 y) {
-    return Row{rows_at(field, shape, z, y), weights_at(z, shape.nz, widths.z),
-               weights_at(y, shape.ny, widths.y), coupling, widths.x, lowest, shape.nx};
-}
-
-template <typename Mass>
-__device__ inline float residual(const Row& row, const float* rhs, const Mass& mass, const Weights& wx,
+template <typename Coupling>
+__device__ inline float residual(const Row<Coupling>& row, float rhs, float mass, const Weights& x_weights,
                                  int32 x, int32 left, int32 right) {
-    const Rows& rows = row.rows;
-    const float c = rows.here[x];
-    const float in_x = (rows.here[left] - c) * wx.low + (rows.here[right] - c) * wx.high;
-    const float in_y = (rows.south[x] - c) * row.y.low + (rows.north[x] - c) * row.y.high;
-    const float in_z = (rows.below[x] - c) * row.z.low + (rows.above[x] - c) * row.z.high;
-    return (rhs[x] - mass.at(x) * c) + row.coupling * ((in_x + in_y) + in_z);
+    return (rhs - mass * row.here[x]) + row.inflow(x_weights, x, left, right);
 }
 
-template <typename Mass>
-__device__ inline float smoothed(const Row& row, const float* rhs, const Mass& mass, const Weights& wx,
-                                 int32 x, int32 left, int32 right) {
-    const float faces = ((wx.low + wx.high) + (row.y.low + row.y.high)) + (row.z.low + row.z.high);
-    const float diagonal = mass.at(x) + row.coupling * faces;
-    const float value = row.rows.here[x] + residual(row, rhs, mass, wx, x, left, right) / diagonal;
-    return value > row.lowest ? value : row.lowest;
+template <typename Coupling>
+__device__ inline float smoothed(const Row<Coupling>& row, float rhs, float mass, const Weights& x_weights,
+                                 float lowest, int32 x, int32 left, int32 right) {
+    const float diagonal = mass + row.outflow(x_weights, x, left, right);
+    const float value = row.here[x] + residual(row, rhs, mass, x_weights, x, left, right) / diagonal;
+    return value > lowest ? value : lowest;
 }
 
-// Away from the ends of a row every weight along it is 1; the ends are the first and the last two.
-__device__ inline int32 next_end(int32 i, int32 n) { return i == 0 && n > 3 ? n - 2 : i + 1; }
+// Colours along an axis differ between neighbours. Around an odd periodic axis two are not enough.
+__device__ inline bool third_colour(int32 n, bool wraps) { return wraps && n > 1 && (n & 1); }
 
-template <typename Mass>
-__device__ inline void smooth_row(const Row& row, float* c, const float* __restrict__ rhs,
-                                  const Mass& mass, int32 colour) {
+__device__ inline int32 colour_along(int32 i, int32 n, bool wraps) {
+    return third_colour(n, wraps) && i == n - 1 ? 2 : i & 1;
+}
+
+// The colour along x that makes a voxel of this row one of `colour`: the sum over the axes.
+template <typename Coupling>
+__device__ inline int32 colour_in(const Row<Coupling>& row, int32 colour) {
+    const bool wraps_z = row.boundary & PERIODIC_Z, wraps_y = row.boundary & PERIODIC_Y;
+    const Shape3& n = row.shape;
+    const int32 colours =
+        third_colour(n.nz, wraps_z) || third_colour(n.ny, wraps_y) || third_colour(n.nx, row.wraps()) ? 3 : 2;
+    const int32 of_row = colour_along(row.z, n.nz, wraps_z) + colour_along(row.y, n.ny, wraps_y);
+    return (colour + 2 * colours - of_row) % colours;
+}
+
+template <typename Coupling, typename Mass>
+LOOP_FUNCTION void smooth_row(const Row<Coupling>& row, float* c, const float* __restrict__ rhs,
+                                  const Mass& mass, float lowest, int32 colour) {
     const Weights one{1.0f, 1.0f};
-    INDEPENDENT_ITERATIONS
-    for (int32 x = 1 + threadIdx.x; x < row.nx - 2; x += blockDim.x) {
-        const float value = smoothed(row, rhs, mass, one, x, x - 1, x + 1);
-        c[x] = (x & 1) == colour ? value : c[x];
-    }
-    if (threadIdx.x != 0) return;
-    for (int32 x = 0; x < row.nx; x = next_end(x, row.nx)) {
-        const Weights wx = weights_at(x, row.nx, row.last_width);
-        if ((x & 1) == colour)
-            c[x] = smoothed(row, rhs, mass, wx, x, x > 0 ? x - 1 : x, x < row.nx - 1 ? x + 1 : x);
-    }
-}
-
-template <typename Mass>
-__device__ inline float residual_anywhere(const Row& row, const float* rhs, const Mass& mass, int32 x) {
-    return residual(row, rhs, mass, weights_at(x, row.nx, row.last_width), x, x > 0 ? x - 1 : x,
-                    x < row.nx - 1 ? x + 1 : x);
+    const int32 mine = colour_in(row, colour);
+    along(
+        row.shape.nx, row.at_border(),
+        [&](int32 x) INLINED {
+            const float value = smoothed(row, rhs[x], mass.at(x), one, lowest, x, x - 1, x + 1);
+            c[x] = (x & 1) == mine ? value : c[x];
+        },
+        [&](int32 x) INLINED {
+            if (colour_along(x, row.shape.nx, row.wraps()) == mine)
+                c[x] = smoothed(row, rhs[x], mass.at(x) + row.border_rate(x), row.in_x(x), lowest, x,
+                                row.left(x), row.right(x));
+        });
 }
 
 // Two children along x, by their widths.
@@ -121,34 +102,39 @@ __device__ inline float pair(float first, float second, int32 x, int32 nx, float
 }
 
 // Adds the residuals of one fine row, by its weight, into the coarse row.
-template <typename Mass>
-__device__ inline void add_residuals(const Row& row, const float* __restrict__ rhs, const Mass& mass,
-                                     float weight, float* __restrict__ coarse) {
-    const int32 coarse_nx = (row.nx + 1) / 2;
+template <typename Coupling, typename Mass>
+LOOP_FUNCTION void add_residuals(const Row<Coupling>& row, const float* __restrict__ rhs,
+                                     const Mass& mass, float weight, float* __restrict__ coarse) {
     const Weights one{1.0f, 1.0f};
-    INDEPENDENT_ITERATIONS
-    for (int32 i = 1 + threadIdx.x; i < coarse_nx - 2; i += blockDim.x) {
-        const int32 x = 2 * i;
-        const float first = residual(row, rhs, mass, one, x, x - 1, x + 1);
-        coarse[i] = coarse[i] + weight * (first + residual(row, rhs, mass, one, x + 1, x, x + 2));
-    }
-    if (threadIdx.x != 0) return;
-    for (int32 i = 0; i < coarse_nx; i = next_end(i, coarse_nx)) {
-        const int32 x = 2 * i;
-        float sum = residual_anywhere(row, rhs, mass, x);
-        if (x < row.nx - 1)
-            sum = pair(sum, residual_anywhere(row, rhs, mass, x + 1), x, row.nx, row.last_width);
-        coarse[i] = coarse[i] + weight * sum;
-    }
+    const int32 nx = row.shape.nx;
+    along(
+        (nx + 1) / 2, row.at_border(),
+        [&](int32 i) INLINED {
+            const int32 x = 2 * i;
+            const float first = residual(row, rhs[x], mass.at(x), one, x, x - 1, x + 1);
+            const float second = residual(row, rhs[x + 1], mass.at(x + 1), one, x + 1, x, x + 2);
+            coarse[i] = coarse[i] + weight * (first + second);
+        },
+        [&](int32 i) INLINED {
+            const auto at = [&](int32 x) INLINED {
+                return residual(row, rhs[x], mass.at(x) + row.border_rate(x), row.in_x(x), x, row.left(x),
+                                row.right(x));
+            };
+            const int32 x = 2 * i;
+            float sum = at(x);
+            if (x < nx - 1) sum = pair(sum, at(x + 1), x, nx, row.widths.x);
+            coarse[i] = coarse[i] + weight * sum;
+        });
 }
 
-template <typename Mass>
-__device__ inline void add_masses(const Mass& mass, float weight, float* __restrict__ coarse, int32 nx,
+// Adds the values of one fine row, by its weight, into the coarse row.
+template <typename Values>
+__device__ inline void add_values(const Values& values, float weight, float* __restrict__ coarse, int32 nx,
                                   float last_width) {
     for (int32 i = threadIdx.x; i < (nx + 1) / 2; i += blockDim.x) {
         const int32 x = 2 * i;
-        float sum = mass.at(x);
-        if (x < nx - 1) sum = pair(sum, mass.at(x + 1), x, nx, last_width);
+        float sum = values.at(x);
+        if (x < nx - 1) sum = pair(sum, values.at(x + 1), x, nx, last_width);
         coarse[i] = coarse[i] + weight * sum;
     }
 }
@@ -171,91 +157,158 @@ __device__ inline void clear_row(float* row, int32 nx) {
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) row[x] = 0.0f;
 }
 
-// Where a block stands: which field, and which row of it.
-struct Place {
-    int32 field, z, y;
-    int64 start;  // of the row in [F, z, y, x]
-};
-
-__device__ inline Place place_of(const int32* active, const Shape3& shape) {
-    const int32 rows = shape.nz * shape.ny;
-    const int32 field = active[blockIdx.x / rows];
-    const int32 row = blockIdx.x % rows;
-    return Place{field, row / shape.ny, row % shape.ny, (static_cast<int64>(field) * rows + row) * shape.nx};
+__device__ inline Shape3 coarse_shape(const Shape3& fine) {
+    return Shape3{(fine.nz + 1) / 2, (fine.ny + 1) / 2, (fine.nx + 1) / 2};
 }
 
-__device__ inline Cells cells_at(const uint8* tissue, const uint8* immune, int64 row_start,
-                                 int32 tissue_states, int32 immune_states) {
-    return Cells{tissue + row_start, immune + row_start, tissue_states, immune_states};
+// The mean over the children of a coarse row: add(z, y, weight) adds one fine row of them into `out`.
+template <typename Add>
+__device__ inline void mean_of_children(const Shape3& fine, const Widths& widths, const Place& at,
+                                        float* out, const Add& add) {
+    clear_row(out, (fine.nx + 1) / 2);
+    float weights = 0.0f;
+    for (int32 z = 2 * at.z; z < 2 * at.z + 2 && z < fine.nz; ++z)
+        for (int32 y = 2 * at.y; y < 2 * at.y + 2 && y < fine.ny; ++y) {
+            const float weight = child_weight(z, fine.nz, widths.z) * child_weight(y, fine.ny, widths.y);
+            __syncthreads();
+            add(z, y, weight);
+            weights = weights + weight;
+        }
+    __syncthreads();
+    divide_by_weight(out, weights, fine.nx, widths.x);
 }
 
-// rhs = from_c * c + from_rhs * rhs + gain, not below zero. Blocks: (active fields) x nz x ny rows.
-extern "C" __global__ void combine(const float* __restrict__ c,       // [F, z, y, x]
-                                   float* __restrict__ rhs,           // [F, z, y, x]
-                                   const uint8* __restrict__ tissue,  // [z, y, x]
-                                   const uint8* __restrict__ immune,  // [z, y, x]
-                                   const int32* __restrict__ active,
-                                   const float* __restrict__ gain,  // [F, tissue_states, immune_states]
-                                   float from_c, float from_rhs, int32 nz, int32 ny, int32 nx,
-                                   int32 tissue_states, int32 immune_states) {
+// A row of a level with the weights of its faces, those at a side included: the smoother adds them up.
+template <typename Coupling>
+__device__ inline Row<Coupling> weighted_row(const float* field, const Coupling& coupling,
+                                             const Shape3& shape, const Widths& widths, float edge,
+                                             int32 boundary, const float* resistance, int32 z, int32 y) {
+    Row<Coupling> row = finest_row(field, coupling, shape, boundary, resistance, z, y);
+    row.widths = widths;
+    row.edge = edge;
+    row.in_z = weights_at(z, shape.nz, widths.z, boundary & PERIODIC_Z);
+    row.in_y = weights_at(y, shape.ny, widths.y, boundary & PERIODIC_Y);
+    return row;
+}
+
+// Passes on the row with the coupling that it has on the finest level.
+template <typename Use>
+__device__ inline void with_states(const float* field, const float* faces, int32 coupling_by,
+                                   const Cells& cells, const Shape3& shape, int32 boundary,
+                                   const float* resistance, int32 z, int32 y, const Use& use) {
+    if (coupling_by == UNIFORM)
+        use(weighted_row(field, SameCoupling{*faces}, shape, even(), 1.0f, boundary, resistance, z, y));
+    else
+        use(weighted_row(field, StateCoupling{cells.tissue, faces, cells.tissue_states}, shape, even(), 1.0f,
+                         boundary, resistance, z, y));
+}
+
+// The same on a coarser level.
+template <typename Use>
+__device__ inline void with_means(const float* field, const float* faces, int32 coupling_by,
+                                  const float* means, const Shape3& shape, const Widths& widths, float edge,
+                                  int32 boundary, const float* resistance, int32 z, int32 y, const Use& use) {
+    const float scale = 1.0f / (edge * edge);
+    if (coupling_by == UNIFORM)
+        use(weighted_row(field, SameCoupling{*faces * scale}, shape, widths, edge, boundary, resistance, z,
+                         y));
+    else
+        use(weighted_row(field, MeanCoupling{means + row_start(shape, z, y), scale}, shape, widths, edge,
+                         boundary, resistance, z, y));
+}
+
+template <typename Use>
+__device__ inline void with_mass(const Cells& cells, const float* table, int32 exchange_by, const Use& use) {
+    if (exchange_by == UNIFORM)
+        use(TableMass<UNIFORM>{cells, table});
+    else if (exchange_by == TISSUE)
+        use(TableMass<TISSUE>{cells, table});
+    else
+        use(TableMass<TISSUE_AND_IMMUNE>{cells, table});
+}
+
+// rhs = from_c * c + from_rhs * rhs + from_gain * (gain by cells, and inflow through open sides), not
+// below zero. Blocks: (active fields) x nz x ny rows.
+extern "C" __global__ void combine(
+    const float* __restrict__ c,        // [F, z, y, x]
+    float* __restrict__ rhs,            // [F, z, y, x]
+    const uint8* __restrict__ tissue,   // [z, y, x]
+    const uint8* __restrict__ immune,   // [z, y, x]
+    const int32* __restrict__ active,   //
+    const float* __restrict__ gain,     // [F, tissue_states, immune_states]
+    const float* __restrict__ coupling,    // [F, tissue_states, tissue_states]
+    const int32* __restrict__ boundary,    // [F]
+    const float* __restrict__ resistance,  // [F, 6]
+    const float* __restrict__ far,         // [F, 6]
+    float from_c, float from_rhs, float from_gain, int32 nz, int32 ny, int32 nx, int32 tissue_states,
+    int32 immune_states) {
     const Shape3 shape{nz, ny, nx};
     const Place at = place_of(active, shape);
-    const int64 row = (static_cast<int64>(at.z) * ny + at.y) * nx;
-    const Cells cells = cells_at(tissue, immune, row, tissue_states, immune_states);
+    const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const float* table = gain + static_cast<int64>(at.field) * tissue_states * immune_states;
     const float* here = c + at.start;
     float* out = rhs + at.start;
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+    const auto set = [&](int32 x, float inflow) INLINED {
         const float old = from_rhs == 0.0f ? 0.0f : from_rhs * out[x];
-        const float value = (from_c * here[x] + old) + table[exchange_index<TISSUE_AND_IMMUNE>(cells, x)];
+        const float gained = table[exchange_index<TISSUE_AND_IMMUNE>(cells, x)] + inflow;
+        const float value = (from_c * here[x] + old) + from_gain * gained;
         out[x] = value > 0.0f ? value : 0.0f;
-    }
+    };
+    const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
+    // The own coupling of a voxel is all that is needed here: the table has it whether D varies or not.
+    const auto row = finest_row(c, StateCoupling{cells.tissue, faces, tissue_states}, shape,
+                                boundary[at.field], resistance + 6 * at.field, at.z, at.y);
+    along(
+        nx, row.at_border(), [&](int32 x) INLINED { set(x, 0.0f); }, [&](int32 x) { set(x, row.border(x, far + 6 * at.field).inflow); });
 }
 ENTRY(combine)
 
 // One colour of a smoothing sweep on the finest level. Blocks: (active fields) x nz x ny rows.
 extern "C" __global__ void smooth_finest(
-    float* c,                          // [F, z, y, x]
-    const float* __restrict__ rhs,     // [F, z, y, x]
-    const uint8* __restrict__ tissue,  // [z, y, x]
-    const uint8* __restrict__ immune,  // [z, y, x]
-    const int32* __restrict__ active,
+    float* c,                               // [F, z, y, x]
+    const float* __restrict__ rhs,          // [F, z, y, x]
+    const uint8* __restrict__ tissue,       // [z, y, x]
+    const uint8* __restrict__ immune,       // [z, y, x]
+    const int32* __restrict__ active,       //
     const float* __restrict__ mass,         // [F, tissue_states, immune_states]
-    const float* __restrict__ coupling,     // [F]
     const int32* __restrict__ exchange_by,  // [F]
+    const float* __restrict__ coupling,     // [F, tissue_states, tissue_states]
+    const int32* __restrict__ coupling_by,  // [F]
+    const int32* __restrict__ boundary,     // [F]
+    const float* __restrict__ resistance,   // [F, 6]
     int32 colour, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Shape3 shape{nz, ny, nx};
     const Place at = place_of(active, shape);
-    const int64 in_field = (static_cast<int64>(at.z) * ny + at.y) * nx;
-    const Row row = row_at(c + at.start - in_field, shape, Widths{1.0f, 1.0f, 1.0f}, coupling[at.field],
-                           0.0f, at.z, at.y);
-    const Cells cells = cells_at(tissue, immune, in_field, tissue_states, immune_states);
+    const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    float* here = c + at.start;
-    const float* r = rhs + at.start;
-    const int32 parity = (at.z + at.y + colour) & 1;
-    const int32 by = exchange_by[at.field];
-    if (by == UNIFORM)
-        smooth_row(row, here, r, TableMass<UNIFORM>{cells, table}, parity);
-    else if (by == TISSUE)
-        smooth_row(row, here, r, TableMass<TISSUE>{cells, table}, parity);
-    else
-        smooth_row(row, here, r, TableMass<TISSUE_AND_IMMUNE>{cells, table}, parity);
+    const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
+    with_states(c + (at.start - at.row), faces, coupling_by[at.field], cells, shape, boundary[at.field],
+               resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
+                   with_mass(cells, table, exchange_by[at.field], [&](const auto& by_cells) INLINED {
+                       smooth_row(row, c + at.start, rhs + at.start, by_cells, 0.0f, colour);
+                   });
+               });
 }
 ENTRY(smooth_finest)
 
-// The same on a coarser level, whose last voxels have the widths wz, wy, wx.
-extern "C" __global__ void smooth_coarse(float* c, const float* __restrict__ rhs,
-                                         const float* __restrict__ mass,  // [F, z, y, x]
-                                         const int32* __restrict__ active,
-                                         const float* __restrict__ coupling, float scale, int32 colour,
-                                         float wz, float wy, float wx, int32 nz, int32 ny, int32 nx) {
+// The same on a coarser level, whose voxels are `edge` times as long and the last of them wz, wy, wx wide.
+extern "C" __global__ void smooth_coarse(
+    float* c, const float* __restrict__ rhs,
+    const float* __restrict__ mass,       // [F, z, y, x]
+    const float* __restrict__ couplings,  // [F, z, y, x] where D varies
+    const int32* __restrict__ active,
+    const float* __restrict__ coupling,  // of the finest level
+    const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
+    const float* __restrict__ resistance, float edge, int32 colour, float wz, float wy, float wx, int32 nz,
+    int32 ny, int32 nx, int32 tissue_states) {
     const Shape3 shape{nz, ny, nx};
     const Place at = place_of(active, shape);
-    const int64 in_field = (static_cast<int64>(at.z) * ny + at.y) * nx;
-    const Row row = row_at(c + at.start - in_field, shape, Widths{wz, wy, wx}, coupling[at.field] * scale,
-                           any_value, at.z, at.y);
-    smooth_row(row, c + at.start, rhs + at.start, ArrayMass{mass + at.start}, (at.z + at.y + colour) & 1);
+    const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
+    const int64 field = at.start - at.row;
+    with_means(c + field, faces, coupling_by[at.field], couplings + field, shape, Widths{wz, wy, wx}, edge,
+               boundary[at.field], resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
+                   smooth_row(row, c + at.start, rhs + at.start, ArrayMass{mass + at.start}, any_value, colour);
+               });
 }
 ENTRY(smooth_coarse)
 
@@ -264,148 +317,168 @@ ENTRY(smooth_coarse)
 extern "C" __global__ void restrict_finest(
     const float* __restrict__ c, const float* __restrict__ rhs, const uint8* __restrict__ tissue,
     const uint8* __restrict__ immune, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
-    const int32* __restrict__ active, const float* __restrict__ mass, const float* __restrict__ coupling,
-    const int32* __restrict__ exchange_by, int32 nz, int32 ny, int32 nx, int32 tissue_states,
-    int32 immune_states) {
+    const int32* __restrict__ active, const float* __restrict__ mass, const int32* __restrict__ exchange_by,
+    const float* __restrict__ coupling, const int32* __restrict__ coupling_by,
+    const int32* __restrict__ boundary, const float* __restrict__ resistance, int32 nz, int32 ny, int32 nx,
+    int32 tissue_states, int32 immune_states) {
     const Shape3 fine{nz, ny, nx};
-    const Place at = place_of(active, Shape3{(nz + 1) / 2, (ny + 1) / 2, (nx + 1) / 2});
-    const int64 volume = static_cast<int64>(nz) * ny * nx;
+    const Place at = place_of(active, coarse_shape(fine));
+    const int64 field = at.field * volume(fine);
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    const int32 by = exchange_by[at.field];
+    const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse_rhs + at.start;
-    clear_row(out, (nx + 1) / 2);
     clear_row(coarse_c + at.start, (nx + 1) / 2);
-    __syncthreads();
-    float children = 0.0f;
-    for (int32 z = 2 * at.z; z < 2 * at.z + 2 && z < nz; ++z)
-        for (int32 y = 2 * at.y; y < 2 * at.y + 2 && y < ny; ++y) {
-            const int64 start = (static_cast<int64>(z) * ny + y) * nx;
-            const Row row = row_at(c + at.field * volume, fine, Widths{1.0f, 1.0f, 1.0f},
-                                   coupling[at.field], 0.0f, z, y);
-            const Cells cells = cells_at(tissue, immune, start, tissue_states, immune_states);
-            const float* r = rhs + at.field * volume + start;
-            if (by == UNIFORM)
-                add_residuals(row, r, TableMass<UNIFORM>{cells, table}, 1.0f, out);
-            else if (by == TISSUE)
-                add_residuals(row, r, TableMass<TISSUE>{cells, table}, 1.0f, out);
-            else
-                add_residuals(row, r, TableMass<TISSUE_AND_IMMUNE>{cells, table}, 1.0f, out);
-            children = children + 1.0f;
-            __syncthreads();
-        }
-    divide_by_weight(out, children, nx, 1.0f);
+    mean_of_children(fine, even(), at, out, [&](int32 z, int32 y, float weight) INLINED {
+        const int64 start = row_start(fine, z, y);
+        const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
+        with_states(c + field, faces, coupling_by[at.field], cells, fine, boundary[at.field],
+                   resistance + 6 * at.field, z, y,
+                   [&](const auto& row) INLINED {
+                       with_mass(cells, table, exchange_by[at.field], [&](const auto& by_cells) INLINED {
+                           add_residuals(row, rhs + field + start, by_cells, weight, out);
+                       });
+                   });
+    });
 }
 ENTRY(restrict_finest)
 
 // The same between coarser levels.
-extern "C" __global__ void restrict_coarse(const float* __restrict__ c, const float* __restrict__ rhs,
-                                           const float* __restrict__ mass, float* __restrict__ coarse_c,
-                                           float* __restrict__ coarse_rhs, const int32* __restrict__ active,
-                                           const float* __restrict__ coupling, float scale, float wz,
-                                           float wy, float wx, int32 nz, int32 ny, int32 nx) {
+extern "C" __global__ void restrict_coarse(
+    const float* __restrict__ c, const float* __restrict__ rhs, const float* __restrict__ mass,
+    const float* __restrict__ couplings, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
+    const int32* __restrict__ active, const float* __restrict__ coupling,
+    const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
+    const float* __restrict__ resistance, float edge, float wz, float wy, float wx, int32 nz, int32 ny,
+    int32 nx, int32 tissue_states) {
     const Shape3 fine{nz, ny, nx};
-    const Place at = place_of(active, Shape3{(nz + 1) / 2, (ny + 1) / 2, (nx + 1) / 2});
-    const int64 volume = static_cast<int64>(nz) * ny * nx;
+    const Widths widths{wz, wy, wx};
+    const Place at = place_of(active, coarse_shape(fine));
+    const int64 field = at.field * volume(fine);
+    const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse_rhs + at.start;
-    clear_row(out, (nx + 1) / 2);
     clear_row(coarse_c + at.start, (nx + 1) / 2);
-    __syncthreads();
-    float children = 0.0f;
-    for (int32 z = 2 * at.z; z < 2 * at.z + 2 && z < nz; ++z)
-        for (int32 y = 2 * at.y; y < 2 * at.y + 2 && y < ny; ++y) {
-            const int64 start = at.field * volume + (static_cast<int64>(z) * ny + y) * nx;
-            const float weight = child_weight(z, nz, wz) * child_weight(y, ny, wy);
-            const Row row = row_at(c + at.field * volume, fine, Widths{wz, wy, wx},
-                                   coupling[at.field] * scale, any_value, z, y);
-            add_residuals(row, rhs + start, ArrayMass{mass + start}, weight, out);
-            children = children + weight;
-            __syncthreads();
-        }
-    divide_by_weight(out, children, nx, wx);
+    mean_of_children(fine, widths, at, out, [&](int32 z, int32 y, float weight) INLINED {
+        const int64 start = field + row_start(fine, z, y);
+        with_means(c + field, faces, coupling_by[at.field], couplings + field, fine, widths, edge,
+                   boundary[at.field], resistance + 6 * at.field, z, y, [&](const auto& row) INLINED {
+                       add_residuals(row, rhs + start, ArrayMass{mass + start}, weight, out);
+                   });
+    });
 }
 ENTRY(restrict_coarse)
 
 // Mean mass of the children. Blocks: (active fields) x coarse rows.
-extern "C" __global__ void restrict_mass_finest(const uint8* __restrict__ tissue,
-                                                const uint8* __restrict__ immune,
-                                                float* __restrict__ coarse,
-                                                const int32* __restrict__ active,
-                                                const float* __restrict__ mass,
-                                                const float* __restrict__ coupling, int32 nz, int32 ny,
-                                                int32 nx, int32 tissue_states, int32 immune_states) {
-    const Place at = place_of(active, Shape3{(nz + 1) / 2, (ny + 1) / 2, (nx + 1) / 2});
+extern "C" __global__ void restrict_mass(const uint8* __restrict__ tissue, const uint8* __restrict__ immune,
+                                         float* __restrict__ coarse, const int32* __restrict__ active,
+                                         const float* __restrict__ mass, const float* __restrict__ coupling,
+                                         int32 nz, int32 ny, int32 nx, int32 tissue_states,
+                                         int32 immune_states) {
+    const Shape3 fine{nz, ny, nx};
+    const Place at = place_of(active, coarse_shape(fine));
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    const float supply = 6.0f * coupling[at.field] + 1.0f;
+    const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse + at.start;
-    clear_row(out, (nx + 1) / 2);
-    float children = 0.0f;
-    for (int32 z = 2 * at.z; z < 2 * at.z + 2 && z < nz; ++z)
-        for (int32 y = 2 * at.y; y < 2 * at.y + 2 && y < ny; ++y) {
-            const Cells cells = cells_at(tissue, immune, (static_cast<int64>(z) * ny + y) * nx,
-                                         tissue_states, immune_states);
-            add_masses(LimitedMass{{cells, table}, supply}, 1.0f, out, nx, 1.0f);
-            children = children + 1.0f;
-        }
-    divide_by_weight(out, children, nx, 1.0f);
+    mean_of_children(fine, even(), at, out, [&](int32 z, int32 y, float weight) INLINED {
+        const int64 start = row_start(fine, z, y);
+        const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
+        const StateCoupling by_state{cells.tissue, faces, tissue_states};
+        add_values(LimitedMass<StateCoupling>{{cells, table}, by_state}, weight, out, nx, 1.0f);
+    });
 }
-ENTRY(restrict_mass_finest)
+ENTRY(restrict_mass)
 
-// The same between coarser levels.
-extern "C" __global__ void restrict_mass_coarse(const float* __restrict__ mass, float* __restrict__ coarse,
-                                                const int32* __restrict__ active,
-                                                float wz, float wy, float wx, int32 nz, int32 ny,
-                                                int32 nx) {
-    const Place at = place_of(active, Shape3{(nz + 1) / 2, (ny + 1) / 2, (nx + 1) / 2});
-    const float* fine = mass + static_cast<int64>(at.field) * nz * ny * nx;
+// Mean of the children's own couplings, for fields whose D varies.
+extern "C" __global__ void restrict_coupling(const uint8* __restrict__ tissue, float* __restrict__ coarse,
+                                             const int32* __restrict__ active,
+                                             const float* __restrict__ coupling, int32 nz, int32 ny,
+                                             int32 nx, int32 tissue_states) {
+    const Shape3 fine{nz, ny, nx};
+    const Place at = place_of(active, coarse_shape(fine));
+    const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse + at.start;
-    clear_row(out, (nx + 1) / 2);
-    float children = 0.0f;
-    for (int32 z = 2 * at.z; z < 2 * at.z + 2 && z < nz; ++z)
-        for (int32 y = 2 * at.y; y < 2 * at.y + 2 && y < ny; ++y) {
-            const float weight = child_weight(z, nz, wz) * child_weight(y, ny, wy);
-            add_masses(ArrayMass{fine + (static_cast<int64>(z) * ny + y) * nx}, weight, out, nx, wx);
-            children = children + weight;
-        }
-    divide_by_weight(out, children, nx, wx);
+    mean_of_children(fine, even(), at, out, [&](int32 z, int32 y, float weight) INLINED {
+        add_values(OwnCoupling{{tissue + row_start(fine, z, y), faces, tissue_states}}, weight, out, nx, 1.0f);
+    });
 }
-ENTRY(restrict_mass_coarse)
+ENTRY(restrict_coupling)
+
+// Mean of the children between coarser levels, of either.
+extern "C" __global__ void restrict_mean(const float* __restrict__ values, float* __restrict__ coarse,
+                                         const int32* __restrict__ active, float wz, float wy, float wx,
+                                         int32 nz, int32 ny, int32 nx) {
+    const Shape3 fine{nz, ny, nx};
+    const Place at = place_of(active, coarse_shape(fine));
+    const int64 field = at.field * volume(fine);
+    float* out = coarse + at.start;
+    mean_of_children(fine, Widths{wz, wy, wx}, at, out, [&](int32 z, int32 y, float weight) INLINED {
+        add_values(ArrayMass{values + field + row_start(fine, z, y)}, weight, out, nx, wx);
+    });
+}
+ENTRY(restrict_mean)
 
 // A neighbour on the coarse level: the parent's, on the side of the child.
-__device__ inline int32 beside(int32 child, int32 coarse) {
-    const int32 n = (child & 1) ? child / 2 + 1 : child / 2 - 1;
-    return n < 0 ? 0 : n >= coarse ? coarse - 1 : n;
+__device__ inline int32 beside(int32 child, int32 coarse, bool wraps) {
+    const int32 parent = child / 2;
+    return parent + ((child & 1) ? after(parent, coarse, wraps) : before(parent, coarse, wraps));
 }
 
-__device__ inline float near_and_far(float near, float far) { return 0.75f * near + 0.25f * far; }
+// Weight of that neighbour, 1/4. Beyond a side stands a mirror image: as it is where the side is closed,
+// with its sign turned where the value is fixed.
+struct Beyond {
+    int32 boundary;
+    const float* resistance;
+    float coupling, edge;  // on the coarse level
+    __device__ inline float weight(int32 child, int32 coarse, int32 axis) const {
+        const int32 side = 2 * axis + (child & 1);
+        const bool outside = (child & 1) ? child / 2 == coarse - 1 : child == 0;
+        if (!outside || !(boundary & FIRST_OPEN << side)) return 0.25f;
+        const float wall = coupling * (resistance[side] * edge);
+        return 0.25f * ((wall - 1.0f) / (wall + 1.0f));
+    }
+};
 
 struct CoarseRows {
     const float *nn, *nf, *fn, *ff;  // near or far in z, then in y
+    float far_z, far_y;              // their weights
     __device__ inline float at(int32 i) const {
-        return near_and_far(near_and_far(nn[i], nf[i]), near_and_far(fn[i], ff[i]));
+        return 0.75f * (0.75f * nn[i] + far_y * nf[i]) + far_z * (0.75f * fn[i] + far_y * ff[i]);
     }
 };
 
 // c = c + correction interpolated from the coarse level, on the finest level not below zero.
 // Blocks: (active fields) x nz x ny fine rows.
 extern "C" __global__ void prolong(float* __restrict__ c, const float* __restrict__ coarse,
-                                   const int32* __restrict__ active, int32 floor_at_zero, int32 nz,
-                                   int32 ny, int32 nx) {
+                                   const int32* __restrict__ active,
+                                   const float* __restrict__ coupling,  // [F, tissue_states, tissue_states]
+                                   const int32* __restrict__ boundary,
+                                   const float* __restrict__ resistance,  // [F, 6]
+                                   float edge, int32 floor_at_zero, int32 nz, int32 ny, int32 nx,
+                                   int32 tissue_states) {
     const Shape3 fine{nz, ny, nx};
     const Place at = place_of(active, fine);
     const int32 cz = (nz + 1) / 2, cy = (ny + 1) / 2, cx = (nx + 1) / 2;
     const float* field = coarse + static_cast<int64>(at.field) * cz * cy * cx;
-    const int64 near_z = static_cast<int64>(at.z / 2) * cy, far_z = static_cast<int64>(beside(at.z, cz)) * cy;
-    const int64 near_y = at.y / 2, far_y = beside(at.y, cy);
-    const CoarseRows rows{field + (near_z + near_y) * cx, field + (near_z + far_y) * cx,
-                          field + (far_z + near_y) * cx, field + (far_z + far_y) * cx};
+    const bool wraps_z = boundary[at.field] & PERIODIC_Z, wraps_y = boundary[at.field] & PERIODIC_Y;
+    const bool wraps_x = boundary[at.field] & PERIODIC_X;
+    const float a = coupling[static_cast<int64>(at.field) * tissue_states * tissue_states];
+    const float coarse_edge = 2.0f * edge;
+    const Beyond beyond{boundary[at.field], resistance + 6 * at.field, a / (coarse_edge * coarse_edge),
+                        coarse_edge};
+    const int64 near_z = static_cast<int64>(at.z / 2) * cy;
+    const int64 far_z = static_cast<int64>(beside(at.z, cz, wraps_z)) * cy;
+    const int64 near_y = at.y / 2, far_y = beside(at.y, cy, wraps_y);
+    const CoarseRows rows{field + (near_z + near_y) * cx,      field + (near_z + far_y) * cx,
+                          field + (far_z + near_y) * cx,       field + (far_z + far_y) * cx,
+                          beyond.weight(at.z, cz, 0), beyond.weight(at.y, cy, 1)};
     const float lowest = floor_at_zero ? 0.0f : any_value;
     float* out = c + at.start;
     for (int32 i = threadIdx.x; i < cx; i += blockDim.x) {
-        const float middle = rows.at(i);
-        const float even = out[2 * i] + near_and_far(middle, rows.at(i > 0 ? i - 1 : 0));
+        const float middle = 0.75f * rows.at(i);
+        const float even = out[2 * i] + (middle + beyond.weight(2 * i, cx, 2) * rows.at(i + before(i, cx, wraps_x)));
         out[2 * i] = even > lowest ? even : lowest;
         if (2 * i + 1 >= nx) continue;
-        const float odd = out[2 * i + 1] + near_and_far(middle, rows.at(i < cx - 1 ? i + 1 : i));
+        const float odd =
+            out[2 * i + 1] + (middle + beyond.weight(2 * i + 1, cx, 2) * rows.at(i + after(i, cx, wraps_x)));
         out[2 * i + 1] = odd > lowest ? odd : lowest;
     }
 }

@@ -1,4 +1,5 @@
-// A row of voxels with the four rows beside it, and what its voxels hold of the exchange tables.
+// A row of voxels with the rows beside it, the coupling across its faces, the sides of the lattice that
+// it touches, and what its voxels hold of the exchange tables.
 #pragma once
 #include "common.cuh"
 
@@ -11,32 +12,42 @@
 #define INDEPENDENT_ITERATIONS
 #endif
 
+// A loop over a row stands in a function of its own, and all that it calls goes into it: so that a host
+// compiler takes its iterations together.
+#ifdef GPUSIM_HOST
+#define LOOP_FUNCTION static __attribute__((noinline))
+#define INLINED __attribute__((always_inline))
+#else
+#define LOOP_FUNCTION __device__ inline
+#define INLINED
+#endif
+
 struct Shape3 {
     int32 nz, ny, nx;
 };
 
-// Pointers to a row and its neighbours; at a face of the grid the row itself stands in, so that the
-// difference across a no-flux face is zero.
-struct Rows {
-    const float *here, *south, *north, *below, *above;
+// Where a block stands: which field, and which row of it.
+struct Place {
+    int32 field, z, y;
+    int64 row;    // start of the row in [z, y, x]
+    int64 start;  // and in [F, z, y, x]
 };
 
-__device__ inline Rows rows_at(const float* field, const Shape3& shape, int32 z, int32 y) {
-    const int64 plane = static_cast<int64>(shape.ny) * shape.nx;
-    const float* here = field + z * plane + static_cast<int64>(y) * shape.nx;
-    return Rows{here, y > 0 ? here - shape.nx : here, y < shape.ny - 1 ? here + shape.nx : here,
-                z > 0 ? here - plane : here, z < shape.nz - 1 ? here + plane : here};
+__device__ inline int64 row_start(const Shape3& shape, int32 z, int32 y) {
+    return (static_cast<int64>(z) * shape.ny + y) * shape.nx;
 }
 
-// Sum over the six faces of (neighbour - c); left and right are the neighbours' x.
-__device__ inline float difference_sum(const Rows& rows, int32 x, int32 left, int32 right) {
-    const float c = rows.here[x];
-    const float xy = ((rows.here[left] - c) + (rows.here[right] - c)) +
-                     ((rows.south[x] - c) + (rows.north[x] - c));
-    return xy + ((rows.below[x] - c) + (rows.above[x] - c));
+__device__ inline int64 volume(const Shape3& shape) { return row_start(shape, shape.nz, 0); }
+
+__device__ inline Place place_of(const int32* active, const Shape3& shape) {
+    const int32 rows = shape.nz * shape.ny;
+    const int32 nth = blockIdx.x / rows, row = blockIdx.x - nth * rows;
+    const int32 field = active[nth], z = row / shape.ny;
+    const int64 start = static_cast<int64>(row) * shape.nx;
+    return Place{field, z, row - z * shape.ny, start, field * volume(shape) + start};
 }
 
-enum ExchangeBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
+enum VariesBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
 
 // Which cells stand in a row, and how to find their entry in a table [tissue states, immune states].
 struct Cells {
@@ -49,4 +60,204 @@ __device__ inline int32 exchange_index(const Cells& cells, int32 x) {
     if (by == UNIFORM) return 0;
     const int32 first = cells.tissue[x] * cells.immune_states;
     return by == TISSUE ? first : first + cells.immune[x] - cells.tissue_states;
+}
+
+// Steps to the neighbours along an axis. At a side of the lattice the voxel itself stands in, so that
+// the difference is zero; on a periodic axis, the voxel at the other side.
+__device__ inline int32 before(int32 i, int32 n, bool wraps) { return i > 0 ? -1 : wraps ? n - 1 : 0; }
+__device__ inline int32 after(int32 i, int32 n, bool wraps) { return i < n - 1 ? 1 : wraps ? 1 - n : 0; }
+
+// What a field meets at the sides of the lattice, as bits: periodic axes, and the open ones among the
+// sides z low, z high, y low, y high, x low, x high. All others are closed.
+enum Boundary { PERIODIC_Z = 1, PERIODIC_Y = 2, PERIODIC_X = 4, FIRST_OPEN = 8, OPEN = 63 * FIRST_OPEN };
+
+// From a row to those beside it.
+struct Around {
+    int64 south, north, below, above;
+};
+
+__device__ inline Around around(const Shape3& shape, int32 boundary, int32 z, int32 y) {
+    const int64 plane = static_cast<int64>(shape.ny) * shape.nx;
+    const bool wraps_z = boundary & PERIODIC_Z, wraps_y = boundary & PERIODIC_Y;
+    return Around{before(y, shape.ny, wraps_y) * static_cast<int64>(shape.nx),
+                  after(y, shape.ny, wraps_y) * static_cast<int64>(shape.nx),
+                  before(z, shape.nz, wraps_z) * plane, after(z, shape.nz, wraps_z) * plane};
+}
+
+// Coupling across a face is dt D / dx^2 times the weight of the face; D of a face is the harmonic mean
+// of its two voxels. Three kinds: the same everywhere; by the tissue states on both sides, from a table
+// [tissue states, tissue states]; from an array of the voxels' own, on the coarse levels of multigrid.
+struct SameCoupling {
+    float value;
+    __device__ inline float common() const { return value; }
+    __device__ inline float face(int32, int64) const { return 1.0f; }
+    __device__ inline float own(int32) const { return value; }
+};
+
+struct StateCoupling {
+    const uint8* tissue;
+    const float* table;
+    int32 states;
+    __device__ inline float common() const { return 1.0f; }
+    __device__ inline float face(int32 x, int64 beside) const {
+        return table[tissue[x] * states + tissue[beside]];
+    }
+    __device__ inline float own(int32 x) const { return table[tissue[x] * (states + 1)]; }
+};
+
+struct MeanCoupling {
+    const float* values;
+    float scale;
+    __device__ inline float common() const { return scale; }
+    __device__ inline float face(int32 x, int64 beside) const {
+        const float a = values[x], b = values[beside];
+        return a + b > 0.0f ? 2.0f * a * b / (a + b) : 0.0f;
+    }
+    __device__ inline float own(int32 x) const { return values[x] * scale; }
+};
+
+// Weight of the faces of one voxel. The last voxel of a coarse axis may be narrower (its width is 1
+// or less); a face counts 1 / (width of the voxel * distance of the centres), and none at a side.
+struct Weights {
+    float low, high;
+};
+
+__device__ inline Weights weights_at(int32 i, int32 n, float last_width, bool wraps) {
+    if (i > 0 && i < n - 2) return Weights{1.0f, 1.0f};
+    const float distance = 0.5f * (1.0f + last_width);
+    const float first = 1.0f / distance, last = 1.0f / (last_width * distance);
+    const bool around = wraps && n > 1;
+    const float low = i == 0 ? (around ? first : 0.0f) : i == n - 1 ? last : 1.0f;
+    const float high = i == n - 1 ? (around ? last : 0.0f) : i == n - 2 ? first : 1.0f;
+    return Weights{low, high};
+}
+
+struct Widths {
+    float z, y, x;  // of the last voxel along each axis
+};
+
+__device__ inline Widths even() { return Widths{1.0f, 1.0f, 1.0f}; }  // on the finest level
+
+// What a voxel exchanges with outside over a step: rate * (far - c), summed over its open sides.
+struct Border {
+    float rate, inflow;
+};
+
+// What is the same for a whole row.
+template <typename Coupling>
+struct Row {
+    const float* here;
+    Around around;
+    Coupling coupling;
+    Shape3 shape;
+    Widths widths;
+    int32 z, y, boundary;
+    const float* resistance;  // [6], of the sides: 2 dx / (dt permeability), 0 for a fixed value
+    float edge;               // of a voxel, against the finest level
+    Weights in_z, in_y;
+
+    __device__ inline bool wraps() const { return boundary & PERIODIC_X; }
+    __device__ inline int32 left(int32 x) const { return x + before(x, shape.nx, wraps()); }
+    __device__ inline int32 right(int32 x) const { return x + after(x, shape.nx, wraps()); }
+    __device__ inline Weights in_x(int32 x) const { return weights_at(x, shape.nx, widths.x, wraps()); }
+
+    // Whether all its voxels lie at an open side.
+    __device__ inline bool at_border() const {
+        const int32 sides = int32(z == 0) + 2 * int32(z == shape.nz - 1) + 4 * int32(y == 0) +
+                            8 * int32(y == shape.ny - 1);
+        return boundary & FIRST_OPEN * sides;
+    }
+
+    // Half a voxel of diffusion, then the wall; both against the far concentration.
+    __device__ inline float through(int32 side, float a, float width) const {
+        if (!(boundary & FIRST_OPEN << side)) return 0.0f;
+        return 2.0f * a / (width * (width + a * (resistance[side] * edge)));
+    }
+
+    // Calls add(side, rate) for each side of the lattice that a voxel touches.
+    template <typename Add>
+    __device__ inline void at_sides(int32 x, const Add& add) const {
+        const float a = coupling.own(x);
+        const float width_z = z == shape.nz - 1 ? widths.z : 1.0f;
+        const float width_y = y == shape.ny - 1 ? widths.y : 1.0f;
+        const float width_x = x == shape.nx - 1 ? widths.x : 1.0f;
+        if (z == 0) add(0, through(0, a, width_z));
+        if (z == shape.nz - 1) add(1, through(1, a, width_z));
+        if (y == 0) add(2, through(2, a, width_y));
+        if (y == shape.ny - 1) add(3, through(3, a, width_y));
+        if (x == 0) add(4, through(4, a, width_x));
+        if (x == shape.nx - 1) add(5, through(5, a, width_x));
+    }
+
+    __device__ inline float border_rate(int32 x) const {
+        float sum = 0.0f;
+        if (boundary & OPEN) at_sides(x, [&](int32, float rate) INLINED { sum = sum + rate; });
+        return sum;
+    }
+
+    __device__ inline Border border(int32 x, const float* far) const {
+        Border sum{0.0f, 0.0f};
+        at_sides(x, [&](int32 side, float rate) INLINED {
+            sum.rate = sum.rate + rate;
+            sum.inflow = sum.inflow + rate * far[side];
+        });
+        return sum;
+    }
+
+    // What diffuses in over a step: coupling * sum over faces (neighbour - c), as differences, face by
+    // face, so that what leaves one voxel enters the next.
+    __device__ inline float inflow(const Weights& x_weights, int32 x, int32 left, int32 right) const {
+        const float c = here[x];
+        const float from_x = (here[left] - c) * x_weights.low * coupling.face(x, left) +
+                             (here[right] - c) * x_weights.high * coupling.face(x, right);
+        const float from_y = (here[x + around.south] - c) * in_y.low * coupling.face(x, x + around.south) +
+                             (here[x + around.north] - c) * in_y.high * coupling.face(x, x + around.north);
+        const float from_z = (here[x + around.below] - c) * in_z.low * coupling.face(x, x + around.below) +
+                             (here[x + around.above] - c) * in_z.high * coupling.face(x, x + around.above);
+        return coupling.common() * ((from_x + from_y) + from_z);
+    }
+
+    // Sum of the couplings across all faces.
+    __device__ inline float outflow(const Weights& x_weights, int32 x, int32 left, int32 right) const {
+        const float to_x = x_weights.low * coupling.face(x, left) + x_weights.high * coupling.face(x, right);
+        const float to_y = in_y.low * coupling.face(x, x + around.south) +
+                           in_y.high * coupling.face(x, x + around.north);
+        const float to_z = in_z.low * coupling.face(x, x + around.below) +
+                           in_z.high * coupling.face(x, x + around.above);
+        return coupling.common() * ((to_x + to_y) + to_z);
+    }
+};
+
+// On the finest level, where at a closed side the difference is zero and needs no weight.
+template <typename Coupling>
+__device__ inline Row<Coupling> finest_row(const float* field, const Coupling& coupling, const Shape3& shape,
+                                           int32 boundary, const float* resistance, int32 z, int32 y) {
+    return Row<Coupling>{field + row_start(shape, z, y),
+                         around(shape, boundary, z, y),
+                         coupling,
+                         shape,
+                         even(),
+                         z,
+                         y,
+                         boundary,
+                         resistance,
+                         1.0f,
+                         Weights{1.0f, 1.0f},
+                         Weights{1.0f, 1.0f}};
+}
+
+// Away from the ends of a row every weight along it is 1; the ends are the first and the last two.
+__device__ inline int32 next_end(int32 i, int32 n) { return i == 0 && n > 3 ? n - 2 : i + 1; }
+
+// A row of n: its ends, or all of it at an open side, one by one by `anywhere`; the rest by `inside`.
+template <typename Inside, typename Anywhere>
+__device__ inline void along(int32 n, bool at_border, const Inside& inside, const Anywhere& anywhere) {
+    if (at_border) {
+        for (int32 i = threadIdx.x; i < n; i += blockDim.x) anywhere(i);
+        return;
+    }
+    INDEPENDENT_ITERATIONS
+    for (int32 i = 1 + threadIdx.x; i < n - 2; i += blockDim.x) inside(i);
+    if (threadIdx.x != 0) return;
+    for (int32 i = 0; i < n; i = next_end(i, n)) anywhere(i);
 }

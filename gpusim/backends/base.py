@@ -14,16 +14,37 @@ Array = Any
 
 
 @dataclass(frozen=True)
+class Diffusion:
+    """What diffuses between voxels and through the sides of the lattice, for a given dt.
+
+    Attributes:
+        coupling: float32 [F, tissue states, tissue states], dt D / dx^2 of a face by the states on
+            both sides; on the diagonal that of a state itself.
+        by: int32 [F], of `model.tables.VariesBy`: whether D is the same for all states.
+        boundary: int32 [F], bits: periodic along z, y, x; open at z low, z high, y low, y high, x low,
+            x high.
+        resistance: float32 [F, 6], of open sides: 2 dx / (dt permeability), 0 for a fixed value.
+        far: float32 [F, 6], concentration outside.
+    """
+
+    coupling: Array
+    by: Array
+    boundary: Array
+    resistance: Array
+    far: Array
+
+
+@dataclass(frozen=True)
 class ExplicitTables:
     """Numbers of the explicit step, as arrays of the backend.
 
     Attributes:
-        courant: float32 [F], D dt / dx^2 of the field's pass.
+        diffusion: for the dt of the field's pass.
         keep, gain: float32 [F, tissue states, immune states].
-        exchange_by: int32 [F], of `model.tables.ExchangeBy`.
+        exchange_by: int32 [F], of `model.tables.VariesBy`.
     """
 
-    courant: Array
+    diffusion: Diffusion
     keep: Array
     gain: Array
     exchange_by: Array
@@ -36,7 +57,7 @@ class MassByCells:
     Attributes:
         tissue, immune: uint8 [z, y, x].
         table: float32 [F, tissue states, immune states].
-        exchange_by: int32 [F], of `model.tables.ExchangeBy`.
+        exchange_by: int32 [F], of `model.tables.VariesBy`.
     """
 
     tissue: Array
@@ -46,19 +67,42 @@ class MassByCells:
 
 
 @dataclass(frozen=True)
-class Coupling:
+class Means:
+    """The implicit operator on a coarse level: means over the voxels of the finest.
+
+    Attributes:
+        mass: float32 [F, z, y, x].
+        coupling: the voxels' own, dt D / dx^2 with the finest dx: float32 [F, z, y, x] where the D
+            of a field varies, else [1, 1, 1, 1] and not read.
+    """
+
+    mass: Array
+    coupling: Array
+
+
+@dataclass(frozen=True)
+class Level:
     """The diffusive part of the implicit operator on one level.
 
     Attributes:
-        by_field: float32 [F], dt D / dx^2 on the finest level.
-        scale: what it is multiplied by on this level, a power of 1/4.
+        diffusion: on the finest level.
+        edge: of a voxel against the finest level's, a power of 2.
         last_widths: width of the last voxel along z, y, x, against the others of the level; on the
             finest level 1, on coarser ones of odd lattices less.
     """
 
-    by_field: Array
-    scale: float
+    diffusion: Diffusion
+    edge: float
     last_widths: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Share:
+    """rhs = c * concentration + rhs * rhs + gain * (gain by cells and inflow through open sides)."""
+
+    c: float
+    rhs: float
+    gain: float
 
 
 @dataclass(frozen=True)
@@ -169,36 +213,42 @@ class Backend(Protocol):
         ...
 
     def combine(
-        self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, from_c: float, from_rhs: float
+        self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
     ) -> None:
-        """rhs = from_c * c + from_rhs * rhs + gain (by cells), not below zero; float32 [F, z, y, x]."""
+        """Set rhs (float32 [F, z, y, x], not below zero) from what `share` says; `gain` is by cells."""
         ...
 
-    def smooth(
-        self, c: Array, rhs: Array, mass: MassByCells | Array, active: Array, coupling: Coupling, colour: int
-    ) -> None:
-        """Half a sweep of two-colour Gauss-Seidel on `c`, in place; `mass` is an array on coarse levels."""
+    def smooth(self, c: Array, rhs: Array, mass: MassByCells | Means, active: Array, level: Level, colour: int) -> None:
+        """One colour of a sweep of Gauss-Seidel on `c`, in place."""
         ...
 
     def restrict(
         self,
         c: Array,
         rhs: Array,
-        mass: MassByCells | Array,
+        mass: MassByCells | Means,
         coarse_c: Array,
         coarse_rhs: Array,
         active: Array,
-        coupling: Coupling,
+        level: Level,
     ) -> None:
         """Mean residual of the children into `coarse_rhs`, zero into `coarse_c`."""
         ...
 
-    def restrict_mass(self, mass: MassByCells | Array, coarse: Array, active: Array, coupling: Coupling) -> None:
-        """Mean mass of the children into `coarse`."""
+    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
+        """Mean mass of the children on the finest level into `coarse`."""
         ...
 
-    def prolong(self, c: Array, coarse: Array, active: Array, *, floor_at_zero: bool) -> None:
-        """Add to `c` the correction interpolated from `coarse`."""
+    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
+        """Mean of the children's own couplings on the finest level into `coarse`."""
+        ...
+
+    def restrict_mean(self, values: Array, coarse: Array, active: Array, level: Level) -> None:
+        """Mean of the children on a coarser level into `coarse`."""
+        ...
+
+    def prolong(self, c: Array, coarse: Array, active: Array, level: Level, *, floor_at_zero: bool) -> None:
+        """Add to `c`, on `level`, the correction interpolated from `coarse`."""
         ...
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:

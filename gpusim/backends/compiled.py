@@ -8,11 +8,14 @@ import numpy as np
 from gpusim.backends.base import (
     Array,
     CellLayer,
-    Coupling,
+    Diffusion,
     Draw,
     ExplicitTables,
     FieldSums,
+    Level,
     MassByCells,
+    Means,
+    Share,
     Surroundings,
 )
 
@@ -29,9 +32,14 @@ def _sizes(array: Array) -> tuple[np.int32, ...]:
     return tuple(map(np.int32, array.shape[1:]))
 
 
-def _widths(coupling: Coupling) -> tuple[np.float32, ...]:
+def _widths(level: Level) -> tuple[np.float32, ...]:
     """Widths of the last voxels along z, y, x."""
-    return tuple(map(np.float32, coupling.last_widths))
+    return tuple(map(np.float32, level.last_widths))
+
+
+def _coupling(diffusion: Diffusion) -> tuple[Array, ...]:
+    """What couples the voxels of the implicit operator."""
+    return (diffusion.coupling, diffusion.by, diffusion.boundary, diffusion.resistance)
 
 
 def _states(mass: MassByCells) -> tuple[np.int32, ...]:
@@ -84,7 +92,8 @@ class CompiledBackend(ABC):
             tissue,
             immune,
             active,
-            tables.courant,
+            *_coupling(tables.diffusion),
+            tables.diffusion.far,
             tables.keep,
             tables.gain,
             tables.exchange_by,
@@ -94,65 +103,79 @@ class CompiledBackend(ABC):
         self.launch("explicit_step", active.size * nz * ny, row_threads(nx), arguments)
 
     def combine(
-        self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, from_c: float, from_rhs: float
+        self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
     ) -> None:
         _, nz, ny, nx = c.shape
-        weights = (np.float32(from_c), np.float32(from_rhs))
-        arguments = (c, rhs, cells.tissue, cells.immune, active, gain, *weights, *_sizes(c), *_states(cells))
+        sides = (diffusion.coupling, diffusion.boundary, diffusion.resistance, diffusion.far)
+        shares = map(np.float32, (share.c, share.rhs, share.gain))
+        arguments = (c, rhs, cells.tissue, cells.immune, active, gain, *sides, *shares, *_sizes(c), *_states(cells))
         self.launch("combine", active.size * nz * ny, row_threads(nx), arguments)
 
-    def smooth(
-        self, c: Array, rhs: Array, mass: MassByCells | Array, active: Array, coupling: Coupling, colour: int
-    ) -> None:
+    def smooth(self, c: Array, rhs: Array, mass: MassByCells | Means, active: Array, level: Level, colour: int) -> None:
         _, nz, ny, nx = c.shape
+        coupling = _coupling(level.diffusion)
         if isinstance(mass, MassByCells):
             name = "smooth_finest"
-            by = (mass.tissue, mass.immune, active, mass.table, coupling.by_field, mass.exchange_by)
+            by = (mass.tissue, mass.immune, active, mass.table, mass.exchange_by, *coupling)
             arguments = (c, rhs, *by, np.int32(colour), *_sizes(c), *_states(mass))
         else:
             name = "smooth_coarse"
-            level = (mass, active, coupling.by_field, np.float32(coupling.scale))
-            arguments = (c, rhs, *level, np.int32(colour), *_widths(coupling), *_sizes(c))
+            by = (mass.mass, mass.coupling, active, *coupling)
+            edge = np.float32(level.edge)
+            states = np.int32(level.diffusion.coupling.shape[1])
+            arguments = (c, rhs, *by, edge, np.int32(colour), *_widths(level), *_sizes(c), states)
         self.launch(name, active.size * nz * ny, row_threads(nx), arguments)
 
     def restrict(
         self,
         c: Array,
         rhs: Array,
-        mass: MassByCells | Array,
+        mass: MassByCells | Means,
         coarse_c: Array,
         coarse_rhs: Array,
         active: Array,
-        coupling: Coupling,
+        level: Level,
     ) -> None:
         _, nz, ny, nx = coarse_c.shape
+        coupling = _coupling(level.diffusion)
         if isinstance(mass, MassByCells):
             name = "restrict_finest"
-            by = (mass.table, coupling.by_field, mass.exchange_by)
             cells = (mass.tissue, mass.immune)
-            arguments = (c, rhs, *cells, coarse_c, coarse_rhs, active, *by, *_sizes(c), *_states(mass))
+            by = (active, mass.table, mass.exchange_by, *coupling)
+            arguments = (c, rhs, *cells, coarse_c, coarse_rhs, *by, *_sizes(c), *_states(mass))
         else:
             name = "restrict_coarse"
-            scale = np.float32(coupling.scale)
-            level = (coupling.by_field, scale, *_widths(coupling))
-            arguments = (c, rhs, mass, coarse_c, coarse_rhs, active, *level, *_sizes(c))
+            edge = np.float32(level.edge)
+            means = (mass.mass, mass.coupling)
+            states = np.int32(level.diffusion.coupling.shape[1])
+            by = (active, *coupling, edge, *_widths(level))
+            arguments = (c, rhs, *means, coarse_c, coarse_rhs, *by, *_sizes(c), states)
         self.launch(name, active.size * nz * ny, row_threads(nx), arguments)
 
-    def restrict_mass(self, mass: MassByCells | Array, coarse: Array, active: Array, coupling: Coupling) -> None:
+    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
         _, nz, ny, nx = coarse.shape
-        if isinstance(mass, MassByCells):
-            name = "restrict_mass_finest"
-            sizes = map(np.int32, mass.tissue.shape)
-            by = (mass.table, coupling.by_field)
-            arguments = (mass.tissue, mass.immune, coarse, active, *by, *sizes, *_states(mass))
-        else:
-            name = "restrict_mass_coarse"
-            arguments = (mass, coarse, active, *_widths(coupling), *_sizes(mass))
-        self.launch(name, active.size * nz * ny, row_threads(nx), arguments)
+        sizes = map(np.int32, cells.tissue.shape)
+        by = (cells.table, diffusion.coupling)
+        arguments = (cells.tissue, cells.immune, coarse, active, *by, *sizes, *_states(cells))
+        self.launch("restrict_mass", active.size * nz * ny, row_threads(nx), arguments)
 
-    def prolong(self, c: Array, coarse: Array, active: Array, *, floor_at_zero: bool) -> None:
+    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
+        _, nz, ny, nx = coarse.shape
+        sizes = map(np.int32, cells.tissue.shape)
+        arguments = (cells.tissue, coarse, active, diffusion.coupling, *sizes, _states(cells)[0])
+        self.launch("restrict_coupling", active.size * nz * ny, row_threads(nx), arguments)
+
+    def restrict_mean(self, values: Array, coarse: Array, active: Array, level: Level) -> None:
+        _, nz, ny, nx = coarse.shape
+        arguments = (values, coarse, active, *_widths(level), *_sizes(values))
+        self.launch("restrict_mean", active.size * nz * ny, row_threads(nx), arguments)
+
+    def prolong(self, c: Array, coarse: Array, active: Array, level: Level, *, floor_at_zero: bool) -> None:
         _, nz, ny, nx = c.shape
-        arguments = (c, coarse, active, np.int32(floor_at_zero), *_sizes(c))
+        diffusion = level.diffusion
+        by = (diffusion.coupling, diffusion.boundary, diffusion.resistance)
+        states = np.int32(diffusion.coupling.shape[1])
+        arguments = (c, coarse, active, *by, np.float32(level.edge), np.int32(floor_at_zero), *_sizes(c), states)
         self.launch("prolong", active.size * nz * ny, row_threads(nx), arguments)
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:

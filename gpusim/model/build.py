@@ -10,10 +10,10 @@ from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
 from gpusim.model.cells import CellTables, highest_rate, highest_speed
 from gpusim.model.conversion import concentration
-from gpusim.model.model import Dose, Fields, Infusion, Model, States
+from gpusim.model.model import Boundary, Dose, Fields, Infusion, Model, States
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import secretion_units, state_names
-from gpusim.scenario.schema import Therapy
+from gpusim.scenario.schema import DEFAULT, FieldSpec, Therapy
 from gpusim.tissue import initial_tissue
 from gpusim.tissue.shapes import point, within
 
@@ -104,12 +104,35 @@ def _fields(document: Document, states: States, volume: float) -> Fields:
     return Fields(
         names=names,
         units=tuple(spec.unit for spec in specs.values()),
-        diffusion=np.array([units.number(s.diffusion, "um^2/min") for s in specs.values()], float),
+        diffusion=np.array(
+            [[_diffusivity(s, state) for state in states.tissue] for s in specs.values()], float
+        ).reshape(len(names), len(states.tissue)),
+        boundary=_boundary(list(specs.values()), volume),
         initial=np.array([units.number(s.initial, s.unit, volume) for s in specs.values()], float),
         production=production,
         loss=loss,
         solvers=tuple(spec.solver for spec in specs.values()),
     )
+
+
+def _diffusivity(spec: FieldSpec, state: str) -> float:
+    return units.number(spec.diffusion.get(state, spec.diffusion[DEFAULT]), "um^2/min")
+
+
+def _boundary(specs: list[FieldSpec], volume: float) -> Boundary:
+    count = len(specs)
+    boundary = Boundary(np.zeros((count, 3), bool), np.zeros((count, 6)), np.zeros((count, 6)))
+    for f, spec in enumerate(specs):
+        for i, side in enumerate(spec.boundary.sides()):
+            if side.kind == "periodic":
+                boundary.periodic[f, i // 2] = True
+            elif side.value is not None:
+                boundary.permeability[f, i] = np.inf
+                boundary.far[f, i] = units.number(side.value, spec.unit, volume)
+            elif side.permeability is not None:
+                boundary.permeability[f, i] = units.number(side.permeability, "um/min")
+                boundary.far[f, i] = units.number(side.far, spec.unit, volume)
+    return boundary
 
 
 def _due(therapy: Therapy, step: float) -> list[int]:

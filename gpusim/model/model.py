@@ -10,12 +10,28 @@ from gpusim.tissue import InitialTissue
 
 
 @dataclass(frozen=True)
+class Boundary:
+    """What fields meet at the sides of the lattice, in the order z low, z high, y low, y high, x low, x high.
+
+    Attributes:
+        periodic: bool [F, 3], along z, y, x.
+        permeability: float64 [F, 6], um/min; 0 for no flux, infinite for a fixed value.
+        far: float64 [F, 6], concentration outside, in the field's unit.
+    """
+
+    periodic: np.ndarray
+    permeability: np.ndarray
+    far: np.ndarray
+
+
+@dataclass(frozen=True)
 class Fields:
     """Fields in the order of the scenario; F of them.
 
     Attributes:
         names, units: F texts.
-        diffusion: float64 [F], um^2/min.
+        diffusion: float64 [F, tissue states], um^2/min.
+        boundary: what the fields meet at the sides of the lattice.
         initial: float64 [F], in the field's unit.
         production: float64 [F, tissue states, immune states], unit/min.
         loss: float64 [F, tissue states, immune states], 1/min.
@@ -25,6 +41,7 @@ class Fields:
     names: tuple[str, ...]
     units: tuple[str, ...]
     diffusion: np.ndarray
+    boundary: Boundary
     initial: np.ndarray
     production: np.ndarray
     loss: np.ndarray

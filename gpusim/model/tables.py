@@ -5,8 +5,8 @@ import enum
 import numpy as np
 
 
-class ExchangeBy(enum.IntEnum):
-    """Which cell layers a field's production and loss depend on."""
+class VariesBy(enum.IntEnum):
+    """Which cell layers a number of a field depends on."""
 
     UNIFORM = 0
     TISSUE = 1

@@ -5,7 +5,17 @@ from collections.abc import Iterable, Iterator
 
 from gpusim import units
 from gpusim.scenario.reading import KeyPath
-from gpusim.scenario.schema import NOTHING, Document, Modulator, Motility, Process, Rule
+from gpusim.scenario.schema import (
+    DEFAULT,
+    NOTHING,
+    Boundary,
+    Document,
+    FieldSpec,
+    Modulator,
+    Motility,
+    Process,
+    Rule,
+)
 
 Problem = tuple[KeyPath, str]
 
@@ -115,9 +125,24 @@ def _fields(document: Document) -> Iterator[Problem]:
             yield ("fields", name), f"'{name}' is taken, in small letters or capitals; choose another name"
         taken.add(name.lower())
     for name, field in document.fields.items():
-        yield from _concentration(document, name, field.initial, ("fields", name, "initial"))
-        for cause, loss in field.clearance.items():
-            yield from _modulators(document, loss.modulators, ("fields", name, "clearance", cause))
+        yield from _field_spec(document, name, field)
+
+
+def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Problem]:
+    path: KeyPath = ("fields", name)
+    yield from _concentration(document, name, field.initial, (*path, "initial"))
+    tissue, _ = state_names(document)
+    for state in field.diffusion:
+        if state not in (DEFAULT, *tissue):
+            yield (*path, "diffusion", state), _unknown("tissue state", state, [DEFAULT, *tissue])
+    for key in Boundary.model_fields:
+        side = getattr(field.boundary, key)
+        for value in ("value", "far") if side else ():
+            given = getattr(side, value)
+            if given is not None:
+                yield from _concentration(document, name, given, (*path, "boundary", key, value))
+    for cause, loss in field.clearance.items():
+        yield from _modulators(document, loss.modulators, (*path, "clearance", cause))
 
 
 def _states(document: Document) -> Iterator[Problem]:

@@ -3,7 +3,18 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitError, parse
 
@@ -89,6 +100,93 @@ class TimeSpec(_Part):
     step: Step = Step()
 
 
+DEFAULT = "default"
+
+
+def _by_state(value: object) -> object:
+    return value if isinstance(value, dict) else {DEFAULT: value}
+
+
+def _needs_default(table: dict[str, str]) -> dict[str, str]:
+    if DEFAULT not in table:
+        raise ValueError(f"expected a '{DEFAULT}' beside the states")
+    return table
+
+
+def _as_written(table: dict[str, str]) -> str | dict[str, str]:
+    return table[DEFAULT] if len(table) == 1 else table
+
+
+DiffusivityByState = Annotated[
+    dict[Name, Diffusivity],
+    BeforeValidator(_by_state),
+    AfterValidator(_needs_default),
+    PlainSerializer(_as_written),
+]
+"""One diffusivity, or a table of them by tissue state with a `default` for the others."""
+
+
+class Side(_Part):
+    """What a field meets at a side of the grid.
+
+    `no-flux`, `periodic` (both sides of an axis), a fixed `value`, or a leak: permeability *
+    (far - concentration at the side).
+    """
+
+    kind: Literal["no-flux", "periodic"] | None = None
+    value: Amount | None = None
+    permeability: Speed | None = None
+    far: Amount = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_word(cls, value: object) -> object:
+        return value if isinstance(value, dict | Side) else {"kind": value}
+
+    @model_validator(mode="after")
+    def _one(self) -> "Side":
+        if sum(v is not None for v in (self.kind, self.value, self.permeability)) != 1:
+            raise ValueError("expected no-flux, periodic, a 'value', or a 'permeability' with the value 'far' away")
+        if "far" in self.model_fields_set and self.permeability is None:
+            raise ValueError("'far' needs a 'permeability'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> str | dict[str, object]:
+        return self.kind or dump(self)
+
+
+class Boundary(_Part):
+    """What a field meets at the sides of the grid; one side goes before its axis, an axis before `all`."""
+
+    all: Side = Side(kind="no-flux")
+    x: Side | None = None
+    y: Side | None = None
+    z: Side | None = None
+    x_low: Side | None = None
+    x_high: Side | None = None
+    y_low: Side | None = None
+    y_high: Side | None = None
+    z_low: Side | None = None
+    z_high: Side | None = None
+
+    def sides(self) -> tuple[Side, ...]:
+        """z low, z high, y low, y high, x low, x high."""
+        return tuple(
+            getattr(self, f"{axis}_{end}") or getattr(self, axis) or self.all
+            for axis in "zyx"
+            for end in ("low", "high")
+        )
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> "Boundary":
+        kinds = [side.kind == "periodic" for side in self.sides()]
+        for i, axis in enumerate("zyx"):
+            if kinds[2 * i] != kinds[2 * i + 1]:
+                raise ValueError(f"periodic takes both sides of an axis: '{axis}: periodic'")
+        return self
+
+
 class Modulator(_Part):
     """A factor on a rule's rate: something looked at, put through a shape.
 
@@ -159,7 +257,8 @@ class FieldSpec(_Part):
     """
 
     unit: Unit
-    diffusion: Diffusivity = "0 um^2/min"
+    diffusion: DiffusivityByState = {DEFAULT: "0 um^2/min"}
+    boundary: Boundary = Boundary()
     decay: Rate = "0 /min"
     clearance: dict[Name, Loss] = {}
     initial: Amount = 0.0

@@ -70,6 +70,22 @@ def motilities(draw):
     }
 
 
+diffusivities = st.sampled_from([0, 1.5, 60, 700, 90000]).map(lambda d: f"{d} um^2/min")
+tables = st.dictionaries(st.sampled_from(["empty", *TISSUE]), diffusivities, min_size=1)
+sides = st.one_of(
+    st.just("no-flux"),
+    st.fixed_dictionaries({"value": small}),
+    st.fixed_dictionaries({"permeability": st.sampled_from(["0.1 um/min", "50 um/min"]), "far": small}),
+)
+
+
+@st.composite
+def boundaries(draw):
+    axes = {axis: "periodic" for axis in "xyz" if draw(st.booleans())}
+    ends = [f"{axis}_{end}" for axis in "xyz" if axis not in axes for end in ("low", "high")]
+    return axes | {end: draw(sides) for end in ends if draw(st.booleans())}
+
+
 @st.composite
 def scenarios(draw):
     rates = small.map(lambda r: f"{r:.6f} /min")
@@ -98,7 +114,10 @@ def scenarios(draw):
         "fields": {
             name: {
                 "unit": "ng/mL",
-                "diffusion": f"{draw(st.sampled_from([0, 1.5, 60, 700, 90000]))} um^2/min",
+                "diffusion": draw(
+                    st.one_of(diffusivities, st.builds(lambda t, d: t | {"default": d}, tables, diffusivities))
+                ),
+                "boundary": draw(st.one_of(st.just({}), boundaries())),
                 "decay": f"{draw(st.sampled_from([0, 0.01, 0.5, 3]))} /min",
                 "initial": draw(small),
                 "clearance": draw(st.dictionaries(st.sampled_from(["c", "d"]), loss, max_size=2)),

@@ -9,8 +9,8 @@ from gpusim.backends.source import KERNELS, kernel_source
 
 bindings = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
 
-MOST_REGISTERS = 96
-"""What the multigrid restriction takes; an SM still holds 2 blocks of 256 threads."""
+MOST_REGISTERS = 128
+"""With these, an SM still holds 2 blocks of 256 threads."""
 
 
 def compiled(arch):

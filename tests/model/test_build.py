@@ -41,7 +41,7 @@ def test_arrays_are_z_y_x_and_lists_in_the_file_x_y_z(model):
 
 
 def test_numbers_are_in_micrometres_and_minutes(model):
-    assert model.fields.diffusion[0] == pytest.approx(600)
+    assert model.fields.diffusion[0, 0] == pytest.approx(600)
     assert model.fields.loss[0, 0, 0] == pytest.approx(2 / 1440)
     assert (model.step, model.rules_every, model.until) == (2.0, 2, 30)
 

@@ -32,6 +32,19 @@ def write(folder, text, name="a.yaml"):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        (
+            "fields.virus.diffusion",
+            {"default": "1 um^2/min", "tumor": "0 um^2/min"},
+            "fields.virus.diffusion.tumor: unknown tissue state 'tumor'; did you mean 'tumour'?",
+        ),
+        ("fields.virus.diffusion", {"tumour": "0 um^2/min"}, "fields.virus.diffusion: expected a 'default'"),
+        ("fields.virus.diffusion", "1 um", "fields.virus.diffusion: expected a quantity in 'um^2/min'"),
+        ("fields.virus.boundary", {"x_low": "periodic"}, "periodic takes both sides of an axis: 'x: periodic'"),
+        ("fields.virus.boundary", {"w": "periodic"}, "fields.virus.boundary.w: unknown key"),
+        ("fields.virus.boundary", {"all": "open"}, "fields.virus.boundary.all"),
+        ("fields.virus.boundary", {"all": {"value": "3 ng/mL"}}, "fields.virus.boundary.all.value: expected"),
+        ("fields.virus.boundary", {"all": {"far": 3}}, "expected no-flux, periodic, a 'value', or a 'permeability'"),
+        ("fields.virus.boundary", {"z": {"permeability": "3 um/min", "value": 1}}, "expected no-flux, periodic"),
         ("fields.virus.difusion", "1 um^2/min", "fields.virus.difusion: unknown key; did you mean 'diffusion'?"),
         ("fields.virus.decay", "3 um", "fields.virus.decay: expected a quantity in '1/min' or its kin, found '3 um'"),
         ("fields.virus.decay", 3, "fields.virus.decay: expected a quantity with its unit"),
@@ -99,7 +112,7 @@ def test_extends_merges_mappings_and_a_blank_takes_away(tmp_path):
         tmp_path, "extends: base.yaml\nname: top\nfields: {virus: {decay: 1 /day}}\nrules: {infection: null}\n"
     )
     document = Scenario.load(path).document
-    assert document.fields["virus"].diffusion == "1 um^2/min"
+    assert document.fields["virus"].diffusion == {"default": "1 um^2/min"}
     assert document.fields["virus"].decay == "1 /day"
     assert document.rules == {}
 

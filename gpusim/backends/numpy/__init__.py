@@ -36,6 +36,8 @@ class NumpyBackend:
     smooth = staticmethod(multigrid.smooth)
     restrict = staticmethod(multigrid.restrict)
     restrict_mass = staticmethod(multigrid.restrict_mass)
+    restrict_coupling = staticmethod(multigrid.restrict_coupling)
+    restrict_mean = staticmethod(multigrid.restrict_mean)
     prolong = staticmethod(multigrid.prolong)
     deposit = staticmethod(deposit)
     count_neighbours = staticmethod(count_neighbours)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from gpusim.backends.base import Coupling, MassByCells
+from gpusim.backends.base import Diffusion, Level, MassByCells, Means, Share
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.backends.numpy.stencil import by_cells
-from gpusim.model.tables import ExchangeBy
+from gpusim.backends.numpy.stencil import Stencil, along, by_cells, finest, neighbours
+from gpusim.model.tables import VariesBy
 
 _ANY_VALUE = np.float32(-3e38)
 """Concentrations are never negative; corrections may be."""
@@ -17,103 +17,77 @@ def combine(
     cells: MassByCells,
     active: np.ndarray,
     gain: np.ndarray,
-    from_c: float,
-    from_rhs: float,
+    diffusion: Diffusion,
+    share: Share,
 ) -> None:
-    """rhs = from_c * c + from_rhs * rhs + gain (by cells), not below zero; float32 [F, z, y, x]."""
+    """Set rhs (float32 [F, z, y, x], not below zero) from what `share` says; `gain` is by cells."""
+    shape = c.shape[1:]
     for field in active:
-        for first, end in slabs(c.shape[1:]):
+        for first, end in slabs(shape):
             slab = rhs[field, first:end]
-            old = np.float32(from_rhs) * slab if from_rhs else np.float32(0)
-            value = np.float32(from_c) * c[field, first:end] + old
-            out = np.empty_like(slab)
+            old = np.float32(share.rhs) * slab if share.rhs else np.float32(0)
             inside = (cells.tissue[first:end], cells.immune[first:end])
-            value = value + by_cells(gain[field], ExchangeBy.TISSUE_AND_IMMUNE, *inside, out=out)
+            gained = by_cells(gain[field], VariesBy.TISSUE_AND_IMMUNE, *inside, out=np.empty_like(slab))
+            border = Stencil(shape, finest(diffusion), field, first, end, states=cells.tissue).border()
+            if border is not None:
+                gained = gained + border[1]
+            value = (np.float32(share.c) * c[field, first:end] + old) + np.float32(share.gain) * gained
             slab[...] = np.where(value > 0, value, np.float32(0))
 
 
-def _mass(mass: MassByCells | np.ndarray, field: int, first: int, end: int) -> np.ndarray | np.float32:
-    if not isinstance(mass, MassByCells):
-        return mass[field, first:end]
+def _mass(mass: MassByCells | Means, field: int, first: int, end: int) -> np.ndarray | np.float32:
+    if isinstance(mass, Means):
+        return mass.mass[field, first:end]
     cells = (mass.tissue[first:end], mass.immune[first:end])
     return by_cells(mass.table[field], mass.exchange_by[field], *cells, out=np.empty(cells[0].shape, np.float32))
 
 
-def _weights(n: int, last_width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of the lower and the upper face of each voxel along an axis, float32 [n]."""
-    width = np.float32(last_width)
-    distance = np.float32(0.5) * (np.float32(1) + width)
-    low, high = np.ones(n, np.float32), np.ones(n, np.float32)
-    if n > 1:
-        low[-1] = np.float32(1) / (width * distance)
-        high[-2] = np.float32(1) / distance
-    low[0], high[-1] = 0, 0
-    return low, high
+def _stencil(
+    shape: tuple[int, int, int], mass: MassByCells | Means, level: Level, field: int, first: int, end: int
+) -> Stencil:
+    if isinstance(mass, MassByCells):
+        return Stencil(shape, level, field, first, end, states=mass.tissue)
+    couplings = None if level.diffusion.by[field] == VariesBy.UNIFORM else mass.coupling[field]
+    return Stencil(shape, level, field, first, end, couplings=couplings)
 
 
-def _along(values: np.ndarray, axis: int) -> np.ndarray:
-    shape = [1, 1, 1]
-    shape[axis] = len(values)
-    return values.reshape(shape)
+def _masses(stencil: Stencil, mass: MassByCells | Means, field: int) -> np.ndarray | np.float32:
+    """Mass by cells, and what the open sides take."""
+    here = _mass(mass, field, stencil.first, stencil.end)
+    border = stencil.border()
+    return here if border is None else here + border[0]
 
 
-class _Stencil:
-    """Planes first to end of a level, with the weights of all faces."""
-
-    def __init__(self, shape: tuple[int, int, int], coupling: Coupling, first: int, end: int) -> None:
-        pairs = [_weights(n, w) for n, w in zip(shape, coupling.last_widths, strict=True)]
-        pairs[0] = (pairs[0][0][first:end], pairs[0][1][first:end])
-        self.weights = [(_along(low, axis), _along(high, axis)) for axis, (low, high) in enumerate(pairs)]
-        self.first, self.end = first, end
-
-    def faces(self) -> np.ndarray:
-        z, y, x = (low + high for low, high in self.weights)
-        return (x + y) + z
-
-    def residual(
-        self, c: np.ndarray, rhs: np.ndarray, mass: np.ndarray | np.float32, coupling: np.float32
-    ) -> np.ndarray:
-        """float32 [end - first, y, x]: rhs - mass * c + coupling * weighted sum of differences."""
-        here = c[self.first : self.end]
-        below = c[np.maximum(np.arange(self.first, self.end) - 1, 0)]
-        above = c[np.minimum(np.arange(self.first, self.end) + 1, c.shape[0] - 1)]
-        in_z = self._weighted(below, above, here, 0)
-        in_y = self._weighted(_shifted(here, 1, -1), _shifted(here, 1, 1), here, 1)
-        in_x = self._weighted(_shifted(here, 2, -1), _shifted(here, 2, 1), here, 2)
-        return (rhs[self.first : self.end] - mass * here) + coupling * ((in_x + in_y) + in_z)
-
-    def _weighted(self, lower: np.ndarray, upper: np.ndarray, here: np.ndarray, axis: int) -> np.ndarray:
-        low, high = self.weights[axis]
-        return (lower - here) * low + (upper - here) * high
+def _residual(stencil: Stencil, c: np.ndarray, rhs: np.ndarray, mass: np.ndarray | np.float32) -> np.ndarray:
+    """float32 [planes, y, x]: rhs - mass * c + what diffuses in."""
+    planes = slice(stencil.first, stencil.end)
+    return (rhs[planes] - mass * c[planes]) + stencil.inflow(c)
 
 
-def _shifted(values: np.ndarray, axis: int, by: int) -> np.ndarray:
-    """Neighbours along an axis; at the border the voxel itself."""
-    n = values.shape[axis]
-    return np.take(values, np.clip(np.arange(n) + by, 0, n - 1), axis)
+def _colours(shape: tuple[int, int, int], boundary: int) -> tuple[list[np.ndarray], int]:
+    """Colours along z, y, x, and how many there are: around an odd periodic axis two are not enough."""
+    colours, count = [np.arange(n) & 1 for n in shape], 2
+    for bit, each in zip((1, 2, 4), colours, strict=True):
+        if boundary & bit and len(each) > 1 and len(each) % 2:
+            each[-1] = 2
+            count = 3
+    return colours, count
 
 
 def smooth(
-    c: np.ndarray,
-    rhs: np.ndarray,
-    mass: MassByCells | np.ndarray,
-    active: np.ndarray,
-    coupling: Coupling,
-    colour: int,
+    c: np.ndarray, rhs: np.ndarray, mass: MassByCells | Means, active: np.ndarray, level: Level, colour: int
 ) -> None:
-    """Half a sweep of two-colour Gauss-Seidel on `c`, in place; `mass` is an array on coarse levels."""
-    _, nz, ny, nx = c.shape
-    parity = (np.arange(ny)[:, None] + np.arange(nx)) & 1
-    for first, end in slabs((nz, ny, nx)):
-        stencil = _Stencil((nz, ny, nx), coupling, first, end)
-        z = np.arange(first, end)[:, None, None]
-        mine = (parity + z + colour) & 1 == 0
-        for field in active:
-            a = coupling.by_field[field] * np.float32(coupling.scale)
-            m = _mass(mass, field, first, end)
-            r = stencil.residual(c[field], rhs[field], m, a)
-            value = c[field, first:end] + r / (m + a * stencil.faces())
-            lowest = np.float32(0) if isinstance(mass, MassByCells) else _ANY_VALUE
+    """One colour of a sweep of Gauss-Seidel on `c`, in place."""
+    shape = c.shape[1:]
+    lowest = np.float32(0) if isinstance(mass, MassByCells) else _ANY_VALUE
+    for field in active:
+        (z, y, x), count = _colours(shape, level.diffusion.boundary[field])
+        for first, end in slabs(shape):
+            mine = (z[first:end, None, None] + y[:, None] + x) % count == colour
+            stencil = _stencil(shape, mass, level, field, first, end)
+            m = _masses(stencil, mass, field)
+            r = _residual(stencil, c[field], rhs[field], m)
+            value = c[field, first:end] + r / (m + stencil.outflow())
             np.copyto(c[field, first:end], np.where(value > lowest, value, lowest), where=mine)
 
 
@@ -126,7 +100,7 @@ def _pairs(values: np.ndarray, axis: int, last_width: np.float32) -> np.ndarray:
     summed = np.take(values, np.arange(0, n, 2), axis)
     inner = [slice(None)] * values.ndim
     inner[axis] = slice(0, n // 2)
-    second = np.take(values, np.arange(1, n, 2), axis) * (_along(weight, axis) if values.ndim == 3 else weight)
+    second = np.take(values, np.arange(1, n, 2), axis) * (along(weight, axis) if values.ndim == 3 else weight)
     summed[tuple(inner)] = summed[tuple(inner)] + second
     return summed
 
@@ -159,34 +133,52 @@ def _children_mean(values: np.ndarray, first: int, nz: int, last_widths: tuple[f
 def restrict(
     c: np.ndarray,
     rhs: np.ndarray,
-    mass: MassByCells | np.ndarray,
+    mass: MassByCells | Means,
     coarse_c: np.ndarray,
     coarse_rhs: np.ndarray,
     active: np.ndarray,
-    coupling: Coupling,
+    level: Level,
 ) -> None:
     """Mean residual of the children into `coarse_rhs`, zero into `coarse_c`."""
     shape = c.shape[1:]
-    for first, end in _even_slabs(shape):
-        stencil = _Stencil(shape, coupling, first, end)
-        for field in active:
-            a = coupling.by_field[field] * np.float32(coupling.scale)
-            r = stencil.residual(c[field], rhs[field], _mass(mass, field, first, end), a)
-            mean = _children_mean(r, first, shape[0], coupling.last_widths)
+    for field in active:
+        for first, end in _even_slabs(shape):
+            stencil = _stencil(shape, mass, level, field, first, end)
+            r = _residual(stencil, c[field], rhs[field], _masses(stencil, mass, field))
+            mean = _children_mean(r, first, shape[0], level.last_widths)
             coarse_rhs[field, first // 2 : (end + 1) // 2] = mean
     coarse_c[active] = 0
 
 
-def restrict_mass(mass: MassByCells | np.ndarray, coarse: np.ndarray, active: np.ndarray, coupling: Coupling) -> None:
-    """Mean mass of the children into `coarse`."""
-    shape = mass.tissue.shape if isinstance(mass, MassByCells) else mass.shape[1:]
+def restrict_mass(cells: MassByCells, coarse: np.ndarray, active: np.ndarray, diffusion: Diffusion) -> None:
+    """Mean mass of the children on the finest level into `coarse`."""
+    shape = cells.tissue.shape
+    level = finest(diffusion)
     for field in active:
-        supply = np.float32(6) * coupling.by_field[field] + np.float32(1)
         for first, end in _even_slabs(shape):
-            slab = np.broadcast_to(_mass(mass, field, first, end), (end - first, *shape[1:]))
-            if isinstance(mass, MassByCells):  # see LimitedMass in the kernels
-                slab = slab * supply / (slab + supply)
-            mean = _children_mean(slab, first, shape[0], coupling.last_widths)
+            slab = np.broadcast_to(_mass(cells, field, first, end), (end - first, *shape[1:]))
+            # See LimitedMass in the kernels.
+            supply = np.float32(6) * _stencil(shape, cells, level, field, first, end).own() + np.float32(1)
+            mean = _children_mean(slab * supply / (slab + supply), first, shape[0], level.last_widths)
+            coarse[field, first // 2 : (end + 1) // 2] = mean
+
+
+def restrict_coupling(cells: MassByCells, coarse: np.ndarray, active: np.ndarray, diffusion: Diffusion) -> None:
+    """Mean of the children's own couplings on the finest level into `coarse`."""
+    shape = cells.tissue.shape
+    for field in active:
+        own = diffusion.coupling[field].diagonal()
+        for first, end in _even_slabs(shape):
+            mean = _children_mean(own[cells.tissue[first:end]], first, shape[0], (1.0, 1.0, 1.0))
+            coarse[field, first // 2 : (end + 1) // 2] = mean
+
+
+def restrict_mean(values: np.ndarray, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
+    """Mean of the children on a coarser level into `coarse`."""
+    shape = values.shape[1:]
+    for field in active:
+        for first, end in _even_slabs(shape):
+            mean = _children_mean(values[field, first:end], first, shape[0], level.last_widths)
             coarse[field, first // 2 : (end + 1) // 2] = mean
 
 
@@ -197,20 +189,45 @@ def _even_slabs(shape: tuple[int, int, int]) -> list[tuple[int, int]]:
     return list(zip(edges, [*edges[1:], shape[0]], strict=True))
 
 
-def _interpolated(coarse: np.ndarray, axis: int, n: int) -> np.ndarray:
-    """Values at the n children along an axis: 3/4 of the parent and 1/4 of the voxel beside it."""
-    child = np.arange(n)
-    beside = np.clip(np.where(child % 2, child // 2 + 1, child // 2 - 1), 0, coarse.shape[axis] - 1)
+def _interpolated(coarse: np.ndarray, axis: int, n: int, wraps: bool, beyond: list[np.float32]) -> np.ndarray:
+    """Values at the n children along an axis: 3/4 of the parent and 1/4 of the voxel beside it.
+
+    `beyond` are the weights, instead of 1/4, of what stands beyond the lower and the upper side.
+    """
+    child, count = np.arange(n), coarse.shape[axis]
+    lower, upper = neighbours(count, wraps)
+    weight = np.full(n, 0.25, np.float32)
+    weight[0] = beyond[0]
+    if n == 2 * count:
+        weight[-1] = beyond[1]
+    beside = np.where(child % 2, upper[child // 2], lower[child // 2])
     near, far = np.take(coarse, child // 2, axis), np.take(coarse, beside, axis)
-    return np.float32(0.75) * near + np.float32(0.25) * far
+    return np.float32(0.75) * near + along(weight, axis) * far
 
 
-def prolong(c: np.ndarray, coarse: np.ndarray, active: np.ndarray, *, floor_at_zero: bool) -> None:
-    """Add to `c` the correction interpolated from `coarse`."""
-    _, nz, ny, nx = c.shape
+def _beyond(level: Level, field: int, axis: int) -> list[np.float32]:
+    """Weights of what stands beyond both sides of an axis: see Beyond in the kernels."""
+    diffusion = level.diffusion
+    edge = np.float32(2) * np.float32(level.edge)
+    coupling = diffusion.coupling[field, 0, 0] / (edge * edge)
+    weights = []
+    for side in (2 * axis, 2 * axis + 1):
+        wall = coupling * (diffusion.resistance[field, side] * edge)
+        is_open = diffusion.boundary[field] >> 3 + side & 1
+        turned = (wall - np.float32(1)) / (wall + np.float32(1))
+        weights.append(np.float32(0.25) * turned if is_open else np.float32(0.25))
+    return weights
+
+
+def prolong(c: np.ndarray, coarse: np.ndarray, active: np.ndarray, level: Level, *, floor_at_zero: bool) -> None:
+    """Add to `c`, on `level`, the correction interpolated from `coarse`."""
+    shape = c.shape[1:]
     lowest = np.float32(0) if floor_at_zero else _ANY_VALUE
     for field in active:
         # Along y, then z, then x: the order of the kernel's nested sums.
-        correction = _interpolated(_interpolated(_interpolated(coarse[field], 1, ny), 0, nz), 2, nx)
+        correction = coarse[field]
+        for axis in (1, 0, 2):
+            wraps = bool(level.diffusion.boundary[field] & 1 << axis)
+            correction = _interpolated(correction, axis, shape[axis], wraps, _beyond(level, field, axis))
         value = c[field] + correction
         c[field] = np.where(value > lowest, value, lowest)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from gpusim.backends.base import ExplicitTables
+from gpusim.backends.base import Diffusion, ExplicitTables
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.backends.numpy.stencil import by_cells, difference_sum
+from gpusim.backends.numpy.stencil import Stencil, by_cells, difference_sum, finest
+from gpusim.model.tables import VariesBy
 
 
 def explicit_step(
@@ -25,14 +26,28 @@ def explicit_step(
         for field in active:
             before, c = target[field, first:end], source[field]
             slab = scratch[2, : end - first] if momentum else before
-            total = difference_sum(c, first, end, slab, scratch)
-            np.multiply(total, tables.courant[field], out=total)
+            border = None
+            if _plain(tables.diffusion, field):
+                total = difference_sum(c, first, end, slab, scratch)
+                np.multiply(total, tables.diffusion.coupling[field, 0, 0], out=total)
+            else:
+                stencil = Stencil(shape, finest(tables.diffusion), field, first, end, states=tissue)
+                total, border = stencil.inflow(c), stencil.border()
             np.add(c[first:end], total, out=slab)
             by = tables.exchange_by[field]
-            np.multiply(slab, by_cells(tables.keep[field], by, *cells, out=scratch[0]), out=slab)
-            np.add(slab, by_cells(tables.gain[field], by, *cells, out=scratch[0]), out=slab)
+            kept = by_cells(tables.keep[field], by, *cells, out=scratch[0])
+            np.multiply(slab, kept, out=slab)
+            np.add(slab, by_cells(tables.gain[field], by, *cells, out=scratch[1]), out=slab)
+            if border is not None:
+                rate, inflow = border
+                slab[...] = (slab + kept * inflow) / (np.float32(1) + kept * rate)
             if momentum:
                 np.subtract(slab, before, out=before)
                 np.multiply(before, np.float32(momentum), out=before)
                 np.add(slab, before, out=before)
             np.copyto(before, np.float32(0), where=before < 0)
+
+
+def _plain(diffusion: Diffusion, field: int) -> bool:
+    """Whether one D and closed sides are all there is."""
+    return bool(diffusion.by[field] == VariesBy.UNIFORM and diffusion.boundary[field] == 0)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from gpusim.backends.base import Backend
 from gpusim.engine.state import State
 from gpusim.engine.transport import multigrid
+from gpusim.engine.transport.diffusion import varies
 from gpusim.engine.transport.explicit import ExplicitSolver, schemes
 from gpusim.engine.transport.implicit import ImplicitSolver
 from gpusim.engine.transport.multigrid import Multigrid
 from gpusim.errors import ScenarioError
-from gpusim.model import Model
+from gpusim.model import Fields, Model
 
 MOST_PASSES = 40
 """Explicit passes a step up to which `auto` goes explicit: about what a multigrid solve costs."""
@@ -32,7 +33,7 @@ def choices(model: Model) -> list[Choice]:
     found = []
     for f, name in enumerate(model.fields.names):
         asked, count = model.fields.solvers[f], counts[f]
-        if asked == "steady" and not model.fields.loss[f].min() > 0:
+        if asked == "steady" and not _settles(model.fields, f):
             raise ScenarioError(
                 f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.fields.loss[f].min():g} /min"
             )
@@ -50,10 +51,16 @@ def choices(model: Model) -> list[Choice]:
     return found
 
 
+def _settles(fields: Fields, f: int) -> bool:
+    """Whether every voxel loses, by itself or by diffusion to an open side."""
+    drained = bool(fields.diffusion[f].min() > 0 and fields.boundary.permeability[f].max() > 0)
+    return drained or bool(fields.loss[f].min() > 0)
+
+
 def memory(model: Model) -> int:
     """Bytes that the solvers of a model take beside its state."""
     implicit = any(choice.solver != "explicit" for choice in choices(model))
-    return multigrid.memory(len(model.fields), model.shape) if implicit else 0
+    return multigrid.memory(len(model.fields), model.shape, bool(varies(model.fields).any())) if implicit else 0
 
 
 class Transport:
@@ -68,7 +75,7 @@ class Transport:
         if "explicit" in by_solver:
             self._solvers.append(ExplicitSolver(model, backend, by_solver.pop("explicit")))
         if by_solver:
-            levels = Multigrid(len(model.fields), model.shape, backend)
+            levels = Multigrid(len(model.fields), model.shape, backend, varying=bool(varies(model.fields).any()))
             self._solvers += [ImplicitSolver(model, backend, f, m, levels) for m, f in by_solver.items()]
 
     def advance(self, state: State) -> None:

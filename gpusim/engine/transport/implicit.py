@@ -11,10 +11,11 @@ import math
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, MassByCells
+from gpusim.backends.base import Array, Backend, MassByCells, Share
 from gpusim.engine.state import State
+from gpusim.engine.transport.diffusion import boundary_bits, diffusion, varies
 from gpusim.engine.transport.exchange import exchange_by
-from gpusim.engine.transport.multigrid import Multigrid
+from gpusim.engine.transport.multigrid import Multigrid, Recipe
 from gpusim.model import Model
 
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
@@ -22,6 +23,8 @@ GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 CYCLES = {"implicit": 5, "implicit2": 6, "steady": 6}
 """V-cycles of a solve; each takes the error to a third or less (tests/engine/test_multigrid.py)."""
 
+CYCLES_WHERE_D_VARIES = 2
+"""Times as many where D jumps from voxel to voxel: coarse levels then see a mean of it alone."""
 
 MOST_SWEEPS = 8
 """Sweeps that cost about as much as a V-cycle and a half; beyond, coarse levels pay."""
@@ -37,40 +40,40 @@ class ImplicitSolver:
         self._method = method
         self._backend = backend
         self._multigrid = multigrid
-        self._coupling = backend.array((dt * table.diffusion / model.spacing**2).astype(np.float32))
+        self._diffusion = diffusion(model, np.full(len(table), dt), backend)
         self._mass = backend.array(mass.astype(np.float32))
-        gain = dt * table.production
-        self._gain = backend.array(gain.astype(np.float32))
-        self._second_gain = backend.array((gain * (1 - GAMMA) / GAMMA).astype(np.float32))
+        self._gain = backend.array((dt * table.production).astype(np.float32))
         self._exchange_by = backend.array(exchange_by(table))
         # Fields that take the same recipe share launches where the backend likes that.
-        recipes: dict[tuple[int, ...], list[int]] = {}
+        recipes: dict[tuple[Recipe, int], list[int]] = {}
         for f in fields:
-            sweeps = enough_sweeps(dt * table.diffusion[f] / model.spacing**2, float(mass[f].min()))
-            recipe = (sweeps, 0) if sweeps <= MOST_SWEEPS else (0, CYCLES[method])
-            recipes.setdefault((*recipe, *([] if backend.fields_together else [f])), []).append(f)
-        self._recipes = [(key[0], key[1], backend.array(np.array(f, np.int32))) for key, f in recipes.items()]
+            sweeps = enough_sweeps(dt * table.diffusion[f].max() / model.spacing**2, float(mass[f].min()))
+            varying = bool(varies(table)[f])
+            recipe = Recipe(
+                sweeps=sweeps if sweeps <= MOST_SWEEPS else 0,
+                cycles=0 if sweeps <= MOST_SWEEPS else CYCLES[method] * (CYCLES_WHERE_D_VARIES if varying else 1),
+                periodic=int(boundary_bits(table)[f]) & 7,
+                varying=varying,
+            )
+            recipes.setdefault((recipe, 0 if backend.fields_together else f), []).append(f)
+        self._recipes = [(recipe, backend.array(np.array(f, np.int32))) for (recipe, _), f in recipes.items()]
 
     def advance(self, state: State) -> None:
         """Change `state.fields` in place; `state.spare` is overwritten."""
         cells = MassByCells(state.tissue.cells, state.immune.cells, self._mass, self._exchange_by)
         old = 0.0 if self._method == "steady" else 1.0
-        for sweeps, cycles, active in self._recipes:
-            self._backend.combine(state.fields, state.spare, cells, active, self._gain, old, 0.0)
-            self._solve(state, cells, active, sweeps, cycles)
+        for recipe, active in self._recipes:
+            self._combine(state, cells, active, Share(old, 0.0, 1.0))
+            self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
             if self._method == "implicit2":
                 # Right-hand side of the second stage: c0 + (1 - gamma) / gamma (c_stage - c0) + gamma dt p,
                 # where the buffer holds c0 + gamma dt p.
                 share = (1 - GAMMA) / GAMMA
-                self._backend.combine(state.fields, state.spare, cells, active, self._second_gain, share, 1.0 - share)
-                self._solve(state, cells, active, sweeps, cycles)
+                self._combine(state, cells, active, Share(share, 1.0 - share, share))
+                self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
 
-    def _solve(self, state: State, cells: MassByCells, active: Array, sweeps: int, cycles: int) -> None:
-        arguments = (state.fields, state.spare, cells, active, self._coupling)
-        if cycles:
-            self._multigrid.solve(*arguments, cycles)
-        else:
-            self._multigrid.relax(*arguments, sweeps)
+    def _combine(self, state: State, cells: MassByCells, active: Array, share: Share) -> None:
+        self._backend.combine(state.fields, state.spare, cells, active, self._gain, self._diffusion, share)
 
 
 def enough_sweeps(coupling: float, mass: float) -> int:

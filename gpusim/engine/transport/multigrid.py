@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, Coupling, MassByCells
+from gpusim.backends.base import Array, Backend, Diffusion, Level, MassByCells, Means
 
 SWEEPS_BEFORE = 1
 SWEEPS_AFTER = 1
@@ -19,9 +19,9 @@ def level_shapes(shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
     return shapes
 
 
-def memory(fields: int, shape: tuple[int, int, int]) -> int:
-    """Bytes of the coarse levels: three float32 arrays on each."""
-    return 12 * fields * sum(nz * ny * nx for nz, ny, nx in level_shapes(shape)[1:])
+def memory(fields: int, shape: tuple[int, int, int], varying: bool = False) -> int:
+    """Bytes of the coarse levels: three float32 arrays on each, four where D varies."""
+    return (16 if varying else 12) * fields * sum(nz * ny * nx for nz, ny, nx in level_shapes(shape)[1:])
 
 
 def last_widths(shapes: list[tuple[int, int, int]]) -> list[tuple[float, float, float]]:
@@ -32,71 +32,127 @@ def last_widths(shapes: list[tuple[int, int, int]]) -> list[tuple[float, float, 
     """
     widths = [(1.0, 1.0, 1.0)]
     for shape in shapes[:-1]:
-        z, y, x = (
-            w if n == 1 else (1 + w) / 2 if n % 2 == 0 else w / 2 for n, w in zip(shape, widths[-1], strict=True)
-        )
+        z, y, x = ((1 + w) / 2 if n % 2 == 0 else w / 2 for n, w in zip(shape, widths[-1], strict=True))
         widths.append((z, y, x))
     return widths
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What a solve consists of: V-cycles, or else sweeps on the finest level alone.
+
+    Fields of one solve share their `periodic` axes (bits 1 (z), 2 (y), 4 (x)) and whether their D is
+    `varying` by tissue state.
+    """
+
+    sweeps: int = 0
+    cycles: int = 0
+    periodic: int = 0
+    varying: bool = False
+
+
 @dataclass
-class _Level:
-    """A coarse level: correction, right-hand side and mass, float32 [F, z, y, x]."""
+class _CoarseLevel:
+    """Correction and right-hand side, float32 [F, z, y, x], and the operator."""
 
     correction: Array
     rhs: Array
-    mass: Array
+    operator: Means
 
 
 class Multigrid:
-    """The coarse levels for all fields of a lattice."""
+    """The coarse levels for all fields of a lattice; `varying` where the D of any varies."""
 
-    def __init__(self, fields: int, shape: tuple[int, int, int], backend: Backend) -> None:
+    def __init__(self, fields: int, shape: tuple[int, int, int], backend: Backend, *, varying: bool = False) -> None:
         self._backend = backend
         self._shapes = level_shapes(shape)
         self._widths = last_widths(self._shapes)
+
+        def zeros(*sizes: int) -> Array:
+            return backend.array(np.zeros(sizes, np.float32))
+
+        unread = zeros(1, 1, 1, 1)
         self._levels = [
-            _Level(*(backend.array(np.zeros((fields, *coarse), np.float32)) for _ in range(3)))
+            _CoarseLevel(
+                zeros(fields, *coarse),
+                zeros(fields, *coarse),
+                Means(zeros(fields, *coarse), zeros(fields, *coarse) if varying else unread),
+            )
             for coarse in self._shapes[1:]
         ]
 
-    def solve(self, c: Array, rhs: Array, mass: MassByCells, active: Array, coupling: Array, cycles: int) -> None:
-        """Improve `c` by V-cycles towards mass * c - coupling * sum of differences = rhs.
+    def solve(
+        self, c: Array, rhs: Array, cells: MassByCells, active: Array, diffusion: Diffusion, recipe: Recipe
+    ) -> None:
+        """Improve `c` towards mass * c - sum over faces coupling * (c_neighbour - c) = rhs.
 
-        `c`, `rhs`: float32 [F, z, y, x]; `coupling`: float32 [F]; `active`: int32, fields to solve.
+        `c`, `rhs`: float32 [F, z, y, x]; `active`: int32, fields to solve.
         """
-        finer: MassByCells | Array = mass
-        for depth, level in enumerate(self._levels):
-            self._backend.restrict_mass(finer, level.mass, active, self._coupling(coupling, depth))
-            finer = level.mass
-        for _ in range(cycles):
-            self._cycle(0, c, rhs, mass, active, coupling)
+        for _ in range(recipe.sweeps):
+            self._sweep(0, c, rhs, cells, active, diffusion, recipe)
+        if recipe.cycles:
+            self._average(cells, active, diffusion, recipe)
+        for _ in range(recipe.cycles):
+            self._cycle(0, c, rhs, cells, active, diffusion, recipe)
 
-    def relax(self, c: Array, rhs: Array, mass: MassByCells, active: Array, coupling: Array, sweeps: int) -> None:
-        """Improve `c` by sweeps on the finest level alone: enough where the coupling is weak."""
-        self._sweep(sweeps, c, rhs, mass, active, self._coupling(coupling, 0))
+    def _average(self, cells: MassByCells, active: Array, diffusion: Diffusion, recipe: Recipe) -> None:
+        """The operator on the coarse levels."""
+        finer: Means | None = None
+        for depth, coarse in enumerate(self._levels):
+            means = coarse.operator
+            if finer is None:
+                self._backend.restrict_mass(cells, means.mass, active, diffusion)
+                if recipe.varying:
+                    self._backend.restrict_coupling(cells, means.coupling, active, diffusion)
+            else:
+                level = self._level(diffusion, depth)
+                self._backend.restrict_mean(finer.mass, means.mass, active, level)
+                if recipe.varying:
+                    self._backend.restrict_mean(finer.coupling, means.coupling, active, level)
+            finer = means
 
     def _cycle(
-        self, depth: int, c: Array, rhs: Array, mass: MassByCells | Array, active: Array, by_field: Array
+        self,
+        depth: int,
+        c: Array,
+        rhs: Array,
+        operator: MassByCells | Means,
+        active: Array,
+        diffusion: Diffusion,
+        recipe: Recipe,
     ) -> None:
-        backend = self._backend
-        coupling = self._coupling(by_field, depth)
+        backend, level = self._backend, self._level(diffusion, depth)
         if depth == len(self._levels):  # one voxel: the first sweep is exact
-            backend.smooth(c, rhs, mass, active, coupling, 0)
+            backend.smooth(c, rhs, operator, active, level, 0)
             return
-        self._sweep(SWEEPS_BEFORE, c, rhs, mass, active, coupling)
+        for _ in range(SWEEPS_BEFORE):
+            self._sweep(depth, c, rhs, operator, active, diffusion, recipe)
         coarse = self._levels[depth]
-        backend.restrict(c, rhs, mass, coarse.correction, coarse.rhs, active, coupling)
-        self._cycle(depth + 1, coarse.correction, coarse.rhs, coarse.mass, active, by_field)
-        backend.prolong(c, coarse.correction, active, floor_at_zero=depth == 0)
-        self._sweep(SWEEPS_AFTER, c, rhs, mass, active, coupling)
+        backend.restrict(c, rhs, operator, coarse.correction, coarse.rhs, active, level)
+        self._cycle(depth + 1, coarse.correction, coarse.rhs, coarse.operator, active, diffusion, recipe)
+        backend.prolong(c, coarse.correction, active, level, floor_at_zero=depth == 0)
+        for _ in range(SWEEPS_AFTER):
+            self._sweep(depth, c, rhs, operator, active, diffusion, recipe)
 
-    def _coupling(self, by_field: Array, depth: int) -> Coupling:
-        return Coupling(by_field, 0.25**depth, self._widths[depth])
+    def _level(self, diffusion: Diffusion, depth: int) -> Level:
+        return Level(diffusion, 2.0**depth, self._widths[depth])
 
     def _sweep(
-        self, count: int, c: Array, rhs: Array, mass: MassByCells | Array, active: Array, coupling: Coupling
+        self,
+        depth: int,
+        c: Array,
+        rhs: Array,
+        operator: MassByCells | Means,
+        active: Array,
+        diffusion: Diffusion,
+        recipe: Recipe,
     ) -> None:
-        for _ in range(count):
-            for colour in (0, 1):
-                self._backend.smooth(c, rhs, mass, active, coupling, colour)
+        level = self._level(diffusion, depth)
+        for colour in range(colours(self._shapes[depth], recipe.periodic)):
+            self._backend.smooth(c, rhs, operator, active, level, colour)
+
+
+def colours(shape: tuple[int, int, int], periodic: int) -> int:
+    """Colours of a sweep: two, or three where an odd axis of more than one voxel is periodic."""
+    odd = (n > 1 and n % 2 == 1 and bool(periodic & bit) for n, bit in zip(shape, (1, 2, 4), strict=True))
+    return 3 if any(odd) else 2

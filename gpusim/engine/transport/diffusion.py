@@ -1,0 +1,41 @@
+"""What diffuses between voxels and through the sides of the lattice, as tables for a given dt."""
+
+import numpy as np
+
+from gpusim.backends.base import Backend, Diffusion
+from gpusim.model import Fields, Model
+from gpusim.model.tables import VariesBy
+
+
+def face_diffusivity(fields: Fields) -> np.ndarray:
+    """D of a face by the tissue states on both sides, harmonic mean: float64 [F, states, states], um^2/min."""
+    a, b = fields.diffusion[:, :, None], fields.diffusion[:, None, :]
+    total = a + b
+    mean = np.divide(2 * a * b, total, out=np.zeros_like(total), where=total > 0)
+    return np.where(a == b, a, mean)
+
+
+def varies(fields: Fields) -> np.ndarray:
+    """Whether D depends on the tissue state: bool [F]."""
+    return np.any(fields.diffusion != fields.diffusion[:, :1], axis=1)
+
+
+def boundary_bits(fields: Fields) -> np.ndarray:
+    """int32 [F]: periodic axes z, y, x from bit 0 on, open sides from bit 3 on."""
+    bits = np.hstack([fields.boundary.periodic, fields.boundary.permeability > 0])
+    return (bits @ (1 << np.arange(9))).astype(np.int32)
+
+
+def diffusion(model: Model, dt: np.ndarray, backend: Backend) -> Diffusion:
+    """Tables for the step `dt` of each field: float64 [F], min."""
+    fields, boundary = model.fields, model.fields.boundary
+    coupling = face_diffusivity(fields) * dt[:, None, None] / model.spacing**2
+    through = boundary.permeability * dt[:, None]
+    wall = np.divide(2 * model.spacing, through, out=np.zeros_like(through), where=through > 0)
+    return Diffusion(
+        coupling=backend.array(coupling.astype(np.float32)),
+        by=backend.array(np.where(varies(fields), VariesBy.TISSUE, VariesBy.UNIFORM).astype(np.int32)),
+        boundary=backend.array(boundary_bits(fields)),
+        resistance=backend.array(wall.astype(np.float32)),
+        far=backend.array(boundary.far.astype(np.float32)),
+    )
