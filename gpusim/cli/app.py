@@ -1,0 +1,101 @@
+"""The command line as such: its messages, its errors, and what several commands share."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import gpusim
+from gpusim.errors import GpusimError
+from gpusim.model import Model
+from gpusim.scenario import Scenario, parse_set
+
+app = typer.Typer(
+    help="Simulate a tumour under oncolytic virotherapy. A research tool, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# Off a terminal nothing is folded. Markup is off: "gpusim[cuda12]" is a name, not a style.
+out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else 200)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+ScenarioArgument = Annotated[str, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a value, as in fields.virus.decay='0.01 /min'."),
+]
+ResultArgument = Annotated[Path, typer.Argument(metavar="OUT", help="A result folder of 'gpusim run'.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    warnings.showwarning = _show_warning
+    try:
+        app(standalone_mode=True)
+    except GpusimError as error:
+        for line in str(error).splitlines():
+            # What a file says never reaches the terminal as a command.
+            plain = "".join(c if c.isprintable() else "?" for c in line)
+            err.print("gpusim: " + plain, markup=False)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)
+    except MemoryError:
+        err.print("gpusim: not enough memory; 'gpusim check' says how much a scenario takes", markup=False)
+        sys.exit(2)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    err.print(f"gpusim: note: {message}", markup=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"gpusim {gpusim.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def load(name: str, sets: list[str] | None, **more: Any) -> Scenario:
+    """A scenario with its `--set` overrides; `more` holds others, as in `time__until`. Raises `ScenarioError`."""
+    overrides = dict(parse_set(text) for text in sets or [])
+    overrides.update({path.replace("__", "."): value for path, value in more.items() if value is not None})
+    return Scenario.load(name, overrides)
+
+
+def new_table(*columns: str) -> Table:
+    """A table that is read as well off a terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "default", overflow="fold")
+    return table
+
+
+def shape_of(model: Model) -> str:
+    """The lattice in words."""
+    nz, ny, nx = model.shape
+    return f"{nx} x {ny} x {nz} voxels of {model.spacing:g} um, {len(model.fields)} fields"
+
+
+def placements(model: Model) -> None:
+    """Tell what became of the rows of a table of cells."""
+    if not model.initial.placements:
+        return
+    table = new_table("cells of the table", "rows", "placed", "moved to a free voxel", "left out")
+    for p in model.initial.placements:
+        table.add_row(p.state, f"{p.rows:,}", f"{p.placed:,}", f"{p.moved:,}", f"{p.left_out:,}")
+    out.print(table)

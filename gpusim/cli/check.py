@@ -1,0 +1,63 @@
+"""`gpusim check`."""
+
+from gpusim.cli.app import ScenarioArgument, SetOption, app, err, load, new_table, out, placements, shape_of
+from gpusim.engine.memory import of_copies, on_backend
+from gpusim.engine.transport import MOST_PASSES, choices
+from gpusim.memory import available, size
+from gpusim.model import Model, build
+from gpusim.units import duration
+
+
+@app.command()
+def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
+    """Check a scenario without running it: fields, rules, step sizes, memory."""
+    loaded = load(scenario, sets)
+    model = build(loaded)
+    document = loaded.document
+    out.print(f"{model.name}: {document.description}", markup=False)
+    out.print(
+        f"{shape_of(model)}, {size(on_backend(model))} on the backend, {size(of_copies(model))} to write "
+        f"({size(available())} are free here)"
+    )
+    out.print(
+        f"step {model.step:g} min; rules every {model.step * model.rules_every:g} min; "
+        f"{model.until} steps to {duration(model.until * model.step)}"
+    )
+    chosen = choices(model)
+    fields = new_table("field", "unit", "diffusion, um^2/min", "decay", "solver", "why")
+    for i, (name, spec) in enumerate(document.fields.items()):
+        fields.add_row(name, spec.unit, _diffusivity(model, i), spec.decay, chosen[i].solver, chosen[i].reason)
+    out.print(fields)
+    states = new_table("state", "layer", "cells at start")
+    from_start = model.initial.counts(len(model.states.names))
+    for name, count in zip(model.states.names, from_start, strict=True):
+        states.add_row(name, "tissue" if name in model.states.tissue else "immune", f"{count:,}")
+    out.print(states)
+    rules = new_table("rule", "transition", "rate", "after", "modulators", "releases")
+    for name, rule in document.rules.items():
+        rules.add_row(
+            name,
+            rule.transition,
+            rule.rate,
+            rule.after,
+            ", ".join(m.field or m.body or "/".join(m.neighbours or m.contact or ()) for m in rule.modulators),
+            ", ".join(f"{field} {amount}" for field, amount in rule.releases.items()),
+        )
+    out.print(rules)
+    placements(model)
+    many = [f"{n} ({c.passes})" for n, c in zip(model.fields.names, chosen, strict=True) if c.passes > MOST_PASSES]
+    if many:
+        err.print(
+            f"gpusim: note: over {MOST_PASSES} explicit passes a step: {', '.join(many)}; "
+            "this will be slow, 'solver: auto' would go implicit",
+            markup=False,
+        )
+    for note in model.notes:
+        err.print(f"gpusim: note: {note}", markup=False)
+
+
+def _diffusivity(model: Model, field: int) -> str:
+    """One number, or the lowest and the highest by tissue state."""
+    by_state = model.fields.diffusion[field]
+    low, high = by_state.min(), by_state.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}, by state"

@@ -1,0 +1,42 @@
+"""`gpusim info`, `gpusim presets`: what is here."""
+
+import warnings
+
+from gpusim.backends import NAMES, availability, create
+from gpusim.cli.app import app, new_table, out
+from gpusim.record import versions
+from gpusim.scenario import Scenario, about, library, presets
+
+
+@app.command("presets")
+def list_presets() -> None:
+    """List the shipped scenarios, and the parts that they are put together from."""
+    table = new_table("scenario", "what it is")
+    for name, path in presets().items():
+        table.add_row(name, Scenario.load(path).document.description)
+    out.print(table)
+    for kind, parts in library().items():
+        table = new_table(f"{kind}, to be named under 'extends'", "what it is")
+        for name, path in parts.items():
+            table.add_row(name, about(path))
+        out.print(table)
+
+
+@app.command()
+def info() -> None:
+    """Print versions, and which backends this machine has."""
+    table = new_table("what", "version")
+    for package, found in versions().items():
+        table.add_row(package, found)
+    out.print(table)
+    backends = new_table("backend", "here", "why")
+    for name in NAMES:
+        found_backend = availability(name)
+        backends.add_row(name, "yes" if found_backend.available else "no", found_backend.reason)
+    out.print(backends)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chosen = create("auto")
+    threads = f", {chosen.threads} threads" if chosen.threads > 1 else ""
+    chosen.close()
+    out.print(f"auto takes {chosen.name}{threads}")

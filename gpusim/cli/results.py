@@ -1,0 +1,70 @@
+"""`gpusim show`, `heat`, `digest`: what a run has left."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpusim.analysis import heat_of, lesions, phenotype_of_table
+from gpusim.cli.app import ResultArgument, app, err, new_table, out
+from gpusim.record import Result
+from gpusim.units import duration
+
+_LESIONS_SHOWN = 3
+"""At each time, the largest; a lesion that falls apart leaves many."""
+
+
+@app.command()
+def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="Rows of the table.")] = 20) -> None:
+    """Show the counts of a result over time."""
+    found = Result(result)
+    counts = found.counts
+    states = [c for c in counts.columns if c.startswith("cells.") and counts[c].max() > 0 and c != "cells.none"]
+    totals = [c for c in counts.columns if c.startswith("total.")]
+    last = len(counts) - 1
+    shown = sorted({round(last * k / (rows - 1)) for k in range(rows)})
+    for first, columns, form in (("cells at", states, ",.0f"), ("fields, total at", totals, ".4g")):
+        table = new_table(first, *(c.split(".", 1)[1] for c in columns))
+        for i in shown:
+            row = counts.iloc[i]
+            table.add_row(duration(float(row["minutes"])), *(format(float(row[c]), form) for c in columns))
+        out.print(table)
+    if found.summary is None:
+        err.print("gpusim: note: this run has not finished", markup=False)
+
+
+@app.command("heat")
+def show_heat(
+    source: Annotated[Path, typer.Argument(metavar="OUT|TABLE.csv", help="A result folder, or a table of cells.")],
+) -> None:
+    """Tell how hot a tumour is: lesions, CD8 cells per mm^2 as pathologists count, immune phenotype."""
+    if source.suffix == ".csv":
+        section = phenotype_of_table(source)
+        table = new_table("section", "CD8 per mm2 in tumour", "in stroma", "phenotype")
+        table.add_row(source.name, f"{section.core:.0f}", f"{section.margin:.0f}", section.phenotype)
+        out.print(table)
+        return
+    result = Result(source)
+    document = result.scenario.document
+    table = new_table("at", "tumour cells", "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
+    for i, minutes in enumerate(result.times):
+        fields = {name: result.array(name, i) for name in (document.heat.cytokines if document.heat else ())}
+        tissue, immune = result.array("tissue", i), result.array("immune", i)
+        found = lesions(document, tissue, immune, heat_of(document, tissue, immune, fields))
+        for lesion in found[:_LESIONS_SHOWN]:
+            table.add_row(
+                duration(float(minutes)),
+                f"{lesion.cells:,}",
+                *(f"{value:.0f}" for value in (lesion.diameter, lesion.core, lesion.margin)),
+                f"{lesion.heat:.3f}",
+                lesion.phenotype,
+            )
+        if not found:
+            table.add_row(duration(float(minutes)), "0", *[""] * 4, "no lesion left")
+    out.print(table)
+
+
+@app.command("digest")
+def print_digest(result: ResultArgument) -> None:
+    """Print the digest of a result's last state: equal digests mean equal trajectories."""
+    out.print(Result(result).digest())

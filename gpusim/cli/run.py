@@ -1,0 +1,153 @@
+"""`gpusim run`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+import gpusim
+from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shape_of
+from gpusim.errors import ResultError
+from gpusim.model import Model
+from gpusim.record import Recorder, StopSignals, layout
+from gpusim.scenario import Scenario
+from gpusim.units import duration
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str | None, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result folder [default: results/NAME].")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="OUT", help="Go on with a stopped run from its last checkpoint; no SCENARIO."),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the scenario's seed.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Simulated time, as in '12 h'.")] = None,
+    sets: SetOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in OUT.")] = False,
+    picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Draw a picture at the end.")] = True,
+) -> None:
+    """Run a scenario; leaves snapshots, counts, a summary and a picture in a folder.
+
+    Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
+    """
+    if resume is not None:
+        if any(given not in (None, False, []) for given in (scenario, output, seed, until, sets, overwrite)):
+            raise typer.BadParameter("--resume takes the scenario of its folder; only --backend, --threads go with it")
+        loaded, folder = _unfinished(resume), resume
+    elif scenario is None:
+        raise typer.BadParameter("expected a SCENARIO, or --resume OUT")
+    else:
+        loaded = load(scenario, sets, seed=seed, time__until=until)
+        folder = output or Path("results") / loaded.document.name
+    simulation = gpusim.Simulation(loaded, backend, threads=threads)
+    model = simulation.model
+    start = dict(zip(model.states.names, model.initial.counts(len(model.states.names)).tolist(), strict=True))
+    with (
+        simulation,
+        Recorder(simulation, folder, overwrite=overwrite, resume=resume is not None) as recorder,
+        StopSignals() as stop,
+    ):
+        out.print(
+            f"{model.name}: {shape_of(model)}, {model.until * model.step:g} min in {model.until} steps, "
+            f"seed {model.seed}, {_backend(simulation)}",
+            markup=False,
+        )
+        if simulation.steps:
+            out.print(f"resumed at {duration(simulation.minutes)}, step {simulation.steps}")
+        placements(model)
+        for note in model.notes:
+            err.print(f"gpusim: note: {note}", markup=False)
+        with _progress() as progress:
+            task = progress.add_task(model.name, total=model.until, time="")
+            for steps in simulation.stretches(at_most=1):
+                recorder.record()
+                progress.update(task, completed=steps, time=duration(simulation.minutes))
+                if stop.asked and steps < model.until:
+                    recorder.checkpoint()
+                    break
+        if simulation.steps < model.until and stop.asked:
+            err.print(
+                f"gpusim: stopped by {stop.asked.name} at {duration(simulation.minutes)} (step {simulation.steps}), "
+                f"with a checkpoint; to go on: gpusim run --resume {folder}"
+            )
+            raise typer.Exit(128 + stop.asked)
+        summary = recorder.finish()
+    _report(model, start, summary)
+    drawn = _draw(folder) if picture else None
+    out.print(f"results  {folder}", markup=False)
+    if drawn:
+        out.print(f"picture  {drawn}", markup=False)
+    out.print(f"digest   {summary['digest']}", markup=False)
+
+
+def _unfinished(folder: Path) -> Scenario:
+    """The scenario of a run to go on with. Raises `ResultError`."""
+    if not (folder / layout.SCENARIO).is_file():
+        raise ResultError(f"{folder}: no run to resume (no {layout.SCENARIO} in it)")
+    if (folder / layout.SUMMARY).is_file():
+        raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
+    return Scenario.load(folder / layout.SCENARIO)
+
+
+def _backend(simulation: gpusim.Simulation) -> str:
+    backend = simulation.backend
+    return f"backend {backend.name}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TextColumn("{task.fields[time]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    )
+
+
+def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> None:
+    cells = new_table("cells", "at start", "at end")
+    for name, count in summary["counts"].items():
+        if name != "none" and (count or start[name]):
+            cells.add_row(name, f"{start[name]:,}", f"{count:,}")
+    fired = new_table("what happened", "times")
+    for name, count in summary["fired"].items():
+        fired.add_row(name.replace("_", " "), f"{count:,}")
+    fields = new_table("field", "total over voxels", "unit")
+    for (name, total), unit in zip(summary["totals"].items(), model.fields.units, strict=True):
+        fields.add_row(name, f"{total:.4g}", unit)
+    for table in (cells, fired, fields):
+        if table.row_count:
+            out.print(table)
+    updates = model.voxels * len(model.fields) * summary["steps"]
+    out.print(
+        f"{summary['seconds']:.1f} s, {updates / max(summary['seconds'], 1e-9) / 1e6:.1f} million voxel-field steps/s"
+    )
+
+
+def _draw(folder: Path) -> Path | None:
+    """A picture of the last state; None, with a note, where it can't be drawn."""
+    target = folder / layout.PICTURE
+    try:
+        from gpusim.viz.picture import draw_aside
+    except ImportError:
+        err.print("gpusim: note: no picture: PyVista is not installed (pip install 'gpusim[viz]')", markup=False)
+        return None
+    problem = draw_aside(folder, target)
+    if problem:
+        err.print(f"gpusim: note: no picture: {problem}", markup=False)
+        return None
+    return target
