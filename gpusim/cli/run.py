@@ -47,7 +47,9 @@ def run(
     elif scenario is None:
         raise typer.BadParameter("expected a SCENARIO, or --resume OUT")
     else:
-        loaded = load(scenario, sets, seed=seed, time__until=until)
+        loaded = load(scenario, sets, seed=seed)
+        if until is not None:
+            loaded = loaded.ending(until)
         folder = output or Path("results") / loaded.document.name
     simulation = gpusim.Simulation(loaded, backend, threads=threads)
     model, start = simulation.model, simulation.counts

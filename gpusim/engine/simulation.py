@@ -59,7 +59,7 @@ class Simulation:
         self._circulation = Circulation(self.model.body)
         # In the order of their names, so that sums do not depend on that of the scenario.
         self._sorted = [self.sites[name] for name in sorted(self.sites)]
-        self._counted = {site.name: np.zeros(len(site.model.cells.rules), np.int64) for site in self._sorted}
+        self._counted = {site.name: _tallied(site) for site in self._sorted}
         self._show_body()
         self.seconds = 0.0
 
@@ -148,9 +148,10 @@ class Simulation:
         if not self.model.body.names:
             return
         for site in self._sorted:
-            fired = site.fired_rows()
-            self._circulation.exchange(fired - self._counted[site.name])
-            self._counted[site.name] = fired
+            before, now = self._counted[site.name], _tallied(site)
+            rules = len(site.model.cells.rules)
+            self._circulation.exchange(site.model.body, *np.split(now - before, [rules]))
+            self._counted[site.name] = now
         self._circulation.advance(self.model.rules_every * self.model.step)
         self._show_body()
 
@@ -179,7 +180,8 @@ class Simulation:
     def _off_grid(self) -> dict[str, np.ndarray]:
         """What changes and is not on the backend."""
         counted = {f"{name}.counted": counted for name, counted in self._counted.items()}
-        return {"circulation": self._circulation.values, **counted}
+        placed = {f"{name}.placed": site.placed for name, site in self.sites.items()}
+        return {"circulation": self._circulation.values, **counted, **placed}
 
     def restore(self, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray]) -> None:
         """Go back to a state of this scenario, as `numbers` and `arrays` gave it; then go on bit for bit.
@@ -194,7 +196,7 @@ class Simulation:
                 raise ValueError(f"array '{name}' is not one of this scenario's state")
         self.steps, self.seconds = int(numbers["steps"]), float(numbers["seconds"])
         for site in self._sorted:
-            site.restore({name: arrays[f"{site.name}.{name}"] for name in site.state.kept})
+            site.restore({name: arrays[f"{site.name}.{name}"] for name in (*site.state.kept, "placed")})
             self._counted[site.name] = arrays[f"{site.name}.counted"].copy()
         self._circulation.values = arrays["circulation"].copy()
 
@@ -254,6 +256,11 @@ class Simulation:
         """SHA-256 over every field, both cell layers, the body and the step count: equal for equal trajectories."""
         layers = (itertools.chain(map(s.field, s.model.fields.names), (s.tissue, s.immune)) for s in self._sorted)
         return digest(itertools.chain.from_iterable(layers), self._circulation.values, self.steps)
+
+
+def _tallied(site: Site) -> np.ndarray:
+    """Firings and flows of a site since the start: int64 [rules + effects]."""
+    return np.concatenate([site.fired_rows(), site.flowed_rows()])
 
 
 def digest(arrays: Iterable[np.ndarray], body: np.ndarray, steps: int) -> str:

@@ -1,6 +1,7 @@
 """A site: one lattice with its cells and fields, as a simulation steps it."""
 
 import enum
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ from gpusim.engine.faults import largest_source
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError
-from gpusim.model import Dose, Model
+from gpusim.model import Dose, Graft, Model, Resection
 
 
 class Purpose(enum.IntEnum):
@@ -30,6 +31,7 @@ class Site:
         model: its numbers.
         state: its arrays, on the backend.
         transport: its solvers.
+        placed: int64 [states], cells that therapies have put in, less those that they have taken.
     """
 
     def __init__(self, name: str, model: Model, backend: Backend) -> None:
@@ -41,6 +43,7 @@ class Site:
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
         )
+        self.placed = np.zeros(len(model.states.names), np.int64)
         self._initial_counts = model.initial.counts(len(model.states.names))
         self._mobile = mobile(model)
         self._acting = self._layers_with_rules()
@@ -61,6 +64,48 @@ class Site:
         for dose, voxels, amounts in self._doses:
             if dose.step == step:
                 self._backend.deposit(self.state.fields[dose.field], voxels, amounts)
+        for resection in self.model.resections:
+            if resection.step == step:
+                self._resect(resection)
+        for graft in self.model.grafts:
+            if graft.step == step:
+                self._graft(graft)
+
+    def _graft(self, graft: Graft) -> None:
+        """Put cells in. On the host, as a dose is rare."""
+        layer = self._layer_of(graft.state)
+        cells = self._backend.to_numpy(layer.cells).copy()
+        flat = cells.reshape(-1)
+        free = graft.voxels[np.isin(flat[graft.voxels], graft.replaces)][: graft.count]
+        if len(free) < graft.count:
+            warnings.warn(
+                f"therapies.{graft.name}: {graft.count - len(free)} of {graft.count} cells found no free voxel",
+                stacklevel=2,
+            )
+        self._replace(layer, cells, free, graft.state)
+
+    def _resect(self, resection: Resection) -> None:
+        """Cut cells out of both layers. On the host, as surgery is rare."""
+        for layer in (self.state.tissue, self.state.immune):
+            cells = self._backend.to_numpy(layer.cells).copy()
+            cut = resection.voxels[np.isin(cells.reshape(-1)[resection.voxels], resection.states)]
+            self._replace(layer, cells, cut, layer.vacant)
+
+    def _layer_of(self, state: int) -> CellLayer:
+        return self.state.tissue if state < self.model.states.none else self.state.immune
+
+    def _replace(self, layer: CellLayer, cells: np.ndarray, voxels: np.ndarray, state: int) -> None:
+        """Set `voxels` of a layer, whose present states are `cells`, to another state."""
+        flat = cells.reshape(-1)
+        np.subtract.at(self.placed, flat[voxels], 1)
+        self.placed[state] += len(voxels)
+        flat[voxels] = state
+        self._backend.write(layer.cells, cells)
+        for array in (layer.clock, layer.heading):
+            if array.size:
+                values = self._backend.to_numpy(array).copy()
+                values.reshape(-1)[voxels] = 0
+                self._backend.write(array, values)
 
     def transport_and_move(self, step: int) -> None:
         """Diffusion and exchange over a step, then the cells' moves."""
@@ -90,7 +135,7 @@ class Site:
             if acts:
                 draw = Draw(self.model.seed, number, purpose)
                 self._count_neighbours(layer, other, purpose)
-                self._backend.apply_rules(layer, state.next, self._around(other), state.fields, state.fired, draw)
+                self._backend.apply_rules(layer, state.next, self._around(other), state.fields, state.tally, draw)
                 layer.cells, state.next = state.next, layer.cells
 
     def show_body(self, quantities: np.ndarray) -> None:
@@ -140,6 +185,7 @@ class Site:
         """Take arrays that `arrays` gave."""
         for name in self.state.kept:
             self.state.replace(name, self._backend.array(arrays[name]))
+        self.placed = arrays["placed"].copy()
 
     # Looking
 
@@ -166,7 +212,11 @@ class Site:
 
     def fired_rows(self) -> np.ndarray:
         """Firings since the start, int64 [rules], by row of the table of rules."""
-        return self._backend.to_numpy(self.state.fired)[: len(self.model.cells.rules)].astype(np.int64)
+        return self._backend.to_numpy(self.state.tally.fired)[: len(self.model.cells.rules)].astype(np.int64)
+
+    def flowed_rows(self) -> np.ndarray:
+        """What exchange has brought to the body since the start, int64 [effects], by row of the table of effects."""
+        return self._backend.to_numpy(self.state.tally.flowed)[: len(self.model.cells.effects)].view(np.int64)
 
     @property
     def fired(self) -> dict[str, int]:
@@ -178,9 +228,9 @@ class Site:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Cells in each state (`empty` and `none` counted too): those at the start, and what rules have done since."""
+        """Cells in each state (`empty` and `none` counted too): those at the start, and what came of them since."""
         model = self.model
-        totals = self._initial_counts.copy()
+        totals = self._initial_counts + self.placed
         fired = self.fired_rows()
         np.add.at(totals, model.cells.rules["to"], fired)
         np.subtract.at(totals, model.cells.leaves, fired)

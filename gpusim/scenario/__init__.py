@@ -1,6 +1,7 @@
 """A scenario: the model as data, read from YAML, checked, ready to be run."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from gpusim import units
 from gpusim.scenario.loading import about, library, load, merge, parse_set, presets, validated
 from gpusim.scenario.reading import Read, read_text
 from gpusim.scenario.schema import Document
@@ -44,6 +46,17 @@ class Scenario:
         """This scenario with mappings laid over it: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
         data = merge(self.document.model_dump(mode="json", exclude_unset=True), changes)
         return Scenario(validated(Read(data), self.document.name))
+
+    def ending(self, until: str) -> "Scenario":
+        """This scenario with another end; doses that were due later are left out. Raises `ScenarioError`."""
+        end = units.number(self.with_(time={"until": until}, therapies=None).document.time.until, "min")
+        therapies = {}
+        for name, therapy in self.document.therapies.items():
+            left = end - units.number(therapy.start, "min")
+            every = units.number(therapy.every, "min") if therapy.every else end
+            doses = min(therapy.doses, math.ceil(left / every - 1e-9)) if left > 0 else 0
+            therapies[name] = {"doses": doses} if doses else None
+        return self.with_(time={"until": until}, therapies=therapies)
 
     @property
     def sites(self) -> tuple[str, ...]:

@@ -165,7 +165,12 @@ def _states(document: Document) -> Iterator[Problem]:
             yield from _modulators(document, loss.modulators, (*path, "uptake", field))
         for field, exchange in state.exchange.items():
             yield from _field(document, field, (*path, "exchange", field))
-            yield from _concentration(document, field, exchange.blood, (*path, "exchange", field, "blood"))
+            at = (*path, "exchange", field)
+            if exchange.blood is not None:
+                yield from _concentration(document, field, exchange.blood, (*at, "blood"))
+            if exchange.body is not None:
+                yield from _dissolved(document, field, exchange.body, (*at, "body"))
+            yield from _modulators(document, exchange.modulators, at)
         if state.motility is not None:
             yield from _motility(document, name, state.motility, (*path, "motility"))
 
@@ -211,6 +216,15 @@ def _rules(document: Document) -> Iterator[Problem]:
 def _quantity(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
     if name not in document.body.quantities:
         yield path, _unknown("quantity of the body", name, document.body.quantities)
+
+
+def _dissolved(document: Document, field: str, quantity: str, path: KeyPath) -> Iterator[Problem]:
+    """`quantity` in some volume must be a concentration of the field."""
+    yield from _quantity(document, quantity, path)
+    if quantity in document.body.quantities and field in document.fields:
+        unit, field_unit = document.body.quantities[quantity].unit, document.fields[field].unit
+        if convertible(f"1 {unit} / mL", [field_unit]) is None:
+            yield path, f"expected a quantity in '{field_unit} * mL' or its kin; '{quantity}' is in '{unit}'"
 
 
 def _cells(document: Document, quantity: str, path: KeyPath) -> Iterator[Problem]:
@@ -330,16 +344,32 @@ def _therapies(document: Document) -> Iterator[Problem]:
         unit = None
         if therapy.site is not None and therapy.site not in document.sites:
             yield (*path, "site"), _unknown("site", therapy.site, document.sites)
-        if therapy.inject is not None:
-            yield from _field(document, therapy.inject, (*path, "inject"))
-            if therapy.inject in document.fields:
+        for state in (*(therapy.resect or ()), *(therapy.into or ())):
+            yield from _state(document, state, (*path, "resect" if therapy.resect else "into"))
+        if therapy.inject in document.states:
+            unit = "cell"
+        elif therapy.inject is not None:
+            known = [*document.fields, *document.states]
+            if therapy.inject not in known:
+                yield (*path, "inject"), _unknown("field or state", therapy.inject, known)
+            else:
                 unit = f"{document.fields[therapy.inject].unit} * voxel"
-        else:
-            assert therapy.infuse is not None, "checked by the schema"
+            if therapy.into is not None:
+                yield (*path, "into"), "belongs to the injection of cells"
+        elif therapy.infuse is not None:
             yield from _quantity(document, therapy.infuse, (*path, "infuse"))
             if therapy.infuse in document.body.quantities:
                 unit = document.body.quantities[therapy.infuse].unit
-        if unit is not None and convertible(therapy.amount, [unit]) is None:
+        end = units.number(document.time.until, "min")
+        last = units.number(therapy.start, "min")
+        if therapy.every is not None:
+            last += (therapy.doses - 1) * units.number(therapy.every, "min")
+        if last >= end * (1 + 1e-9):
+            yield (
+                (*path, "doses" if therapy.doses > 1 else "start"),
+                f"the last dose is due at {units.duration(last)}, after the end of the run ({document.time.until})",
+            )
+        if unit is not None and therapy.amount is not None and convertible(therapy.amount, [unit]) is None:
             yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'"
 
 

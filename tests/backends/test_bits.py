@@ -92,11 +92,15 @@ def scenarios(draw):
     modulated = st.lists(modulators(), max_size=2)
     secretion = small | st.fixed_dictionaries({"rate": small, "modulators": modulated})
     loss = rates | st.fixed_dictionaries({"rate": rates, "modulators": modulated})
+    wall = st.fixed_dictionaries(
+        {"permeability": rates, "body": st.just("depot"), "volume": st.just("1e-7 mL"), "modulators": modulated}
+    )
     effects = st.fixed_dictionaries(
         {},
         optional={
             "secretion": st.dictionaries(st.sampled_from(FIELDS), secretion, max_size=2),
             "uptake": st.dictionaries(st.sampled_from(FIELDS), loss, max_size=2),
+            "exchange": st.dictionaries(st.sampled_from(FIELDS), wall, max_size=1),
             "motility": motilities(),
         },
     )
@@ -133,7 +137,11 @@ def scenarios(draw):
             "infusion": {"infuse": "drug", "amount": 3, "start": "3 min"},
         },
         "body": {
-            "quantities": {"blood": {"initial": 40}, "drug": {"unit": "mg", "initial": 1}},
+            "quantities": {
+                "blood": {"initial": 40},
+                "drug": {"unit": "mg", "initial": 1},
+                "depot": {"unit": "ng", "initial": 1e-7},
+            },
             "processes": {"decay": {"transition": "drug -> nothing", "rate": "0.1 /min"}},
         },
     }

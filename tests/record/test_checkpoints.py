@@ -94,7 +94,7 @@ def test_a_checkpoint_holds_all_that_the_state_holds(tmp_path):
             "primary.tissue.cells",
             "primary.immune.clock",
             "primary.immune.heading",
-            "primary.fired",
+            "primary.tally.fired",
             "circulation",
         }
         second.restore(saved.numbers, saved.arrays)
