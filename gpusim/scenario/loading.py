@@ -102,10 +102,13 @@ def _extended(path: Path, chain: tuple[Path, ...], files: list[Path]) -> Read:
 
 
 def _anchor(data: dict[str, Any], folder: Path) -> None:
-    """Let the relative path of a table start from `folder`."""
+    """Let the relative path of a table or an image start from `folder`."""
     tissue = data.get("tissue")
-    if isinstance(tissue, dict) and isinstance(tissue.get("cells"), str):
-        tissue["cells"] = str((folder / tissue["cells"]).absolute())
+    if not isinstance(tissue, dict):
+        return
+    for holder, key in ((tissue, "cells"), (tissue.get("image"), "file")):
+        if isinstance(holder, dict) and isinstance(holder.get(key), str):
+            holder[key] = str((folder / holder[key]).absolute())
 
 
 def _merge(into: Read, top: Read) -> None:

@@ -205,3 +205,14 @@ def test_the_command_guesses_the_format_and_explains_a_mistake(result, tmp_path,
     assert "parrots" in run("-o", "b.csv", "--at", "8 parrots").output.replace("\n", "")
     assert str(run("-o", "a.csv").exception) == "a.csv: is there already; give another name, or --overwrite"
     assert str(run("-o", "b.csv", "--format", "excel").exception) == f"'excel': expected one of {', '.join(FORMATS)}"
+
+
+@pytest.mark.parametrize(("format", "column"), [("csv", "state"), ("physicell", "type")])
+def test_a_table_goes_out_and_in_again(result, tmp_path, format, column):
+    export(result, tmp_path / "cells.csv", format, at=10.0)
+    types = [{"state": state, "where": {column: state}} for state in ("tumour", "ctl")]
+    tissue = {"shapes": None, "cells": str(tmp_path / "cells.csv"), "types": types}
+    scenario = gpusim.Scenario.parse(TEXT).with_(tissue=tissue)
+    with gpusim.Simulation(scenario, "numpy") as simulation:
+        for layer in ("tissue", "immune"):
+            assert np.array_equal(getattr(simulation, layer), result.array(layer))
