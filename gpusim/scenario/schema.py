@@ -71,7 +71,7 @@ class _Part(BaseModel):
 class Grid(_Part):
     """The lattice: voxels of edge `spacing`, `shape` of them along x, y, z.
 
-    `shape` may be left out where the tissue comes from a table of cells; it then fits the table.
+    `shape` may be left out where the tissue comes from an image or a table of cells; it then fits it.
     """
 
     spacing: Length = "20 um"
