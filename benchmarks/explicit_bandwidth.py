@@ -28,7 +28,7 @@ def main(voxels, fields, backend):
     }
     scenario = gpusim.Scenario.parse("grid: {shape: [1, 1, 1]}").with_(**document)
     with gpusim.Simulation(scenario, backend) as simulation:
-        state = simulation._state
+        state = simulation.site.state
         solver = ExplicitSolver(simulation.model, simulation.backend, list(range(fields)))
         threads = simulation.backend.threads
         pool = ThreadPoolExecutor(threads)

@@ -30,10 +30,11 @@ def export_result(
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="One snapshot, as in '12 h' [default: all; physicell: the last].")
     ] = None,
+    site: Annotated[str | None, typer.Option(help="Which of several sites [default: the first].")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")] = False,
 ) -> None:
     """Write a result for other tools: ParaView, napari, pandas, PhysiCell."""
     written = export(
-        Result(result), output, format or format_of(output), _time(at) if at else None, overwrite=overwrite
+        Result(result, site), output, format or format_of(output), _time(at) if at else None, overwrite=overwrite
     )
     out.print(f"{written}  {output}", markup=False)

@@ -1,5 +1,6 @@
 """A scenario: the model as data, read from YAML, checked, ready to be run."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from gpusim.scenario.reading import Read, read_text
 from gpusim.scenario.schema import Document
 
 __all__ = ["Document", "Scenario", "about", "library", "parse_set", "presets"]
+
+PRIMARY = "primary"
+"""The site of a scenario that names none."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,31 @@ class Scenario:
         """This scenario with mappings laid over it: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
         data = merge(self.document.model_dump(mode="json", exclude_unset=True), changes)
         return Scenario(validated(Read(data), self.document.name))
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the sites; a scenario without any has one, `primary`."""
+        return tuple(self.document.sites) or (PRIMARY,)
+
+    def site(self, name: str) -> "Scenario":
+        """One site as a scenario of its own, with the injections that are given there.
+
+        Its seed follows from the scenario's and from its name, whatever other sites there are. Raises `KeyError`.
+        """
+        document = self.document
+        if not document.sites and name == PRIMARY:
+            return self
+        site, first = document.sites[name], next(iter(document.sites))
+        here = {key: t for key, t in document.therapies.items() if t.infuse or (t.site or first) == name}
+        seed = hashlib.sha256(f"{document.seed} {name}".encode()).digest()[:8]
+        changes = {
+            "grid": site.grid,
+            "tissue": site.tissue,
+            "sites": {},
+            "therapies": {key: t.model_copy(update={"site": None}) for key, t in here.items()},
+            "seed": int.from_bytes(seed, "little"),
+        }
+        return Scenario(document.model_copy(update=changes))
 
     def to_yaml(self) -> str:
         """The scenario as one file, with nothing left to extend or override."""

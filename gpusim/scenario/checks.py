@@ -11,10 +11,12 @@ from gpusim.scenario.schema import (
     Boundary,
     Document,
     FieldSpec,
+    Grid,
     Modulator,
     Motility,
     Process,
     Rule,
+    Tissue,
 )
 
 Problem = tuple[KeyPath, str]
@@ -52,7 +54,7 @@ def problems(document: Document) -> list[Problem]:
         *_states(document),
         *_rules(document),
         *_body(document),
-        *_tissue(document),
+        *_lattices(document),
         *_therapies(document),
         *_heat(document),
     ]
@@ -295,28 +297,41 @@ def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Itera
             yield from _state(document, state, (*path, key))
 
 
-def _tissue(document: Document) -> Iterator[Problem]:
+def _lattices(document: Document) -> Iterator[Problem]:
+    taken = set(_COLUMNS)
+    for name in document.sites:
+        if name.lower() in taken:
+            yield ("sites", name), f"'{name}' is taken, in small letters or capitals; choose another name"
+        taken.add(name.lower())
+    if not document.sites:
+        yield from _lattice(document, document.grid, document.tissue, ())
+    for name, site in document.sites.items():
+        yield from _lattice(document, site.grid, site.tissue, ("sites", name))
+
+
+def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Iterator[Problem]:
     tissue, _ = state_names(document)
-    spec = document.tissue
     if spec.background not in tissue:
-        yield ("tissue", "background"), _unknown("tissue state", spec.background, tissue)
+        yield (*path, "tissue", "background"), _unknown("tissue state", spec.background, tissue)
     for name, shape in spec.shapes.items():
         for state in (shape.state, *(shape.into or ())):
-            yield from _state(document, state, ("tissue", "shapes", name))
+            yield from _state(document, state, (*path, "tissue", "shapes", name))
     for label, state in (spec.image.labels if spec.image else {}).items():
-        yield from _state(document, state, ("tissue", "image", "labels", str(label)))
+        yield from _state(document, state, (*path, "tissue", "image", "labels", str(label)))
     for i, cell_type in enumerate(spec.types):
-        yield from _state(document, cell_type.state, ("tissue", "types", i, "state"))
+        yield from _state(document, cell_type.state, (*path, "tissue", "types", i, "state"))
     if spec.cells is not None and not spec.types:
-        yield ("tissue", "types"), "a table of cells needs 'types': which rows become which state"
-    if spec.cells is None and spec.image is None and document.grid.shape is None:
-        yield ("grid", "shape"), "is missing (only an image or a table of cells can do without)"
+        yield (*path, "tissue", "types"), "a table of cells needs 'types': which rows become which state"
+    if spec.cells is None and spec.image is None and grid.shape is None:
+        yield (*path, "grid", "shape"), "is missing (only an image or a table of cells can do without)"
 
 
 def _therapies(document: Document) -> Iterator[Problem]:
     for name, therapy in document.therapies.items():
         path: KeyPath = ("therapies", name)
         unit = None
+        if therapy.site is not None and therapy.site not in document.sites:
+            yield (*path, "site"), _unknown("site", therapy.site, document.sites)
         if therapy.inject is not None:
             yield from _field(document, therapy.inject, (*path, "inject"))
             if therapy.inject in document.fields:

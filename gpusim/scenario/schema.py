@@ -505,15 +505,26 @@ class Tissue(_Part):
     shapes: dict[Name, Shape] = {}
 
 
+class Site(_Part):
+    """A lattice of its own in the same body: the primary tumour, a metastasis.
+
+    What it leaves out of `grid` and `tissue` is as at the head of the scenario (filled in on loading).
+    """
+
+    grid: Grid = Grid()
+    tissue: Tissue = Tissue()
+
+
 class Therapy(_Part):
     """A dose, once or every so often.
 
-    `inject`: into a field, spread evenly over the voxels within `radius` of a point. `infuse`: into a
-    quantity of the body.
+    `inject`: into a field of a `site` (the first, where left out), spread evenly over the voxels within
+    `radius` of a point. `infuse`: into a quantity of the body.
     """
 
     inject: Name | None = None
     infuse: Name | None = None
+    site: Name | None = None
     amount: Amount
     at: Position = "centre"
     radius: Length = "0 um"
@@ -526,8 +537,8 @@ class Therapy(_Part):
     def _whole(self) -> "Therapy":
         if (self.inject is None) == (self.infuse is None):
             raise ValueError("expected exactly one of 'inject', 'infuse'")
-        if self.infuse is not None and {"at", "radius"} & self.model_fields_set:
-            raise ValueError("'at' and 'radius' belong to 'inject'")
+        if self.infuse is not None and {"site", "at", "radius"} & self.model_fields_set:
+            raise ValueError("'site', 'at' and 'radius' belong to 'inject'")
         if self.doses > 1 and self.every is None:
             raise ValueError("more than one of 'doses' needs 'every'")
         return self
@@ -577,6 +588,7 @@ class Document(_Part):
     states: dict[Name, State] = {}
     rules: dict[Name, Rule] = {}
     tissue: Tissue = Tissue()
+    sites: dict[Name, Site] = {}
     therapies: dict[Name, Therapy] = {}
     body: Body = Body()
     heat: Heat | None = None

@@ -31,15 +31,18 @@ therapies:
 TIMES = [0, 4, 8, 10]
 
 
-@pytest.fixture(scope="module")
-def result(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "out"
-    simulation = gpusim.Simulation(gpusim.Scenario.parse(TEXT), "numpy")
+def record(text, folder):
+    simulation = gpusim.Simulation(gpusim.Scenario.parse(text), "numpy")
     with Recorder(simulation, folder) as recorder:
         for _ in simulation.stretches():
             recorder.record()
         recorder.finish()
     return Result(folder)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return record(TEXT, tmp_path_factory.mktemp("run") / "out")
 
 
 def vtk_images(path):
@@ -216,3 +219,14 @@ def test_a_table_goes_out_and_in_again(result, tmp_path, format, column):
     with gpusim.Simulation(scenario, "numpy") as simulation:
         for layer in ("tissue", "immune"):
             assert np.array_equal(getattr(simulation, layer), result.array(layer))
+
+
+def test_a_site_among_several_is_exported_by_its_name(tmp_path):
+    sites = "sites:\n  skin: {}\n  lung: {grid: {shape: [8, 6, 4]}}\n"
+    record(TEXT + sites, tmp_path / "out")
+    for site, shape in (("skin", (4, 5, 70)), ("lung", (4, 6, 8))):
+        one = Result(tmp_path / "out", site)
+        for name in ("vtkhdf", "ome-zarr"):
+            export(one, tmp_path / f"{site}.{name}", name)
+        image = vtk_images(tmp_path / f"{site}.vtkhdf")[8]
+        assert np.array_equal(image.cell_data["immune"].reshape(shape), one.array("immune", 2))
