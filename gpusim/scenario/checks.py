@@ -330,12 +330,14 @@ def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Ite
     for name, shape in spec.shapes.items():
         for state in (shape.state, *(shape.into or ())):
             yield from _state(document, state, (*path, "tissue", "shapes", name))
+    for label, state in (spec.image.labels if spec.image else {}).items():
+        yield from _state(document, state, (*path, "tissue", "image", "labels", str(label)))
     for i, cell_type in enumerate(spec.types):
         yield from _state(document, cell_type.state, (*path, "tissue", "types", i, "state"))
     if spec.cells is not None and not spec.types:
         yield (*path, "tissue", "types"), "a table of cells needs 'types': which rows become which state"
-    if spec.cells is None and grid.shape is None:
-        yield (*path, "grid", "shape"), "is missing (only a table of cells can do without)"
+    if spec.cells is None and spec.image is None and grid.shape is None:
+        yield (*path, "grid", "shape"), "is missing (only an image or a table of cells can do without)"
 
 
 def _therapies(document: Document) -> Iterator[Problem]:

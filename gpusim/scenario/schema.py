@@ -71,7 +71,7 @@ class _Part(BaseModel):
 class Grid(_Part):
     """The lattice: voxels of edge `spacing`, `shape` of them along x, y, z.
 
-    `shape` may be left out where the tissue comes from a table of cells; it then fits the table.
+    `shape` may be left out where the tissue comes from an image or a table of cells; it then fits it.
     """
 
     spacing: Length = "20 um"
@@ -469,7 +469,10 @@ Shape = Annotated[Everywhere | Sphere | Box | Cylinder | Vessels, Field(discrimi
 
 
 class Columns(_Part):
-    """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section."""
+    """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section.
+
+    Where nothing is said they are x_um, y_um and, if there is one, z_um; or x, y and z.
+    """
 
     x: str = "x_um"
     y: str = "y_um"
@@ -494,10 +497,24 @@ class Depth(_Part):
     thickness: Length = "20 um"
 
 
+class LabelImage(_Part):
+    """An image (NIfTI, TIFF, OME-TIFF, NRRD) in which a number stands for a state.
+
+    `spacing` is the edge of a pixel, one or along x, y, z; left out, it is what the file says. A voxel
+    takes the label of most of its pixels, or of the one in its middle (`nearest`).
+    """
+
+    file: str
+    labels: Annotated[dict[int, Name], Field(min_length=1)]
+    spacing: Length | tuple[Length, Length, Length] | None = None
+    resampling: Literal["majority", "nearest"] = "majority"
+
+
 class Tissue(_Part):
-    """The tissue at time 0: a background, then cells of a table, then shapes in the order given."""
+    """The tissue at time 0: a background, an image, then cells of a table, then shapes in the order given."""
 
     background: Name = "empty"
+    image: LabelImage | None = None
     cells: str | None = None
     columns: Columns = Columns()
     length_unit: Length = "1 um"
