@@ -28,6 +28,8 @@ WORDS: list[tuple[Any, str]] = [
     (units.Diffusivity, 'a diffusivity, as `"30 um^2/min"`'),
     (units.Amount, "a number in the unit of what it belongs to, or a quantity"),
     (schema.Name, "a name"),
+    (schema.Title, "a title"),
+    (Any, "a value"),
     (schema.Names, "a name, or a list of names"),
     (schema.Title, "a title"),
     (schema.Text, "text"),
@@ -107,7 +109,7 @@ def _words(hint: Any) -> str:
     if origin is tuple:
         return f"a list of {_words(inner[0])}" if inner[-1] is Ellipsis else f"{_words(inner[0])}, three along x, y, z"
     if origin is dict:
-        by = "by label" if inner[0] is int else "by name" if inner[0] == schema.Name else "by column"
+        by = "by label" if inner[0] is int else "by name" if inner[0] in (schema.Name, schema.Title) else "by key"
         return f"{_words(inner[1])}, {by}"
     raise TypeError(f"no words for {hint}; see WORDS in docs/generate.py")
 
