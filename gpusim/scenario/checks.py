@@ -14,6 +14,7 @@ from gpusim.scenario.schema import (
     Grid,
     Modulator,
     Motility,
+    Outcome,
     Process,
     Rule,
     Tissue,
@@ -57,6 +58,7 @@ def problems(document: Document) -> list[Problem]:
         *_lattices(document),
         *_therapies(document),
         *_heat(document),
+        *_trial(document),
     ]
 
 
@@ -388,3 +390,37 @@ def _heat(document: Document) -> Iterator[Problem]:
         yield from _concentration(document, field, scale, at)
         if (units.parse(scale).magnitude if isinstance(scale, str) else scale) == 0:
             yield at, "expected a concentration above 0"
+
+
+def _trial(document: Document) -> Iterator[Problem]:
+    trial = document.trial
+    if trial is None:
+        return
+    for name, outcome in trial.outcomes.items():
+        yield from _outcome(document, outcome, ("trial", "outcomes", name))
+    for i, order in enumerate(trial.expected):
+        path: KeyPath = ("trial", "expected", i)
+        if order.outcome not in trial.outcomes:
+            yield (*path, "outcome"), _unknown("outcome", order.outcome, trial.outcomes)
+        for arm in order.arms:
+            if arm not in trial.arms:
+                yield (*path, "arms"), _unknown("arm", arm, trial.arms)
+
+
+def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
+    for state in outcome.count or outcome.volume or ():
+        yield from _state(document, state, (*path, outcome.kind))
+    if outcome.total is not None:
+        yield from _field(document, outcome.total, (*path, "total"))
+    if outcome.fired is not None and outcome.fired not in document.rules:
+        yield (*path, "fired"), _unknown("rule", outcome.fired, document.rules)
+    if outcome.body is not None:
+        yield from _quantity(document, outcome.body, (*path, "body"))
+    if outcome.lesion is not None and document.heat is None:
+        yield (*path, "lesion"), "needs the scenario's 'heat': which states make up a lesion"
+    if outcome.site is not None and outcome.site not in document.sites:
+        yield (*path, "site"), _unknown("site", outcome.site, document.sites)
+    end = units.number(document.time.until, "min")
+    for time in outcome.at:
+        if units.number(time, "min") > end * (1 + 1e-9):
+            yield (*path, "at"), f"'{time}' is after the end of the run ({document.time.until})"

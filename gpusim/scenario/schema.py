@@ -1,7 +1,7 @@
 """What a scenario file may say. Positions and sizes are in the order x, y, z."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -590,6 +590,70 @@ class Heat(_Part):
     cytokines: dict[Name, Amount]
 
 
+class Outcome(_Part):
+    """One number of a run, when it ends or at some times.
+
+    `count`: cells in some states; `volume`: the same in mm^3; `total`: a field summed over the voxels;
+    `fired`: firings of a rule since the start; `body`: a quantity of the body; `lesion`: of the largest
+    lesion, its cells, diameter (um), CD8 cells per mm^2 in core or margin, mean heat of the core; 0
+    where no lesion is left. `site`: at that one alone, instead of all. `take`: its highest or lowest
+    value so far, at the times when a snapshot is due, instead of the present one.
+    """
+
+    count: Names | None = None
+    volume: Names | None = None
+    total: Name | None = None
+    fired: Name | None = None
+    body: Name | None = None
+    lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
+    site: Name | None = None
+    take: Literal["last", "highest", "lowest"] = "last"
+    at: Annotated[tuple[Time, ...], BeforeValidator(_listed)] = ()
+
+    @property
+    def kind(self) -> str:
+        """What is looked at: "count", "volume" and so on."""
+        return next(k for k in OUTCOME_KINDS if getattr(self, k) is not None)
+
+    @model_validator(mode="after")
+    def _one(self) -> "Outcome":
+        if sum(getattr(self, k) is not None for k in OUTCOME_KINDS) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(map(repr, OUTCOME_KINDS))}")
+        if self.body is not None and self.site is not None:
+            raise ValueError("'body' has no 'site'")
+        return self
+
+
+OUTCOME_KINDS = ("count", "volume", "total", "fired", "body", "lesion")
+
+
+class Order(_Part):
+    """What is expected of a trial: `arms` from the one with the lowest `outcome` to that with the highest."""
+
+    outcome: Name
+    arms: Annotated[tuple[Title, ...], Field(min_length=2)]
+
+
+class Trial(_Part):
+    """Arms that differ by overrides (dotted paths, as for --set) and share their seeds.
+
+    Each arm is run `replicates` times, with the seed of the scenario and those that follow it.
+    """
+
+    arms: Annotated[dict[Title, dict[str, Any]], Field(min_length=1, max_length=100)]
+    replicates: Annotated[int, Field(ge=1, le=10_000)] = 8
+    outcomes: Annotated[dict[Name, Outcome], Field(min_length=1)]
+    expected: tuple[Order, ...] = ()
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _nothing_changed(cls, arms: Any) -> Any:
+        """An arm left blank changes nothing."""
+        if isinstance(arms, dict):
+            return {name: {} if changes is None else changes for name, changes in arms.items()}
+        return arms
+
+
 class Checkpoints(_Part):
     """Whole states to go on from: `every` so often, and whenever `wall` has passed on the clock.
 
@@ -625,6 +689,7 @@ class Document(_Part):
     body: Body = Body()
     heat: Heat | None = None
     record: Record = Record()
+    trial: Trial | None = None
 
     @field_validator("fields", "states", "rules")
     @classmethod
