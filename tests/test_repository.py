@@ -65,7 +65,7 @@ def test_a_wheel_carries_kernels_presets_and_viz_and_runs(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert len(names) == len(set(names))
-    for wanted in ("gpusim/kernels/transport.cu", "gpusim/presets/cold-to-hot.yaml", "gpusim/viz/picture.py"):
+    for wanted in ("gpusim/kernels/transport.cu", "gpusim/presets/cold-to-hot.yaml", "gpusim/viz/scene.py"):
         assert wanted in names
     # Unpacked elsewhere and put before everything else, it is what runs: no checkout beside it.
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
