@@ -135,9 +135,9 @@ def snapshot_at(result: Result, at: str | None) -> int:
 
 
 def moment_of_result(result: Result, snapshot: int = -1) -> Moment:
-    """One snapshot of a result."""
+    """One snapshot of a result, at the site that it was opened for."""
     return Moment(
-        document=result.scenario.document,
+        document=result.document,
         tissue=result.array("tissue", snapshot),
         immune=result.array("immune", snapshot),
         read=lambda name: result.array(name, snapshot),
@@ -147,14 +147,15 @@ def moment_of_result(result: Result, snapshot: int = -1) -> Moment:
     )
 
 
-def moment_of_simulation(simulation: Simulation) -> Moment:
-    """The present state of a simulation."""
+def moment_of_simulation(simulation: Simulation, site: str | None = None) -> Moment:
+    """The present state of one site of a simulation, by default its first."""
+    here = simulation.site if site is None else simulation.sites[site]
     return Moment(
-        document=simulation.scenario.document,
-        tissue=simulation.tissue,
-        immune=simulation.immune,
-        read=simulation.field,
-        states=list(simulation.model.states.names),
-        spacing=simulation.model.spacing,
+        document=simulation.scenario.site(here.name).document,
+        tissue=here.tissue,
+        immune=here.immune,
+        read=here.field,
+        states=list(here.model.states.names),
+        spacing=here.model.spacing,
         minutes=simulation.minutes,
     )

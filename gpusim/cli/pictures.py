@@ -30,6 +30,7 @@ def render(
         str | None,
         typer.Option(metavar="TIME", help="Simulated time, as in '3 day'; without it the last, and all in a movie."),
     ] = None,
+    site: Annotated[str | None, typer.Option(metavar="SITE", help="Which lesion, where there are several.")] = None,
     field: Annotated[
         str | None, typer.Option(help="What the volume shows: heat, or a field [heat, where the scenario has it].")
     ] = None,
@@ -57,7 +58,7 @@ def render(
     ending = output.suffix.lower()
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
-    found = Result(result)
+    found = Result(result, site)
     require()
     from gpusim.viz import film, moment, page, palette, scene
     from gpusim.viz import render as rendering
@@ -75,7 +76,7 @@ def render(
         opacity=opacity,
     )
     pixels = _size(size) if size else film.SIZES.get(ending, rendering.SIZE)
-    title = found.scenario.document.name
+    title = found.scenario.document.name + (f", {found.site}" if len(found.sites) > 1 else "")
     snapshot = moment.snapshot_at(found, at)
     if ending in film.SIZES:
         chosen = [snapshot] if at else list(range(len(found.times)))
