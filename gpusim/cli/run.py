@@ -1,5 +1,6 @@
 """`gpusim run`."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import gpusim
-from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shape_of
+from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
 from gpusim.errors import ResultError
 from gpusim.model import Model
 from gpusim.record import Recorder, StopSignals, layout
@@ -46,24 +47,26 @@ def run(
     elif scenario is None:
         raise typer.BadParameter("expected a SCENARIO, or --resume OUT")
     else:
-        loaded = load(scenario, sets, seed=seed, time__until=until)
+        loaded = load(scenario, sets, seed=seed)
+        if until is not None:
+            loaded = loaded.ending(until)
         folder = output or Path("results") / loaded.document.name
     simulation = gpusim.Simulation(loaded, backend, threads=threads)
-    model = simulation.model
-    start = dict(zip(model.states.names, model.initial.counts(len(model.states.names)).tolist(), strict=True))
+    model, start = simulation.model, simulation.counts
     with (
         simulation,
         Recorder(simulation, folder, overwrite=overwrite, resume=resume is not None) as recorder,
         StopSignals() as stop,
     ):
         out.print(
-            f"{model.name}: {shape_of(model)}, {model.until * model.step:g} min in {model.until} steps, "
-            f"seed {model.seed}, {_backend(simulation)}",
+            f"{model.name}: {shapes_of(simulation.models)}, {model.until * model.step:g} min in {model.until} steps, "
+            f"seed {loaded.document.seed}, {_backend(simulation)}",
             markup=False,
         )
         if simulation.steps:
             out.print(f"resumed at {duration(simulation.minutes)}, step {simulation.steps}")
-        placements(model)
+        for each in simulation.models.values():
+            placements(each)
         for note in model.notes:
             err.print(f"gpusim: note: {note}", markup=False)
         with _progress() as progress:
@@ -132,7 +135,8 @@ def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> Non
     for table in (cells, fired, fields):
         if table.row_count:
             out.print(table)
-    updates = model.voxels * len(model.fields) * summary["steps"]
+    voxels = sum(math.prod(site["shape_zyx"]) for site in summary["sites"].values())
+    updates = voxels * len(model.fields) * summary["steps"]
     out.print(
         f"{summary['seconds']:.1f} s, {updates / max(summary['seconds'], 1e-9) / 1e6:.1f} million voxel-field steps/s"
     )

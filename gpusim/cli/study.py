@@ -179,8 +179,10 @@ def _note_study(folder: Path, path: Path) -> None:
 def _shares(study: Study, backend: str) -> tuple[int, int]:
     """Workers and threads for the runs of a study on this machine."""
     first = {path: p.low if hasattr(p, "low") else p[0] for path, p in study.document.parameters.items()}
-    model = build(Scenario(study.scenario(next(iter(study.document.arms)), first)))
-    return _module("execution").shares(on_backend(model) + of_copies(model), available(), backend)
+    scenario = Scenario(study.scenario(next(iter(study.document.arms)), first))
+    models = [build(scenario.site(name)) for name in scenario.sites]
+    needed = sum(map(on_backend, models)) + max(map(of_copies, models))
+    return _module("execution").shares(needed, available(), backend)
 
 
 def _connected(client: Client) -> Client:

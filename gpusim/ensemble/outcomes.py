@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from gpusim import units
-from gpusim.analysis import heat_of, lesions
+from gpusim.analysis import Lesion, heat_of, lesions
 from gpusim.engine import Simulation
+from gpusim.engine.site import Site
 from gpusim.ensemble.schema import END, Outcome
 from gpusim.errors import ScenarioError
 
@@ -18,44 +19,38 @@ def columns(outcomes: Mapping[str, Outcome]) -> dict[str, tuple[Outcome, str]]:
     }
 
 
-def unit(outcome: Outcome, simulation: Simulation) -> str:
-    """Unit of an outcome."""
-    document = simulation.scenario.document
-    if outcome.total is not None:
-        return document.fields[outcome.total].unit
-    if outcome.body is not None:
-        return document.body.quantities[outcome.body].unit
-    if outcome.lesion is not None:
-        return {"cells": "", "diameter": "um", "core": "/mm^2", "margin": "/mm^2", "heat": ""}[outcome.lesion]
-    return "mm^3" if outcome.volume is not None else ""
-
-
 def measure(outcome: Outcome, simulation: Simulation) -> float:
     """The number that an outcome has now. Raises `NumericalError` where a concentration has gone wrong."""
-    if outcome.count is not None:
-        return _cells(simulation, outcome.count)
-    if outcome.volume is not None:
-        return _cells(simulation, outcome.volume) * simulation.model.spacing**3 * 1e-9
-    if outcome.total is not None:
-        return simulation.totals()[outcome.total]
-    if outcome.fired is not None:
-        return float(simulation.fired[outcome.fired])
     if outcome.body is not None:
         return simulation.body[outcome.body]
-    return _of_lesion(simulation, str(outcome.lesion))
+    names = [outcome.site] if outcome.site is not None else list(simulation.sites)
+    sites = [simulation.sites[name] for name in names]
+    if outcome.lesion is not None:
+        return _of_lesion(simulation, names, outcome.lesion)
+    if outcome.total is not None:
+        return sum(site.totals(simulation.steps)[outcome.total] for site in sites)
+    if outcome.fired is not None:
+        return float(sum(site.fired[outcome.fired] for site in sites))
+    if outcome.count is not None:
+        return float(sum(_cells(site, outcome.count) for site in sites))
+    assert outcome.volume is not None
+    return sum(_cells(site, outcome.volume) * site.model.spacing**3 * 1e-9 for site in sites)
 
 
-def _cells(simulation: Simulation, states: Iterable[str]) -> float:
-    counts = simulation.counts
-    return float(sum(counts[state] for state in states))
+def _cells(site: Site, states: Iterable[str]) -> int:
+    counts = site.counts
+    return sum(counts[state] for state in states)
 
 
-def _of_lesion(simulation: Simulation, what: str) -> float:
-    document = simulation.scenario.document
-    fields = {name: simulation.field(name) for name in (document.heat.cytokines if document.heat else ())}
-    tissue, immune = simulation.tissue, simulation.immune
-    found = lesions(document, tissue, immune, heat_of(document, tissue, immune, fields))
-    return float(getattr(found[0], what)) if found else 0.0
+def _of_lesion(simulation: Simulation, names: Iterable[str], what: str) -> float:
+    """A number of the largest lesion at some sites; 0 where none is left."""
+    found: list[Lesion] = []
+    for name in names:
+        site, document = simulation.sites[name], simulation.scenario.site(name).document
+        cytokines = {field: site.field(field) for field in (document.heat.cytokines if document.heat else ())}
+        tissue, immune = site.tissue, site.immune
+        found += lesions(document, tissue, immune, heat_of(document, tissue, immune, cytokines))[:1]
+    return float(getattr(max(found, key=lambda lesion: lesion.cells), what)) if found else 0.0
 
 
 class Stops:

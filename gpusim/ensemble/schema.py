@@ -124,7 +124,7 @@ class Outcome(_Part):
     `count`: cells in some states; `volume`: the same in mm^3; `total`: a field summed over the voxels;
     `fired`: firings of a rule since the start; `body`: a quantity of the body; `lesion`: of the largest
     lesion, its cells, diameter (um), CD8 cells per mm^2 in core or margin, mean heat of the core; 0
-    where no lesion is left.
+    where no lesion is left. `site`: at that one alone, instead of all.
     """
 
     count: Names | None = None
@@ -133,6 +133,7 @@ class Outcome(_Part):
     fired: Name | None = None
     body: Name | None = None
     lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
+    site: Name | None = None
     at: Annotated[tuple[Time, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ()
 
     @property
@@ -144,6 +145,8 @@ class Outcome(_Part):
     def _one(self) -> "Outcome":
         if sum(getattr(self, k) is not None for k in KINDS) != 1:
             raise ValueError(f"expected exactly one of {', '.join(map(repr, KINDS))}")
+        if self.body is not None and self.site is not None:
+            raise ValueError("'body' has no 'site'")
         return self
 
 

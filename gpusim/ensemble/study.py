@@ -1,6 +1,7 @@
 """A study: a scenario many times over, as data."""
 
 import copy
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,9 +14,9 @@ from gpusim.ensemble.design import Point
 from gpusim.ensemble.outcomes import columns
 from gpusim.ensemble.schema import Outcome, Range, StudyDocument
 from gpusim.errors import ScenarioError
-from gpusim.scenario import Document, Scenario
+from gpusim.scenario import Document
 from gpusim.scenario.checks import Problem, nearest, state_names
-from gpusim.scenario.loading import checked, find, override, validated
+from gpusim.scenario.loading import checked, extended, find, override, validated
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file
 
 
@@ -43,12 +44,12 @@ class Study:
     """A checked study, and the scenario that it varies.
 
     Attributes:
-        base: the scenario with the study's `set`, as plain data.
+        base: the scenario with the study's `set`, not checked yet.
         places: where each path of the study file was written.
     """
 
     document: StudyDocument
-    base: dict[str, Any]
+    base: Read
     places: Mapping[KeyPath, str]
 
     @classmethod
@@ -65,9 +66,8 @@ class Study:
             found = find(document.scenario, path.parent)
         except ScenarioError as error:
             raise ScenarioError(f"{read.places[('scenario',)]}: scenario: {error}") from None
-        scenario = Scenario.load(found)
-        study = cls(document, scenario.document.model_dump(mode="json", exclude_unset=True), read.places)
-        study = cls(document, study._with({("set", p): (p, v) for p, v in document.set.items()}).data, read.places)
+        study = cls(document, extended(found), read.places)
+        study = cls(document, study._with({("set", path): (path, v) for path, v in document.set.items()}), read.places)
         checked(StudyDocument, read, str(path), study._problems)
         return study
 
@@ -77,14 +77,15 @@ class Study:
 
     def runs(self, points: Sequence[Point]) -> Iterator[Run]:
         """Every run of some points, in the order of the table: by point, arm and replicate."""
-        cells = _hash_of_file(self.base.get("tissue", {}).get("cells"))
+        hash_of_file = functools.cache(_hash_of_file)
         outcomes = {name: outcome.model_dump(mode="json") for name, outcome in self.document.outcomes.items()}
         for i, values in enumerate(points):
             for arm in self.document.arms:
                 data = self._changed(arm, values).data
+                tables = [hash_of_file(path) for path in _tables(data)]
                 for replicate in range(self.document.replicates):
                     seed = seed_of(self.document.seed, replicate, values)
-                    key = _hash(gpusim.__version__, data, cells, seed, outcomes)
+                    key = _hash(gpusim.__version__, data, tables, seed, outcomes)
                     yield Run(i, values, arm, replicate, seed, data, key)
 
     @property
@@ -100,7 +101,7 @@ class Study:
 
     def _with(self, changes: Mapping[KeyPath, tuple[str, Any]]) -> Read:
         """The base with changes laid over it, each known by its place in the study file."""
-        read = Read(copy.deepcopy(self.base))
+        read = Read(copy.deepcopy(self.base.data), dict(self.base.places))
         for where, (path, value) in changes.items():
             override(read, path, copy.deepcopy(value), f"{self.places.get(where, 'study')}: {dotted(where[:-1])}")
         return read
@@ -132,10 +133,15 @@ def _hash(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _hash_of_file(path: str | None) -> str:
-    if path is None or not Path(path).is_file():
-        return ""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _hash_of_file(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else ""
+
+
+def _tables(data: dict[str, Any]) -> list[str]:
+    """Tables of cells that a scenario reads, at its head and by site."""
+    parts = [data, *(data.get("sites") or {}).values()]
+    found = [((part or {}).get("tissue") or {}).get("cells") for part in parts]
+    return [path for path in found if isinstance(path, str)]
 
 
 def _first(parameter: Range | list[Any]) -> Any:
@@ -150,6 +156,13 @@ def _unknown_in(document: Document, place: KeyPath, outcome: Outcome, where: str
         "body": document.body.quantities,
     }
     kind = outcome.kind
+    if outcome.site is not None and outcome.site not in document.sites:
+        among = list(document.sites)
+        yield (
+            (*place, "site"),
+            f"unknown site '{outcome.site}' {where}"
+            + (nearest(outcome.site, among) or f" (known: {', '.join(among) or 'none'})"),
+        )
     if kind == "lesion":
         if document.heat is None:
             yield (*place, kind), "needs a scenario with 'heat', which says what a lesion is made of"

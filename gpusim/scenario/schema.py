@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitError, parse
+from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitError, Volume, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
 """Names become columns, folders and labels: letters, digits and underscores, 40 at the most."""
@@ -267,10 +267,29 @@ class FieldSpec(_Part):
 
 
 class Exchange(_Part):
-    """A wall between voxel and blood: permeability * (blood - local concentration)."""
+    """A wall between voxel and blood: permeability * (blood - local concentration).
+
+    The blood holds a constant concentration `blood`, or a quantity of the `body` in some `volume`; then
+    what leaves the voxel enters the body, and the reverse, once each application of the rules.
+    """
 
     permeability: Rate
-    blood: Amount
+    blood: Amount | None = None
+    body: Name | None = None
+    volume: Volume | None = None
+    modulators: tuple[Modulator, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_blood(self) -> "Exchange":
+        if (self.blood is None) == (self.body is None):
+            raise ValueError("expected exactly one of 'blood' (a concentration), 'body' (a quantity)")
+        if (self.body is None) != (self.volume is None):
+            raise ValueError("'body' and 'volume' go together: the volume that the quantity is dissolved in")
+        if self.volume is not None and parse(self.volume).magnitude == 0:
+            raise ValueError("expected a 'volume' above 0")
+        if self.modulators and self.body is None:
+            raise ValueError("'modulators' belong to an exchange with the 'body'")
+        return self
 
 
 class Chemotaxis(_Part):
@@ -488,17 +507,34 @@ class Tissue(_Part):
     shapes: dict[Name, Shape] = {}
 
 
-class Therapy(_Part):
-    """A dose, once or every so often.
+class Site(_Part):
+    """A lattice of its own in the same body: the primary tumour, a metastasis.
 
-    `inject`: into a field, spread evenly over the voxels within `radius` of a point. `infuse`: into a
-    quantity of the body.
+    What it leaves out of `grid` and `tissue` is as at the head of the scenario (filled in on loading).
+    """
+
+    grid: Grid = Grid()
+    tissue: Tissue = Tissue()
+
+
+class Therapy(_Part):
+    """An intervention, once or every so often.
+
+    `inject`: an amount of a field, spread evenly over a region of a `site` (the first, where left out),
+    or so many cells of a state, strewn over it where no other cell of their layer is, or one `into`
+    whose place they may take. `resect`: cells of these states are cut out of a region. `infuse`: an
+    amount into a quantity of the body. The region is all within `radius` of a point `at`, or of the
+    track of a needle from there `to` another.
     """
 
     inject: Name | None = None
     infuse: Name | None = None
-    amount: Amount
+    resect: Names | None = None
+    site: Name | None = None
+    amount: Amount | None = None
+    into: Names | None = None
     at: Position = "centre"
+    to: Position | None = None
     radius: Length = "0 um"
     start: Time = "0 min"
     every: Time | None = None
@@ -507,10 +543,17 @@ class Therapy(_Part):
 
     @model_validator(mode="after")
     def _whole(self) -> "Therapy":
-        if (self.inject is None) == (self.infuse is None):
-            raise ValueError("expected exactly one of 'inject', 'infuse'")
-        if self.infuse is not None and {"at", "radius"} & self.model_fields_set:
-            raise ValueError("'at' and 'radius' belong to 'inject'")
+        if sum(verb is not None for verb in (self.inject, self.infuse, self.resect)) != 1:
+            raise ValueError("expected exactly one of 'inject', 'infuse', 'resect'")
+        if self.infuse is not None and {"site", "at", "to", "radius", "into"} & self.model_fields_set:
+            raise ValueError("'site', 'at', 'to', 'radius' and 'into' belong to 'inject' and 'resect'")
+        if (self.amount is None) != (self.resect is not None):
+            raise ValueError("'inject' and 'infuse' need an 'amount', 'resect' has none")
+        magnitude = parse(self.amount).magnitude if isinstance(self.amount, str) else self.amount
+        if magnitude == 0:
+            raise ValueError("expected an 'amount' above 0; to leave a therapy out, set it to null")
+        if self.resect is not None and parse(self.radius).magnitude == 0:
+            raise ValueError("'resect' needs a 'radius'")
         if self.doses > 1 and self.every is None:
             raise ValueError("more than one of 'doses' needs 'every'")
         return self
@@ -560,6 +603,7 @@ class Document(_Part):
     states: dict[Name, State] = {}
     rules: dict[Name, Rule] = {}
     tissue: Tissue = Tissue()
+    sites: dict[Name, Site] = {}
     therapies: dict[Name, Therapy] = {}
     body: Body = Body()
     heat: Heat | None = None

@@ -92,11 +92,15 @@ def scenarios(draw):
     modulated = st.lists(modulators(), max_size=2)
     secretion = small | st.fixed_dictionaries({"rate": small, "modulators": modulated})
     loss = rates | st.fixed_dictionaries({"rate": rates, "modulators": modulated})
+    wall = st.fixed_dictionaries(
+        {"permeability": rates, "body": st.just("depot"), "volume": st.just("1e-7 mL"), "modulators": modulated}
+    )
     effects = st.fixed_dictionaries(
         {},
         optional={
             "secretion": st.dictionaries(st.sampled_from(FIELDS), secretion, max_size=2),
             "uptake": st.dictionaries(st.sampled_from(FIELDS), loss, max_size=2),
+            "exchange": st.dictionaries(st.sampled_from(FIELDS), wall, max_size=1),
             "motility": motilities(),
         },
     )
@@ -133,7 +137,11 @@ def scenarios(draw):
             "infusion": {"infuse": "drug", "amount": 3, "start": "3 min"},
         },
         "body": {
-            "quantities": {"blood": {"initial": 40}, "drug": {"unit": "mg", "initial": 1}},
+            "quantities": {
+                "blood": {"initial": 40},
+                "drug": {"unit": "mg", "initial": 1},
+                "depot": {"unit": "ng", "initial": 1e-7},
+            },
             "processes": {"decay": {"transition": "drug -> nothing", "rate": "0.1 /min"}},
         },
     }
@@ -210,3 +218,20 @@ def test_sums_are_exact_and_faults_are_found(one_backend_each):
     values[0, 0, 0, 1] = np.inf
     assert backend.sum_fields(backend.array(values)).fault.tolist() == [1, (2 * 7 + 3) * 9 + 4]
     backend.close()
+
+
+def test_rows_that_go_past_the_cache_have_the_same_bits():
+    # Over 32 MB a launch: the host then gathers lines (kernels/host.hpp). Odd rows begin within a line.
+    shape = (64, 127, 131)
+    names = [f"f{i}" for i in range(4)]
+    scenario = gpusim.Scenario.parse("grid: {shape: [131, 127, 64]}").with_(
+        fields={name: {"unit": "ng/mL", "diffusion": "100 um^2/min", "decay": "0.1 /min"} for name in names}
+    )
+    start = np.random.default_rng(3).random((4, *shape), np.float32)
+    results = []
+    for backend, threads in (("numpy", None), ("cpu", 2)):
+        with gpusim.Simulation(scenario, backend, threads=threads) as simulation:
+            simulation._state.fields = simulation.backend.array(start)
+            simulation.step()
+            results.append(simulation.digest())
+    assert results[0] == results[1]

@@ -72,7 +72,7 @@ def test_chemotaxis_drifts_as_stated(one_backend_each, persistence):
     with gpusim.Simulation(gpusim.Scenario.parse(text), one_backend_each[0], threads=one_backend_each[1]) as simulation:
         occupancy = 0.1 + slope * 20 * np.arange(91)
         bait = np.broadcast_to(half * occupancy / (1 - occupancy), (91, 91, 91)).astype(np.float32)
-        simulation.backend.write(simulation._state.fields[0], bait)
+        simulation.backend.write(simulation.site.state.fields[0], bait)
         start = positions(simulation)
         simulation.step(minutes)
         end = positions(simulation)

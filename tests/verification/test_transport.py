@@ -21,7 +21,7 @@ fields:
 
 def start_from(simulation, values):
     """Begin with a field of one's own, float32 [z, y, x]."""
-    simulation._state.fields = simulation.backend.array(values[None].astype(np.float32))
+    simulation.site.state.fields = simulation.backend.array(values[None].astype(np.float32))
 
 
 def test_mass_is_conserved(simulate):
@@ -217,7 +217,7 @@ tissue:
   shapes: {blood: {kind: box, state: blood, lower: [0 um, 0 um, 0 um], upper: [20 um, 60 um, 60 um]}}
 """
     simulation = simulate(box([41, 3, 3], 20, 1e5, "0 /min", "1 min", extra))
-    assert simulation._transport.choices[0].solver == "implicit"
+    assert simulation.site.transport.choices[0].solver == "implicit"
     simulation.step(5)
     profile = simulation.field("c")[1, 1].astype(float)
     depth = -20 / np.diff(np.log(profile[1:30])).mean()
