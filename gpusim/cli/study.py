@@ -98,6 +98,49 @@ def sensitivity(
     out.print(f"indices  {path}")
 
 
+@app.command()
+def fit(
+    study: StudyArgument,
+    data: Annotated[
+        Path,
+        typer.Option(metavar="TABLE.csv", help="Measured values: a column 'day', 'h' or 'min', then one per outcome."),
+    ],
+    output: OutputOption = None,
+    backend: BackendOption = "auto",
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Estimate a study's parameters from measured values over time, with 95% intervals; resumes as 'sweep' does."""
+    module, problem = _module("fit"), _module("problem")
+    with _session(study, output, backend, workers, threads, scheduler) as session:
+        table = _module("measured").Data.read(data, session.study)
+        posed = problem.pose(session.study, table, session.setting)
+        spec = session.study.document.fit
+        by_abc = spec.method == "abc"
+        what = (
+            f"at most {spec.populations} populations of {spec.particles} particles"
+            if by_abc
+            else f"{spec.trials} trials"
+        )
+        out.print(f"{session.study.document.name}: {len(table.values)} measured values; {spec.method}, {what}")
+        with _progress("particles" if by_abc else "trials") as progress:
+            total = spec.particles * (spec.populations + 1) if by_abc else spec.trials
+            task = progress.add_task(session.study.document.name, total=total, failed="")
+            found = module.fit(posed, session.connect, lambda: progress.advance(task))
+        estimates = new_table("parameter", "unit", "estimate", "95% from", "to")
+        for row in found.estimates:
+            numbers = (row.estimate, row.low, row.high)
+            estimates.add_row(row.parameter, row.unit, *(f"{number:.4g}" for number in numbers))
+        frame = module.frame(found.estimates)
+        path = session.save(frame, "estimates.parquet")
+        session.save(found.points, "particles.parquet" if by_abc else "trials.parquet")
+    out.print(estimates)
+    if found.note:
+        err.print(f"gpusim: note: {found.note}")
+    out.print(f"estimates  {path}")
+
+
 class _Session:
     """A study with its folder and its cluster."""
 
@@ -152,7 +195,7 @@ def _session(
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = locked(folder)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _note_study(folder, path)
         with contextlib.ExitStack() as stack:
@@ -162,6 +205,7 @@ def _session(
         err.print("gpusim: stopped; finished runs are kept, and the same command goes on with the others")
         raise typer.Exit(130) from None
     finally:
+        signal.signal(signal.SIGTERM, before)
         lock.release()
 
 
@@ -199,12 +243,12 @@ def _module(name: str) -> ModuleType:
         raise BackendError(f"studies need {error.name}: pip install 'gpusim[study]'") from None
 
 
-def _progress() -> Progress:
+def _progress(what: str = "runs") -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("runs"),
+        TextColumn(what),
         TextColumn("{task.fields[failed]}", style="red"),
         TimeElapsedColumn(),
         TextColumn("left"),
