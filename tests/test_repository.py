@@ -32,6 +32,7 @@ def test_layers_import_only_what_stands_to_their_left():
         "record",
         "analysis",
         "trial",
+        "ensemble",
         "exchange",
         "viz",
         "cli",

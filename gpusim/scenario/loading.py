@@ -1,14 +1,14 @@
 """From a name or a file to checked data: `extends`, overrides, and messages that say where."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gpusim.errors import ScenarioError
-from gpusim.scenario.checks import nearest, problems
+from gpusim.scenario.checks import Problem, nearest, problems
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
 from gpusim.scenario.schema import KINDS, Document, Site, known_keys
 
@@ -17,6 +17,8 @@ _MOST_PROBLEMS = 20
 _LONGEST_MESSAGE = 400
 SITE_KEYS = tuple(Site.model_fields)
 _KINDS_IN_WORDS = ", ".join(KINDS)
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 def presets() -> dict[str, Path]:
@@ -69,10 +71,15 @@ def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> Do
     one.
     """
     path = find(str(scenario))
-    read = _extended(path, (), [])
+    read = extended(path)
     for key, value in (overrides or {}).items():
         override(read, key, value)
     return validated(read, str(path))
+
+
+def extended(path: Path) -> Read:
+    """A file laid over what it extends, not checked yet. Raises `ScenarioError`."""
+    return _extended(path, (), [])
 
 
 def _extended(path: Path, chain: tuple[Path, ...], files: list[Path]) -> Read:
@@ -130,21 +137,26 @@ def merge(base: Any, top: Any) -> Any:
     return merged
 
 
-def override(read: Read, key: str, value: Any) -> None:
-    """Set the value at a dotted path such as `rules.infection.rate` or `rules.infection.modulators[0].half`."""
-    parts = _parts(key)
+def override(read: Read, key: str, value: Any, place: str = "--set") -> None:
+    """Set the value at a dotted path such as `rules.infection.rate` or `rules.infection.modulators[0].half`.
+
+    `place` is where a message says that it was written.
+    """
+    parts = _parts(key, place)
     here: Any = read.data
     for i, part in enumerate(parts[:-1]):
         if isinstance(part, int):
-            here = _item(here, part, key)
+            here = _item(here, part, key, place)
         elif isinstance(here, dict):
-            following: Any = [] if isinstance(parts[i + 1], int) else {}
-            here = here.setdefault(part, following)
+            if part not in here:
+                here[part] = [] if isinstance(parts[i + 1], int) else {}
+                read.places[parts[: i + 1]] = place
+            here = here[part]
         else:
-            raise ScenarioError(f"--set {key}: {dotted(parts[:i])} has no keys of its own")
+            raise ScenarioError(f"{place} {key}: {dotted(parts[:i])} has no keys of its own")
     last = parts[-1]
     if isinstance(last, int):
-        _item(here, last, key)
+        _item(here, last, key, place)
         here[last] = value
     elif isinstance(here, dict):
         if value is None:
@@ -152,23 +164,23 @@ def override(read: Read, key: str, value: Any) -> None:
         else:
             here[last] = value
     else:
-        raise ScenarioError(f"--set {key}: {dotted(parts[:-1])} has no keys of its own")
-    read.places[parts] = "--set"
+        raise ScenarioError(f"{place} {key}: {dotted(parts[:-1])} has no keys of its own")
+    read.places[parts] = place
 
 
-def _item(here: Any, index: int, key: str) -> Any:
+def _item(here: Any, index: int, key: str, place: str) -> Any:
     if not isinstance(here, list) or not 0 <= index < len(here):
         found = f"a list of {len(here)}" if isinstance(here, list) else "no list"
-        raise ScenarioError(f"--set {key}: there is no [{index}] ({found})")
+        raise ScenarioError(f"{place} {key}: there is no [{index}] ({found})")
     return here[index]
 
 
-def _parts(key: str) -> KeyPath:
+def _parts(key: str, place: str) -> KeyPath:
     parts: list[str | int] = []
     for piece in key.split("."):
         name, *indices = piece.replace("]", "").split("[")
         if not name or not all(i.isdigit() for i in indices):
-            raise ScenarioError(f"--set {key}: expected a path such as 'fields.virus.decay'")
+            raise ScenarioError(f"{place} {key}: expected a path such as 'fields.virus.decay'")
         parts += [name, *map(int, indices)]
     return tuple(parts)
 
@@ -184,12 +196,19 @@ def parse_set(text: str) -> tuple[str, Any]:
 def validated(read: Read, label: str) -> Document:
     """Check data against the schema and against itself; raises `ScenarioError` with every problem."""
     _fill_in_sites(read.data)
+    return checked(Document, read, label, problems)
+
+
+def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[Checked], Iterable[Problem]]) -> Checked:
+    """Check data against a schema, and what it makes against `problems`; raises `ScenarioError` with every problem."""
     try:
-        document = Document.model_validate(read.data)
+        document = schema.model_validate(read.data)
     except ValidationError as error:
-        found = [(_path(e["loc"], read.data), _message(dict(e), read.data)) for e in error.errors()]
+        found = [
+            (_path(e["loc"], read.data, e["type"] == "missing"), _message(dict(e), schema)) for e in error.errors()
+        ]
     else:
-        found = problems(document)
+        found = list(problems(document))
     if found:
         lines = list(dict.fromkeys(f"{_place(read, path, label)}: {dotted(path)}: {m}" for path, m in found))
         shown = [line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "..." for line in lines]
@@ -214,13 +233,16 @@ def _place(read: Read, path: KeyPath, label: str) -> str:
     return label
 
 
-def _path(loc: tuple[int | str, ...], data: Any) -> KeyPath:
-    """The part of a pydantic location that is a path in the data: the tags of unions are not."""
+def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> KeyPath:
+    """The part of a pydantic location that is a path in the data: the tags of unions are not.
+
+    The last one is not there where it is what is `missing`.
+    """
     path: list[str | int] = []
     here = data
     for i, part in enumerate(loc):
         last = i == len(loc) - 1
-        if isinstance(here, dict) and (part in here or (last and isinstance(part, str))):
+        if isinstance(here, dict) and (part in here or (missing and last)):
             here = here.get(part)
         elif isinstance(here, list) and isinstance(part, int) and part < len(here):
             here = here[part]
@@ -230,10 +252,10 @@ def _path(loc: tuple[int | str, ...], data: Any) -> KeyPath:
     return tuple(path)
 
 
-def _message(error: dict[str, Any], data: Any) -> str:
+def _message(error: dict[str, Any], schema: type[BaseModel]) -> str:
     kind, loc, context = error["type"], error["loc"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key{_nearest_key(loc)}"
+        return f"unknown key{_nearest_key(loc, schema)}"
     if kind == "missing":
         return "is missing"
     if kind == "string_pattern_mismatch":
@@ -250,8 +272,8 @@ def _message(error: dict[str, Any], data: Any) -> str:
     return f"{message[0].lower()}{message[1:]}, found {error['input']!r}"
 
 
-def _nearest_key(loc: tuple[int | str, ...]) -> str:
+def _nearest_key(loc: tuple[int | str, ...], schema: type[BaseModel]) -> str:
     """Suggestion for an unknown key from the model that stands at its place in the schema."""
-    known = known_keys(loc[:-1])
+    known = known_keys(loc[:-1], schema)
     close = nearest(str(loc[-1]), known)
     return close or (f"; known here: {', '.join(known)}" if known else "")

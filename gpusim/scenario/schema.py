@@ -699,9 +699,9 @@ class Document(_Part):
         return table
 
 
-def known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    """Keys that the schema knows at a place in a document; empty where it takes any."""
-    model: type[BaseModel] | None = Document
+def known_keys(loc: tuple[int | str, ...], schema: type[BaseModel] = Document) -> list[str]:
+    """Keys that a schema knows at a place in a document; empty where it takes any."""
+    model: type[BaseModel] | None = schema
     for part in loc:
         if model is None:
             break
@@ -709,7 +709,7 @@ def known_keys(loc: tuple[int | str, ...]) -> list[str]:
             model = _model_in(model.model_fields[str(part)].annotation, None)
         else:
             model = _model_in(_KIND.get(str(part), model), None)
-    return list(model.model_fields) if model else []
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
 
 
 _KIND: dict[str, type[_Shape]] = {

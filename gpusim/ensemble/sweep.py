@@ -1,0 +1,102 @@
+"""A study's points, run, and their table."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gpusim.ensemble import folder as on_disk
+from gpusim.ensemble.design import Point
+from gpusim.ensemble.execution import Connect, Ended, Setting, Tell, execute
+from gpusim.ensemble.schema import Range, split
+from gpusim.ensemble.study import Run, Study
+from gpusim.errors import GpusimError
+from gpusim.record.files import written_aside
+from gpusim.units import UnitError, number
+
+FAILURE = "failure"
+"""Column that says why a run has no outcomes; empty where it has."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A parameter in a table: numbers of a `unit`, or text where its values are no quantities (unit None)."""
+
+    unit: str | None
+
+    def __call__(self, value: Any) -> float | str:
+        """A value as the table holds it."""
+        if self.unit is None:
+            return value if isinstance(value, str) else json.dumps(value)
+        return number(value, f"1 {self.unit}") if self.unit else split(value)[0]
+
+
+def column(parameter: Range | Sequence[Any]) -> Column:
+    """How a parameter stands in a table."""
+    if isinstance(parameter, Range):
+        return Column(parameter.unit)
+    try:
+        if any(isinstance(value, bool) or not isinstance(value, (int, float, str)) for value in parameter):
+            return Column(None)
+        found = Column(split(parameter[0])[1])
+        for value in parameter:
+            found(value)
+    except UnitError:
+        return Column(None)
+    return found
+
+
+def sweep(
+    study: Study,
+    points: Sequence[Point],
+    setting: Setting,
+    connect: Connect,
+    tell: Tell = lambda run, how: None,
+) -> pd.DataFrame:
+    """Run points and return their table, one row a run, by point, arm and replicate.
+
+    The table depends on the study alone: not on workers, nor on what had been run before. Units stand
+    in its `attrs`.
+    """
+    (setting.folder / on_disk.RUNS).mkdir(parents=True, exist_ok=True)
+    runs = list(study.runs(points))
+    found = execute(connect, runs, setting, tell)
+    return table(study, runs, found, setting)
+
+
+def table(study: Study, runs: Sequence[Run], found: Mapping[str, Ended], setting: Setting) -> pd.DataFrame:
+    """The table of runs; those with no outcomes say why, under `failure`."""
+    columns = {path: column(parameter) for path, parameter in study.document.parameters.items()}
+    rows = []
+    for run in runs:
+        outcome = found[run.key]
+        row: dict[str, Any] = {"point": run.point, "arm": run.arm, "replicate": run.replicate, "seed": run.seed}
+        row |= {path: columns[path](value) for path, value in run.values.items()}
+        if isinstance(outcome, Exception):
+            row |= {**dict.fromkeys(study.columns, np.nan), FAILURE: _reason(outcome)}
+        else:
+            row |= {**{name: outcome[name] for name in study.columns}, FAILURE: ""}
+        if setting.store:
+            row["store"] = str(on_disk.store(Path(), run.key))
+        rows.append(row)
+    frame = pd.DataFrame(rows).astype({"seed": np.uint64})
+    frame.attrs["units"] = {path: c.unit for path, c in columns.items() if c.unit}
+    return frame
+
+
+def _reason(error: Exception) -> str:
+    kind = type(error).__name__
+    if kind == "KilledWorker":
+        return "its worker died, again and again"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, GpusimError) else f"{kind}: {text}"
+
+
+def save(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    with written_aside(path) as file:
+        frame.to_parquet(file, engine="pyarrow", index=False)

@@ -1,0 +1,106 @@
+"""Known parameters, found again from what a simulation with them measures.
+
+python tests/ensemble/recovery.py abc 10       # method, data sets; on 2 workers
+
+Each data set has its own truth, drawn evenly from the middle nine tenths of the ranges, its own random
+numbers, and lognormal errors of 15% on seven volumes.
+"""
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import gpusim
+from gpusim.ensemble.execution import Connect, Setting, cluster
+from gpusim.ensemble.fit import Estimate, fit
+from gpusim.ensemble.measured import Data
+from gpusim.ensemble.problem import pose
+from gpusim.ensemble.study import Study
+
+SCENARIO = """
+name: growth
+grid: {shape: [18, 18, 18]}
+time: {until: 84 h, step: {field: 2 h, rules: 2 h}}
+states: {tumour: {}}
+rules:
+  division: {transition: empty -> tumour, rate: 1e-4 /min, modulators: [{neighbours: tumour, per: 1}]}
+tissue: {shapes: {seed: {kind: sphere, state: tumour, radius: 50 um}}}
+"""
+STUDY = """
+name: recovery
+scenario: growth.yaml
+parameters:
+  rules.division.rate: {{from: 3e-5 /min, to: 3e-4 /min, scale: log}}
+  tissue.shapes.seed.radius: {{from: 30 um, to: 100 um}}
+outcomes: {{volume: {{volume: tumour}}}}
+fit: {{method: {method}, error: 0.15, particles: {particles}, populations: {populations}, trials: 120}}
+"""
+HOURS = (12, 24, 36, 48, 60, 72, 84)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A parameter's estimate, and what it should be."""
+
+    estimate: Estimate
+    truth: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether the truth lies in the 95% interval."""
+        return self.estimate.low <= self.truth <= self.estimate.high
+
+
+def measure(study: Study, number: int, path: Path) -> list[float]:
+    """Write data set `number`; returns its true parameters."""
+    rng = np.random.default_rng([2026, number])
+    cube = 0.05 + 0.9 * rng.random(2)
+    rate, radius = 3e-5 * 10 ** cube[0], 30 + 70 * cube[1]
+    scenario = gpusim.Scenario.load(
+        path.parent / "growth.yaml",
+        {"rules.division.rate": f"{rate} /min", "tissue.shapes.seed.radius": f"{radius} um"},
+    )
+    deviation = np.sqrt(np.log1p(study.document.fit.error**2))
+    lines = ["h,volume"]
+    with gpusim.Simulation(scenario, "numpy", seed=10_000 + number) as simulation:
+        for hours in HOURS:
+            simulation.run(until=f"{hours} h")
+            volume = simulation.count("tumour") * 8e-6
+            lines.append(f"{hours},{volume * np.exp(rng.normal(0, deviation)):.6g}")
+    path.write_text("\n".join(lines) + "\n")
+    return [rate, radius]
+
+
+def recover(
+    folder: Path, connect: Connect, number: int, method: str, backend: str, particles: int = 60, populations: int = 5
+) -> list[Recovery]:
+    """Fit data set `number`."""
+    (folder / "growth.yaml").write_text(SCENARIO)
+    path = folder / "study.yaml"
+    path.write_text(STUDY.format(method=method, particles=particles, populations=populations))
+    study = Study.load(path)
+    truth = measure(study, number, folder / "data.csv")
+    setting = Setting(folder / "runs-of-fit", study.columns, backend, 1)
+    found = fit(pose(study, Data.read(folder / "data.csv", study), setting), connect)
+    return [Recovery(estimate, true) for estimate, true in zip(found.estimates, truth, strict=True)]
+
+
+def main(method: str, sets: int) -> None:
+    """Print a table, and how many truths lie inside."""
+    inside: dict[str, int] = {}
+    with cluster(None, 2) as client:
+        for number in range(sets):
+            with tempfile.TemporaryDirectory() as folder:
+                for found in recover(Path(folder), lambda: client, number, method, "auto"):
+                    name, _, estimate, low, high = found.estimate
+                    inside[name] = inside.get(name, 0) + found.inside
+                    shown = " ".join(f"{value:10.4g}" for value in (found.truth, estimate, low, high))
+                    print(f"{number:3} {name:28} {shown} {'inside' if found.inside else 'OUTSIDE'}", flush=True)
+    print({name: f"{count} of {sets}" for name, count in inside.items()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
