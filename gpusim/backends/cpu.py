@@ -16,14 +16,13 @@ from gpusim.backends.source import kernel_source
 from gpusim.errors import BackendError
 
 _SLOTS: dict[type, str] = {
-    np.ndarray: "Q",
     np.int32: "i4x",
     np.int64: "q",
     np.uint32: "I4x",
     np.uint64: "Q",
     np.float32: "f4x",
 }
-"""How an argument is laid out in its 8 bytes."""
+"""How a scalar is laid out in its 8 bytes; an array goes as an address."""
 
 _SMALLEST_SHARE = 65_536
 """Voxels (roughly) of a launch below which another thread costs more than it brings."""
@@ -40,6 +39,20 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
+class _Placed(np.ndarray):
+    """An array that knows its address, which NumPy would take microseconds to tell; views of it do not."""
+
+    address: int | None
+
+    def __array_finalize__(self, source: object) -> None:
+        self.address = None
+
+
+def _address(array: np.ndarray) -> int:
+    known: int | None = getattr(array, "address", None)
+    return array.ctypes.data if known is None else known
+
+
 class _Call:
     """A kernel's launcher, and room for its arguments: 8 bytes each, and a pointer to each.
 
@@ -49,13 +62,14 @@ class _Call:
 
     def __init__(self, function: Any, arguments: Sequence[Array | np.generic]) -> None:
         self.function = function
-        self._layout = struct.Struct("=" + "".join(_SLOTS[type(a)] for a in arguments))
+        slots = ("Q" if isinstance(a, np.ndarray) else _SLOTS[type(a)] for a in arguments)
+        self._layout = struct.Struct("=" + "".join(slots))
         self._room = ctypes.create_string_buffer(self._layout.size)
         start = ctypes.addressof(self._room)
         self.pointers = (ctypes.c_void_p * len(arguments))(*(start + 8 * i for i in range(len(arguments))))
 
     def fill(self, arguments: Sequence[Array | np.generic]) -> None:
-        values = [a.__array_interface__["data"][0] if isinstance(a, np.ndarray) else a.item() for a in arguments]
+        values = [_address(a) if isinstance(a, np.ndarray) else a.item() for a in arguments]
         self._layout.pack_into(self._room, 0, *values)
 
 
@@ -79,8 +93,9 @@ class CpuBackend(CompiledBackend):
     def array(self, values: np.ndarray) -> np.ndarray:
         room = np.empty(values.nbytes + _LINE, np.uint8)
         start = -room.ctypes.data % _LINE
-        aligned = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+        aligned = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape).view(_Placed)
         aligned[...] = values
+        aligned.address = aligned.ctypes.data
         return aligned
 
     def to_numpy(self, array: Array) -> np.ndarray:

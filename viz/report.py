@@ -1,0 +1,213 @@
+"""One page that compares results or the arms of trials, with nothing to load from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import statistics
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from gpusim.analysis.response import Reading, Response, readings, response
+from gpusim.errors import ResultError
+from gpusim.record import Result
+from gpusim.trial import Trial, verdicts
+from gpusim.trial.running import TABLE
+from gpusim.viz.moment import moment_of_result
+from gpusim.viz.palette import THEMES
+from gpusim.viz.render import save_picture
+from gpusim.viz.scene import Look
+
+DAY = 1440.0
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b3a8c", "#000000")
+_PICTURE = (640, 480)
+
+Groups = Mapping[str, Sequence[Result]]
+"""What is compared, by its label: replicates of one arm, or a single result."""
+
+
+def groups(folders: Iterable[Path]) -> tuple[dict[str, list[Result]], list[str]]:
+    """Results by label, and the verdicts of trials among them. Raises `ResultError`."""
+    found: dict[str, list[Result]] = {}
+    words: list[str] = []
+    given = list(folders)
+    for folder in given:
+        if not (folder / TABLE).is_file():
+            found[folder.name if folder.name not in found else str(folder)] = [Result(folder)]
+            continue
+        trial = Trial.open(folder)
+        words += [str(verdict) for verdict in verdicts(trial)]
+        for arm, rows in trial.table.groupby("arm", sort=False):
+            label = str(arm) if len(given) == 1 else f"{folder.name}: {arm}"
+            found[label] = [Result(folder / str(arm) / str(seed)) for seed in rows["seed"]]
+    if not found:
+        raise ResultError("compare: expected one result or more")
+    return found, words
+
+
+def save_report(folders: Sequence[Path], target: Path, *, pictures: bool = True) -> None:
+    """Write the page. Raises `ResultError`, `ScenarioError`."""
+    compared, words = groups(folders)
+    read = {label: [readings(result) for result in results] for label, results in compared.items()}
+    parts = [
+        _verdicts(words),
+        "<h2>Tumour cells</h2>" + _inline(_curves(compared, _tumour_cells, "tumour cells")),
+        "<h2>Tumour heat</h2>"
+        + _inline(_over_readings(read, lambda r: r.heat, "mean heat of the largest lesion's core")),
+        "<h2>Sum of diameters</h2>" + _inline(_over_readings(read, lambda r: r.total, "sum of diameters, um")),
+        "<h2>Response</h2>" + _responses(read),
+        "<h2>At the end</h2>" + _table(compared),
+    ]
+    if pictures:
+        parts.append("<h2>Pictures</h2>" + _pictures(compared))
+    title = ", ".join(folder.name for folder in folders)
+    target.write_text(_PAGE.format(title=html.escape(title), body="\n".join(parts)), encoding="utf-8")
+
+
+def _tumour_cells(result: Result) -> tuple[np.ndarray, np.ndarray]:
+    heat = result.scenario.document.heat
+    counts = result.counts
+    states = heat.tumour if heat else [c[6:] for c in counts.columns if c.startswith("cells.tumour")]
+    return counts["minutes"].to_numpy() / DAY, counts[[f"cells.{s}" for s in states]].sum(axis=1).to_numpy(float)
+
+
+def _curves(compared: Groups, of: object, label: str) -> Figure:
+    def series(results: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
+        found = [of(result) for result in results]  # type: ignore[operator]
+        length = min(len(values) for _, values in found)
+        return found[0][0][:length], np.array([values[:length] for _, values in found])
+
+    return _figure({name: series(results) for name, results in compared.items()}, label)
+
+
+def _over_readings(read: Mapping[str, list[list[Reading]]], of: object, label: str) -> Figure:
+    def series(runs: list[list[Reading]]) -> tuple[np.ndarray, np.ndarray]:
+        length = min(map(len, runs))
+        values = np.array([[of(reading) for reading in run[:length]] for run in runs])  # type: ignore[operator]
+        return np.array([reading.minutes / DAY for reading in runs[0][:length]]), values
+
+    return _figure({name: series(runs) for name, runs in read.items()}, label)
+
+
+def _figure(series: Mapping[str, tuple[np.ndarray, np.ndarray]], label: str) -> Figure:
+    """Medians over days, with a band from the lowest to the highest replicate."""
+    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        for i, (name, (days, values)) in enumerate(series.items()):
+            colour = _COLOURS[i % len(_COLOURS)]
+            axes.plot(days, np.median(values, axis=0), color=colour, label=name, linewidth=1.8)
+            if len(values) > 1:
+                axes.fill_between(days, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+        axes.set(xlabel="time, days", ylabel=label)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _inline(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def _responses(read: Mapping[str, list[list[Reading]]]) -> str:
+    rows = []
+    for name, runs in read.items():
+        found: list[Response] = [response(run) for run in runs if len(run) > 1]
+        if not found:
+            continue
+        best = ", ".join(f"{sum(r.best is c for r in found)} {c}" for c in dict.fromkeys(r.best for r in found))
+        changes = [run[-1].total / run[0].total - 1 for run in runs if run[0].total > 0]
+        progressed = [r.progressed / DAY for r in found if r.progressed is not None]
+        when = f", median day {statistics.median(progressed):.3g}" if progressed else ""
+        rows.append(
+            (
+                name,
+                f"{statistics.median(changes):+.0%}" if changes else "",
+                best,
+                f"{len(progressed)} of {len(found)}{when}",
+                f"{sum(r.lasting for r in found)} of {len(found)}",
+                f"{sum(r.pseudo_progression for r in found)} of {len(found)}",
+            )
+        )
+    head = ("", "sum of diameters", "best response", "progressed", "response at the end", "pseudo-progression")
+    note = "Categories of RECIST 1.1 by sums of diameters, without its absolute 5 mm; pseudo-progression as in iRECIST."
+    return _rows(head, rows) + f"<p class=note>{note}</p>"
+
+
+def _table(compared: Groups) -> str:
+    """Cells and harm at the end, medians."""
+    columns = {
+        "healthy cells lost": lambda c: c["cells.healthy"].iloc[0] - c["cells.healthy"].iloc[-1],
+        "off-target infections": lambda c: c["fired.off_target_infection"].iloc[-1],
+        "lowest leukocytes": lambda c: c["body.leukocytes"].min(),
+        "peak IFN-gamma, total": lambda c: c["total.ifng"].max(),
+        "peak T cells": lambda c: c["cells.ctl"].max(),
+        "memory T cells": lambda c: c["body.memory"].iloc[-1],
+    }
+    rows = []
+    for name, results in compared.items():
+        counts = [result.counts for result in results]
+        row = [name]
+        for value in columns.values():
+            try:
+                row.append(f"{statistics.median(float(value(c)) for c in counts):,.4g}")
+            except KeyError:  # of another scenario
+                row.append("")
+        rows.append(row)
+    return _rows(("", *columns), rows)
+
+
+def _pictures(compared: Groups) -> str:
+    shown, look = [], Look(theme=THEMES["light"])
+    with tempfile.TemporaryDirectory() as folder:
+        for i, (name, results) in enumerate(compared.items()):
+            for site in results[0].sites:
+                path = Path(folder) / f"{i}-{site}.png"
+                save_picture(moment_of_result(Result(results[0].folder, site)), path, look, _PICTURE)
+                data = base64.b64encode(path.read_bytes()).decode()
+                label = html.escape(name + (f", {site}" if len(results[0].sites) > 1 else ""))
+                image = f'<img src="data:image/png;base64,{data}" alt="">'
+                shown.append(f"<figure>{image}<figcaption>{label}</figcaption></figure>")
+    return f"<div class=pictures>{''.join(shown)}</div>"
+
+
+def _verdicts(words: Sequence[str]) -> str:
+    if not words:
+        return ""
+    items = "".join(f"<li class={'bad' if w.startswith('NOT') else 'good'}>{html.escape(w)}</li>" for w in words)
+    return f"<h2>What was expected</h2><ul>{items}</ul>"
+
+
+def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    cells = "".join(f"<th>{html.escape(h)}</th>" for h in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>" for row in rows)
+    return f"<table><tr>{cells}</tr>{body}</table>"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+h1, h2 {{ font-weight: 600 }} h2 {{ margin-top: 2.5rem }}
+table {{ border-collapse: collapse; font-size: 14px }}
+th, td {{ padding: .35rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
+th:first-child, td:first-child {{ text-align: left }}
+li.good::marker {{ content: "\\2713  " }} li.bad::marker {{ content: "\\2717  " }}
+.note {{ color: #666; font-size: 13px }}
+.pictures {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem }}
+figure {{ margin: 0 }} img, svg {{ width: 100%; height: auto }} figcaption {{ text-align: center; font-size: 14px }}
+</style>
+<h1>{title}</h1>
+<p class=note>Simulated with gpusim, a research tool, not a medical device. Lines are medians of the replicates,
+bands go from the lowest to the highest.</p>
+{body}
+</html>
+"""
