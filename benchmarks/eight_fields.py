@@ -164,7 +164,7 @@ def ours(backend, voxels, minutes, solvers=None):
         loaded = loaded.with_(fields={name: {"solver": solver} for name, solver in solvers.items()})
     simulation = gpusim.Simulation(loaded, backend)
     simulation.step(minutes // 2)
-    simulation._state.tissue.cells = simulation.backend.array(second_tissue(simulation.tissue, simulation.model))
+    simulation.site.state.tissue.cells = simulation.backend.array(second_tissue(simulation.tissue, simulation.model))
     simulation.step(minutes - minutes // 2)
     return np.stack(list(simulation.fields.values()))
 
@@ -224,7 +224,7 @@ def times(backend, voxels):
             loaded = loaded.with_(fields={n: {"solver": s} for n, s in solvers.items()})
         with gpusim.Simulation(loaded, backend) as simulation:
             if name == "auto":
-                chosen = zip(FIELDS, simulation._transport.choices, strict=True)
+                chosen = zip(FIELDS, simulation.site.transport.choices, strict=True)
                 print("auto: " + ", ".join(f"{n} {c.solver} {c.passes}" for n, c in chosen))
             simulation.step(2)
 

@@ -124,6 +124,7 @@ Length = Annotated[str, AfterValidator(_checked("um")), BeforeValidator(_explain
 Time = Annotated[str, AfterValidator(_checked("min")), BeforeValidator(_explain_bare("hour"))]
 Rate = Annotated[str, AfterValidator(_checked("1/min")), BeforeValidator(_explain_bare("/min"))]
 Speed = Annotated[str, AfterValidator(_checked("um/min")), BeforeValidator(_explain_bare("um/min"))]
+Volume = Annotated[str, AfterValidator(_checked("mL")), BeforeValidator(_explain_bare("mL"))]
 Diffusivity = Annotated[str, AfterValidator(_checked("um^2/min")), BeforeValidator(_explain_bare("um^2/min"))]
 
 

@@ -14,6 +14,17 @@ using uint64 = unsigned long long;
 
 #ifndef GPUSIM_HOST
 #define ENTRY(name)  // a host build makes a launcher here; a GPU has its own
+#define ENTRY_OF_ROWS(name)
+
+__device__ inline void read_ahead(const float*, int32) {}  // a host helps its cache
+
+struct RowWriter {
+    __device__ inline explicit RowWriter(int32) {}
+    template <typename Make>
+    __device__ inline void write(float* out, int32, const Make& make) {
+        make(out);
+    }
+};
 #endif
 
 constexpr float two_to_32 = 4294967296.0f;

@@ -4,7 +4,13 @@
 // arguments an array of pointers to them, as for the CUDA driver.
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <tuple>
 #include <utility>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define GPUSIM_HOST
 #define __global__
@@ -16,6 +22,8 @@ struct HostIndex {
     int x;
 };
 static thread_local HostIndex blockIdx{0};
+static thread_local HostIndex gridDim{0};
+static thread_local int blockEnd = 0;
 struct HostThread {
     static constexpr int x = 0;
 };
@@ -38,20 +46,103 @@ inline void atomicMin(T* target, T value) {
     }
 }
 
-template <auto kernel, typename... P, std::size_t... i>
-inline void run_blocks(void (*)(P...), void** arguments, int first, int end, std::index_sequence<i...>) {
-    for (int block = first; block < end; ++block) {
+constexpr std::int64_t cache_bytes = 32 << 20;
+constexpr int line = 16, batch = 1024, longest_row = 4096, ahead = 2048;  // floats
+
+// Writes rows that follow each other and that nobody reads soon. Where a launch reads and writes more than
+// a cache holds, it gathers them and writes whole lines past the cache: a line that is written in part is
+// read first.
+class RowWriter {
+  public:
+    explicit RowWriter(int n)
+        : gathers(2 * sizeof(float) * static_cast<std::int64_t>(gridDim.x) * n > cache_bytes && n <= longest_row) {}
+    ~RowWriter() {
+        if (start != nullptr) finish();
+    }
+    RowWriter(const RowWriter&) = delete;
+    RowWriter& operator=(const RowWriter&) = delete;
+
+    template <typename Make>
+    __device__ inline void write(float* out, int n, const Make& make) {
+        if (!gathers) return make(out);
+        if (start == nullptr) begin(out);
+        make(held + count);
+        count += n;
+        if (count >= batch) write_lines();
+    }
+
+  private:
+    // The line that the first row begins in belongs to others in part: `foreign` floats of it.
+    void begin(float* out) {
+        foreign = static_cast<int>(reinterpret_cast<std::uintptr_t>(out) / sizeof(float) % line);
+        start = out - foreign;
+        count = foreign;
+    }
+
+    __device__ inline void write_lines() {
+        int i = 0;
+        if (foreign > 0 && count >= line) {
+            write_plainly(line);
+            i = line;
+        }
+        for (; i + line <= count; i += line) write_line(start + i, held + i);
+        start += i;
+        count -= i;
+        for (int k = 0; k < count; ++k) held[k] = held[i + k];
+    }
+
+    static void write_line(float* out, const float* from) {
+#ifdef __SSE2__
+        for (int k = 0; k < line; k += 4) _mm_stream_ps(out + k, _mm_load_ps(from + k));
+#else
+        std::memcpy(out, from, line * sizeof(float));
+#endif
+    }
+
+    void write_plainly(int end) {
+        for (int k = foreign; k < end; ++k) start[k] = held[k];
+        foreign = 0;
+    }
+
+    void finish() {
+        write_lines();
+        if (count > foreign) write_plainly(count);
+#ifdef __SSE2__
+        _mm_sfence();
+#endif
+    }
+
+    const bool gathers;
+    float* start = nullptr;  // of the line where `held` belongs
+    int foreign = 0, count = 0;
+    alignas(64) float held[batch + longest_row];
+};
+
+// What is soon to be read, asked for while there is time.
+__device__ inline void read_ahead(const float* row, int n) {
+    for (int x = 0; x < n; x += line) __builtin_prefetch(row + x + ahead, 0, 2);
+}
+
+template <auto kernel, bool at_once, typename... P, std::size_t... i>
+inline void run_blocks(void (*)(P...), void** arguments, int blocks, int first, int end,
+                       std::index_sequence<i...>) {
+    const std::tuple<P...> values{*static_cast<P*>(arguments[i])...};
+    gridDim.x = blocks;
+    for (int block = first; block < end; block = blockEnd) {
         blockIdx.x = block;
-        kernel(*static_cast<P*>(arguments[i])...);
+        blockEnd = at_once ? end : block + 1;
+        kernel(std::get<i>(values)...);
     }
 }
 
-template <auto kernel, typename... P>
-inline void run_blocks(void (*signature)(P...), void** arguments, int first, int end) {
-    run_blocks<kernel>(signature, arguments, first, end, std::index_sequence_for<P...>{});
+template <auto kernel, bool at_once, typename... P>
+inline void run_blocks(void (*signature)(P...), void** arguments, int blocks, int first, int end) {
+    run_blocks<kernel, at_once>(signature, arguments, blocks, first, end, std::index_sequence_for<P...>{});
 }
 
-#define ENTRY(name)                                                                  \
-    extern "C" void launch_##name(void** arguments, int first, int end) {            \
-        run_blocks<name>(name, arguments, first, end);                               \
+#define LAUNCHER(name, at_once)                                                       \
+    extern "C" void launch_##name(void** arguments, int blocks, int first, int end) { \
+        run_blocks<name, at_once>(name, arguments, blocks, first, end);               \
     }
+#define ENTRY(name) LAUNCHER(name, false)
+#define ENTRY_OF_ROWS(name) LAUNCHER(name, true)  // it takes all blocks of a call by itself

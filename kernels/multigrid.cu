@@ -83,17 +83,21 @@ LOOP_FUNCTION void smooth_row(const Row<Coupling>& row, float* c, const float* _
                                   const Mass& mass, float lowest, int32 colour) {
     const Weights one{1.0f, 1.0f};
     const int32 mine = colour_in(row, colour);
+    Span span = row.span();
+    // Not even for a moment may another thread see a voxel of the third colour change.
+    if (third_colour(row.shape.nx, row.wraps())) span.end = row.shape.nx - 1;
     along(
-        row.shape.nx, row.at_border(),
+        row.shape.nx, span,
         [&](int32 x) INLINED {
             const float value = smoothed(row, rhs[x], mass.at(x), one, lowest, x, x - 1, x + 1);
-            c[x] = (x & 1) == mine ? value : c[x];
+            return (x & 1) == mine ? value : c[x];
         },
         [&](int32 x) INLINED {
-            if (colour_along(x, row.shape.nx, row.wraps()) == mine)
-                c[x] = smoothed(row, rhs[x], mass.at(x) + row.border_rate(x), row.in_x(x), lowest, x,
-                                row.left(x), row.right(x));
-        });
+            if (colour_along(x, row.shape.nx, row.wraps()) != mine) return c[x];
+            return smoothed(row, rhs[x], mass.at(x) + row.border_rate(x), row.in_x(x), lowest, x, row.left(x),
+                            row.right(x));
+        },
+        [&](int32 x, float value) INLINED { c[x] = value; });
 }
 
 // Two children along x, by their widths.
@@ -107,13 +111,14 @@ LOOP_FUNCTION void add_residuals(const Row<Coupling>& row, const float* __restri
                                      const Mass& mass, float weight, float* __restrict__ coarse) {
     const Weights one{1.0f, 1.0f};
     const int32 nx = row.shape.nx;
+    const int32 coarse_nx = (nx + 1) / 2;
     along(
-        (nx + 1) / 2, row.at_border(),
+        coarse_nx, Span{1, coarse_nx - 1, row.widths.x != 1.0f, row.at_border()},
         [&](int32 i) INLINED {
             const int32 x = 2 * i;
             const float first = residual(row, rhs[x], mass.at(x), one, x, x - 1, x + 1);
             const float second = residual(row, rhs[x + 1], mass.at(x + 1), one, x + 1, x, x + 2);
-            coarse[i] = coarse[i] + weight * (first + second);
+            return coarse[i] + weight * (first + second);
         },
         [&](int32 i) INLINED {
             const auto at = [&](int32 x) INLINED {
@@ -123,8 +128,9 @@ LOOP_FUNCTION void add_residuals(const Row<Coupling>& row, const float* __restri
             const int32 x = 2 * i;
             float sum = at(x);
             if (x < nx - 1) sum = pair(sum, at(x + 1), x, nx, row.widths.x);
-            coarse[i] = coarse[i] + weight * sum;
-        });
+            return coarse[i] + weight * sum;
+        },
+        [&](int32 i, float value) INLINED { coarse[i] = value; });
 }
 
 // Adds the values of one fine row, by its weight, into the coarse row.
@@ -248,18 +254,20 @@ extern "C" __global__ void combine(
     const float* table = gain + static_cast<int64>(at.field) * tissue_states * immune_states;
     const float* here = c + at.start;
     float* out = rhs + at.start;
-    const auto set = [&](int32 x, float inflow) INLINED {
+    const auto sum = [&](int32 x, float inflow) INLINED {
         const float old = from_rhs == 0.0f ? 0.0f : from_rhs * out[x];
         const float gained = table[exchange_index<TISSUE_AND_IMMUNE>(cells, x)] + inflow;
         const float value = (from_c * here[x] + old) + from_gain * gained;
-        out[x] = value > 0.0f ? value : 0.0f;
+        return value > 0.0f ? value : 0.0f;
     };
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     // The own coupling of a voxel is all that is needed here: the table has it whether D varies or not.
     const auto row = finest_row(c, StateCoupling{cells.tissue, faces, tissue_states}, shape,
                                 boundary[at.field], resistance + 6 * at.field, at.z, at.y);
     along(
-        nx, row.at_border(), [&](int32 x) INLINED { set(x, 0.0f); }, [&](int32 x) { set(x, row.border(x, far + 6 * at.field).inflow); });
+        nx, Span{0, nx, false, row.at_border()}, [&](int32 x) INLINED { return sum(x, 0.0f); },
+        [&](int32 x) INLINED { return sum(x, row.border(x, far + 6 * at.field).inflow); },
+        [&](int32 x, float value) INLINED { out[x] = value; });
 }
 ENTRY(combine)
 

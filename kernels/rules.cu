@@ -1,7 +1,7 @@
 // What the cells of one layer do in a step: they change fields, and they change state.
 //
 // First the cell's effects on the fields of its voxel: secretions and losses whose rates depend on
-// something. Then its rules: each has a hazard over the step,
+// something, exchange with the body. Then its rules: each has a hazard over the step,
 //   hazard = rate * dt * product of its modulators,
 // and they compete: something happens with probability(sum), and what, by share of the sum. The
 // layer is read from `own` and written to `next`, so no voxel sees another's new state; fields are
@@ -11,14 +11,25 @@
 // 8 per effect, and 1 per count of neighbours.
 #include "modulators.cuh"
 
-enum EffectKind { SECRETION = 0, LOSS = 1 };
+enum EffectKind { SECRETION = 0, LOSS = 1, EXCHANGE = 2 };
 
 struct Effect {
     int32 field;
     int32 kind;
-    float amount;  // SECRETION: concentration, LOSS: part of it, over the step
+    float amount;  // SECRETION: concentration, LOSS and EXCHANGE: part of it, over the step
     int32 first_modulator, end_modulator;
+    int32 quantity;  // EXCHANGE: of the body, on the other side of the wall
+    float dilution;  // concentration there, for one unit of the quantity
 };
+
+// What a body gains from voxels is counted in units of 2^-20 of a concentration, as integers.
+constexpr float flow_units = 1048576.0f;
+constexpr float most_flow = 4398046511104.0f;  // 2^42, a voxel's in one step
+
+__device__ inline int64 flow(float change) {
+    const float bounded = change < most_flow ? change > -most_flow ? change : -most_flow : most_flow;
+    return static_cast<int64>(bounded * flow_units);
+}
 
 struct Release {
     int32 field;
@@ -56,7 +67,8 @@ extern "C" __global__ void apply_rules(
     const int32* __restrict__ rule_begin,  // [states + 1], rules by the state that they leave
     const Modulator* __restrict__ modulators,
     const Release* __restrict__ releases,
-    uint64* __restrict__ fired,  // [rules]
+    uint64* __restrict__ fired,   // [rules]
+    uint64* __restrict__ flowed,  // [effects], 2^-20 of a concentration, in two's complement
     uint64 seed, uint32 step, uint32 purpose, int32 nz, int32 ny, int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
     const int64 volume = static_cast<int64>(nz) * ny * nx;
@@ -77,7 +89,15 @@ extern "C" __global__ void apply_rules(
                                            effect.end_modulator, lattice, place);
             if (!(amount > 0.0f)) continue;
             float& value = fields[effect.field * volume + voxel];
-            value = effect.kind == SECRETION ? value + amount : value / (1.0f + amount);
+            if (effect.kind == SECRETION) {
+                value = value + amount;
+            } else if (effect.kind == LOSS) {
+                value = value / (1.0f + amount);
+            } else {
+                const float before = value;
+                value = (before + amount * (body[effect.quantity] * effect.dilution)) / (1.0f + amount);
+                atomicAdd(&flowed[e], static_cast<uint64>(flow(before - value)));
+            }
         }
 
         const int32 begin = rule_begin[state], end = rule_begin[state + 1];

@@ -26,6 +26,13 @@ struct Shape3 {
     int32 nz, ny, nx;
 };
 
+// Of a row, the voxels that may be taken alike.
+struct Span {
+    int32 first, end;
+    bool narrow;      // whether the last voxel is
+    bool one_by_one;  // none may
+};
+
 // Where a block stands: which field, and which row of it.
 struct Place {
     int32 field, z, y;
@@ -47,12 +54,35 @@ __device__ inline Place place_of(const int32* active, const Shape3& shape) {
     return Place{field, z, row - z * shape.ny, start, field * volume(shape) + start};
 }
 
+// Some rows of a field. On a GPU a block has one; a host takes its share of a launch in one call.
+struct Rows {
+    int32 first, end;
+};
+
+template <typename Use>
+__device__ inline void for_rows(const int32* active, int32 rows, const Use& use) {
+#ifdef GPUSIM_HOST
+    for (int32 block = blockIdx.x; block < blockEnd;) {
+        const int32 nth = block / rows, first = block - nth * rows;
+        const int32 end = rows - first < blockEnd - block ? rows : first + blockEnd - block;
+        use(active[nth], Rows{first, end});
+        block += end - first;
+    }
+#else
+    const int32 nth = blockIdx.x / rows, row = blockIdx.x - nth * rows;
+    use(active[nth], Rows{row, row + 1});
+#endif
+}
+
 enum VariesBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
 
 // Which cells stand in a row, and how to find their entry in a table [tissue states, immune states].
 struct Cells {
     const uint8 *tissue, *immune;
     int32 tissue_states, immune_states;
+    __device__ inline Cells from(int64 start) const {
+        return Cells{tissue + start, immune + start, tissue_states, immune_states};
+    }
 };
 
 template <int32 by>
@@ -89,6 +119,7 @@ __device__ inline Around around(const Shape3& shape, int32 boundary, int32 z, in
 // [tissue states, tissue states]; from an array of the voxels' own, on the coarse levels of multigrid.
 struct SameCoupling {
     float value;
+    __device__ inline SameCoupling from(int64) const { return *this; }
     __device__ inline float common() const { return value; }
     __device__ inline float face(int32, int64) const { return 1.0f; }
     __device__ inline float own(int32) const { return value; }
@@ -98,6 +129,9 @@ struct StateCoupling {
     const uint8* tissue;
     const float* table;
     int32 states;
+    __device__ inline StateCoupling from(int64 start) const {
+        return StateCoupling{tissue + start, table, states};
+    }
     __device__ inline float common() const { return 1.0f; }
     __device__ inline float face(int32 x, int64 beside) const {
         return table[tissue[x] * states + tissue[beside]];
@@ -160,6 +194,13 @@ struct Row {
     __device__ inline int32 left(int32 x) const { return x + before(x, shape.nx, wraps()); }
     __device__ inline int32 right(int32 x) const { return x + after(x, shape.nx, wraps()); }
     __device__ inline Weights in_x(int32 x) const { return weights_at(x, shape.nx, widths.x, wraps()); }
+
+    // The voxels whose neighbours along x are somewhere in the field's memory, if in another row.
+    __device__ inline Span span() const {
+        const int32 first = z == 0 && y == 0 ? 1 : 0;
+        const int32 end = z == shape.nz - 1 && y == shape.ny - 1 ? shape.nx - 1 : shape.nx;
+        return Span{first, end, widths.x != 1.0f, at_border()};
+    }
 
     // Whether all its voxels lie at an open side.
     __device__ inline bool at_border() const {
@@ -246,18 +287,24 @@ __device__ inline Row<Coupling> finest_row(const float* field, const Coupling& c
                          Weights{1.0f, 1.0f}};
 }
 
-// Away from the ends of a row every weight along it is 1; the ends are the first and the last two.
-__device__ inline int32 next_end(int32 i, int32 n) { return i == 0 && n > 3 ? n - 2 : i + 1; }
-
-// A row of n: its ends, or all of it at an open side, one by one by `anywhere`; the rest by `inside`.
-template <typename Inside, typename Anywhere>
-__device__ inline void along(int32 n, bool at_border, const Inside& inside, const Anywhere& anywhere) {
-    if (at_border) {
-        for (int32 i = threadIdx.x; i < n; i += blockDim.x) anywhere(i);
+// A row of n voxels: put(i, anywhere(i)) for each. On a host nearly all by `inside`, which takes a voxel as
+// one with a neighbour in memory on either side and weights of 1: that holds but for the first, the last
+// and, where the last is narrower, the one before it. These are found before the others change, and put
+// after them.
+template <typename Inside, typename Anywhere, typename Put>
+__device__ inline void along(int32 n, const Span& span, const Inside& inside, const Anywhere& anywhere,
+                             const Put& put) {
+#ifdef GPUSIM_HOST
+    if (n > 3 && !span.one_by_one) {
+        const float low = anywhere(0), high = anywhere(n - 1);
+        const float next_to_high = span.narrow ? anywhere(n - 2) : 0.0f;
+        INDEPENDENT_ITERATIONS
+        for (int32 i = span.first; i < span.end; ++i) put(i, inside(i));
+        put(0, low);
+        put(n - 1, high);
+        if (span.narrow) put(n - 2, next_to_high);
         return;
     }
-    INDEPENDENT_ITERATIONS
-    for (int32 i = 1 + threadIdx.x; i < n - 2; i += blockDim.x) inside(i);
-    if (threadIdx.x != 0) return;
-    for (int32 i = 0; i < n; i = next_end(i, n)) anywhere(i);
+#endif
+    for (int32 i = threadIdx.x; i < n; i += blockDim.x) put(i, anywhere(i));
 }

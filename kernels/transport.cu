@@ -25,48 +25,82 @@ __device__ inline float stepped(const Row<Coupling>& row, const Cells& cells, co
     return diffused * keep[i] + gain[i];
 }
 
+// What is the same for all rows of a field.
+struct Explicit {
+    const float* source;  // [z, y, x]
+    float* target;
+    Cells cells;  // [z, y, x]
+    Shape3 shape;
+    int32 boundary;
+    const float *resistance, *far;  // [6]
+    const float *keep, *gain;       // [tissue_states, immune_states]
+    float momentum;
+};
+
 template <int32 by, bool first, typename Coupling>
-LOOP_FUNCTION void explicit_row(const Row<Coupling>& given, float* __restrict__ out, const Cells& cells,
-                                const float* __restrict__ keep, const float* __restrict__ gain,
-                                const float* __restrict__ far, float momentum) {
+__device__ inline void explicit_row(const Explicit& field, const Row<Coupling>& row, int64 start,
+                                    float* __restrict__ out) {
     const Weights one{1.0f, 1.0f};
-    Row<Coupling> row = given;  // one's own copy, whose weights of 1 need no multiplication
-    row.in_z = row.in_y = one;
-    const auto put = [&](int32 x, float euler) INLINED {
+    const Cells cells = field.cells.from(start);
+    const float *keep = field.keep, *gain = field.gain;
+    const float momentum = field.momentum;
+    const auto stage = [&](int32 x, float euler) INLINED {
         const float value = first ? euler : euler + momentum * (euler - out[x]);
-        out[x] = value < 0.0f ? 0.0f : value;
+        return value < 0.0f ? 0.0f : value;
     };
     along(
-        row.shape.nx, row.at_border(),
-        [&](int32 x) INLINED { put(x, stepped<by>(row, cells, keep, gain, one, x, x - 1, x + 1)); },
+        row.shape.nx, row.span(),
+        [&](int32 x) INLINED { return stage(x, stepped<by>(row, cells, keep, gain, one, x, x - 1, x + 1)); },
         [&](int32 x) INLINED {
             const float value = stepped<by>(row, cells, keep, gain, one, x, row.left(x), row.right(x));
-            if (!(row.boundary & OPEN)) return put(x, value);
-            const Border border = row.border(x, far);
+            if (!(row.boundary & OPEN)) return stage(x, value);
+            const Border border = row.border(x, field.far);
             const float kept = keep[exchange_index<by>(cells, x)];
-            put(x, (value + kept * border.inflow) / (1.0f + kept * border.rate));
-        });
+            return stage(x, (value + kept * border.inflow) / (1.0f + kept * border.rate));
+        },
+        [&](int32 x, float value) INLINED { out[x] = value; });
+}
+
+template <int32 by, bool first, typename Coupling>
+LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling, const Rows& rows) {
+    const Explicit field = given;  // one's own copy, which nothing written can change
+    const int32 nx = field.shape.nx;
+    RowWriter writer(nx);
+    for (int32 i = rows.first, z = i / field.shape.ny, y = i - z * field.shape.ny; i < rows.end; ++i) {
+        const int64 start = static_cast<int64>(i) * nx;
+        const auto row = finest_row(field.source, coupling.from(start), field.shape, field.boundary,
+                                    field.resistance, z, y);
+        read_ahead(row.here + row.around.above, nx);
+        if (first)
+            writer.write(field.target + start, nx,
+                         [&](float* out) INLINED { explicit_row<by, first>(field, row, start, out); });
+        else {
+            read_ahead(field.target + start, nx);
+            explicit_row<by, first>(field, row, start, field.target + start);
+        }
+        if (++y == field.shape.ny) {
+            y = 0;
+            ++z;
+        }
+    }
 }
 
 template <int32 by, typename Coupling>
-__device__ inline void explicit_row(const Row<Coupling>& row, float* out, const Cells& cells,
-                                    const float* keep, const float* gain, const float* far, float momentum) {
-    if (momentum == 0.0f)
-        explicit_row<by, true>(row, out, cells, keep, gain, far, momentum);
+__device__ inline void explicit_rows(const Explicit& field, const Coupling& coupling, const Rows& rows) {
+    if (field.momentum == 0.0f)
+        explicit_rows<by, true>(field, coupling, rows);
     else
-        explicit_row<by, false>(row, out, cells, keep, gain, far, momentum);
+        explicit_rows<by, false>(field, coupling, rows);
 }
 
 template <typename Coupling>
-__device__ inline void explicit_row(const Row<Coupling>& row, float* out, const Cells& cells,
-                                    const float* keep, const float* gain, const float* far, float momentum,
-                                    int32 exchange_by) {
+__device__ inline void explicit_rows(const Explicit& field, const Coupling& coupling, const Rows& rows, int32 exchange_by) {
     if (exchange_by == UNIFORM)
-        explicit_row<UNIFORM>(row, out, cells, keep, gain, far, momentum);
+        explicit_rows<UNIFORM>(field, coupling, rows);
     else if (exchange_by == TISSUE)
-        explicit_row<TISSUE>(row, out, cells, keep, gain, far, momentum);
+        explicit_rows<TISSUE>(field, coupling, rows);
     else
-        explicit_row<TISSUE_AND_IMMUNE>(row, out, cells, keep, gain, far, momentum);
+        explicit_rows<TISSUE_AND_IMMUNE>(field, coupling, rows);
 }
 
 // Blocks: (active fields) x nz x ny rows.
@@ -86,19 +120,17 @@ extern "C" __global__ void explicit_step(
     const int32* __restrict__ exchange_by,  // [F]
     float momentum, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Shape3 shape{nz, ny, nx};
-    const Place at = place_of(active, shape);
-    const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
-    const int64 table = static_cast<int64>(at.field) * tissue_states * immune_states;
-    const float* field = source + (at.start - at.row);
-    const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
-    const auto step = [&](const auto& by_face) INLINED {
-        explicit_row(finest_row(field, by_face, shape, boundary[at.field], resistance + 6 * at.field, at.z, at.y),
-                     target + at.start, cells, keep + table, gain + table, far + 6 * at.field, momentum,
-                     exchange_by[at.field]);
-    };
-    if (coupling_by[at.field] == UNIFORM)
-        step(SameCoupling{*faces});
-    else
-        step(StateCoupling{cells.tissue, faces, tissue_states});
+    const Cells cells{tissue, immune, tissue_states, immune_states};
+    for_rows(active, nz * ny, [&](int32 f, const Rows& rows) INLINED {
+        const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
+        const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
+        const int64 start = f * volume(shape);
+        const Explicit field{source + start,     target + start, cells,        shape,       boundary[f],
+                             resistance + 6 * f, far + 6 * f,    keep + table, gain + table, momentum};
+        if (coupling_by[f] == UNIFORM)
+            explicit_rows(field, SameCoupling{*faces}, rows, exchange_by[f]);
+        else
+            explicit_rows(field, StateCoupling{tissue, faces, tissue_states}, rows, exchange_by[f]);
+    });
 }
-ENTRY(explicit_step)
+ENTRY_OF_ROWS(explicit_step)

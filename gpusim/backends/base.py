@@ -158,6 +158,20 @@ class Surroundings:
     tables: CellTables
 
 
+@dataclass
+class Tally:
+    """What is counted since the start.
+
+    Attributes:
+        fired: uint64 [rules], firings.
+        flowed: uint64 [effects], what exchange has brought to the body, in 2^-20 of a voxel's
+            concentration, in two's complement.
+    """
+
+    fired: Array
+    flowed: Array
+
+
 @dataclass(frozen=True)
 class Draw:
     """What picks the random numbers of one operation: the voxel's index joins it."""
@@ -270,12 +284,9 @@ class Backend(Protocol):
         ...
 
     def apply_rules(
-        self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, fired: Array, draw: Draw
+        self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
     ) -> None:
-        """Let the layer's cells act on `fields` and change state, into `next`; count firings into `fired`.
-
-        `fired` is uint64 [rules].
-        """
+        """Let the layer's cells act on `fields` and change state, into `next`; count into `tally`."""
         ...
 
     def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:

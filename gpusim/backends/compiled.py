@@ -17,6 +17,7 @@ from gpusim.backends.base import (
     Means,
     Share,
     Surroundings,
+    Tally,
 )
 
 DEPOSIT_THREADS = 256
@@ -193,7 +194,7 @@ class CompiledBackend(ABC):
         self.launch("count_members", nz * ny, row_threads(nx), (members, counts, *sizes))
 
     def apply_rules(
-        self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, fired: Array, draw: Draw
+        self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
     ) -> None:
         nz, ny, nx = layer.cells.shape
         tables = around.tables
@@ -209,7 +210,8 @@ class CompiledBackend(ABC):
             *by_cells,
             tables.modulators,
             tables.releases,
-            fired,
+            tally.fired,
+            tally.flowed,
             *_drawn(draw),
             *map(np.int32, (nz, ny, nx)),
         )

@@ -29,6 +29,10 @@ _SMALLEST_SHARE = 65_536
 """Voxels (roughly) of a launch below which another thread costs more than it brings."""
 
 
+_LINE = 64
+"""Bytes of a line of cache, at which arrays begin."""
+
+
 def available_threads() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -73,7 +77,11 @@ class CpuBackend(CompiledBackend):
         return None
 
     def array(self, values: np.ndarray) -> np.ndarray:
-        return np.array(values, order="C")
+        room = np.empty(values.nbytes + _LINE, np.uint8)
+        start = -room.ctypes.data % _LINE
+        aligned = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+        aligned[...] = values
+        return aligned
 
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.array(array)
@@ -91,8 +99,8 @@ class CpuBackend(CompiledBackend):
         edges = [blocks * i // shares for i in range(shares + 1)]
         others = []
         if self._pool is not None:
-            others = [self._pool.submit(function, pointers, *edges[i : i + 2]) for i in range(1, shares)]
-        function(pointers, edges[0], edges[1])
+            others = [self._pool.submit(function, pointers, blocks, *edges[i : i + 2]) for i in range(1, shares)]
+        function(pointers, blocks, edges[0], edges[1])
         for other in others:
             other.result()
 

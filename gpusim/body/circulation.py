@@ -39,12 +39,15 @@ class Circulation:
             (p.leaves, p.enters, p.by, p.rate, [_Factor(row) for row in p.modulators]) for p in body.processes
         ]
 
-    def exchange(self, fired: np.ndarray) -> None:
-        """Take in and give out the cells that rules have moved; `fired`: int64 [rules], since the last call."""
-        for q in range(len(self.values)):
-            rows = np.flatnonzero(self._body.transfers[:, q])
-            for row in rows:
-                self.values[q] += float(self._body.transfers[row, q]) * float(fired[row])
+    def exchange(self, body: Body, fired: np.ndarray, flowed: np.ndarray) -> None:
+        """Take in and give out what a site, to which `body` belongs, has moved since the last call.
+
+        Args:
+            fired: int64 [rules], cells. flowed: int64 [effects], units of `model.tables.FLOW_UNITS`.
+        """
+        for table, counts in ((body.transfers, fired), (body.flows, flowed)):
+            for row, q in np.argwhere(table):
+                self.values[q] += float(table[row, q]) * float(counts[row])
 
     def advance(self, minutes: float) -> None:
         """Integrate over some time. Raises `NumericalError` where the equations run away."""

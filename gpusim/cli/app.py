@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,10 +86,14 @@ def new_table(*columns: str) -> Table:
     return table
 
 
-def shape_of(model: Model) -> str:
-    """The lattice in words."""
-    nz, ny, nx = model.shape
-    return f"{nx} x {ny} x {nz} voxels of {model.spacing:g} um, {len(model.fields)} fields"
+def shapes_of(models: Mapping[str, Model]) -> str:
+    """The lattices of all sites in words."""
+    several = len(models) > 1
+    shapes = (
+        " x ".join(map(str, reversed(model.shape))) + f" voxels of {model.spacing:g} um" + f" at {name}" * several
+        for name, model in models.items()
+    )
+    return ", ".join(shapes) + f", {len(next(iter(models.values())).fields)} fields"
 
 
 def placements(model: Model) -> None:

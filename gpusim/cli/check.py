@@ -1,6 +1,8 @@
 """`gpusim check`."""
 
-from gpusim.cli.app import ScenarioArgument, SetOption, app, err, load, new_table, out, placements, shape_of
+import numpy as np
+
+from gpusim.cli.app import ScenarioArgument, SetOption, app, err, load, new_table, out, placements, shapes_of
 from gpusim.engine.memory import of_copies, on_backend
 from gpusim.engine.transport import MOST_PASSES, choices
 from gpusim.memory import available, size
@@ -12,11 +14,13 @@ from gpusim.units import duration
 def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
     """Check a scenario without running it: fields, rules, step sizes, memory."""
     loaded = load(scenario, sets)
-    model = build(loaded)
+    models = {name: build(loaded.site(name)) for name in loaded.sites}
+    model = models[loaded.sites[0]]
     document = loaded.document
     out.print(f"{model.name}: {document.description}", markup=False)
     out.print(
-        f"{shape_of(model)}, {size(on_backend(model))} on the backend, {size(of_copies(model))} to write "
+        f"{shapes_of(models)}, {size(sum(map(on_backend, models.values())))} on the backend, "
+        f"{size(max(map(of_copies, models.values())))} to write "
         f"({size(available())} are free here)"
     )
     out.print(
@@ -29,7 +33,7 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
         fields.add_row(name, spec.unit, _diffusivity(model, i), spec.decay, chosen[i].solver, chosen[i].reason)
     out.print(fields)
     states = new_table("state", "layer", "cells at start")
-    from_start = model.initial.counts(len(model.states.names))
+    from_start = np.sum([each.initial.counts(len(each.states.names)) for each in models.values()], axis=0)
     for name, count in zip(model.states.names, from_start, strict=True):
         states.add_row(name, "tissue" if name in model.states.tissue else "immune", f"{count:,}")
     out.print(states)
@@ -44,7 +48,8 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
             ", ".join(f"{field} {amount}" for field, amount in rule.releases.items()),
         )
     out.print(rules)
-    placements(model)
+    for each in models.values():
+        placements(each)
     many = [f"{n} ({c.passes})" for n, c in zip(model.fields.names, chosen, strict=True) if c.passes > MOST_PASSES]
     if many:
         err.print(

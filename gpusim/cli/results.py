@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from gpusim.analysis import heat_of, lesions, phenotype_of_table
 from gpusim.cli.app import ResultArgument, app, err, new_table, out
@@ -44,9 +45,15 @@ def show_heat(
         table.add_row(source.name, f"{section.core:.0f}", f"{section.margin:.0f}", section.phenotype)
         out.print(table)
         return
-    result = Result(source)
-    document = result.scenario.document
-    table = new_table("at", "tumour cells", "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
+    for site in Result(source).sites:
+        out.print(_heat_table(Result(source, site)))
+
+
+def _heat_table(result: Result) -> Table:
+    """Lesions of a site over time."""
+    document = result.document
+    first = "at" if len(result.sites) == 1 else f"{result.site}, at"
+    table = new_table(first, "tumour cells", "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
     for i, minutes in enumerate(result.times):
         fields = {name: result.array(name, i) for name in (document.heat.cytokines if document.heat else ())}
         tissue, immune = result.array("tissue", i), result.array("immune", i)
@@ -61,7 +68,7 @@ def show_heat(
             )
         if not found:
             table.add_row(duration(float(minutes)), "0", *[""] * 4, "no lesion left")
-    out.print(table)
+    return table
 
 
 @app.command("digest")

@@ -1,5 +1,6 @@
 """`gpusim verify`."""
 
+import math
 import time
 from typing import Annotated
 
@@ -47,7 +48,7 @@ def print_verification(
 
 def _row(finding: Finding) -> tuple[str, ...]:
     low, high = finding.low - finding.expected, finding.high - finding.expected
-    allowed = f"{high:.2g}" if low == -high else f"{low:.2g} to {high:.2g}"
+    allowed = f"{high:.2g}" if math.isclose(low, -high, rel_tol=1e-6) else f"{low:.2g} to {high:.2g}"
     order = "" if finding.order is None else f"{finding.order:.2f} ({finding.theory})"
     return (
         finding.what,

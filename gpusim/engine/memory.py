@@ -1,5 +1,7 @@
 """What a simulation takes."""
 
+from collections.abc import Sequence
+
 from gpusim import memory
 from gpusim.backends.base import Backend
 from gpusim.engine import state, transport
@@ -20,10 +22,12 @@ def of_copies(model: Model) -> int:
     return model.voxels * (COPY_PER_VOXEL + COPY_PER_VOXEL_AND_FIELD * len(model.fields))
 
 
-def require(model: Model, backend: Backend) -> None:
-    """Raise `ScenarioError` where the model does not fit into what is free."""
-    needed, copies = on_backend(model), of_copies(model)
-    what = f"for {len(model.fields)} fields on the {backend.name} backend"
+def require(models: Sequence[Model], backend: Backend) -> None:
+    """Raise `ScenarioError` where the sites, each a model, do not fit into what is free."""
+    needed, copies = sum(map(on_backend, models)), max(map(of_copies, models))
+    model = max(models, key=lambda each: each.voxels)
+    sites = f" and {len(models)} sites" if len(models) > 1 else ""
+    what = f"for {len(model.fields)} fields{sites} on the {backend.name} backend"
     free = backend.free_memory()
     if free is None:
         memory.require(needed + copies, memory.available(), what, model.shape, model.spacing)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, CellLayer
+from gpusim.backends.base import Array, Backend, CellLayer, Tally
 from gpusim.model import Model
 
 BYTES_PER_VOXEL = 8
@@ -32,7 +32,7 @@ class State:
         tissue, immune: the two layers of cells; `next` (uint8 [z, y, x]) receives new states.
         bid: uint16 [z, y, x], of moves; of size 0 where nothing moves.
         counts: uint8 [counts, z, y, x], of neighbours; `members`: uint8 [z, y, x], what is counted.
-        fired: uint64 [rules], firings since the start, one a row of the table of rules.
+        tally: of each row of the tables of rules and of effects, since the start.
         body: float32 [quantities], as modulators see them.
     """
 
@@ -44,7 +44,7 @@ class State:
     bid: Array
     counts: Array
     members: Array
-    fired: Array
+    tally: Tally
     body: Array
 
     @property
@@ -81,7 +81,10 @@ class State:
             bid=backend.array(np.zeros(model.shape if moves_tissue or moves_immune else nothing, np.uint16)),
             counts=backend.array(np.zeros((counts, *model.shape), np.uint8)),
             members=backend.array(np.zeros(model.shape if counts else nothing, np.uint8)),
-            fired=backend.array(np.zeros(max(1, len(model.cells.rules)), np.uint64)),
+            tally=Tally(
+                fired=backend.array(np.zeros(max(1, len(model.cells.rules)), np.uint64)),
+                flowed=backend.array(np.zeros(max(1, len(model.cells.effects)), np.uint64)),
+            ),
             body=backend.array(np.zeros(max(1, len(model.body.names)), np.float32)),
         )
 

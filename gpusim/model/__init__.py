@@ -1,6 +1,19 @@
 """From a scenario to the arrays of numbers that the engine steps."""
 
 from gpusim.model.build import build
-from gpusim.model.model import Body, Boundary, Cells, Dose, Fields, Infusion, Model, Process, States
+from gpusim.model.model import Body, Boundary, Cells, Dose, Fields, Graft, Infusion, Model, Process, Resection, States
 
-__all__ = ["Body", "Boundary", "Cells", "Dose", "Fields", "Infusion", "Model", "Process", "States", "build"]
+__all__ = [
+    "Body",
+    "Boundary",
+    "Cells",
+    "Dose",
+    "Fields",
+    "Graft",
+    "Infusion",
+    "Model",
+    "Process",
+    "Resection",
+    "States",
+    "build",
+]

@@ -5,7 +5,7 @@ import numpy as np
 from gpusim import units
 from gpusim.model.cells import modulator_row
 from gpusim.model.model import Body, Cells, Process
-from gpusim.model.tables import MODULATOR
+from gpusim.model.tables import FLOW_UNITS, MODULATOR, EffectKind
 from gpusim.scenario import Document
 from gpusim.scenario.checks import flow_unit
 
@@ -44,4 +44,16 @@ def build_body(document: Document, cells: Cells, volume: float) -> Body:
         initial=np.array([units.number(q.initial, q.unit) for q in quantities.values()], float),
         processes=tuple(processes),
         transfers=transfers,
+        flows=_flows(document, cells, volume),
     )
+
+
+def _flows(document: Document, cells: Cells, volume: float) -> np.ndarray:
+    """What a unit of each effect's exchange is in the unit of its quantity: float64 [effects, quantities]."""
+    quantities, fields = list(document.body.quantities.values()), list(document.fields.values())
+    flows = np.zeros((len(cells.effects), len(quantities)))
+    for row, effect in enumerate(cells.effects):
+        if effect["kind"] == EffectKind.EXCHANGE:
+            field, quantity = fields[effect["field"]], quantities[effect["quantity"]]
+            flows[row, effect["quantity"]] = units.number(f"1 {field.unit} * voxel", quantity.unit, volume) / FLOW_UNITS
+    return flows

@@ -10,12 +10,15 @@ from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
 from gpusim.model.cells import CellTables, highest_rate, highest_speed
 from gpusim.model.conversion import concentration
-from gpusim.model.model import Boundary, Dose, Fields, Infusion, Model, States
+from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import secretion_units, state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, Therapy
 from gpusim.tissue import initial_tissue
-from gpusim.tissue.shapes import point, within
+from gpusim.tissue.shapes import Uniform, near_segment, point, within
+
+_STREWN = 1 << 20
+"""Streams of random numbers from here on belong to therapies; those below, to shapes."""
 
 _FINEST, _COARSEST = 1e-3, 1e6
 """Voxel edges that make sense, um."""
@@ -70,6 +73,8 @@ def _build(scenario: Scenario) -> Model:
         body=build_body(document, cells, volume),
         doses=tuple(_doses(document, fields, initial.shape, spacing, step)),
         infusions=tuple(_infusions(document, step)),
+        grafts=tuple(_grafts(document, states, initial.shape, spacing, step)),
+        resections=tuple(_resections(document, states, initial.shape, spacing, step)),
         initial=initial,
         notes=tuple(notes),
     )
@@ -97,6 +102,8 @@ def _fields(document: Document, states: States, volume: float) -> Fields:
             if not uptake.modulators:
                 loss[(names.index(field), *here)] += units.number(uptake.rate, "1/min")
         for field, exchange in state.exchange.items():
+            if exchange.blood is None:
+                continue
             permeability = units.number(exchange.permeability, "1/min")
             blood = units.number(exchange.blood, specs[field].unit, volume)
             production[(names.index(field), *here)] += permeability * blood
@@ -147,8 +154,9 @@ def _doses(
 ) -> Iterator[Dose]:
     volume = spacing**3
     for name, therapy in document.therapies.items():
-        if therapy.inject is None:
+        if therapy.inject not in document.fields:
             continue
+        assert therapy.amount is not None, "checked on loading"
         unit = document.fields[therapy.inject].unit
         amount = units.number(therapy.amount, f"{unit} * voxel", volume)
         voxels = _region(therapy, name, shape, spacing)
@@ -162,15 +170,54 @@ def _infusions(document: Document, step: float) -> Iterator[Infusion]:
     for name, therapy in document.therapies.items():
         if therapy.infuse is None:
             continue
+        assert therapy.amount is not None, "checked on loading"
         amount = units.number(therapy.amount, quantities[therapy.infuse].unit)
         for at in _due(therapy, step):
             yield Infusion(name, list(quantities).index(therapy.infuse), at, amount)
 
 
+def _grafts(
+    document: Document, states: States, shape: tuple[int, int, int], spacing: float, step: float
+) -> Iterator[Graft]:
+    for number, (name, therapy) in enumerate(document.therapies.items()):
+        if therapy.inject not in document.states:
+            continue
+        assert therapy.inject is not None, "just found"
+        assert therapy.amount is not None, "checked on loading"
+        count = round(units.number(therapy.amount, "cell"))
+        voxels = _region(therapy, name, shape, spacing)
+        if count > len(voxels):
+            raise ScenarioError(
+                f"therapies.{name}.amount: {count:,} cells do not fit into the {len(voxels):,} voxels of the region; "
+                "take a larger 'radius'"
+            )
+        for i, at in enumerate(_due(therapy, step)):
+            # Each dose strews its cells in an order of its own.
+            order = np.argsort(Uniform(document.seed, _STREWN + 1000 * number + i).draw(len(voxels)), kind="stable")
+            state = states.number(therapy.inject)
+            vacant = 0 if state < states.none else states.none
+            replaces = {vacant, *(states.number(s) for s in therapy.into or ())}
+            yield Graft(name, state, at, voxels[order], count, tuple(sorted(replaces)))
+
+
+def _resections(
+    document: Document, states: States, shape: tuple[int, int, int], spacing: float, step: float
+) -> Iterator[Resection]:
+    for name, therapy in document.therapies.items():
+        if therapy.resect is None:
+            continue
+        voxels = _region(therapy, name, shape, spacing)
+        for at in _due(therapy, step):
+            yield Resection(name, tuple(states.number(s) for s in therapy.resect), at, voxels)
+
+
 def _region(therapy: Therapy, name: str, shape: tuple[int, int, int], spacing: float) -> np.ndarray:
     centre = point(therapy.at, shape, spacing)
     radius = units.number(therapy.radius, "um")
-    mask = within(shape, spacing, centre, radius)
+    if therapy.to is None:
+        mask = within(shape, spacing, centre, radius)
+    else:
+        mask = near_segment(shape, spacing, centre, point(therapy.to, shape, spacing), radius)
     if not mask.any():
         # A point between voxel centres: the nearest voxel takes it all.
         index = tuple(int(c // spacing) for c in reversed(centre))

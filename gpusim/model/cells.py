@@ -23,7 +23,7 @@ from gpusim.model.tables import (
 )
 from gpusim.scenario import Document
 from gpusim.scenario.checks import amount_units, secretion_units
-from gpusim.scenario.schema import Modulator, Motility
+from gpusim.scenario.schema import Exchange, Modulator, Motility
 
 _ALMOST_SURE = 1.0 - 2.0**-24
 """Highest probability that float32 and 32 random bits can tell from 1."""
@@ -166,12 +166,24 @@ class CellTables:
                 if uptake.modulators:
                     rate = units.number(uptake.rate, "1/min")
                     rows.append(self._effect(field, EffectKind.LOSS, rate, uptake.modulators))
+            for field, exchange in state.exchange.items():
+                if exchange.body is not None:
+                    rows.append(self._exchange(field, exchange))
         return np.array([row for rows in by_state for row in rows], EFFECT), _begin(by_state)
 
     def _effect(
         self, field: str, kind: EffectKind, rate: float, modulators: Iterable[Modulator]
     ) -> tuple[int | float, ...]:
-        return (self._field_names.index(field), kind, rate * self._rules_step, *self._range(modulators))
+        return (self._field_names.index(field), kind, rate * self._rules_step, *self._range(modulators), -1, 0.0)
+
+    def _exchange(self, field: str, exchange: Exchange) -> tuple[int | float, ...]:
+        rate = units.number(exchange.permeability, "1/min")
+        head = self._effect(field, EffectKind.EXCHANGE, rate, exchange.modulators)[:-2]
+        quantities = self._document.body.quantities
+        name = exchange.body or ""
+        diluted = f"1 {quantities[name].unit} / ({exchange.volume})"
+        dilution = units.number(diluted, self._document.fields[field].unit, self._volume)
+        return (*head, list(quantities).index(name), dilution)
 
     def _motilities(self) -> np.ndarray:
         table = np.zeros(len(self._states.names), MOTILITY)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy as np
 from gpusim.model.model import Model
 
 
-def fingerprint(model: Model) -> str:
-    """SHA-256 over every number and name of a model."""
+def fingerprint(models: Mapping[str, Model]) -> str:
+    """SHA-256 over every number and name of the models of all sites."""
     sha = hashlib.sha256()
-    for part in _parts(model):
+    for part in _parts(dict(models)):
         sha.update(part)
     return sha.hexdigest()
 

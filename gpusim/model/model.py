@@ -131,6 +131,7 @@ class Body:
         names, units, initial: by quantity; float64.
         processes: flows.
         transfers: float64 [rules, quantities], cells that a firing of a rule brings.
+        flows: float64 [effects, quantities], what a unit of an exchange (`tables.FLOW_UNITS`) brings.
     """
 
     names: tuple[str, ...]
@@ -138,6 +139,7 @@ class Body:
     initial: np.ndarray
     processes: tuple[Process, ...]
     transfers: np.ndarray
+    flows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,32 @@ class Dose:
 
 
 @dataclass(frozen=True)
+class Graft:
+    """`count` cells of `state` that are put in at a step: the first free of `voxels`, flat indices (int64).
+
+    Attributes:
+        replaces: states of the same layer whose place they may take; the vacant one is always among them.
+    """
+
+    name: str
+    state: int
+    step: int
+    voxels: np.ndarray
+    count: int
+    replaces: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Resection:
+    """Cells of `states` that are cut out of `voxels`, flat indices (int64), at a step."""
+
+    name: str
+    states: tuple[int, ...]
+    step: int
+    voxels: np.ndarray
+
+
+@dataclass(frozen=True)
 class Model:
     """Everything that a simulation needs, as numbers.
 
@@ -170,7 +198,7 @@ class Model:
         step: one step, min, of transport and exchange.
         rules_every: steps between two applications of the rules.
         until: steps of the whole run; record_every: steps between snapshots.
-        doses, infusions: therapies, in the order of the scenario.
+        doses, infusions, grafts, resections: therapies, in the order of the scenario.
         notes: what a user should know of the choices made.
     """
 
@@ -188,6 +216,8 @@ class Model:
     body: Body
     doses: tuple[Dose, ...]
     infusions: tuple[Infusion, ...]
+    grafts: tuple[Graft, ...]
+    resections: tuple[Resection, ...]
     initial: InitialTissue
     notes: tuple[str, ...]
 

@@ -35,6 +35,11 @@ class EffectKind(enum.IntEnum):
 
     SECRETION = 0
     LOSS = 1
+    EXCHANGE = 2
+
+
+FLOW_UNITS = 2**20
+"""Of what an exchange has brought to the body, in a voxel's concentration."""
 
 
 MODULATOR = np.dtype(
@@ -57,6 +62,8 @@ EFFECT = np.dtype(
         ("amount", "<f4"),
         ("first_modulator", "<i4"),
         ("end_modulator", "<i4"),
+        ("quantity", "<i4"),
+        ("dilution", "<f4"),
     ]
 )
 MOTILITY = np.dtype(

@@ -1,16 +1,17 @@
 """Names of what stands in a result folder, told to writer and reader alike."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SNAPSHOTS = "snapshots.zarr"
 """Zarr v3 group: one float32 array a field and one uint8 array a cell layer, [time, z, y, x];
-`body`, float64 [time, quantity], where there is one.
+`body`, float64 [time, quantity], where there is one. Several sites are a group each, with arrays of their own.
 
 It has its full length from the start; the `time` of a snapshot still to come is not a number, and is
 written last.
 """
 COUNTS = "counts.csv"
-"""One row each time the rules are applied: cells by state, firings by rule, totals by field, quantities of the body."""
+"""One row each time the rules are applied: cells by state, firings by rule, totals by field, quantities of
+the body; with several sites, sums over them, and then cells and totals of each."""
 SCENARIO = "scenario.yaml"
 """The scenario as run, with nothing left to extend or override."""
 SUMMARY = "summary.json"
@@ -27,9 +28,13 @@ LAYERS = ("tissue", "immune")
 
 
 def count_columns(
-    states: Iterable[str], rules: Iterable[str], fields: Iterable[str], quantities: Iterable[str]
+    states: Sequence[str],
+    rules: Iterable[str],
+    fields: Sequence[str],
+    quantities: Iterable[str],
+    sites: Iterable[str] = (),
 ) -> list[str]:
-    """Columns of the table of counts."""
+    """Columns of the table of counts; `sites` where there are several, each with columns of its own."""
     return [
         "step",
         "minutes",
@@ -37,4 +42,10 @@ def count_columns(
         *(f"fired.{name}" for name in rules),
         *(f"total.{name}" for name in fields),
         *(f"body.{name}" for name in quantities),
+        *(f"{site}.{column}" for site in sites for column in site_columns(states, fields)),
     ]
+
+
+def site_columns(states: Iterable[str], fields: Iterable[str]) -> list[str]:
+    """Columns of one site among several."""
+    return [*(f"cells.{name}" for name in states), *(f"total.{name}" for name in fields)]

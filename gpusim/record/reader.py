@@ -12,16 +12,26 @@ import zarr
 from gpusim.engine.simulation import digest
 from gpusim.errors import ResultError
 from gpusim.record import layout, store
-from gpusim.scenario import Scenario
+from gpusim.scenario import Document, Scenario
 
 if TYPE_CHECKING:
     import xarray
 
 
 class Result:
-    """A finished or unfinished run on disk. Raises `ResultError` where `folder` is none."""
+    """A finished or unfinished run on disk.
 
-    def __init__(self, folder: Path | str) -> None:
+    Args:
+        site: whose arrays are read, by name; the first where left out.
+
+    Attributes:
+        sites: names of all.
+        times: simulated minutes of the snapshots, float64.
+
+    Raises `ResultError` where `folder` is none, or has no such site.
+    """
+
+    def __init__(self, folder: Path | str, site: str | None = None) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise ResultError(f"{folder}: no such folder")
@@ -30,10 +40,17 @@ class Result:
         try:
             self._group = zarr.open_group(str(self.folder / layout.SNAPSHOTS), mode="r")
             self.times = store.times(self._group)
+            groups = store.sites(self._group)
         except Exception as error:  # zarr raises many kinds for a damaged store
             raise ResultError(f"{folder}: {layout.SNAPSHOTS} can't be read: {error}") from None
         if not len(self.times):
             raise ResultError(f"{folder}: holds no snapshot; the run was stopped before its first")
+        self.sites = tuple(groups)
+        self.site = self.sites[0] if site is None else site
+        here = groups.get(self.site)
+        if here is None:
+            raise ResultError(f"{folder}: no site '{self.site}' (known: {', '.join(self.sites)})")
+        self._site = here
 
     @property
     def summary(self) -> dict[str, Any] | None:
@@ -48,6 +65,11 @@ class Result:
         return Scenario.load(self.folder / layout.SCENARIO)
 
     @property
+    def document(self) -> Document:
+        """What the scenario says of this site."""
+        return self.scenario.site(self.site).document
+
+    @property
     def counts(self) -> pd.DataFrame:
         """One row each time the rules were applied."""
         text = (self.folder / layout.COUNTS).read_text(encoding="utf-8")
@@ -57,7 +79,7 @@ class Result:
     @property
     def spacing(self) -> float:
         """Voxel edge, um."""
-        return float(self._group.attrs["spacing_um"])  # type: ignore[arg-type]
+        return float(self._site.attrs["spacing_um"])  # type: ignore[arg-type]
 
     @property
     def field_names(self) -> list[str]:
@@ -67,30 +89,32 @@ class Result:
     @property
     def state_names(self) -> list[str]:
         """Cell states by number."""
-        return str(self._group["tissue"].attrs["flag_meanings"]).split()
+        return str(self._site["tissue"].attrs["flag_meanings"]).split()
 
     def unit(self, field: str) -> str:
         """Unit of a field."""
-        return str(self._group[field].attrs["units"])
+        return str(self._site[field].attrs["units"])
 
     def array(self, name: str, snapshot: int = -1) -> np.ndarray:
         """A field (float32) or a layer (uint8) of one snapshot, [z, y, x]. Raises `ResultError`."""
         try:
-            return np.asarray(self._group[name][snapshot % len(self.times)])  # type: ignore[index]
+            return np.asarray(self._site[name][snapshot % len(self.times)])  # type: ignore[index]
         except KeyError:
             known = ", ".join([*self.field_names, *layout.LAYERS])
             raise ResultError(f"{self.folder}: no field or layer '{name}' (known: {known})") from None
 
     def dataset(self) -> "xarray.Dataset":
-        """The snapshots as an xarray dataset, read as needed."""
+        """The snapshots of this site as an xarray dataset, read as needed."""
         import xarray
 
-        found = xarray.open_zarr(self.folder / layout.SNAPSHOTS, consolidated=False, chunks=None)
+        group = self.site if len(self.sites) > 1 else None
+        found = xarray.open_zarr(self.folder / layout.SNAPSHOTS, group=group, consolidated=False, chunks=None)
         return found.isel(time=slice(len(self.times)))
 
     def digest(self) -> str:
-        """Digest of the last state."""
+        """Digest of the last state of all sites."""
         step = int(np.asarray(self._group["step"])[len(self.times) - 1])
-        fields = (self.array(name) for name in self.field_names)
-        body = self.array("body") if "body" in self._group else np.zeros(0)
-        return digest(fields, self.array("tissue"), self.array("immune"), body, step)
+        sites = [Result(self.folder, name) for name in sorted(self.sites)]
+        arrays = (site.array(name) for site in sites for name in (*self.field_names, *layout.LAYERS))
+        body = np.asarray(self._group["body"][len(self.times) - 1]) if "body" in self._group else np.zeros(0)  # type: ignore[index]
+        return digest(arrays, body, step)

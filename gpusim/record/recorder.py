@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
@@ -44,8 +45,15 @@ class Recorder:
         self._wall = units.number(spec.wall, "s")
         self._every = units.number(spec.every, "min") if spec.every else float("inf")
         model = simulation.model
-        self._columns = layout.count_columns(model.states.names, simulation.fired, model.fields.names, model.body.names)
-        self._model = {"model": fingerprint(model)}
+        self._several = list(simulation.sites.values()) if len(simulation.sites) > 1 else []
+        self._columns = layout.count_columns(
+            model.states.names,
+            simulation.fired,
+            model.fields.names,
+            model.body.names,
+            (site.name for site in self._several),
+        )
+        self._model = {"model": fingerprint(simulation.models)}
         self._last_row = self._last_snapshot = -1
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -129,8 +137,10 @@ class Recorder:
             return
         totals = simulation.totals().values()
         counts, fired, body = (each.values() for each in (simulation.counts, simulation.fired, simulation.body))
+        parts = (part.values() for site in self._several for part in (site.counts, site.totals(simulation.steps)))
+        row = [simulation.steps, f"{simulation.minutes:.10g}", *counts, *fired, *totals, *body]
         with explained(self.folder):
-            self._table.add([simulation.steps, f"{simulation.minutes:.10g}", *counts, *fired, *totals, *body])
+            self._table.add([*row, *itertools.chain.from_iterable(parts)])
         self._last_row = simulation.steps
 
     def _snapshot(self) -> None:
@@ -179,14 +189,20 @@ class Recorder:
         simulation = self._simulation
         return {
             "scenario": simulation.model.name,
-            "seed": simulation.model.seed,
+            "seed": simulation.scenario.document.seed,
             "backend": simulation.backend.name,
             "threads": simulation.backend.threads,
             "steps": simulation.steps,
             "minutes": simulation.minutes,
-            "shape_zyx": list(simulation.model.shape),
-            "spacing_um": simulation.model.spacing,
-            "placements": [vars(p) for p in simulation.model.initial.placements],
+            "sites": {
+                name: {
+                    "shape_zyx": list(site.model.shape),
+                    "spacing_um": site.model.spacing,
+                    "placements": [vars(p) for p in site.model.initial.placements],
+                    "counts": site.counts,
+                }
+                for name, site in simulation.sites.items()
+            },
             "counts": simulation.counts,
             "fired": simulation.fired,
             "totals": simulation.totals(),

@@ -14,28 +14,61 @@ import numpy as np
 import zarr
 
 from gpusim.engine import Simulation
+from gpusim.model import Model
 from gpusim.record import layout
 from gpusim.record.versions import versions
 
 
 def create(simulation: Simulation, path: Path, snapshots: int) -> zarr.Group:
     """A store with room for `snapshots`."""
-    part = path.with_name(path.name + layout.PART)
-    if part.exists():
-        shutil.rmtree(part)
+    unready = path.with_name(path.name + layout.PART)
+    if unready.exists():
+        shutil.rmtree(unready)
     model = simulation.model
-    group = zarr.create_group(store=str(part), zarr_format=3)
+    group = zarr.create_group(store=str(unready), zarr_format=3)
     group.attrs.update(
         {
             "title": model.name,
             "scenario": simulation.scenario.to_yaml(),
-            "seed": str(model.seed),
+            "seed": str(simulation.scenario.document.seed),
             "backend": simulation.backend.name,
-            "spacing_um": model.spacing,
+            "sites": list(simulation.sites),
             "step_minutes": model.step,
             "versions": versions(),
         }
     )
+    for name, site in sites(group).items():
+        part = group.create_group(name) if site is None else site
+        _create_site(part, simulation.models[name], snapshots)
+    if len(simulation.sites) > 1:
+        _create_times(group, snapshots)
+    if model.body.names:
+        quantities = len(model.body.names)
+        body = group.create_array(
+            "body",
+            shape=(snapshots, quantities),
+            chunks=(1024, quantities),
+            dtype=np.float64,
+            fill_value=np.nan,
+            dimension_names=["time", "quantity"],
+        )
+        body.attrs.update({"long_name": "quantities of the body", "names": list(model.body.names)})
+    unready.rename(path)
+    return zarr.open_group(str(path), mode="r+")
+
+
+def sites(group: zarr.Group) -> dict[str, zarr.Group | None]:
+    """The group of each site by name; the store itself where there is one; None for one that is still to come."""
+    names: list[str] = list(group.attrs["sites"])  # type: ignore[arg-type]
+    if len(names) == 1:
+        return {names[0]: group}
+    found = dict(group.groups())
+    return {name: found.get(name) for name in names}
+
+
+def _create_site(group: zarr.Group, model: Model, snapshots: int) -> None:
+    """Room for the arrays of one site."""
+    group.attrs["spacing_um"] = model.spacing
     for axis, size in zip("zyx", model.shape, strict=True):
         centres = (np.arange(size) + 0.5) * model.spacing
         coordinate = group.create_array(axis, data=centres, dimension_names=[axis])
@@ -52,25 +85,16 @@ def create(simulation: Simulation, path: Path, snapshots: int) -> zarr.Group:
                 "flag_meanings": " ".join(names),
             }
         )
-    if model.body.names:
-        quantities = len(model.body.names)
-        body = group.create_array(
-            "body",
-            shape=(snapshots, quantities),
-            chunks=(1024, quantities),
-            dtype=np.float64,
-            fill_value=np.nan,
-            dimension_names=["time", "quantity"],
-        )
-        body.attrs.update({"long_name": "quantities of the body", "names": list(model.body.names)})
+    _create_times(group, snapshots)
+
+
+def _create_times(group: zarr.Group, snapshots: int) -> None:
     for name, dtype, unit, none in (("step", np.int64, "1", -1), ("time", np.float64, "min", np.nan)):
         array = group.create_array(
             name, shape=(snapshots,), chunks=(1024,), dtype=dtype, fill_value=none, dimension_names=["time"]
         )
         # Not "units" for the time: xarray would take minutes for a date.
         array.attrs.update({"unit": unit, "long_name": f"simulated {name}"})
-    part.rename(path)
-    return zarr.open_group(str(path), mode="r+")
 
 
 def reopen(path: Path, snapshots: int) -> zarr.Group:
@@ -81,9 +105,15 @@ def reopen(path: Path, snapshots: int) -> zarr.Group:
     for left in path.rglob("*.partial"):
         left.unlink()
     if len(times(group)) > snapshots:
-        _array(group, "time")[snapshots:] = np.nan
-        _array(group, "step")[snapshots:] = -1
+        for part in _with_times(group):
+            _array(part, "time")[snapshots:] = np.nan
+            _array(part, "step")[snapshots:] = -1
     return group
+
+
+def _with_times(group: zarr.Group) -> list[zarr.Group]:
+    """The store, then the groups of its sites where they are others."""
+    return [group, *(site for site in sites(group).values() if site is not None and site is not group)]
 
 
 def times(group: zarr.Group) -> np.ndarray:
@@ -96,24 +126,29 @@ def times(group: zarr.Group) -> np.ndarray:
 def append(group: zarr.Group, simulation: Simulation) -> None:
     """Write the present state as the next snapshot."""
     index = len(times(group))
-    for name in simulation.model.fields.names:
-        _put(group, name, index, simulation.field(name))
-    for name in layout.LAYERS:
-        _put(group, name, index, getattr(simulation, name))
+    for name, part in sites(group).items():
+        assert part is not None, "made with the store"
+        site = simulation.sites[name]
+        for field in site.model.fields.names:
+            _put(part, field, index, site.field(field))
+        for layer in layout.LAYERS:
+            _put(part, layer, index, getattr(site, layer))
     if simulation.body:
         _put(group, "body", index, np.array(list(simulation.body.values())))
-    _put(group, "step", index, np.int64(simulation.steps))
-    # Time last: a reader that counts times never sees half a snapshot.
-    _put(group, "time", index, np.float64(simulation.minutes))
+    # Time last, and that of the store last of all: a reader that counts times never sees half a snapshot.
+    for part in reversed(_with_times(group)):
+        _put(part, "step", index, np.int64(simulation.steps))
+        _put(part, "time", index, np.float64(simulation.minutes))
 
 
 def trim(group: zarr.Group) -> None:
     """Give up the room for snapshots that will not come."""
     count = len(times(group))
-    for name in group.array_keys():
-        array = _array(group, name)
-        if name not in "zyx" and array.shape[0] > count:
-            array.resize((count, *array.shape[1:]))
+    for part in _with_times(group):
+        for name in part.array_keys():
+            array = _array(part, name)
+            if name not in "zyx" and array.shape[0] > count:
+                array.resize((count, *array.shape[1:]))
 
 
 def _create(group: zarr.Group, name: str, dtype: Any, shape: tuple[int, ...]) -> Any:

@@ -1,5 +1,8 @@
 """A scenario: the model as data, read from YAML, checked, ready to be run."""
 
+import copy
+import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +10,16 @@ from typing import Any
 
 import yaml
 
-from gpusim.scenario.loading import about, library, load, merge, parse_set, presets, validated
+from gpusim import units
+from gpusim.errors import ScenarioError
+from gpusim.scenario.loading import about, library, load, merge, override, parse_set, presets, validated
 from gpusim.scenario.reading import Read, read_text
 from gpusim.scenario.schema import Document
 
 __all__ = ["Document", "Scenario", "about", "library", "parse_set", "presets"]
+
+PRIMARY = "primary"
+"""The site of a scenario that names none."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,59 @@ class Scenario:
         """This scenario with mappings laid over it: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
         data = merge(self.document.model_dump(mode="json", exclude_unset=True), changes)
         return Scenario(validated(Read(data), self.document.name))
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms of its trial."""
+        return tuple(self.document.trial.arms) if self.document.trial else ()
+
+    def arm(self, name: str) -> "Scenario":
+        """One arm of the trial as a scenario of its own. Raises `ScenarioError`, `KeyError`."""
+        assert self.document.trial is not None, "has arms"
+        read = Read(self.document.model_dump(mode="json", exclude_unset=True))
+        read.data.pop("trial")
+        try:
+            for path, value in self.document.trial.arms[name].items():
+                override(read, path, copy.deepcopy(value))
+            return Scenario(validated(read, self.document.name))
+        except ScenarioError as error:
+            raise ScenarioError(f"trial.arms.{name}: {error}") from None
+
+    def ending(self, until: str) -> "Scenario":
+        """This scenario with another end; doses that were due later are left out. Raises `ScenarioError`."""
+        end = units.number(self.with_(time={"until": until}, therapies=None).document.time.until, "min")
+        therapies = {}
+        for name, therapy in self.document.therapies.items():
+            left = end - units.number(therapy.start, "min")
+            every = units.number(therapy.every, "min") if therapy.every else end
+            doses = min(therapy.doses, math.ceil(left / every - 1e-9)) if left > 0 else 0
+            therapies[name] = {"doses": doses} if doses else None
+        return self.with_(time={"until": until}, therapies=therapies)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the sites; a scenario without any has one, `primary`."""
+        return tuple(self.document.sites) or (PRIMARY,)
+
+    def site(self, name: str) -> "Scenario":
+        """One site as a scenario of its own, with the injections that are given there.
+
+        Its seed follows from the scenario's and from its name, whatever other sites there are. Raises `KeyError`.
+        """
+        document = self.document
+        if not document.sites and name == PRIMARY:
+            return self
+        site, first = document.sites[name], next(iter(document.sites))
+        here = {key: t for key, t in document.therapies.items() if t.infuse or (t.site or first) == name}
+        seed = hashlib.sha256(f"{document.seed} {name}".encode()).digest()[:8]
+        changes = {
+            "grid": site.grid,
+            "tissue": site.tissue,
+            "sites": {},
+            "therapies": {key: t.model_copy(update={"site": None}) for key, t in here.items()},
+            "seed": int.from_bytes(seed, "little"),
+        }
+        return Scenario(document.model_copy(update=changes))
 
     def to_yaml(self) -> str:
         """The scenario as one file, with nothing left to extend or override."""

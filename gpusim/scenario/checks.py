@@ -11,10 +11,13 @@ from gpusim.scenario.schema import (
     Boundary,
     Document,
     FieldSpec,
+    Grid,
     Modulator,
     Motility,
+    Outcome,
     Process,
     Rule,
+    Tissue,
 )
 
 Problem = tuple[KeyPath, str]
@@ -52,9 +55,10 @@ def problems(document: Document) -> list[Problem]:
         *_states(document),
         *_rules(document),
         *_body(document),
-        *_tissue(document),
+        *_lattices(document),
         *_therapies(document),
         *_heat(document),
+        *_trial(document),
     ]
 
 
@@ -163,7 +167,12 @@ def _states(document: Document) -> Iterator[Problem]:
             yield from _modulators(document, loss.modulators, (*path, "uptake", field))
         for field, exchange in state.exchange.items():
             yield from _field(document, field, (*path, "exchange", field))
-            yield from _concentration(document, field, exchange.blood, (*path, "exchange", field, "blood"))
+            at = (*path, "exchange", field)
+            if exchange.blood is not None:
+                yield from _concentration(document, field, exchange.blood, (*at, "blood"))
+            if exchange.body is not None:
+                yield from _dissolved(document, field, exchange.body, (*at, "body"))
+            yield from _modulators(document, exchange.modulators, at)
         if state.motility is not None:
             yield from _motility(document, name, state.motility, (*path, "motility"))
 
@@ -209,6 +218,15 @@ def _rules(document: Document) -> Iterator[Problem]:
 def _quantity(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
     if name not in document.body.quantities:
         yield path, _unknown("quantity of the body", name, document.body.quantities)
+
+
+def _dissolved(document: Document, field: str, quantity: str, path: KeyPath) -> Iterator[Problem]:
+    """`quantity` in some volume must be a concentration of the field."""
+    yield from _quantity(document, quantity, path)
+    if quantity in document.body.quantities and field in document.fields:
+        unit, field_unit = document.body.quantities[quantity].unit, document.fields[field].unit
+        if convertible(f"1 {unit} / mL", [field_unit]) is None:
+            yield path, f"expected a quantity in '{field_unit} * mL' or its kin; '{quantity}' is in '{unit}'"
 
 
 def _cells(document: Document, quantity: str, path: KeyPath) -> Iterator[Problem]:
@@ -295,36 +313,67 @@ def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Itera
             yield from _state(document, state, (*path, key))
 
 
-def _tissue(document: Document) -> Iterator[Problem]:
+def _lattices(document: Document) -> Iterator[Problem]:
+    taken = set(_COLUMNS)
+    for name in document.sites:
+        if name.lower() in taken:
+            yield ("sites", name), f"'{name}' is taken, in small letters or capitals; choose another name"
+        taken.add(name.lower())
+    if not document.sites:
+        yield from _lattice(document, document.grid, document.tissue, ())
+    for name, site in document.sites.items():
+        yield from _lattice(document, site.grid, site.tissue, ("sites", name))
+
+
+def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Iterator[Problem]:
     tissue, _ = state_names(document)
-    spec = document.tissue
     if spec.background not in tissue:
-        yield ("tissue", "background"), _unknown("tissue state", spec.background, tissue)
+        yield (*path, "tissue", "background"), _unknown("tissue state", spec.background, tissue)
     for name, shape in spec.shapes.items():
         for state in (shape.state, *(shape.into or ())):
-            yield from _state(document, state, ("tissue", "shapes", name))
+            yield from _state(document, state, (*path, "tissue", "shapes", name))
+    for label, state in (spec.image.labels if spec.image else {}).items():
+        yield from _state(document, state, (*path, "tissue", "image", "labels", str(label)))
     for i, cell_type in enumerate(spec.types):
-        yield from _state(document, cell_type.state, ("tissue", "types", i, "state"))
+        yield from _state(document, cell_type.state, (*path, "tissue", "types", i, "state"))
     if spec.cells is not None and not spec.types:
-        yield ("tissue", "types"), "a table of cells needs 'types': which rows become which state"
-    if spec.cells is None and document.grid.shape is None:
-        yield ("grid", "shape"), "is missing (only a table of cells can do without)"
+        yield (*path, "tissue", "types"), "a table of cells needs 'types': which rows become which state"
+    if spec.cells is None and spec.image is None and grid.shape is None:
+        yield (*path, "grid", "shape"), "is missing (only an image or a table of cells can do without)"
 
 
 def _therapies(document: Document) -> Iterator[Problem]:
     for name, therapy in document.therapies.items():
         path: KeyPath = ("therapies", name)
         unit = None
-        if therapy.inject is not None:
-            yield from _field(document, therapy.inject, (*path, "inject"))
-            if therapy.inject in document.fields:
+        if therapy.site is not None and therapy.site not in document.sites:
+            yield (*path, "site"), _unknown("site", therapy.site, document.sites)
+        for state in (*(therapy.resect or ()), *(therapy.into or ())):
+            yield from _state(document, state, (*path, "resect" if therapy.resect else "into"))
+        if therapy.inject in document.states:
+            unit = "cell"
+        elif therapy.inject is not None:
+            known = [*document.fields, *document.states]
+            if therapy.inject not in known:
+                yield (*path, "inject"), _unknown("field or state", therapy.inject, known)
+            else:
                 unit = f"{document.fields[therapy.inject].unit} * voxel"
-        else:
-            assert therapy.infuse is not None, "checked by the schema"
+            if therapy.into is not None:
+                yield (*path, "into"), "belongs to the injection of cells"
+        elif therapy.infuse is not None:
             yield from _quantity(document, therapy.infuse, (*path, "infuse"))
             if therapy.infuse in document.body.quantities:
                 unit = document.body.quantities[therapy.infuse].unit
-        if unit is not None and convertible(therapy.amount, [unit]) is None:
+        end = units.number(document.time.until, "min")
+        last = units.number(therapy.start, "min")
+        if therapy.every is not None:
+            last += (therapy.doses - 1) * units.number(therapy.every, "min")
+        if last >= end * (1 + 1e-9):
+            yield (
+                (*path, "doses" if therapy.doses > 1 else "start"),
+                f"the last dose is due at {units.duration(last)}, after the end of the run ({document.time.until})",
+            )
+        if unit is not None and therapy.amount is not None and convertible(therapy.amount, [unit]) is None:
             yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'"
 
 
@@ -341,3 +390,37 @@ def _heat(document: Document) -> Iterator[Problem]:
         yield from _concentration(document, field, scale, at)
         if (units.parse(scale).magnitude if isinstance(scale, str) else scale) == 0:
             yield at, "expected a concentration above 0"
+
+
+def _trial(document: Document) -> Iterator[Problem]:
+    trial = document.trial
+    if trial is None:
+        return
+    for name, outcome in trial.outcomes.items():
+        yield from _outcome(document, outcome, ("trial", "outcomes", name))
+    for i, order in enumerate(trial.expected):
+        path: KeyPath = ("trial", "expected", i)
+        if order.outcome not in trial.outcomes:
+            yield (*path, "outcome"), _unknown("outcome", order.outcome, trial.outcomes)
+        for arm in order.arms:
+            if arm not in trial.arms:
+                yield (*path, "arms"), _unknown("arm", arm, trial.arms)
+
+
+def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
+    for state in outcome.count or outcome.volume or ():
+        yield from _state(document, state, (*path, outcome.kind))
+    if outcome.total is not None:
+        yield from _field(document, outcome.total, (*path, "total"))
+    if outcome.fired is not None and outcome.fired not in document.rules:
+        yield (*path, "fired"), _unknown("rule", outcome.fired, document.rules)
+    if outcome.body is not None:
+        yield from _quantity(document, outcome.body, (*path, "body"))
+    if outcome.lesion is not None and document.heat is None:
+        yield (*path, "lesion"), "needs the scenario's 'heat': which states make up a lesion"
+    if outcome.site is not None and outcome.site not in document.sites:
+        yield (*path, "site"), _unknown("site", outcome.site, document.sites)
+    end = units.number(document.time.until, "min")
+    for time in outcome.at:
+        if units.number(time, "min") > end * (1 + 1e-9):
+            yield (*path, "at"), f"'{time}' is after the end of the run ({document.time.until})"

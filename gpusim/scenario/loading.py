@@ -10,11 +10,12 @@ from pydantic import ValidationError
 from gpusim.errors import ScenarioError
 from gpusim.scenario.checks import nearest, problems
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
-from gpusim.scenario.schema import KINDS, Document, known_keys
+from gpusim.scenario.schema import KINDS, Document, Site, known_keys
 
 _MOST_FILES = 40
 _MOST_PROBLEMS = 20
 _LONGEST_MESSAGE = 400
+SITE_KEYS = tuple(Site.model_fields)
 _KINDS_IN_WORDS = ", ".join(KINDS)
 
 
@@ -102,10 +103,13 @@ def _extended(path: Path, chain: tuple[Path, ...], files: list[Path]) -> Read:
 
 
 def _anchor(data: dict[str, Any], folder: Path) -> None:
-    """Let the relative path of a table start from `folder`."""
-    tissue = data.get("tissue")
-    if isinstance(tissue, dict) and isinstance(tissue.get("cells"), str):
-        tissue["cells"] = str((folder / tissue["cells"]).absolute())
+    """Let the relative paths of tables and images start from `folder`."""
+    sites = data.get("sites")
+    for part in (data, *(sites.values() if isinstance(sites, dict) else ())):
+        tissue = part.get("tissue") if isinstance(part, dict) else None
+        for holder, key in ((tissue, "cells"), (tissue.get("image") if isinstance(tissue, dict) else None, "file")):
+            if isinstance(holder, dict) and isinstance(holder.get(key), str):
+                holder[key] = str((folder / holder[key]).absolute())
 
 
 def _merge(into: Read, top: Read) -> None:
@@ -179,6 +183,7 @@ def parse_set(text: str) -> tuple[str, Any]:
 
 def validated(read: Read, label: str) -> Document:
     """Check data against the schema and against itself; raises `ScenarioError` with every problem."""
+    _fill_in_sites(read.data)
     try:
         document = Document.model_validate(read.data)
     except ValidationError as error:
@@ -191,6 +196,15 @@ def validated(read: Read, label: str) -> Document:
         more = [f"and {len(lines) - _MOST_PROBLEMS} more"] if len(lines) > _MOST_PROBLEMS else []
         raise ScenarioError("\n".join(shown[:_MOST_PROBLEMS] + more))
     return document
+
+
+def _fill_in_sites(data: dict[str, Any]) -> None:
+    """Let each site have the scenario's grid and tissue, with its own laid over them; the scenario's are then gone."""
+    sites = data.get("sites")
+    if not isinstance(sites, dict) or not sites:
+        return
+    shared = {key: data.pop(key) for key in SITE_KEYS if key in data}
+    data["sites"] = {name: merge(shared, site or {}) for name, site in sites.items()}
 
 
 def _place(read: Read, path: KeyPath, label: str) -> str:

@@ -1,7 +1,7 @@
 """What a scenario file may say. Positions and sizes are in the order x, y, z."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitError, parse
+from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitError, Volume, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
 """Names become columns, folders and labels: letters, digits and underscores, 40 at the most."""
@@ -71,7 +71,7 @@ class _Part(BaseModel):
 class Grid(_Part):
     """The lattice: voxels of edge `spacing`, `shape` of them along x, y, z.
 
-    `shape` may be left out where the tissue comes from a table of cells; it then fits the table.
+    `shape` may be left out where the tissue comes from an image or a table of cells; it then fits it.
     """
 
     spacing: Length = "20 um"
@@ -267,10 +267,29 @@ class FieldSpec(_Part):
 
 
 class Exchange(_Part):
-    """A wall between voxel and blood: permeability * (blood - local concentration)."""
+    """A wall between voxel and blood: permeability * (blood - local concentration).
+
+    The blood holds a constant concentration `blood`, or a quantity of the `body` in some `volume`; then
+    what leaves the voxel enters the body, and the reverse, once each application of the rules.
+    """
 
     permeability: Rate
-    blood: Amount
+    blood: Amount | None = None
+    body: Name | None = None
+    volume: Volume | None = None
+    modulators: tuple[Modulator, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_blood(self) -> "Exchange":
+        if (self.blood is None) == (self.body is None):
+            raise ValueError("expected exactly one of 'blood' (a concentration), 'body' (a quantity)")
+        if (self.body is None) != (self.volume is None):
+            raise ValueError("'body' and 'volume' go together: the volume that the quantity is dissolved in")
+        if self.volume is not None and parse(self.volume).magnitude == 0:
+            raise ValueError("expected a 'volume' above 0")
+        if self.modulators and self.body is None:
+            raise ValueError("'modulators' belong to an exchange with the 'body'")
+        return self
 
 
 class Chemotaxis(_Part):
@@ -450,7 +469,10 @@ Shape = Annotated[Everywhere | Sphere | Box | Cylinder | Vessels, Field(discrimi
 
 
 class Columns(_Part):
-    """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section."""
+    """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section.
+
+    Where nothing is said they are x_um, y_um and, if there is one, z_um; or x, y and z.
+    """
 
     x: str = "x_um"
     y: str = "y_um"
@@ -475,10 +497,24 @@ class Depth(_Part):
     thickness: Length = "20 um"
 
 
+class LabelImage(_Part):
+    """An image (NIfTI, TIFF, OME-TIFF, NRRD) in which a number stands for a state.
+
+    `spacing` is the edge of a pixel, one or along x, y, z; left out, it is what the file says. A voxel
+    takes the label of most of its pixels, or of the one in its middle (`nearest`).
+    """
+
+    file: str
+    labels: Annotated[dict[int, Name], Field(min_length=1)]
+    spacing: Length | tuple[Length, Length, Length] | None = None
+    resampling: Literal["majority", "nearest"] = "majority"
+
+
 class Tissue(_Part):
-    """The tissue at time 0: a background, then cells of a table, then shapes in the order given."""
+    """The tissue at time 0: a background, an image, then cells of a table, then shapes in the order given."""
 
     background: Name = "empty"
+    image: LabelImage | None = None
     cells: str | None = None
     columns: Columns = Columns()
     length_unit: Length = "1 um"
@@ -488,17 +524,34 @@ class Tissue(_Part):
     shapes: dict[Name, Shape] = {}
 
 
-class Therapy(_Part):
-    """A dose, once or every so often.
+class Site(_Part):
+    """A lattice of its own in the same body: the primary tumour, a metastasis.
 
-    `inject`: into a field, spread evenly over the voxels within `radius` of a point. `infuse`: into a
-    quantity of the body.
+    What it leaves out of `grid` and `tissue` is as at the head of the scenario (filled in on loading).
+    """
+
+    grid: Grid = Grid()
+    tissue: Tissue = Tissue()
+
+
+class Therapy(_Part):
+    """An intervention, once or every so often.
+
+    `inject`: an amount of a field, spread evenly over a region of a `site` (the first, where left out),
+    or so many cells of a state, strewn over it where no other cell of their layer is, or one `into`
+    whose place they may take. `resect`: cells of these states are cut out of a region. `infuse`: an
+    amount into a quantity of the body. The region is all within `radius` of a point `at`, or of the
+    track of a needle from there `to` another.
     """
 
     inject: Name | None = None
     infuse: Name | None = None
-    amount: Amount
+    resect: Names | None = None
+    site: Name | None = None
+    amount: Amount | None = None
+    into: Names | None = None
     at: Position = "centre"
+    to: Position | None = None
     radius: Length = "0 um"
     start: Time = "0 min"
     every: Time | None = None
@@ -507,10 +560,17 @@ class Therapy(_Part):
 
     @model_validator(mode="after")
     def _whole(self) -> "Therapy":
-        if (self.inject is None) == (self.infuse is None):
-            raise ValueError("expected exactly one of 'inject', 'infuse'")
-        if self.infuse is not None and {"at", "radius"} & self.model_fields_set:
-            raise ValueError("'at' and 'radius' belong to 'inject'")
+        if sum(verb is not None for verb in (self.inject, self.infuse, self.resect)) != 1:
+            raise ValueError("expected exactly one of 'inject', 'infuse', 'resect'")
+        if self.infuse is not None and {"site", "at", "to", "radius", "into"} & self.model_fields_set:
+            raise ValueError("'site', 'at', 'to', 'radius' and 'into' belong to 'inject' and 'resect'")
+        if (self.amount is None) != (self.resect is not None):
+            raise ValueError("'inject' and 'infuse' need an 'amount', 'resect' has none")
+        magnitude = parse(self.amount).magnitude if isinstance(self.amount, str) else self.amount
+        if magnitude == 0:
+            raise ValueError("expected an 'amount' above 0; to leave a therapy out, set it to null")
+        if self.resect is not None and parse(self.radius).magnitude == 0:
+            raise ValueError("'resect' needs a 'radius'")
         if self.doses > 1 and self.every is None:
             raise ValueError("more than one of 'doses' needs 'every'")
         return self
@@ -528,6 +588,70 @@ class Heat(_Part):
     effectors: Names
     cd8: Names
     cytokines: dict[Name, Amount]
+
+
+class Outcome(_Part):
+    """One number of a run, when it ends or at some times.
+
+    `count`: cells in some states; `volume`: the same in mm^3; `total`: a field summed over the voxels;
+    `fired`: firings of a rule since the start; `body`: a quantity of the body; `lesion`: of the largest
+    lesion, its cells, diameter (um), CD8 cells per mm^2 in core or margin, mean heat of the core; 0
+    where no lesion is left. `site`: at that one alone, instead of all. `take`: its highest or lowest
+    value so far, at the times when a snapshot is due, instead of the present one.
+    """
+
+    count: Names | None = None
+    volume: Names | None = None
+    total: Name | None = None
+    fired: Name | None = None
+    body: Name | None = None
+    lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
+    site: Name | None = None
+    take: Literal["last", "highest", "lowest"] = "last"
+    at: Annotated[tuple[Time, ...], BeforeValidator(_listed)] = ()
+
+    @property
+    def kind(self) -> str:
+        """What is looked at: "count", "volume" and so on."""
+        return next(k for k in OUTCOME_KINDS if getattr(self, k) is not None)
+
+    @model_validator(mode="after")
+    def _one(self) -> "Outcome":
+        if sum(getattr(self, k) is not None for k in OUTCOME_KINDS) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(map(repr, OUTCOME_KINDS))}")
+        if self.body is not None and self.site is not None:
+            raise ValueError("'body' has no 'site'")
+        return self
+
+
+OUTCOME_KINDS = ("count", "volume", "total", "fired", "body", "lesion")
+
+
+class Order(_Part):
+    """What is expected of a trial: `arms` from the one with the lowest `outcome` to that with the highest."""
+
+    outcome: Name
+    arms: Annotated[tuple[Title, ...], Field(min_length=2)]
+
+
+class Trial(_Part):
+    """Arms that differ by overrides (dotted paths, as for --set) and share their seeds.
+
+    Each arm is run `replicates` times, with the seed of the scenario and those that follow it.
+    """
+
+    arms: Annotated[dict[Title, dict[str, Any]], Field(min_length=1, max_length=100)]
+    replicates: Annotated[int, Field(ge=1, le=10_000)] = 8
+    outcomes: Annotated[dict[Name, Outcome], Field(min_length=1)]
+    expected: tuple[Order, ...] = ()
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _nothing_changed(cls, arms: Any) -> Any:
+        """An arm left blank changes nothing."""
+        if isinstance(arms, dict):
+            return {name: {} if changes is None else changes for name, changes in arms.items()}
+        return arms
 
 
 class Checkpoints(_Part):
@@ -560,10 +684,12 @@ class Document(_Part):
     states: dict[Name, State] = {}
     rules: dict[Name, Rule] = {}
     tissue: Tissue = Tissue()
+    sites: dict[Name, Site] = {}
     therapies: dict[Name, Therapy] = {}
     body: Body = Body()
     heat: Heat | None = None
     record: Record = Record()
+    trial: Trial | None = None
 
     @field_validator("fields", "states", "rules")
     @classmethod

@@ -49,7 +49,7 @@ def within(shape: tuple[int, int, int], spacing: float, centre: Point, radius: f
     return inside
 
 
-def _near_segment(shape: tuple[int, int, int], spacing: float, start: Point, end: Point, radius: float) -> np.ndarray:
+def near_segment(shape: tuple[int, int, int], spacing: float, start: Point, end: Point, radius: float) -> np.ndarray:
     """Voxels with their centre within `radius` of a segment, bool [z, y, x]."""
     x, y, z = _offsets(shape, spacing, start)
     ux, uy, uz = (e - s for s, e in zip(start, end, strict=True))
@@ -74,7 +74,7 @@ def region(spec: Shape, tissue: np.ndarray, spacing: float, seed: int, number: i
             mask &= (a >= low) & (a < high)
     elif isinstance(spec, Cylinder):
         start, end = point(spec.start, shape, spacing), point(spec.end, shape, spacing)
-        mask = _near_segment(shape, spacing, start, end, units.number(spec.radius, "um"))
+        mask = near_segment(shape, spacing, start, end, units.number(spec.radius, "um"))
     elif isinstance(spec, Vessels):
         mask = _vessels(spec, shape, spacing, uniform)
     else:

@@ -106,6 +106,7 @@ class Case:
 def begin_with(simulation: Simulation, **fields: np.ndarray | float) -> None:
     """Replace concentrations, float [z, y, x] (or what broadcasts to it), by name of the field."""
     arrays = dict(simulation.arrays())
+    concentrations = arrays[f"{simulation.site.name}.fields"]
     for name, values in fields.items():
-        arrays["fields"][simulation.model.fields.names.index(name)] = values
+        concentrations[simulation.model.fields.names.index(name)] = values
     simulation.restore(simulation.numbers, arrays)

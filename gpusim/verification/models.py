@@ -32,7 +32,11 @@ def randomised(random: Random) -> dict[str, Any]:
             "infusion": {"infuse": "drug", "amount": 3, "start": "3 min"},
         },
         "body": {
-            "quantities": {"blood": {"initial": 40}, "drug": {"unit": "mg", "initial": 1}},
+            "quantities": {
+                "blood": {"initial": 40},
+                "drug": {"unit": "mg", "initial": 1},
+                "depot": {"unit": "ng", "initial": 1e-7},
+            },
             "processes": {"decay": {"transition": "drug -> nothing", "rate": "0.1 /min"}},
         },
     }
@@ -97,6 +101,9 @@ def _effects(random: Random) -> dict[str, Any]:
     for key, what in (("secretion", _secretion), ("uptake", _loss)):
         if random.random() < 0.5:
             found[key] = {field: what(random) for field in random.sample(_FIELDS, random.randint(0, 2))}
+    if random.random() < 0.5:
+        wall = {"permeability": _rate(random), "body": "depot", "volume": "1e-7 mL"}
+        found["exchange"] = {random.choice(_FIELDS): wall | {"modulators": _modulators(random, 2)}}
     if random.random() < 0.5:
         found["motility"] = _motility(random)
     return found

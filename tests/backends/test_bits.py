@@ -8,11 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from machines import backend_parameters
 
+import gpusim
 from gpusim.backends import cpu
 from gpusim.backends.numpy import slabs
 from gpusim.backends.source import KERNELS
 from gpusim.verification import Machine
 from gpusim.verification.bits import outcome
+from gpusim.verification.case import begin_with
 from gpusim.verification.models import randomised
 
 scenarios = st.randoms(use_true_random=False).map(randomised)
@@ -75,3 +77,20 @@ def test_sums_are_exact_and_faults_are_found(one_backend_each):
     values[0, 0, 0, 1] = np.inf
     assert backend.sum_fields(backend.array(values)).fault.tolist() == [1, (2 * 7 + 3) * 9 + 4]
     backend.close()
+
+
+def test_rows_that_go_past_the_cache_have_the_same_bits():
+    # Over 32 MB a launch: the host then gathers lines (kernels/host.hpp). Odd rows begin within a line.
+    shape = (64, 127, 131)
+    names = [f"f{i}" for i in range(4)]
+    scenario = gpusim.Scenario.parse("grid: {shape: [131, 127, 64]}").with_(
+        fields={name: {"unit": "ng/mL", "diffusion": "100 um^2/min", "decay": "0.1 /min"} for name in names}
+    )
+    start = np.random.default_rng(3).random((4, *shape), np.float32)
+    results = []
+    for backend, threads in (("numpy", None), ("cpu", 2)):
+        with gpusim.Simulation(scenario, backend, threads=threads) as simulation:
+            begin_with(simulation, **dict(zip(names, start, strict=True)))
+            simulation.step()
+            results.append(simulation.digest())
+    assert results[0] == results[1]

@@ -107,7 +107,7 @@ def survives(text):
             again = gpusim.Scenario.parse(scenario.to_yaml())
             assert again.document == scenario.document
             with gpusim.Simulation(scenario, "numpy") as simulation:
-                if max((c.passes for c in simulation._transport.choices), default=0) > 1000:
+                if max((c.passes for c in simulation.site.transport.choices), default=0) > 1000:
                     return True
                 simulation.step()
                 simulation.check()

@@ -95,7 +95,7 @@ def test_steps_are_chosen_from_the_rates():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"time": {"until": "3 min"}}, "time.until: expected a multiple of the step"),
+        ({"time": {"until": "31 min"}}, "time.until: expected a multiple of the step"),
         ({"time": {"step": {"rules": "3 min"}}}, "time.step.rules: expected a multiple of time.step.field"),
         ({"rules": {"lysis": {"after": "9 year"}}}, "rules.lysis.after"),
         ({"therapies": {"dose": {"at": ["1 m", "1 m", "1 m"]}}}, "lies outside the grid"),

@@ -90,11 +90,11 @@ def test_a_checkpoint_holds_all_that_the_state_holds(tmp_path):
         saved = checkpoint.load(path)
         assert saved.arrays.keys() == dict(first.arrays()).keys()
         assert saved.arrays.keys() > {
-            "fields",
-            "tissue.cells",
-            "immune.clock",
-            "immune.heading",
-            "fired",
+            "primary.fields",
+            "primary.tissue.cells",
+            "primary.immune.clock",
+            "primary.immune.heading",
+            "primary.tally.fired",
             "circulation",
         }
         second.restore(saved.numbers, saved.arrays)
@@ -200,7 +200,7 @@ def test_a_state_gone_wrong_is_never_saved(tmp_path):
         running.step(3)
         recorder.record()
         running.step()
-        running._state.fields[0, 1, 1, 1] = np.nan
+        running.site.state.fields[0, 1, 1, 1] = np.nan
         with pytest.raises(gpusim.NumericalError):
             recorder.checkpoint()
         with pytest.raises(gpusim.NumericalError):

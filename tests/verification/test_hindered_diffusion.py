@@ -30,11 +30,11 @@ tissue:
 
 
 def set_field(simulation, values):
-    simulation._state.fields = simulation.backend.array(np.asarray(values, np.float32)[None])
+    simulation.site.state.fields = simulation.backend.array(np.asarray(values, np.float32)[None])
 
 
 def set_tissue(simulation, values):
-    simulation._state.tissue.cells = simulation.backend.array(np.asarray(values, np.uint8))
+    simulation.site.state.tissue.cells = simulation.backend.array(np.asarray(values, np.uint8))
 
 
 def half_stroma(cells, spacing):
@@ -122,7 +122,7 @@ def test_d_follows_the_tissue(simulate):
 def test_substeps_follow_the_fastest_state():
     slow = {"default": "1 um^2/min", "stroma": "600 um^2/min"}
     simulation = gpusim.Simulation(gpusim.Scenario.parse(text([4, 4, 4], diffusion=slow)), "numpy")
-    assert simulation._transport.choices[0].passes == 10  # 600 / 20^2 / 0.15
+    assert simulation.site.transport.choices[0].passes == 10  # 600 / 20^2 / 0.15
 
 
 @pytest.mark.parametrize("axis", "xyz")

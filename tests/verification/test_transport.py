@@ -90,7 +90,7 @@ tissue:
   shapes: {blood: {kind: box, state: blood, lower: [0 um, 0 um, 0 um], upper: [20 um, 60 um, 60 um]}}
 """
     simulation = simulate(box([41, 3, 3], 20, 1e5, "0 /min", "1 min", extra))
-    assert simulation._transport.choices[0].solver == "implicit"
+    assert simulation.site.transport.choices[0].solver == "implicit"
     simulation.step(5)
     profile = simulation.field("c")[1, 1].astype(float)
     depth = -20 / np.diff(np.log(profile[1:30])).mean()

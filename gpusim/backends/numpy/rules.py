@@ -2,17 +2,19 @@
 
 import numpy as np
 
-from gpusim.backends.base import CellLayer, Draw, Surroundings
+from gpusim.backends.base import CellLayer, Draw, Surroundings, Tally
 from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.random import happens, probability, unit_interval, voxel_random
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.model.tables import EffectKind
+from gpusim.model.tables import FLOW_UNITS, EffectKind
+
+_MOST_FLOW = 2.0**42
 
 
 def apply_rules(
-    layer: CellLayer, next: np.ndarray, around: Surroundings, fields: np.ndarray, fired: np.ndarray, draw: Draw
+    layer: CellLayer, next: np.ndarray, around: Surroundings, fields: np.ndarray, tally: Tally, draw: Draw
 ) -> None:
-    """Let the layer's cells act on `fields` and change state, into `next`; count firings into `fired`."""
+    """Let the layer's cells act on `fields` and change state, into `next`; count into `tally`."""
     tables, own = around.tables, layer.cells
     acting, leaving = np.diff(tables.effect_begin) > 0, np.diff(tables.rule_begin) > 0
     for first, end in slabs(own.shape):
@@ -27,7 +29,7 @@ def apply_rules(
         for state in np.flatnonzero(acting | leaving):
             voxels = np.flatnonzero(states == state)
             if voxels.size:
-                _act(slab, around, int(state), voxels)
+                _act(slab, around, int(state), voxels, tally.flowed)
                 events += _fire(slab, around, int(state), voxels, time_in_state, draw)
         # Releases come after every hazard of the slab has been read; a voxel reads its own fields alone.
         for number, voxels in events:
@@ -37,13 +39,14 @@ def apply_rules(
                 values[voxels + slab.offset] = values[voxels + slab.offset] + release["amount"]
             new_state[voxels] = rule["to"]
             new_clock[voxels] = 0
-            fired[number] += np.uint64(voxels.size)
+            tally.fired[number] += np.uint64(voxels.size)
 
 
-def _act(slab: Slab, around: Surroundings, state: int, voxels: np.ndarray) -> None:
-    """Secretions and losses by the slab's cells of one state."""
+def _act(slab: Slab, around: Surroundings, state: int, voxels: np.ndarray, flowed: np.ndarray) -> None:
+    """Secretions and losses by the slab's cells of one state, and exchange with the body."""
     begin, end = around.tables.effect_begin[state : state + 2]
-    for effect in around.tables.effects[begin:end]:
+    for number in range(begin, end):
+        effect = around.tables.effects[number]
         amount = slab.modulated(effect["amount"], effect, voxels)
         live = amount > 0
         at, amount = voxels[live] + slab.offset, amount[live]
@@ -51,8 +54,20 @@ def _act(slab: Slab, around: Surroundings, state: int, voxels: np.ndarray) -> No
         with np.errstate(all="ignore"):
             if effect["kind"] == EffectKind.SECRETION:
                 values[at] = values[at] + amount
-            else:
+            elif effect["kind"] == EffectKind.LOSS:
                 values[at] = values[at] / (np.float32(1) + amount)
+            else:
+                before = values[at]
+                blood = slab.body[effect["quantity"]] * effect["dilution"]
+                values[at] = (before + amount * blood) / (np.float32(1) + amount)
+                flowed[number] += np.sum(_flow(before - values[at])).view(np.uint64)
+
+
+def _flow(change: np.ndarray) -> np.ndarray:
+    """What voxels give, int64, in units of 2^-20 of a concentration."""
+    most = np.float32(_MOST_FLOW)
+    bounded = np.where(change < most, np.where(change > -most, change, -most), most)
+    return (bounded * np.float32(FLOW_UNITS)).astype(np.int64)
 
 
 def _fire(

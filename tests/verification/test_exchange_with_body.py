@@ -1,0 +1,86 @@
+"""A wall between voxels and the body, against closed solutions, and its books."""
+
+import numpy as np
+import pytest
+
+import gpusim
+
+TEXT = """
+grid: {{shape: [5, 4, 3], spacing: 20 um}}
+time: {{until: 10 hour, step: {{field: 1 min, rules: 1 min}}}}
+fields: {{drug: {{unit: ng/mL, diffusion: {diffusion}, initial: {initial}}}}}
+states:
+  vessel: {{exchange: {{drug: {{permeability: 0.02 /min, body: blood, volume: {volume}}}}}}}
+body: {{quantities: {{blood: {{unit: ng, initial: {blood}}}}}}}
+tissue: {{background: {background}, shapes: {{v: {{kind: everywhere, state: vessel, fraction: 0.3}}}}}}
+"""
+
+
+def run(simulate, until="2 hour", **values):
+    defaults = {"diffusion": "0 um^2/min", "initial": 0, "volume": "1 mL", "blood": 1, "background": "vessel"}
+    simulation = simulate(TEXT.format(**{**defaults, **values}))
+    simulation.run(until)
+    return simulation
+
+
+def test_a_voxel_fills_from_the_blood_exponentially(simulate):
+    # 1 ng in 1 mL, and 60 voxels of 8 pL take next to nothing of it; backward Euler with a step of 1 min.
+    simulation = run(simulate)
+    expected = 1 - 1.02**-120.0
+    assert simulation.field("drug") == pytest.approx(np.full((3, 4, 5), expected), rel=1e-5)
+
+
+def test_with_little_blood_both_sides_come_to_the_mixture(simulate):
+    # 60 voxels are 480 pL; as much blood, with 3 ng/mL: half of it comes over.
+    simulation = run(simulate, until="10 hour", volume="4.8e-7 mL", blood="1.44e-6")
+    assert simulation.field("drug") == pytest.approx(np.full((3, 4, 5), 1.5), rel=1e-3)
+    assert simulation.body["blood"] == pytest.approx(0.72e-6, rel=1e-3)
+
+
+def test_the_books_balance(simulate):
+    simulation = run(
+        simulate,
+        initial=2,
+        volume="1e-6 mL",
+        blood="1e-6",
+        diffusion="300 um^2/min",
+        background="empty",
+        until="3 hour",
+    )
+    voxel = 8e-9  # mL
+    before = 2 * 60 * voxel + 1e-6
+    after = simulation.totals()["drug"] * voxel + simulation.body["blood"]
+    assert simulation.body["blood"] > 1.05e-6
+    # Float32 in the voxels, and 2^-20 ng/mL a voxel and step in the count.
+    assert after == pytest.approx(before, rel=1e-5)
+
+
+def test_other_sites_are_supplied_through_the_blood(simulate):
+    text = (
+        TEXT.format(diffusion="0 um^2/min", initial=0, volume="4.8e-7 mL", blood="0", background="vessel")
+        + "sites: {a: {}, b: {}}\ntherapies: {dose: {inject: drug, amount: 1e-6 ng, radius: 1 mm, site: a}}\n"
+    )
+    simulation = simulate(text)
+    simulation.run("10 hour")
+    for site in simulation.sites.values():
+        # Three equal parts: two sites and the blood.
+        assert site.totals(0)["drug"] * 8e-9 == pytest.approx(1e-6 / 3, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("body: blood, ", ""), "expected exactly one of 'blood' (a concentration), 'body' (a quantity)"),
+        ((", volume: 1 mL", ""), "'body' and 'volume' go together"),
+        (("volume: 1 mL", "volume: 0 mL"), "expected a 'volume' above 0"),
+        (("volume: 1 mL", "volume: 1 um"), "volume: expected a quantity in 'mL'"),
+        (("body: blood,", "body: blod,"), "unknown quantity of the body 'blod'; did you mean 'blood'?"),
+        (("unit: ng,", "unit: cell,"), "expected a quantity in 'ng/mL * mL' or its kin; 'blood' is in 'cell'"),
+    ],
+)
+def test_a_mistake_is_named(change, message):
+    text = TEXT.format(diffusion="0 um^2/min", initial=0, volume="1 mL", blood=1, background="vessel")
+    assert change[0] in text
+    with pytest.raises(gpusim.ScenarioError) as caught:
+        gpusim.Scenario.parse(text.replace(*change))
+    assert message in str(caught.value)
