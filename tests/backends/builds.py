@@ -16,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from random import Random
 
@@ -79,20 +81,18 @@ def elsewhere(code: str, **environment: str) -> subprocess.CompletedProcess:
         )
 
 
-def digests(models: int, compilers: list[str], levels: list[str], widths: list[str], threads: list[int]) -> dict:
-    """Digests by build; NumPy's first."""
-    found = {f"numpy {np_version()}": digest(models, Machine("numpy"))}
+def digests(
+    models: int, compilers: list[str], levels: list[str], widths: list[str], threads: list[int]
+) -> Iterator[tuple[str, str]]:
+    """Builds and their digests; NumPy's first."""
+    yield f"numpy {np_version()}", digest(models, Machine("numpy"))
     with tempfile.TemporaryDirectory() as folder:
-        for compiler in compilers:
-            for level in levels:
-                for width in widths:
-                    script = wrapped(Path(folder), compiler, f"{level} {WIDTHS[width]}".strip())
-                    code = f"print([digest({models}, Machine('cpu', n)) for n in {threads}])"
-                    done = elsewhere(code, CXX=script)
-                    assert done.returncode == 0, done.stderr
-                    for n, text in zip(threads, eval(done.stdout), strict=True):
-                        found[f"{compiler} {level} {width}, {n} threads"] = text
-    return found
+        for compiler, level, width in product(compilers, levels, widths):
+            script = wrapped(Path(folder), compiler, f"{level} {WIDTHS[width]}".strip())
+            done = elsewhere(f"print(*(digest({models}, Machine('cpu', n)) for n in {threads}))", CXX=script)
+            assert done.returncode == 0, done.stderr
+            for n, text in zip(threads, done.stdout.split(), strict=True):
+                yield f"{compiler} {level} {width}, {n} threads", text
 
 
 def np_version() -> str:
@@ -124,10 +124,11 @@ def main() -> None:
     if kind == "bits":
         compilers = [name for name in ("g++", "clang++") if shutil.which(name)]
         widths = list(WIDTHS) if platform.machine() == "x86_64" else ["native"]
-        found = digests(models, compilers, ["-O0", "-O3"], widths, [1, 2, 3, 4])
-        for build, text in found.items():
-            print(f"{text}  {build}")
-        sys.exit(len(set(found.values())) > 1)
+        seen = set()
+        for build, text in digests(models, compilers, ["-O0", "-O3"], widths, [1, 2, 3, 4]):
+            print(f"{text}  {build}", flush=True)
+            seen.add(text)
+        sys.exit(len(seen) > 1)
     said = sanitized(kind, f"digest({models}, Machine('cpu', 4))")
     print(said or f"nothing found in {models} models")
     sys.exit(bool(said))

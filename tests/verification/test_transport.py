@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.fft import idctn
 from scipy.special import eval_gegenbauer
 
 import gpusim
@@ -124,8 +125,8 @@ def test_implicit_books_balance(simulate):
 @pytest.mark.parametrize("passes", range(2, 62, 2))
 def test_stages_spread_a_point_as_the_polynomial_and_keep_it_above_zero(passes):
     # The exact amplification factors on a periodic lattice, by Fourier: what each voxel gets of a point.
-    n = 64
-    cosine = np.cos(2 * np.pi * np.arange(n) / n)
+    # Even along each axis, so that the first half of 64 frequencies tells all.
+    cosine = np.cos(2 * np.pi * np.arange(33) / 64)
     mean = (cosine[:, None, None] + cosine[None, :, None] + cosine[None, None, :]) / 3
     scheme = Scheme(True, passes)
     for share in (0.2, 0.6, 1.0):  # of the largest courant number
@@ -134,8 +135,8 @@ def test_stages_spread_a_point_as_the_polynomial_and_keep_it_above_zero(passes):
         for number in range(1, passes + 1):
             before, now = now, euler * now + scheme.momentum(number) * (euler * now - before)
         expected = eval_gegenbauer(passes, INDEX, euler) / eval_gegenbauer(passes, INDEX, 1.0)
-        assert now == pytest.approx(expected, abs=1e-12)
-        assert np.fft.ifftn(now).real.min() > -1e-14
+        assert np.abs(now - expected).max() < 1e-12
+        assert idctn(now, type=1).min() > -1e-14
         # The slope at 1 is the time that the stages cover.
         slow = euler[0, 0, 1] - 1
         assert (now[0, 0, 1] - 1) / slow == pytest.approx(scheme.pieces, rel=abs(slow) * scheme.pieces)
