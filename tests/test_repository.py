@@ -29,6 +29,7 @@ def test_layers_import_only_what_stands_to_their_left():
         "backends",
         "body",
         "engine",
+        "verification",
         "record",
         "analysis",
         "trial",

@@ -41,7 +41,7 @@ def find_compiler() -> str:
 @functools.cache
 def _identity(compiler: str) -> str:
     """What decides the machine code besides source and flags: compiler and processor."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    version = _run([compiler, "--version"]).stdout
     processor = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -50,51 +50,72 @@ def _identity(compiler: str) -> str:
     return "\n".join([compiler, version, platform.machine(), processor])
 
 
-def cache_folder() -> Path:
-    """$GPUSIM_CACHE, or the user's cache folder; a temporary one where that can't be written."""
-    wanted = Path(os.environ.get("GPUSIM_CACHE") or platformdirs.user_cache_dir("gpusim"))
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return wanted
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BackendError(f"the C++ compiler {command[0]} does not start: {error.strerror}") from None
+
+
+def _cache() -> Path:
+    """$GPUSIM_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("GPUSIM_CACHE") or platformdirs.user_cache_dir("gpusim"))
+
+
+def _writable_cache() -> Path:
+    """The cache; a temporary folder where it can't be written."""
+    try:
+        _cache().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=_cache()):
+            return _cache()
     except OSError:
-        return _temporary_cache()
+        return Path(_temporary_cache().name)
 
 
 @functools.cache
-def _temporary_cache() -> Path:
-    return Path(tempfile.mkdtemp(prefix="gpusim-cache-"))
+def _temporary_cache() -> tempfile.TemporaryDirectory[str]:
+    """Goes when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="gpusim-cache-", ignore_cleanup_errors=True)
 
 
 def load(source: str, extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """Compile `source`, or take it from the cache, and load it. Raises `BackendError`."""
+    """Compile `source`, or take it from the cache, and load it. Raises `BackendError`.
+
+    A library's name ends in the hash of its bytes: a damaged one is noticed before it is loaded, and made anew.
+    """
     compiler = find_compiler()
     flags = (*FLAGS, *extra_flags)
     key = hashlib.sha256("\0".join([source, *flags, _identity(compiler)]).encode()).hexdigest()
-    library = cache_folder() / f"kernels-{key[:32]}.so"
-    if library.exists():
+    name = f"kernels-{key[:32]}"
+    for library in sorted(_cache().glob(f"{name}-*.so")):
         try:
-            return ctypes.CDLL(str(library))
+            if library.stem == f"{name}-{_hash(library)}":
+                return ctypes.CDLL(str(library))
+            library.unlink(missing_ok=True)
         except OSError:
-            library.unlink(missing_ok=True)  # half a file of a full disk, say: made anew
-    _compile(compiler, flags, source, library)
+            continue
     try:
+        library = _compile(compiler, flags, source, _writable_cache(), name)
         return ctypes.CDLL(str(library))
     except OSError as error:
-        raise BackendError(f"{compiler} made kernels that do not load: {error}") from None
+        raise BackendError(f"the kernels that {compiler} makes can't be kept or loaded: {error}") from None
 
 
-def _compile(compiler: str, flags: tuple[str, ...], source: str, library: Path) -> None:
+def _hash(library: Path) -> str:
+    return hashlib.sha256(library.read_bytes()).hexdigest()[:32]
+
+
+def _compile(compiler: str, flags: tuple[str, ...], source: str, cache: Path, name: str) -> Path:
     """Compile aside and rename, so that no other process sees half a library."""
-    with tempfile.TemporaryDirectory(dir=library.parent, prefix="build-") as folder:
-        text, built = Path(folder) / "kernels.cpp", Path(folder) / library.name
+    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as folder:
+        text, built = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
         text.write_text(source, encoding="utf-8")
         message = ""
         for native in (("-march=native",), ("-mcpu=native",), ()):
-            command = [compiler, *flags, *native, str(text), "-o", str(built)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = _run([compiler, *flags, *native, str(text), "-o", str(built)])
             if done.returncode == 0:
+                library = cache / f"{name}-{_hash(built)}.so"
                 os.replace(built, library)
-                return
+                return library
             message = done.stderr.strip()
         raise BackendError(f"{compiler} could not compile the kernels: {message[-2000:]}")

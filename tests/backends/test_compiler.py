@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -31,15 +32,101 @@ def test_a_library_is_made_once(cache):
 
 
 @needs_compiler
-def test_half_a_library_is_made_anew(cache):
-    # In a process of its own: this one may have the good library loaded under that path.
+@pytest.mark.parametrize("size", [0, 100, 4096, 8000, None])
+def test_half_a_library_and_a_flipped_bit_are_noticed(cache, size):
     compiler.load(SOURCE)
     (library,) = cache.glob("*.so")
     whole = library.read_bytes()
+    damaged = bytearray(whole[:size])
+    if size is None:
+        damaged[len(whole) // 2] ^= 1
+    library.unlink()  # a good one may be loaded from that file
+    library.write_bytes(damaged)
+    assert compiler.load(SOURCE).answer() == 42
+    (library,) = cache.glob("*.so")
+    assert library.read_bytes() == whole
+
+
+@needs_compiler
+def test_what_is_not_a_library_is_passed_over(cache):
+    compiler.load(SOURCE)
+    (library,) = cache.glob("*.so")
     library.unlink()
-    library.write_bytes(whole[:100])
-    code = f"from gpusim.backends import compiler; assert compiler.load({SOURCE!r}).answer() == 42"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
+    library.mkdir()
+    (cache / f"{library.stem[:40]}-.so").write_text("")
+    assert compiler.load(SOURCE + "\n").answer() == 42
+    with pytest.raises(BackendError, match="can't be kept or loaded"):
+        compiler.load(SOURCE)
+
+
+@pytest.fixture
+def wrapped(tmp_path, monkeypatch):
+    """A compiler of one's own: g++ or clang behind a script, with a version to choose."""
+    real = compiler.find_compiler()
+
+    def use(version):
+        script = tmp_path / "mycxx"
+        script.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo {version} && exit\nexec {real} "$@"\n')
+        script.chmod(0o755)
+        monkeypatch.setenv("CXX", str(script))
+        compiler.find_compiler.cache_clear()
+        compiler._identity.cache_clear()
+        return script
+
+    yield use
+    compiler.find_compiler.cache_clear()
+    compiler._identity.cache_clear()
+
+
+@needs_compiler
+def test_another_version_of_the_compiler_compiles_anew(cache, wrapped):
+    for version, libraries in (("1.0", 1), ("1.0", 1), ("1.1", 2)):
+        wrapped(version)
+        assert compiler.load(SOURCE).answer() == 42
+        assert len(list(cache.glob("*.so"))) == libraries
+
+
+@needs_compiler
+def test_a_compiler_that_does_not_start_is_one_message(cache, wrapped):
+    wrapped("1.0").write_bytes(b"\x7fELF rubbish")
+    with pytest.raises(BackendError, match="mycxx does not start"):
+        compiler.load(SOURCE)
+
+
+@needs_compiler
+def test_where_the_cache_can_not_be_written_a_temporary_one_goes_with_the_process(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "tmp").mkdir()
+    code = (
+        f"from gpusim.backends import compiler; assert compiler.load({SOURCE!r}).answer() == 42;"
+        "import os; print(os.listdir(os.environ['TMPDIR']))"
+    )
+    environment = {**os.environ, "GPUSIM_CACHE": str(tmp_path / "file" / "cache"), "TMPDIR": str(tmp_path / "tmp")}
+    done = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+    assert "gpusim-cache-" in done.stdout
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+@needs_compiler
+def test_a_cache_that_can_only_be_read_is_read(cache, monkeypatch):
+    def refuse(**_):
+        raise PermissionError("read-only")
+
+    compiler.load(SOURCE)
+    monkeypatch.setattr(compiler.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(compiler, "_compile", refuse)
+    assert compiler.load(SOURCE).answer() == 42
+
+
+@needs_compiler
+def test_a_full_disk_is_one_message(cache, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compiler.os, "replace", full)
+    with pytest.raises(BackendError, match="can't be kept or loaded.*No space left"):
+        compiler.load(SOURCE)
+    assert not list(cache.iterdir())
 
 
 @needs_compiler
@@ -54,6 +141,8 @@ def test_two_processes_at_once_both_get_a_library(cache):
     code = f"from gpusim.backends import compiler; assert compiler.load({SOURCE!r}).answer() == 42"
     started = [subprocess.Popen([sys.executable, "-c", code], env={**os.environ}) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
+    assert not list(cache.glob("build-*"))
+    assert compiler.load(SOURCE).answer() == 42
 
 
 def test_without_a_compiler_auto_says_so_and_takes_numpy(monkeypatch):

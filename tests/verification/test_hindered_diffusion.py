@@ -67,34 +67,6 @@ def test_two_layers_between_fixed_values_conduct_in_series(simulate, solver, lay
     assert simulation.field("c")[0, 0] == pytest.approx(expected, rel=2e-4)
 
 
-def test_a_jump_in_d_costs_no_order_in_space():
-    # D c'' = k c in two layers: c = 1 on the left, no flux on the right, c and D c' continuous.
-    length, d1, d2, k = 320.0, 10000.0, 100.0, 0.1
-    l1, l2, half = np.sqrt(d1 / k), np.sqrt(d2 / k), length / 2
-    slope = d2 / l2 * np.tanh(half / l2) / (d1 / l1)  # of the left solution at the jump, times l1
-    errors = []
-    for cells in (32, 64, 128):
-        spacing = length / cells
-        scenario = text(
-            [cells, 1, 1],
-            spacing,
-            tissue=half_stroma(cells, spacing),
-            solver="steady",
-            decay=f"{k} /min",
-            diffusion={"default": f"{d1} um^2/min", "stroma": f"{d2} um^2/min"},
-            boundary={"x_low": {"value": 1}},
-        )
-        simulation = gpusim.Simulation(gpusim.Scenario.parse(scenario), "numpy")
-        simulation.step(3)
-        x = (np.arange(cells) + 0.5) * spacing
-        at_jump = 1 / (np.cosh(half / l1) + slope * np.sinh(half / l1))
-        left = at_jump * (np.cosh((half - x) / l1) + slope * np.sinh((half - x) / l1))
-        right = at_jump * np.cosh((length - x) / l2) / np.cosh(half / l2)
-        errors.append(np.abs(simulation.field("c")[0, 0] - np.where(x < half, left, right)).max())
-    orders = np.log2(np.array(errors[:-1]) / errors[1:])
-    assert np.all(orders > 1.8), (orders, errors)
-
-
 @pytest.mark.parametrize(("solver", "tolerance"), [("explicit", 1e-6), ("implicit", 1e-4), ("implicit2", 1e-4)])
 def test_hindered_diffusion_conserves(simulate, solver, tolerance):
     simulation = simulate(

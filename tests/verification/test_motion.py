@@ -1,86 +1,10 @@
 """Moving cells against the theory of random walks, and against losing any of them."""
 
-import math
-
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpusim
-
-WALKERS = """
-grid: {{shape: [{n}, {n}, {n}]}}
-time: {{until: 100 h, step: {{field: 1 min, rules: 1 min, motion: {motion}}}}}
-record: {{every: 100 h}}
-fields: {{bait: {{unit: ng/mL}}}}
-states:
-  walker: {{layer: immune, motility: {motility}}}
-tissue: {{shapes: {{walkers: {{kind: sphere, state: walker, radius: {radius}, fraction: 0.3}}}}}}
-"""
-
-
-def positions(simulation):
-    """x, y, z of the walkers, um, [3, cells]."""
-    z, y, x = np.nonzero(simulation.immune == simulation.model.states.number("walker"))
-    return np.array([x, y, z]) * simulation.model.spacing
-
-
-def expected_square(speed, persistence, minutes, move, spacing=20.0):
-    """Mean square displacement of a walker that hops with speed * move / spacing a move and turns."""
-    moves = round(minutes / move)
-    p = speed * move / spacing
-    stays = math.exp(-move / persistence) if persistence else 0.0
-    lags = np.arange(1, moves)
-    together = 2 * p * p * np.sum((moves - lags) * stays**lags)
-    return (moves * p + together) * spacing**2
-
-
-@pytest.mark.parametrize(("speed", "persistence", "motion"), [(4, 0, 1.0), (4, 10, 1.0), (12, 3, 0.5)])
-def test_the_mean_square_displacement_follows_from_speed_and_persistence(one_backend_each, speed, persistence, motion):
-    minutes = 120
-    motility = f"{{speed: {speed} um/min, persistence: {persistence} min}}"
-    text = WALKERS.format(n=91, motion=f"{motion} min", radius="180 um", motility=motility)
-    with gpusim.Simulation(gpusim.Scenario.parse(text), one_backend_each[0], threads=one_backend_each[1]) as simulation:
-        start = positions(simulation)
-        simulation.step(minutes)
-        end = positions(simulation)
-    assert end.min() > 0
-    assert end.max() < 90 * 20  # none has met a wall
-    cells = end.shape[1]
-    grown = end.var(axis=1).sum() - start.var(axis=1).sum()
-    expected = expected_square(speed, persistence, minutes, motion)
-    # A sum of three variances of n cells each has the relative error sqrt(2 / 3 n).
-    assert grown == pytest.approx(expected, abs=4 * end.var(axis=1).sum() * math.sqrt(2 / (3 * cells)))
-    # The textbook's limit, 6 D t with D = v^2 P / 3 + v dx / 6, less the evenness of the hops.
-    if persistence:
-        hops = speed * 20 * (1 - speed * motion / 20)
-        textbook = 2 * speed**2 * persistence * (minutes - persistence * (1 - math.exp(-minutes / persistence)))
-        assert expected == pytest.approx(textbook + (hops + speed**2 * motion) * minutes, rel=0.1)
-
-
-@pytest.mark.parametrize("persistence", [0, 5])
-def test_chemotaxis_drifts_as_stated(one_backend_each, persistence):
-    speed, sensitivity, half, slope, minutes = 5.0, 200.0, 2.0, 4e-4, 100
-    text = WALKERS.format(
-        n=91,
-        motion="1 min",
-        radius="180 um",
-        motility=f"{{speed: {speed} um/min, persistence: {persistence} min, "
-        f"chemotaxis: {{field: bait, half: {half} ng/mL, sensitivity: {sensitivity} um}}}}",
-    )
-    with gpusim.Simulation(gpusim.Scenario.parse(text), one_backend_each[0], threads=one_backend_each[1]) as simulation:
-        occupancy = 0.1 + slope * 20 * np.arange(91)
-        bait = np.broadcast_to(half * occupancy / (1 - occupancy), (91, 91, 91)).astype(np.float32)
-        simulation.backend.write(simulation.site.state.fields[0], bait)
-        start = positions(simulation)
-        simulation.step(minutes)
-        end = positions(simulation)
-    drift = (end - start.mean(axis=1, keepdims=True)).mean(axis=1) / minutes
-    error = end.std(axis=1) / math.sqrt(end.shape[1]) / minutes
-    assert drift[0] == pytest.approx(speed * sensitivity / 3 * slope, abs=4 * error[0])
-    assert np.all(np.abs(drift[1:]) < 4 * error[1:])
-
 
 sizes = st.integers(1, 9)
 

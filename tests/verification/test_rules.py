@@ -20,47 +20,6 @@ rules: {rules}
 """
 
 
-def survival_times(simulation, minutes, rule="leave"):
-    """Minute in which each event fell, one entry an event."""
-    before, times = 0, []
-    for minute in range(1, minutes + 1):
-        simulation.step()
-        now = simulation.fired[rule]
-        times += [minute] * (now - before)
-        before = now
-    return np.array(times)
-
-
-def test_a_rate_gives_exponential_survival(simulate):
-    rate, minutes = 0.02, 150
-    times = survival_times(simulate(lattice("{leave: {transition: a -> b, rate: 0.02 /min}}")), minutes)
-    # Kolmogorov-Smirnov: the largest gap between the empirical and the true distribution, read at
-    # the ends of the steps, stays within the 99.9% band.
-    empirical = np.searchsorted(np.sort(times), np.arange(1, minutes + 1), side="right") / CELLS
-    gap = np.abs(empirical - (1 - np.exp(-rate * np.arange(1, minutes + 1)))).max()
-    assert gap < stats.kstwo(CELLS).ppf(0.999)
-
-
-def test_a_minimum_time_shifts_the_survival(simulate):
-    rate, shift, minutes = 0.05, 30, 100
-    rules = "{leave: {transition: a -> b, rate: 0.05 /min, after: 30 min}}"
-    times = survival_times(simulate(lattice(rules)), minutes)
-    assert times.min() > shift
-    after = np.arange(1, minutes + 1)
-    empirical = np.searchsorted(np.sort(times), after, side="right") / CELLS
-    gap = np.abs(empirical - np.clip(1 - np.exp(-rate * (after - shift)), 0, None)).max()
-    assert gap < stats.kstwo(CELLS).ppf(0.999)
-
-
-def test_competing_hazards_share_by_rate(simulate):
-    rules = "{to_b: {transition: a -> b, rate: 0.03 /min}, to_c: {transition: a -> c, rate: 0.01 /min}}"
-    simulation = simulate(lattice(rules))
-    simulation.step(500)
-    fired = simulation.fired
-    assert sum(fired.values()) == CELLS
-    assert stats.binomtest(fired["to_b"], CELLS, 0.75).pvalue > 1e-3
-
-
 @pytest.mark.parametrize(
     ("modulator", "expected"),
     [

@@ -1,0 +1,61 @@
+"""`gpusim verify`."""
+
+import math
+import time
+from typing import Annotated
+
+import typer
+
+from gpusim.backends import create
+from gpusim.cli.app import app, err, new_table, out
+from gpusim.verification import Finding, Machine, chosen, verify
+
+
+@app.command("verify")
+def print_verification(
+    backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the cases that take about a second.")] = False,
+) -> None:
+    """Prove this machine: problems with known solutions, and every kernel against NumPy, bit for bit.
+
+    Takes about a minute with compiled kernels, several with NumPy. Exit code 1 where a case fails.
+    """
+    found = create(backend, threads)
+    machine = Machine(found.name, threads)
+    found.close()
+    begun = time.perf_counter()
+    table = new_table("case", "number", "expected", "found", "error", "allowed", "order", "verdict")
+    cases, failed = 0, []
+    total = len(chosen(machine, quick=quick))
+    with err.status("") as status:
+        for case, findings in verify(machine, quick=quick):
+            cases += 1
+            status.update(f"{cases} of {total} cases, {case.name}")
+            for i, finding in enumerate(findings):
+                table.add_row(case.name if i == 0 else "", *_row(finding))
+            if not all(finding.good for finding in findings):
+                failed.append(case.name)
+    out.print(table)
+    seconds = time.perf_counter() - begun
+    if failed:
+        err.print(
+            f"gpusim: {len(failed)} of {cases} cases fail on {machine.backend}: {', '.join(failed)}", markup=False
+        )
+        raise typer.Exit(1)
+    out.print(f"all {cases} cases hold on {machine.backend} ({seconds:.0f} s)")
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    low, high = finding.low - finding.expected, finding.high - finding.expected
+    allowed = f"{high:.2g}" if math.isclose(low, -high, rel_tol=1e-6) else f"{low:.2g} to {high:.2g}"
+    order = "" if finding.order is None else f"{finding.order:.2f} ({finding.theory})"
+    return (
+        finding.what,
+        f"{finding.expected:.6g}",
+        f"{finding.found:.6g}",
+        f"{finding.error:.2g}",
+        allowed,
+        order,
+        "good" if finding.good else "FAILS",
+    )

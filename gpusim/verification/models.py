@@ -1,0 +1,162 @@
+"""Randomised scenarios that take every path through the kernels."""
+
+from random import Random
+from typing import Any
+
+_FIELDS = ("alpha", "beta", "gamma")
+_TISSUE = ("one", "two", "three")
+_IMMUNE = ("killer", "helper")
+_SIZES = (1, 2, 3, 5, 8, 13, 17)
+_SOLVERS = ("auto", "auto", "explicit", "explicit", "implicit", "implicit2", "steady")
+
+
+def randomised(random: Random) -> dict[str, Any]:
+    """A scenario as data, small, with everything that a scenario can hold; now and then its shapes cover no voxel."""
+    states: dict[str, Any] = {name: _effects(random) for name in _TISSUE}
+    states |= {name: {"layer": "immune"} | _effects(random) for name in _IMMUNE}
+    shapes = {
+        f"s{i}": {"kind": "everywhere", "state": name, "fraction": random.uniform(0.2, 0.9)}
+        for i, name in enumerate((*_TISSUE, *_IMMUNE))
+    }
+    return {
+        "grid": {"shape": [random.choice(_SIZES) for _ in range(3)]},
+        "seed": random.randint(0, 2**64 - 1),
+        "time": {"until": "6 min", "step": {"field": "1 min", "rules": f"{random.randint(1, 3)} min"}},
+        "record": {"every": "6 min"},
+        "fields": {name: _field(random) for name in _FIELDS},
+        "states": states,
+        "rules": {f"r{i}": _rule(random) for i in range(random.randint(0, 6))},
+        "tissue": {"shapes": shapes},
+        "therapies": {
+            "dose": {"inject": "alpha", "amount": "9 fg", "radius": "50 um", "start": "2 min"},
+            "infusion": {"infuse": "drug", "amount": 3, "start": "3 min"},
+        },
+        "body": {
+            "quantities": {
+                "blood": {"initial": 40},
+                "drug": {"unit": "mg", "initial": 1},
+                "depot": {"unit": "ng", "initial": 1e-7},
+            },
+            "processes": {"decay": {"transition": "drug -> nothing", "rate": "0.1 /min"}},
+        },
+    }
+
+
+def _modulator(random: Random) -> dict[str, Any]:
+    kind = random.choice(["hill", "linear", "step", "neighbours", "contact", "body"])
+    field = random.choice(_FIELDS)
+    if kind == "hill":
+        effect = random.choice(["activates", "inhibits"])
+        hill = {"field": field, "half": random.uniform(0.01, 5), "power": random.randint(1, 4), "effect": effect}
+        return hill | ({"at_zero": random.uniform(0, 2)} if random.random() < 0.5 else {})
+    if kind == "linear":
+        return {"field": field, "per": random.uniform(0.01, 5)}
+    if kind == "step":
+        return {"field": field, random.choice(["above", "below"]): random.uniform(0, 2)}
+    if kind == "body":
+        return {"body": "drug", random.choice(["half", "per", "above"]): random.uniform(0.1, 5)}
+    states = random.sample([*_TISSUE, *_IMMUNE, "empty", "none"], random.randint(1, 4))
+    if kind == "neighbours":
+        neighbourhood = random.choice([6, 18, 26])
+        return {"neighbours": states, "neighbourhood": neighbourhood, "per": random.uniform(0.5, 9)}
+    contact: dict[str, Any] = {"contact": states}
+    contact |= {"at_zero": random.uniform(0, 2)} if random.random() < 0.5 else {}
+    return contact | ({"half": 1} if random.random() < 0.5 else {})
+
+
+def _modulators(random: Random, most: int) -> list[dict[str, Any]]:
+    return [_modulator(random) for _ in range(random.randint(0, most))]
+
+
+def _rule(random: Random) -> dict[str, Any]:
+    layer = random.choice([("empty", *_TISSUE), ("none", *_IMMUNE)])
+    leaves = random.randint(1, 2)
+    states = random.sample(layer, leaves + 1)
+    rule = {
+        "transition": f"{'|'.join(states[:leaves])} -> {states[leaves]}",
+        "rate": f"{random.choice([0.001, 0.05, 0.3, 50.0])} /min",
+        "after": f"{random.randint(0, 4)} min",
+        "modulators": _modulators(random, 3),
+        "releases": {field: random.uniform(0, 2) for field in random.sample(_FIELDS, random.randint(0, 2))},
+    }
+    return rule | {way: "blood" for way in ("to_body", "from_body") if random.random() < 0.3}
+
+
+def _rate(random: Random) -> str:
+    return f"{random.uniform(0, 2):.6f} /min"
+
+
+def _loss(random: Random) -> Any:
+    plain = random.random() < 0.5
+    return _rate(random) if plain else {"rate": _rate(random), "modulators": _modulators(random, 2)}
+
+
+def _secretion(random: Random) -> Any:
+    rate = random.uniform(0, 2)
+    return rate if random.random() < 0.5 else {"rate": rate, "modulators": _modulators(random, 2)}
+
+
+def _effects(random: Random) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, what in (("secretion", _secretion), ("uptake", _loss)):
+        if random.random() < 0.5:
+            found[key] = {field: what(random) for field in random.sample(_FIELDS, random.randint(0, 2))}
+    if random.random() < 0.5:
+        wall = {"permeability": _rate(random), "body": "depot", "volume": "1e-7 mL"}
+        found["exchange"] = {random.choice(_FIELDS): wall | {"modulators": _modulators(random, 2)}}
+    if random.random() < 0.5:
+        found["motility"] = _motility(random)
+    return found
+
+
+def _motility(random: Random) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "speed": random.choice(["1 um/min", "12 um/min", "90 um/min"]),
+        "persistence": random.choice(["0 min", "3 min", "30 min"]),
+        "modulators": _modulators(random, 2),
+    }
+    if random.random() < 0.5:
+        field = random.choice(_FIELDS)
+        found["chemotaxis"] = {"field": field, "half": random.uniform(0.01, 5), "sensitivity": "300 um"}
+    return found
+
+
+def _field(random: Random) -> dict[str, Any]:
+    return {
+        "unit": "ng/mL",
+        "diffusion": _diffusion(random),
+        "boundary": _boundary(random) if random.random() < 0.5 else {},
+        "decay": f"{random.choice([0, 0.01, 0.5, 3])} /min",
+        "initial": random.uniform(0, 2),
+        "clearance": {name: _loss(random) for name in random.sample("cd", random.randint(0, 2))},
+        "solver": random.choice(_SOLVERS),
+    }
+
+
+def _diffusion(random: Random) -> Any:
+    def one() -> str:
+        return f"{random.choice([0, 1.5, 60, 700, 90000])} um^2/min"
+
+    if random.random() < 0.5:
+        return one()
+    states = random.sample(("empty", *_TISSUE), random.randint(1, 4))
+    return {state: one() for state in states} | {"default": one()}
+
+
+def _boundary(random: Random) -> dict[str, Any]:
+    def side() -> Any:
+        return random.choice(
+            [
+                "no-flux",
+                {"value": random.uniform(0, 2)},
+                {"permeability": random.choice(["0.1 um/min", "50 um/min"]), "far": random.uniform(0, 2)},
+            ]
+        )
+
+    found: dict[str, Any] = {}
+    for axis in "xyz":
+        if random.random() < 0.5:
+            found[axis] = "periodic"
+        else:
+            found |= {f"{axis}_{end}": side() for end in ("low", "high") if random.random() < 0.5}
+    return found
