@@ -9,10 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import gpusim
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
-from gpusim.errors import ResultError
+from gpusim.cli.trial import carry_out
+from gpusim.errors import ResultError, ScenarioError
 from gpusim.model import Model
 from gpusim.record import Recorder, StopSignals, layout
 from gpusim.scenario import Scenario
+from gpusim.trial.running import SCENARIO as TRIAL
 from gpusim.units import duration
 
 
@@ -31,6 +33,9 @@ def run(
     backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the scenario's seed.")] = None,
+    arm: Annotated[
+        str | None, typer.Option(metavar="ARM", help="Of a scenario with arms: this one alone, as a single run.")
+    ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Simulated time, as in '12 h'.")] = None,
     sets: SetOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in OUT.")] = False,
@@ -38,9 +43,14 @@ def run(
 ) -> None:
     """Run a scenario; leaves snapshots, counts, a summary and a picture in a folder.
 
+    A scenario with arms runs each of them with several seeds, and says whether what was expected held.
+
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
     if resume is not None:
+        if (resume / TRIAL).is_file():
+            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, resume=True)
+            return
         if any(given not in (None, False, []) for given in (scenario, output, seed, until, sets, overwrite)):
             raise typer.BadParameter("--resume takes the scenario of its folder; only --backend, --threads go with it")
         loaded, folder = _unfinished(resume), resume
@@ -48,8 +58,13 @@ def run(
         raise typer.BadParameter("expected a SCENARIO, or --resume OUT")
     else:
         loaded = load(scenario, sets, seed=seed)
+        if arm is not None:
+            loaded = _arm(loaded, arm)
         if until is not None:
             loaded = loaded.ending(until)
+        if loaded.arms:
+            carry_out(loaded, output or Path("results") / loaded.document.name, backend, threads, resume=False)
+            return
         folder = output or Path("results") / loaded.document.name
     simulation = gpusim.Simulation(loaded, backend, threads=threads)
     model, start = simulation.model, simulation.counts
@@ -90,6 +105,13 @@ def run(
     if drawn:
         out.print(f"picture  {drawn}", markup=False)
     out.print(f"digest   {summary['digest']}", markup=False)
+
+
+def _arm(scenario: Scenario, name: str) -> Scenario:
+    if name not in scenario.arms:
+        known = ", ".join(map(repr, scenario.arms)) or "none"
+        raise ScenarioError(f"--arm {name}: {scenario.document.name} has no such arm (known: {known})")
+    return scenario.arm(name)
 
 
 def _unfinished(folder: Path) -> Scenario:

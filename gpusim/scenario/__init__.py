@@ -1,5 +1,6 @@
 """A scenario: the model as data, read from YAML, checked, ready to be run."""
 
+import copy
 import hashlib
 import math
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from typing import Any
 import yaml
 
 from gpusim import units
-from gpusim.scenario.loading import about, library, load, merge, parse_set, presets, validated
+from gpusim.errors import ScenarioError
+from gpusim.scenario.loading import about, library, load, merge, override, parse_set, presets, validated
 from gpusim.scenario.reading import Read, read_text
 from gpusim.scenario.schema import Document
 
@@ -46,6 +48,23 @@ class Scenario:
         """This scenario with mappings laid over it: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
         data = merge(self.document.model_dump(mode="json", exclude_unset=True), changes)
         return Scenario(validated(Read(data), self.document.name))
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms of its trial."""
+        return tuple(self.document.trial.arms) if self.document.trial else ()
+
+    def arm(self, name: str) -> "Scenario":
+        """One arm of the trial as a scenario of its own. Raises `ScenarioError`, `KeyError`."""
+        assert self.document.trial is not None, "has arms"
+        read = Read(self.document.model_dump(mode="json", exclude_unset=True))
+        read.data.pop("trial")
+        try:
+            for path, value in self.document.trial.arms[name].items():
+                override(read, path, copy.deepcopy(value))
+            return Scenario(validated(read, self.document.name))
+        except ScenarioError as error:
+            raise ScenarioError(f"trial.arms.{name}: {error}") from None
 
     def ending(self, until: str) -> "Scenario":
         """This scenario with another end; doses that were due later are left out. Raises `ScenarioError`."""

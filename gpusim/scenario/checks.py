@@ -14,6 +14,7 @@ from gpusim.scenario.schema import (
     Grid,
     Modulator,
     Motility,
+    Outcome,
     Process,
     Rule,
     Tissue,
@@ -57,6 +58,7 @@ def problems(document: Document) -> list[Problem]:
         *_lattices(document),
         *_therapies(document),
         *_heat(document),
+        *_trial(document),
     ]
 
 
@@ -330,12 +332,14 @@ def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Ite
     for name, shape in spec.shapes.items():
         for state in (shape.state, *(shape.into or ())):
             yield from _state(document, state, (*path, "tissue", "shapes", name))
+    for label, state in (spec.image.labels if spec.image else {}).items():
+        yield from _state(document, state, (*path, "tissue", "image", "labels", str(label)))
     for i, cell_type in enumerate(spec.types):
         yield from _state(document, cell_type.state, (*path, "tissue", "types", i, "state"))
     if spec.cells is not None and not spec.types:
         yield (*path, "tissue", "types"), "a table of cells needs 'types': which rows become which state"
-    if spec.cells is None and grid.shape is None:
-        yield (*path, "grid", "shape"), "is missing (only a table of cells can do without)"
+    if spec.cells is None and spec.image is None and grid.shape is None:
+        yield (*path, "grid", "shape"), "is missing (only an image or a table of cells can do without)"
 
 
 def _therapies(document: Document) -> Iterator[Problem]:
@@ -386,3 +390,37 @@ def _heat(document: Document) -> Iterator[Problem]:
         yield from _concentration(document, field, scale, at)
         if (units.parse(scale).magnitude if isinstance(scale, str) else scale) == 0:
             yield at, "expected a concentration above 0"
+
+
+def _trial(document: Document) -> Iterator[Problem]:
+    trial = document.trial
+    if trial is None:
+        return
+    for name, outcome in trial.outcomes.items():
+        yield from _outcome(document, outcome, ("trial", "outcomes", name))
+    for i, order in enumerate(trial.expected):
+        path: KeyPath = ("trial", "expected", i)
+        if order.outcome not in trial.outcomes:
+            yield (*path, "outcome"), _unknown("outcome", order.outcome, trial.outcomes)
+        for arm in order.arms:
+            if arm not in trial.arms:
+                yield (*path, "arms"), _unknown("arm", arm, trial.arms)
+
+
+def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
+    for state in outcome.count or outcome.volume or ():
+        yield from _state(document, state, (*path, outcome.kind))
+    if outcome.total is not None:
+        yield from _field(document, outcome.total, (*path, "total"))
+    if outcome.fired is not None and outcome.fired not in document.rules:
+        yield (*path, "fired"), _unknown("rule", outcome.fired, document.rules)
+    if outcome.body is not None:
+        yield from _quantity(document, outcome.body, (*path, "body"))
+    if outcome.lesion is not None and document.heat is None:
+        yield (*path, "lesion"), "needs the scenario's 'heat': which states make up a lesion"
+    if outcome.site is not None and outcome.site not in document.sites:
+        yield (*path, "site"), _unknown("site", outcome.site, document.sites)
+    end = units.number(document.time.until, "min")
+    for time in outcome.at:
+        if units.number(time, "min") > end * (1 + 1e-9):
+            yield (*path, "at"), f"'{time}' is after the end of the run ({document.time.until})"

@@ -110,12 +110,13 @@ def _extended(path: Path, chain: tuple[Path, ...], files: list[Path]) -> Read:
 
 
 def _anchor(data: dict[str, Any], folder: Path) -> None:
-    """Let the relative paths of tables start from `folder`."""
+    """Let the relative paths of tables and images start from `folder`."""
     sites = data.get("sites")
     for part in (data, *(sites.values() if isinstance(sites, dict) else ())):
         tissue = part.get("tissue") if isinstance(part, dict) else None
-        if isinstance(tissue, dict) and isinstance(tissue.get("cells"), str):
-            tissue["cells"] = str((folder / tissue["cells"]).absolute())
+        for holder, key in ((tissue, "cells"), (tissue.get("image") if isinstance(tissue, dict) else None, "file")):
+            if isinstance(holder, dict) and isinstance(holder.get(key), str):
+                holder[key] = str((folder / holder[key]).absolute())
 
 
 def _merge(into: Read, top: Read) -> None:

@@ -1,7 +1,7 @@
 """What a scenario file may say. Positions and sizes are in the order x, y, z."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -71,7 +71,7 @@ class _Part(BaseModel):
 class Grid(_Part):
     """The lattice: voxels of edge `spacing`, `shape` of them along x, y, z.
 
-    `shape` may be left out where the tissue comes from a table of cells; it then fits the table.
+    `shape` may be left out where the tissue comes from an image or a table of cells; it then fits it.
     """
 
     spacing: Length = "20 um"
@@ -469,7 +469,10 @@ Shape = Annotated[Everywhere | Sphere | Box | Cylinder | Vessels, Field(discrimi
 
 
 class Columns(_Part):
-    """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section."""
+    """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section.
+
+    Where nothing is said they are x_um, y_um and, if there is one, z_um; or x, y and z.
+    """
 
     x: str = "x_um"
     y: str = "y_um"
@@ -494,10 +497,24 @@ class Depth(_Part):
     thickness: Length = "20 um"
 
 
+class LabelImage(_Part):
+    """An image (NIfTI, TIFF, OME-TIFF, NRRD) in which a number stands for a state.
+
+    `spacing` is the edge of a pixel, one or along x, y, z; left out, it is what the file says. A voxel
+    takes the label of most of its pixels, or of the one in its middle (`nearest`).
+    """
+
+    file: str
+    labels: Annotated[dict[int, Name], Field(min_length=1)]
+    spacing: Length | tuple[Length, Length, Length] | None = None
+    resampling: Literal["majority", "nearest"] = "majority"
+
+
 class Tissue(_Part):
-    """The tissue at time 0: a background, then cells of a table, then shapes in the order given."""
+    """The tissue at time 0: a background, an image, then cells of a table, then shapes in the order given."""
 
     background: Name = "empty"
+    image: LabelImage | None = None
     cells: str | None = None
     columns: Columns = Columns()
     length_unit: Length = "1 um"
@@ -573,6 +590,70 @@ class Heat(_Part):
     cytokines: dict[Name, Amount]
 
 
+class Outcome(_Part):
+    """One number of a run, when it ends or at some times.
+
+    `count`: cells in some states; `volume`: the same in mm^3; `total`: a field summed over the voxels;
+    `fired`: firings of a rule since the start; `body`: a quantity of the body; `lesion`: of the largest
+    lesion, its cells, diameter (um), CD8 cells per mm^2 in core or margin, mean heat of the core; 0
+    where no lesion is left. `site`: at that one alone, instead of all. `take`: its highest or lowest
+    value so far, at the times when a snapshot is due, instead of the present one.
+    """
+
+    count: Names | None = None
+    volume: Names | None = None
+    total: Name | None = None
+    fired: Name | None = None
+    body: Name | None = None
+    lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
+    site: Name | None = None
+    take: Literal["last", "highest", "lowest"] = "last"
+    at: Annotated[tuple[Time, ...], BeforeValidator(_listed)] = ()
+
+    @property
+    def kind(self) -> str:
+        """What is looked at: "count", "volume" and so on."""
+        return next(k for k in OUTCOME_KINDS if getattr(self, k) is not None)
+
+    @model_validator(mode="after")
+    def _one(self) -> "Outcome":
+        if sum(getattr(self, k) is not None for k in OUTCOME_KINDS) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(map(repr, OUTCOME_KINDS))}")
+        if self.body is not None and self.site is not None:
+            raise ValueError("'body' has no 'site'")
+        return self
+
+
+OUTCOME_KINDS = ("count", "volume", "total", "fired", "body", "lesion")
+
+
+class Order(_Part):
+    """What is expected of a trial: `arms` from the one with the lowest `outcome` to that with the highest."""
+
+    outcome: Name
+    arms: Annotated[tuple[Title, ...], Field(min_length=2)]
+
+
+class Trial(_Part):
+    """Arms that differ by overrides (dotted paths, as for --set) and share their seeds.
+
+    Each arm is run `replicates` times, with the seed of the scenario and those that follow it.
+    """
+
+    arms: Annotated[dict[Title, dict[str, Any]], Field(min_length=1, max_length=100)]
+    replicates: Annotated[int, Field(ge=1, le=10_000)] = 8
+    outcomes: Annotated[dict[Name, Outcome], Field(min_length=1)]
+    expected: tuple[Order, ...] = ()
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _nothing_changed(cls, arms: Any) -> Any:
+        """An arm left blank changes nothing."""
+        if isinstance(arms, dict):
+            return {name: {} if changes is None else changes for name, changes in arms.items()}
+        return arms
+
+
 class Checkpoints(_Part):
     """Whole states to go on from: `every` so often, and whenever `wall` has passed on the clock.
 
@@ -608,6 +689,7 @@ class Document(_Part):
     body: Body = Body()
     heat: Heat | None = None
     record: Record = Record()
+    trial: Trial | None = None
 
     @field_validator("fields", "states", "rules")
     @classmethod

@@ -1,4 +1,4 @@
-"""The tissue at time 0: a background, a table of cells, shapes; in that order."""
+"""The tissue at time 0: a background, an image of labels, a table of cells, shapes; in that order."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from gpusim import memory, units
 from gpusim.errors import ScenarioError
 from gpusim.scenario import Scenario
-from gpusim.tissue import cells, shapes
+from gpusim.tissue import cells, images, labels, shapes
 from gpusim.tissue.cells import Placement
 
 __all__ = ["InitialTissue", "Placement", "initial_tissue"]
@@ -39,14 +39,17 @@ class InitialTissue:
 def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacing: float) -> InitialTissue:
     """Build the tissue. `names` are the states in order, from `none` on the immune ones.
 
-    Raises `ScenarioError` where a table can't be read or a shape does not fit.
+    Raises `ScenarioError` where a table or an image can't be read or a shape does not fit.
     """
     spec, document = scenario.document.tissue, scenario.document
     shape = None
     if document.grid.shape is not None:
         nx, ny, nz = document.grid.shape
         shape = (nz, ny, nx)
-    table = None
+    image = table = None
+    if spec.image is not None:
+        image = images.read(spec.image)
+        shape = shape or labels.fitting_shape(image, spacing, spec.depth)
     if spec.cells is not None:
         table = cells.read(Path(spec.cells), spec)
         shape = shape or table.fitting_shape(spacing, units.number(spec.margin, "um"), spec)
@@ -55,6 +58,8 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
     memory.require(voxels * BUILDING_PER_VOXEL, memory.available(), "to build the tissue", shape, spacing)
     tissue = np.full(shape, names.index(spec.background), np.uint8)
     immune = np.full(shape, none, np.uint8)
+    if image is not None:
+        labels.place(image, spec, tissue, immune, names, none, spacing)
     placements: tuple[Placement, ...] = ()
     if table is not None:
         placements = cells.place(table, spec, tissue, immune, names, none, spacing)

@@ -13,13 +13,18 @@ import numpy as np
 import pandas as pd
 
 from gpusim import units
-from gpusim.errors import ScenarioError
+from gpusim.errors import ScenarioError, extra
 from gpusim.scenario.checks import nearest
 from gpusim.scenario.schema import CellType, Tissue
+from gpusim.tissue import sections
 
 LONGEST = 4096
 """Voxels along an axis."""
 _FARTHEST = 1e15
+_PHYSICELL = ["x", "y", "z", "type"]
+"""Columns of a table without a header: PhysiCell's first format."""
+_USUAL = (("x_um", "y_um", "z_um"), ("x", "y", "z"))
+"""Columns of the centres where the scenario names none. A `z` that does not vary is that of a section."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,7 @@ class Table:
                 f"voxels of {spacing:g} um. See 'length_unit', and look for stray rows"
             )
         nx, ny, nz = (int((e + 2 * margin) // spacing) + 1 for e in extent)
-        if self.flat:
-            thickness = units.number(spec.depth.thickness, "um")
-            nz = nx if spec.depth.mode == "sweep" else max(1, round(thickness / spacing))
-        return nz, ny, nx
+        return sections.depth(spec.depth, nx, spacing) if self.flat else nz, ny, nx
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,11 @@ def read(path: Path, spec: Tissue) -> Table:
     """Read a table of cells. Raises `ScenarioError` naming file, row and column."""
     if not path.is_file():
         raise ScenarioError(f"tissue.cells: {path}: no such file")
-    try:
-        # Not unpacked on reading: a small archive can hold more than any memory.
-        frame = pd.read_csv(path, compression=None)
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        raise ScenarioError(f"tissue.cells: {path}: not a table: {str(error).strip()}") from None
-    columns = spec.columns
-    wanted = [columns.x, columns.y, *([columns.z] if columns.z else [])]
+    if path.suffix == ".h5ad":
+        frame, wanted = _anndata(path)
+    else:
+        frame = _separated(path)
+        wanted = _centre_columns(frame, spec)
     for column in [*wanted, *(c for t in spec.types for c in t.where)]:
         if column not in frame.columns:
             known = list(map(str, frame.columns))
@@ -82,13 +82,63 @@ def read(path: Path, spec: Tissue) -> Table:
         values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
         bad = np.flatnonzero(~(np.abs(values) <= _FARTHEST))
         if bad.size:
-            found = frame[column].iloc[int(bad[0])]
+            first = int(bad[0])
+            found = frame[column].iloc[first]
             raise ScenarioError(
-                f"tissue.cells: {path}:{bad[0] + 2}: column '{column}': expected a number, found {found!r}"
+                f"tissue.cells: {path}:{frame.index[first]}: column '{column}': expected a number, found {found!r}"
                 + (f" (and {bad.size - 1} more rows)" if bad.size > 1 else "")
             )
         centres[:, axis] = values * unit
-    return Table(str(path), frame, centres, flat=columns.z is None)
+    return Table(str(path), frame, centres, flat=len(wanted) == 2)
+
+
+def _separated(path: Path) -> pd.DataFrame:
+    """A table of comma-separated values; its index is the line in the file."""
+    try:
+        # Not unpacked on reading: a small archive can hold more than any memory.
+        frame = pd.read_csv(path, compression=None)
+        headless = len(frame.columns) == len(_PHYSICELL) and all(map(_is_number, frame.columns))
+        if headless:
+            frame = pd.read_csv(path, compression=None, header=None, names=_PHYSICELL)
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise ScenarioError(f"tissue.cells: {path}: not a table: {str(error).strip()}") from None
+    frame.index = pd.RangeIndex(1 if headless else 2, len(frame) + (1 if headless else 2))
+    return frame
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True
+
+
+def _centre_columns(frame: pd.DataFrame, spec: Tissue) -> list[str]:
+    """The two or three columns that hold the centres: those named, or the usual ones that are there."""
+    columns = spec.columns
+    if "columns" not in spec.model_fields_set:
+        for x, y, z in _USUAL:
+            if {x, y} <= set(frame.columns):
+                return [x, y, *([z] if z in frame.columns and frame[z].nunique() > 1 else [])]
+    return [columns.x, columns.y, *([columns.z] if columns.z else [])]
+
+
+def _anndata(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """`obs` of an AnnData file with the columns of `obsm['spatial']` beside, and their names."""
+    with extra("exchange", "to read AnnData"):
+        import anndata
+    try:
+        data = anndata.read_h5ad(path, backed="r")
+        frame, spatial = data.obs, np.asarray(data.obsm["spatial"]) if "spatial" in data.obsm else None
+        data.file.close()
+    except Exception as error:  # anndata and h5py raise many kinds for a file that is none
+        raise ScenarioError(f"tissue.cells: {path}: can't be read as AnnData: {error}") from None
+    if spatial is None or spatial.ndim != 2 or spatial.shape[1] not in (2, 3):
+        found = "none" if spatial is None else f"one of shape {spatial.shape}"
+        raise ScenarioError(f"tissue.cells: {path}: expected obsm['spatial'] with 2 or 3 columns, found {found}")
+    names = [f"spatial {axis}" for axis in "xyz"[: spatial.shape[1]]]
+    return frame.assign(**dict(zip(names, spatial.T, strict=True))), names
 
 
 def _types(table: Table, types: tuple[CellType, ...]) -> np.ndarray:
@@ -144,9 +194,7 @@ def place(
     if rest:
         account.append(Placement("(no type)", rest, 0, 0, rest))
     for plane, layer in zip(planes, (tissue, immune), strict=True):
-        full = _swept(plane[0], nz, nx) if section and spec.depth.mode == "sweep" else plane
-        full = np.broadcast_to(full, layer.shape)
-        layer[full >= 0] = full[full >= 0].astype(np.uint8)
+        sections.lay(plane, layer, spec.depth)
     return tuple(account)
 
 
@@ -165,15 +213,3 @@ def _move(plane: np.ndarray, spot: tuple[int, int, int], state: int) -> bool:
             plane[k, j, i] = state
             return True
     return False
-
-
-def _swept(section: np.ndarray, nz: int, nx: int) -> np.ndarray:
-    """Turn a section [y, x] about its upright middle axis: [z, y, x]. Each side sweeps its own half."""
-    x = np.arange(nx) + 0.5 - nx / 2
-    z = (np.arange(nz) + 0.5 - nz / 2)[:, None]
-    radius = np.sqrt(x * x + z * z)
-    column = np.floor(np.where(x >= 0, nx / 2 + radius, nx / 2 - radius)).astype(np.int64)
-    outside = (column < 0) | (column >= nx)
-    swept = section[:, np.clip(column, 0, nx - 1)].transpose(1, 0, 2).copy()
-    swept[np.broadcast_to(outside[:, None, :], swept.shape)] = -1
-    return swept

@@ -120,3 +120,84 @@ def test_a_table_is_found_from_its_file_and_in_an_override_from_here(tmp_path, m
     assert build(Scenario.load(tmp_path / "a.yaml", {"tissue.cells": "here.csv"})).initial.shape
     with pytest.raises(ScenarioError, match=r"tissue\.cells: core\.csv: no such file"):
         build(Scenario.load("tissue-core"))
+
+
+def test_usual_columns_need_not_be_named(tmp_path):
+    text = TEXT.replace("  margin: 20 um", "  margin: 10 um")
+    (tmp_path / "a.yaml").write_text(text)
+    for names, z in ((("x_um", "y_um", "z_um"), 30), (("x", "y", "z"), 30), (("x", "y", "z"), 0)):
+        rows = [(0, 0, 0, "tumor", 0), (30, 20, z, "stroma", 0)]
+        pd.DataFrame(rows, columns=[*names, "region", "CD8"]).to_csv(tmp_path / "cells.csv", index=False)
+        found = build(Scenario.load(tmp_path / "a.yaml")).initial
+        assert found.shape == ((z + 20) // 10 + 1 if z else 1, 5, 6)
+        assert (found.tissue > 0).sum() == 2
+
+
+@pytest.mark.parametrize("header", ["x,y,z,type\n", "x,y,z,type,volume,cycle entry,custom:GFP\n", ""])
+def test_cells_of_physicell_are_read_with_and_without_header(tmp_path, header):
+    rows = ["-20,0,5,1", "20,0,-5,2"]
+    extra = ",2494,,1" if "volume" in header else ""
+    (tmp_path / "cells.csv").write_text(header + "".join(f"{row}{extra}\n" for row in rows))
+    scenario = Scenario.parse("""
+    states: {tumour: {}, ctl: {layer: immune}}
+    tissue:
+      cells: cells.csv
+      types: [{state: tumour, where: {type: 1}}, {state: ctl, where: {type: 2}}]
+    """).with_(tissue={"cells": str(tmp_path / "cells.csv")})
+    found = build(scenario).initial
+    assert found.shape == (5, 5, 7)
+    assert np.argwhere(found.tissue == 1).tolist() == [[2, 2, 2]]
+    assert np.argwhere(found.immune == 3).tolist() == [[2, 2, 4]]
+    (tmp_path / "cells.csv").write_text(header + f"1,2,3,1{extra}\n1,2,a,1{extra}\n")
+    line = 3 if header else 2
+    with pytest.raises(ScenarioError, match=rf"cells.csv:{line}: column 'z': expected a number, found 'a'"):
+        build(scenario)
+
+
+ANNDATA = """
+grid: {spacing: 10 um}
+states: {tumour: {}, ctl: {layer: immune}}
+tissue:
+  cells: cells.h5ad
+  length_unit: 0.5 um
+  margin: 20 um
+  depth: {thickness: 10 um}
+  types: [{state: tumour, where: {cell_type: Tumour}}, {state: ctl, where: {CD8: 1}}]
+"""
+
+
+def write_anndata(path, spatial):
+    import anndata
+
+    obs = pd.DataFrame(
+        {"cell_type": pd.Categorical(["Tumour", "T cell", "B cell"]), "CD8": [0, 1, 0]}, index=["a", "b", "c"]
+    )
+    anndata.AnnData(np.zeros((3, 2), np.float32), obs=obs, obsm=spatial).write_h5ad(path)
+
+
+def test_cells_of_anndata_lie_where_obsm_says(tmp_path):
+    (tmp_path / "a.yaml").write_text(ANNDATA)
+    write_anndata(tmp_path / "cells.h5ad", {"spatial": np.array([[0, 0], [60, 0], [0, 40.0]])})
+    found = build(Scenario.load(tmp_path / "a.yaml")).initial
+    assert found.shape == (1, 7, 8)
+    assert np.argwhere(found.tissue == 1).tolist() == [[0, 2, 2]]
+    assert np.argwhere(found.immune == 3).tolist() == [[0, 2, 5]]
+    assert found.placements[-1].rows == 1  # of no type
+    write_anndata(tmp_path / "cells.h5ad", {"spatial": np.array([[0, 0, 0], [60, 0, 0], [0, 40, 80.0]])})
+    assert build(Scenario.load(tmp_path / "a.yaml")).initial.shape == (9, 7, 8)
+
+
+def test_an_anndata_file_without_places_or_that_is_none_is_named(tmp_path):
+    (tmp_path / "a.yaml").write_text(ANNDATA)
+    loaded = Scenario.load(tmp_path / "a.yaml")
+    for spatial, message in (
+        ({}, r"expected obsm\['spatial'\] with 2 or 3 columns, found none"),
+        ({"spatial": np.zeros((3, 4))}, r"found one of shape \(3, 4\)"),
+        ({"spatial": np.array([[0, 0], [np.nan, 0], [1, 1]])}, "cells.h5ad:b: column 'spatial x': expected a number"),
+    ):
+        write_anndata(tmp_path / "cells.h5ad", spatial)
+        with pytest.raises(ScenarioError, match=message):
+            build(loaded)
+    (tmp_path / "cells.h5ad").write_text("no")
+    with pytest.raises(ScenarioError, match="can't be read as AnnData"):
+        build(loaded)

@@ -1,0 +1,200 @@
+"""Writes the pages that follow from the code: reference.md (the schema) and library.md (what is shipped).
+
+`python docs/generate.py` after a change of either; a test holds that they are current.
+"""
+
+import inspect
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from gpusim import units
+from gpusim.scenario import Scenario, library, presets, schema
+
+FOLDER = Path(__file__).parent
+NOTICE = "<!-- Written by docs/generate.py; edits here are lost. -->\n\n"
+
+WORDS: list[tuple[Any, str]] = [
+    (units.Length, 'a length, as `"20 um"`'),
+    (units.Time, 'a time, as `"6 hour"`'),
+    (units.Rate, 'a rate, as `"0.01 /min"`'),
+    (units.Speed, 'a speed, as `"4 um/min"`'),
+    (units.Volume, 'a volume, as `"5 L"`'),
+    (units.Diffusivity, 'a diffusivity, as `"30 um^2/min"`'),
+    (units.Amount, "a number in the unit of what it belongs to, or a quantity"),
+    (schema.Name, "a name"),
+    (schema.Names, "a name, or a list of names"),
+    (schema.Title, "a title"),
+    (schema.Text, "text"),
+    (schema.Unit, "a unit"),
+    (schema.Position, "`centre`, or three lengths along x, y, z"),
+    (schema.Fraction, "a number from 0 to 1"),
+    (schema.DiffusivityByState, "a diffusivity, or a table of them by tissue state with a `default`"),
+    (str, "text"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (type(None), "nothing"),
+]
+"""What a type of the schema is called; equal types go by the first."""
+BARE = {float, int, str}
+
+
+def reference() -> str:
+    """The schema of a scenario, a table for each part of it."""
+    parts: list[type[BaseModel]] = []
+    _collect(schema.Document, parts)
+    text = [
+        "# Scenario reference\n",
+        "Every key that a scenario can hold, as the program checks it. [Scenarios](scenarios.md) explains them.\n",
+        "A key without a default must be given. Where a part stands by name, the name is yours: letters, digits and\n"
+        "underscores.\n",
+    ]
+    for part in parts:
+        text.append(f"## {_title(part)}\n")
+        text.append((inspect.getdoc(part) or "") + "\n")
+        text.append("| key | what it takes | left out |\n| --- | --- | --- |")
+        hints = typing.get_type_hints(part, include_extras=True)
+        for key, field in part.model_fields.items():
+            text.append(f"| `{key}` | {_words(hints[key])} | {_default(field)} |")
+        text.append("")
+    return NOTICE + "\n".join(text)
+
+
+def _collect(part: type[BaseModel], found: list[type[BaseModel]]) -> None:
+    if part not in found:
+        found.append(part)
+        for hint in typing.get_type_hints(part, include_extras=True).values():
+            for inner in _parts(hint):
+                _collect(inner, found)
+
+
+def _parts(hint: Any) -> list[type[BaseModel]]:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return [hint]
+    return [part for inner in get_args(hint) for part in _parts(inner)]
+
+
+def _title(part: type[BaseModel]) -> str:
+    return "The scenario" if part is schema.Document else part.__name__.lstrip("_").removesuffix("Spec")
+
+
+def _link(part: type[BaseModel]) -> str:
+    title = _title(part)
+    return f"[{title}](#{title.lower().replace(' ', '-')})"
+
+
+def _words(hint: Any) -> str:
+    """A type in words."""
+    for known, words in WORDS:
+        if hint == known and (known not in BARE or hint in BARE):
+            return words
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return _link(hint)
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        limits = _limits(inner[1:])
+        short = "a rate, or " if inner[0] in (schema._Secretion, schema._Loss) else ""
+        return short + _words(inner[0]) + (f" {limits}" if limits else "")
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inner)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_words(part) for part in inner if part is not type(None))
+    if origin is tuple:
+        return f"a list of {_words(inner[0])}" if inner[-1] is Ellipsis else f"{_words(inner[0])}, three along x, y, z"
+    if origin is dict:
+        by = "by label" if inner[0] is int else "by name" if inner[0] == schema.Name else "by column"
+        return f"{_words(inner[1])}, {by}"
+    raise TypeError(f"no words for {hint}; see WORDS in docs/generate.py")
+
+
+def _limits(metadata: tuple[Any, ...]) -> str:
+    """Bounds of a number, from what pydantic keeps of `Field(ge=..., le=...)`."""
+    kept = {
+        type(limit).__name__: limit
+        for data in metadata
+        for limit in getattr(data, "metadata", [data])
+        if type(limit).__name__ in ("Ge", "Gt", "Le", "Lt")
+    }
+    low, high = kept.get("Ge"), kept.get("Le")
+    if low and high:
+        return f"from {low.ge:g} to {high.le:g}"
+    return f"from {low.ge:g} on" if low else ""
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "must be given"
+    value = field.default
+    if value is PydanticUndefined or value is None or value in ({}, (), ""):
+        return "nothing"
+    if isinstance(value, BaseModel):
+        return f"`{_flow(value.model_dump(exclude_unset=True))}`" if value.model_fields_set else "as below"
+    if isinstance(value, dict) and set(value) == {schema.DEFAULT}:
+        value = value[schema.DEFAULT]
+    return f"`{_flow(int(value) if isinstance(value, float) and value.is_integer() else value)}`"
+
+
+def _flow(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+    return text.strip("'")
+
+
+def shipped() -> str:
+    """The shipped scenarios and the parts that they are put together from."""
+    text = [
+        "# What is shipped\n",
+        "`gpusim presets` lists this; `gpusim check NAME` prints every field, rule and step of a scenario. Each\n"
+        "number in these files names its source, or is said to be assumed.\n",
+        "## Scenarios\n",
+    ]
+    for name, path in presets().items():
+        document = Scenario.load(path).document
+        text += [f"### {name}\n", _comment(path), ""]
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        bases = ", ".join(f"[{base}](#{base})" for base in _listed(raw.get("extends", [])))
+        text += [f"- put together from: {bases}" if bases else "- stands alone", f"- runs for {document.time.until}"]
+        if document.grid.shape:
+            shape = " x ".join(map(str, document.grid.shape))
+            text.append(f"- {shape} voxels of {document.grid.spacing}, {len(document.fields)} fields")
+        for key, therapy in document.therapies.items():
+            text.append(f"- {key}: {therapy.amount} of {therapy.inject or therapy.infuse}, from {therapy.start} on")
+        text.append("")
+    for kind, parts in library().items():
+        text.append(f"## {kind.capitalize()}\n")
+        for name, path in parts.items():
+            raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+            text += [f"### {name}\n", _comment(path), ""]
+            bases = ", ".join(f"[{base}](#{base})" for base in _listed(raw.get("extends", [])))
+            if bases:
+                text.append(f"- builds on {bases}")
+            for key in ("fields", "states", "rules"):
+                if raw.get(key):
+                    text.append(f"- {key}: {', '.join(f'`{part}`' for part in raw[key])}")
+            text.append("")
+    return NOTICE + "\n".join(text)
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _comment(path: Path) -> str:
+    """What a file says of itself: the comment at its head."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("#").removeprefix(" "))
+    return "\n".join(lines)
+
+
+PAGES = {"reference.md": reference, "library.md": shipped}
+
+if __name__ == "__main__":
+    for name, write in PAGES.items():
+        (FOLDER / name).write_text(write(), encoding="utf-8")

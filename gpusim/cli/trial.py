@@ -1,0 +1,62 @@
+"""A scenario with arms: all its runs, a table, and what came of the expected orders."""
+
+import contextlib
+from pathlib import Path
+
+import pandas as pd
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gpusim.cli.app import err, new_table, out
+from gpusim.scenario import Scenario
+from gpusim.trial import Trial, run_trial, verdicts
+
+
+def carry_out(scenario: Scenario, folder: Path, backend: str, jobs: int | None, *, resume: bool) -> None:
+    """Run a trial into a folder and tell what came out."""
+    spec = scenario.document.trial
+    assert spec is not None, "has arms"
+    runs = len(spec.arms) * spec.replicates
+    arms = f"{len(spec.arms)} arms ({', '.join(spec.arms)})"
+    out.print(f"{scenario.document.name}: {arms}, {spec.replicates} seeds, {runs} runs")
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(_progress())
+        task = bar.add_task(scenario.document.name, total=runs)
+        trial = run_trial(
+            scenario,
+            folder,
+            backend=backend,
+            jobs=jobs,
+            resume=resume,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    report(trial)
+    out.print(f"results  {folder}")
+
+
+def report(trial: Trial) -> None:
+    """Medians and ranges by arm, then a line for each expected order."""
+    outcomes = [column for column in trial.table.columns if column not in ("arm", "seed")]
+    table = new_table("median (lowest to highest)", *outcomes)
+    for arm, rows in trial.table.groupby("arm", sort=False):
+        table.add_row(str(arm), *(_spread(rows[column]) for column in outcomes))
+    out.print(table)
+    for verdict in verdicts(trial):
+        out.print(str(verdict))
+
+
+def _spread(values: pd.Series) -> str:
+    return f"{values.median():.4g} ({values.min():.4g} to {values.max():.4g})"
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("runs"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    )

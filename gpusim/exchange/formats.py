@@ -1,0 +1,108 @@
+"""The formats that a result can be written in, and the choice among them."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gpusim.errors import ResultError
+from gpusim.exchange import cells, ome_zarr, vtk
+from gpusim.record import Result, layout
+from gpusim.units import duration
+
+
+@dataclass(frozen=True)
+class Format:
+    """`write(result, snapshots, target)` writes what `ending` stands for; `beside`: the folder that goes with it."""
+
+    about: str
+    ending: str
+    write: Callable[[Result, Sequence[int], Path], None]
+    one_snapshot: bool = False
+    beside: Callable[[Path], Path] | None = None
+
+
+FORMATS = {
+    "vtkhdf": Format("one file with all times, for ParaView", ".vtkhdf", vtk.write_hdf),
+    "vti": Format("a .pvd file and a folder of .vti images, for ParaView", ".pvd", vtk.write_series, beside=vtk.folder),
+    "ome-zarr": Format(
+        "an image pyramid (NGFF 0.5) with both cell layers as labels, for napari", ".ome.zarr", ome_zarr.write
+    ),
+    "csv": Format("a table of cells", ".csv", cells.write_csv),
+    "parquet": Format("the same table, smaller and faster to read", ".parquet", cells.write_parquet),
+    "physicell": Format("cells.csv of one time, for PhysiCell", ".csv", cells.write_physicell, one_snapshot=True),
+}
+
+
+def format_of(target: Path) -> str:
+    """The format that the name of a file stands for. Raises `ResultError`."""
+    for name, format in FORMATS.items():
+        if target.name.endswith(format.ending):
+            return name
+    if target.suffix == ".zarr":
+        return "ome-zarr"
+    endings = ", ".join(dict.fromkeys(format.ending for format in FORMATS.values()))
+    raise ResultError(f"{target}: no format is known by this name; give --format, or a name that ends in {endings}")
+
+
+def export(
+    result: Result, target: Path, format: str | None = None, at: float | None = None, *, overwrite: bool = False
+) -> str:
+    """Write a result into `target`; returns the format.
+
+    Args:
+        format: one of `FORMATS`; None goes by the name of `target`.
+        at: the one snapshot to write, by its time in min; None writes all, or the last where the format holds one.
+        overwrite: whether what stands in `target` may be replaced.
+
+    Raises `ResultError` where the format or the time is unknown, or `target` can't be written.
+    """
+    name = format or format_of(target)
+    if name not in FORMATS:
+        raise ResultError(f"'{name}': expected one of {', '.join(FORMATS)}")
+    chosen = FORMATS[name]
+    if chosen.ending == ".pvd" and target.suffix != ".pvd":
+        raise ResultError(f"{target}: the name of a vti series ends in .pvd; its images go into a folder beside it")
+    taken = [path for path in (target, chosen.beside(target) if chosen.beside else target) if path.exists()]
+    if taken and not overwrite:
+        raise ResultError(f"{taken[0]}: is there already; give another name, or --overwrite")
+    if any(result.folder.resolve().is_relative_to(path.resolve()) for path in taken):
+        raise ResultError(f"{target}: holds the result itself")
+    snapshots = [_snapshot(result, at)] if at is not None else list(range(len(result.times)))
+    if chosen.one_snapshot:
+        snapshots = snapshots[-1:]
+    part = target.with_name(target.name + layout.PART)
+    _remove(part)
+    try:
+        part.mkdir(parents=True)
+        chosen.write(result, snapshots, part / target.name)
+        for path in taken:
+            _remove(path)
+        for made in sorted(part.iterdir()):
+            made.rename(target.with_name(made.name))
+    except OSError as error:
+        raise ResultError(f"{target}: can't be written: {error.strerror or error}") from None
+    finally:
+        _remove(part)
+    return name
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _snapshot(result: Result, at: float) -> int:
+    """Number of the snapshot at a time in min. Raises `ResultError`."""
+    near = int(np.argmin(np.abs(result.times - at)))
+    if abs(result.times[near] - at) > 1e-6:
+        raise ResultError(
+            f"{result.folder}: no snapshot at {duration(at)}; there are {len(result.times)} from "
+            f"{duration(float(result.times[0]))} to {duration(float(result.times[-1]))}, "
+            f"the nearest at {duration(float(result.times[near]))}"
+        )
+    return near

@@ -1,0 +1,91 @@
+"""OME-Zarr for napari and kin, by NGFF 0.5: fields as channels, cell layers as labels, both as pyramids."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpusim.errors import extra
+from gpusim.record import Result, layout
+from gpusim.scenario.checks import NONE
+
+_SMALLEST = 32
+"""Voxels along the longest axis at which a pyramid ends."""
+_COLOURS = ("FFFFFF", "E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7")
+"""White, then those of Okabe and Ito, which colour-blind readers can tell apart."""
+
+
+def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
+    """An image [t, c, z, y, x] of the fields, and the labels `tissue` and `immune` [t, z, y, x].
+
+    A label is the number of a state; 0 is no cell. NGFF knows only even times: the axis has the mean
+    distance of snapshots, and the true times, in min, are under the attribute `gpusim`.
+    """
+    with extra("exchange", "to write OME-Zarr"):
+        import dask.array as da
+        import zarr
+        from ome_zarr.format import FormatV05
+        from ome_zarr.scale import Methods
+        from ome_zarr.writer import write_image, write_labels
+
+    data = result.dataset().isel(time=list(snapshots)).chunk({"time": 1})
+    times = result.times[list(snapshots)]
+    apart = float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1.0
+    shape = data["tissue"].shape[1:]
+    common: dict[str, Any] = {
+        "fmt": FormatV05(),
+        # A pair of voxels is halved to one; an odd axis stays, so that each level has one true scale.
+        "scale_factors": [
+            {axis: math.gcd(2**k, n) for axis, n in zip("zyx", shape, strict=True)}
+            for k in range(1, 12)
+            if max(shape) >= _SMALLEST * 2**k
+        ],
+        "axes_units": {"t": "minute", **dict.fromkeys("zyx", "micrometer")},
+    }
+    scale = {"t": apart, **dict.fromkeys("zyx", result.spacing)}
+    group = zarr.open_group(str(target), mode="w", zarr_format=3)
+    if result.field_names:
+        write_image(
+            da.stack([data[name].data for name in result.field_names], axis=1),
+            group,
+            axes="tczyx",
+            scale={**scale, "c": 1.0},
+            name=result.scenario.document.name,
+            method=Methods.LOCAL_MEAN,
+            omero={"channels": [_channel(data, i, name) for i, name in enumerate(result.field_names)]},
+            **common,
+        )
+    names = result.state_names
+    states = [{"label-value": i, "state": name} for i, name in enumerate(names) if i and name != NONE]
+    for layer in layout.LAYERS:
+        labels = data[layer].data
+        write_labels(
+            da.where(labels == names.index(NONE), np.uint8(0), labels),
+            group,
+            name=layer,
+            axes="tzyx",
+            scale=scale,
+            scaler=None,
+            method=Methods.NEAREST,
+            label_metadata={"properties": states},
+            **common,
+        )
+    # ome-zarr 0.18 leaves the version out here, which NGFF 0.5 asks for.
+    labelled = group["labels"].attrs
+    labelled["ome"] = {"version": "0.5", **labelled["ome"]}  # type: ignore[dict-item]
+    group.attrs["gpusim"] = {
+        "times_min": times.tolist(),
+        "units": {name: result.unit(name) for name in result.field_names},
+    }
+
+
+def _channel(data: Any, number: int, name: str) -> dict[str, Any]:
+    top = float(data[name].max()) or 1.0
+    return {
+        "label": name,
+        "color": _COLOURS[number % len(_COLOURS)],
+        "active": number == 0,
+        "window": {"min": 0.0, "max": top, "start": 0.0, "end": top},
+    }

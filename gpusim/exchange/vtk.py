@@ -1,0 +1,99 @@
+"""Images for ParaView and kin: a voxel is a cell of a `vtkImageData`, lengths in um, times in min."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from gpusim.errors import extra
+from gpusim.record import Result, layout
+
+_STATES = "states"
+"""Field data: the names of states by number."""
+_UNITS = "units"
+"""Field data: the fields and their units."""
+
+
+def _names(result: Result) -> list[str]:
+    return [*result.field_names, *layout.LAYERS]
+
+
+def _units(result: Result) -> list[str]:
+    # VTKHDF reads ASCII alone; a unit may hold the micro sign, in either of its two characters.
+    return [f"{name}: {result.unit(name)}".replace("\u00b5", "u").replace("\u03bc", "u") for name in result.field_names]
+
+
+def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
+    """One VTKHDF file (version 2.2, ImageData) with all times; of a single one, the field data `TimeValue`."""
+    with extra("exchange", "to write VTKHDF"):
+        import h5py
+
+    nz, ny, nx = result.array("tissue").shape
+    times = result.times[list(snapshots)]
+    # VTK's reader takes a file of one step for one without steps, whose arrays have no axis of time.
+    steps = () if len(times) == 1 else (len(times),)
+    with h5py.File(target, "w") as file:
+        root = file.create_group("VTKHDF")
+        root.attrs["Version"] = (2, 2)
+        root.attrs["Type"] = np.bytes_("ImageData")
+        root.attrs["WholeExtent"] = np.array([0, nx, 0, ny, 0, nz])
+        root.attrs["Origin"] = np.zeros(3)
+        root.attrs["Spacing"] = np.full(3, result.spacing)
+        root.attrs["Direction"] = np.eye(3).ravel()
+        for name in _names(result):
+            array = root.create_dataset(
+                f"CellData/{name}",
+                (*steps, nz, ny, nx),
+                np.uint8 if name in layout.LAYERS else np.float32,
+                chunks=(*(1 for _ in steps), *(min(n, 128) for n in (nz, ny, nx))),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
+            for i, snapshot in enumerate(snapshots):
+                array[(i,) if steps else ...] = result.array(name, snapshot)
+        words = {_STATES: result.state_names, _UNITS: _units(result)}
+        for name, listed in words.items():
+            root.create_dataset(f"FieldData/{name}", data=listed, dtype=h5py.string_dtype("ascii"))
+        if not steps:
+            root["FieldData/TimeValue"] = times
+            return
+        root.create_group("Steps").attrs["NSteps"] = len(times)
+        root["Steps/Values"] = times
+        for name in _names(result):
+            root[f"Steps/CellDataOffsets/{name}"] = np.arange(len(times))
+        for name, listed in words.items():
+            root[f"Steps/FieldDataOffsets/{name}"] = np.zeros(len(times), np.int64)
+            root[f"Steps/FieldDataSizes/{name}"] = np.tile([1, len(listed)], (len(times), 1))
+
+
+def folder(target: Path) -> Path:
+    """Where the images of a series lie."""
+    return target.with_suffix("")
+
+
+def write_series(result: Result, snapshots: Sequence[int], target: Path) -> None:
+    """A ParaView data file with the times, and a folder of images beside it."""
+    with extra("exchange", "to write .vti images"):
+        import pyvista
+
+    images = folder(target)
+    images.mkdir()
+    root = ElementTree.Element("VTKFile", type="Collection", version="0.1", byte_order="LittleEndian")
+    collection = ElementTree.SubElement(root, "Collection")
+    for i, snapshot in enumerate(snapshots):
+        fields = {name: result.array(name, snapshot) for name in _names(result)}
+        nz, ny, nx = fields["tissue"].shape
+        image = pyvista.ImageData(dimensions=(nx + 1, ny + 1, nz + 1), spacing=(result.spacing,) * 3)
+        for name, values in fields.items():
+            image.cell_data[name] = values.reshape(-1)
+        image.field_data[_STATES] = result.state_names
+        image.field_data[_UNITS] = _units(result)
+        file = f"{i:05d}.vti"
+        image.save(images / file)
+        ElementTree.SubElement(
+            collection, "DataSet", timestep=repr(float(result.times[snapshot])), part="0", file=f"{images.name}/{file}"
+        )
+    ElementTree.indent(root)
+    ElementTree.ElementTree(root).write(target, encoding="utf-8", xml_declaration=True)

@@ -1,0 +1,108 @@
+"""Numbers taken from a simulation while it runs."""
+
+from collections.abc import Iterable, Mapping
+
+from gpusim import units
+from gpusim.analysis import Lesion, heat_of, lesions
+from gpusim.engine import Simulation
+from gpusim.engine.site import Site
+from gpusim.errors import ScenarioError
+from gpusim.scenario.schema import Outcome
+
+END = "end"
+"""The time of an outcome that is taken when the run ends."""
+
+
+def columns(outcomes: Mapping[str, Outcome]) -> dict[str, tuple[Outcome, str]]:
+    """Columns of the table, each with its outcome and its time: "tumour", "tumour@3 day"."""
+    return {
+        f"{name}@{time}" if time != END else name: (outcome, time)
+        for name, outcome in outcomes.items()
+        for time in outcome.at or (END,)
+    }
+
+
+def measure(outcome: Outcome, simulation: Simulation) -> float:
+    """The number that an outcome has now. Raises `NumericalError` where a concentration has gone wrong."""
+    if outcome.body is not None:
+        return simulation.body[outcome.body]
+    names = [outcome.site] if outcome.site is not None else list(simulation.sites)
+    sites = [simulation.sites[name] for name in names]
+    if outcome.lesion is not None:
+        return _of_lesion(simulation, names, outcome.lesion)
+    if outcome.total is not None:
+        return sum(site.totals(simulation.steps)[outcome.total] for site in sites)
+    if outcome.fired is not None:
+        return float(sum(site.fired[outcome.fired] for site in sites))
+    if outcome.count is not None:
+        return float(sum(_cells(site, outcome.count) for site in sites))
+    assert outcome.volume is not None
+    return sum(_cells(site, outcome.volume) * site.model.spacing**3 * 1e-9 for site in sites)
+
+
+def _cells(site: Site, states: Iterable[str]) -> int:
+    counts = site.counts
+    return sum(counts[state] for state in states)
+
+
+def _of_lesion(simulation: Simulation, names: Iterable[str], what: str) -> float:
+    """A number of the largest lesion at some sites; 0 where none is left."""
+    found: list[Lesion] = []
+    for name in names:
+        site, document = simulation.sites[name], simulation.scenario.site(name).document
+        cytokines = {field: site.field(field) for field in (document.heat.cytokines if document.heat else ())}
+        tissue, immune = site.tissue, site.immune
+        found += lesions(document, tissue, immune, heat_of(document, tissue, immune, cytokines))[:1]
+    return float(getattr(max(found, key=lambda lesion: lesion.cells), what)) if found else 0.0
+
+
+class Outcomes:
+    """Outcomes of one run, each taken at the step at which it is due.
+
+    Attributes:
+        values: what has been taken so far, by column.
+        last: the step after which nothing is due.
+
+    Raises `ScenarioError` for a time that is no step of the run.
+    """
+
+    def __init__(self, simulation: Simulation, wanted: Mapping[str, tuple[Outcome, str]]) -> None:
+        self._simulation = simulation
+        self._wanted = wanted
+        self._due: dict[int, list[str]] = {}
+        self.values: dict[str, float] = {}
+        for column, (_, time) in wanted.items():
+            self._due.setdefault(self._step(time), []).append(column)
+        self.last = max(self._due)
+        self._followed = {c: self._step(t) for c, (outcome, t) in wanted.items() if outcome.take != "last"}
+
+    def _step(self, time: str) -> int:
+        simulation = self._simulation
+        if time == END:
+            return simulation.model.until
+        step = 0 if units.number(time, "min") == 0 else simulation.steps_until(time)
+        if step > simulation.model.until:
+            end = units.duration(simulation.model.until * simulation.model.step)
+            raise ScenarioError(f"at: '{time}' is after the end of the run ({end})")
+        return step
+
+    @property
+    def between_rules(self) -> bool:
+        """Whether anything is due between two applications of the rules."""
+        return any(step % self._simulation.model.rules_every for step in self._due)
+
+    def take(self) -> None:
+        """Take the outcomes that are due at the present step, and follow the highest and lowest values."""
+        steps = self._simulation.steps
+        due = self._due.get(steps, ())
+        for column in due:
+            if column not in self._followed:
+                self.values[column] = measure(self._wanted[column][0], self._simulation)
+        if steps % self._simulation.model.record_every and not due:
+            return
+        for column, last in self._followed.items():
+            if steps <= last:
+                outcome, _ = self._wanted[column]
+                value = measure(outcome, self._simulation)
+                best = max if outcome.take == "highest" else min
+                self.values[column] = best(value, self.values.get(column, value))

@@ -1,0 +1,132 @@
+"""The runs of a trial, several at a time in processes of their own."""
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from gpusim.backends import availability
+from gpusim.backends.cpu import available_threads
+from gpusim.engine import Simulation
+from gpusim.errors import ResultError
+from gpusim.record import Recorder, layout
+from gpusim.record.files import explained, write_text
+from gpusim.scenario import Scenario
+from gpusim.trial.outcomes import Outcomes, columns
+
+TABLE = "outcomes.csv"
+"""One row a run: arm, seed, outcomes; in the order of arms and seeds."""
+OUTCOMES = "outcomes.json"
+"""In the folder of a run: its outcomes, written last."""
+SCENARIO = "trial.yaml"
+"""The scenario with its trial, in the folder of the trial."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial in a folder; its runs are results in `ARM/SEED`.
+
+    Attributes:
+        table: columns `arm`, `seed`, then the outcomes.
+    """
+
+    folder: Path
+    scenario: Scenario
+    table: pd.DataFrame
+
+    @classmethod
+    def open(cls, folder: Path) -> "Trial":
+        """Raises `ResultError` where there is none."""
+        if not (folder / TABLE).is_file():
+            raise ResultError(f"{folder}: no finished trial (no {TABLE} in it)")
+        return cls(folder, Scenario.load(folder / SCENARIO), pd.read_csv(folder / TABLE))
+
+
+def run_trial(
+    scenario: Scenario,
+    folder: Path,
+    *,
+    backend: str = "auto",
+    jobs: int | None = None,
+    resume: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Trial:
+    """Run every arm with every seed.
+
+    Args:
+        folder: of the trial; made if it is not there, and empty unless `resume`, which goes on with the
+            runs that have not finished.
+        jobs: runs at a time; one a core by default, or one on a GPU.
+        progress: called with the number of finished runs and of all.
+
+    Raises `ScenarioError`, `ResultError`, and what a run raises.
+    """
+    trial = scenario.document.trial
+    assert trial is not None, "has arms"
+    arms = {name: scenario.arm(name) for name in scenario.arms}
+    text = scenario.to_yaml()
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if resume and (folder / SCENARIO).is_file() and (folder / SCENARIO).read_text(encoding="utf-8") != text:
+            raise ResultError(f"{folder}: holds another trial; give another folder")
+        if not resume and any(folder.iterdir()):
+            raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
+        write_text(folder / SCENARIO, text)
+    seeds = [(scenario.document.seed + i) % 2**64 for i in range(trial.replicates)]
+    runs = [(name, seed) for seed in seeds for name in arms]
+    with _pool(backend, jobs) as pool:
+        futures: dict[Future[dict[str, float]], tuple[str, int]] = {
+            pool.submit(_run, arms[name].with_(seed=seed).to_yaml(), text, folder / name / str(seed), backend): (
+                name,
+                seed,
+            )
+            for name, seed in runs
+        }
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                progress(done, len(futures))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    found = {run: future.result() for future, run in futures.items()}
+    rows = [{"arm": name, "seed": seed, **found[name, seed]} for name in arms for seed in seeds]
+    table = pd.DataFrame(rows, columns=["arm", "seed", *columns(trial.outcomes)])
+    with explained(folder):
+        write_text(folder / TABLE, table.to_csv(index=False))
+    return Trial(folder, scenario, table)
+
+
+def _pool(backend: str, jobs: int | None) -> ProcessPoolExecutor:
+    on_gpu = backend == "cuda" or (backend == "auto" and availability("cuda").available)
+    return ProcessPoolExecutor(
+        jobs or (1 if on_gpu else available_threads()), mp_context=multiprocessing.get_context("spawn")
+    )
+
+
+def _run(arm: str, trial: str, folder: Path, backend: str) -> dict[str, float]:
+    """One run into its folder, unless it has finished there before; its outcomes by column."""
+    done = folder / OUTCOMES
+    if done.is_file():
+        known: dict[str, float] = json.loads(done.read_text(encoding="utf-8"))
+        return known
+    document = Scenario.parse(trial).document
+    assert document.trial is not None
+    part = (folder / layout.SNAPSHOTS).exists()
+    with (
+        Simulation(Scenario.parse(arm), backend, threads=1) as simulation,
+        Recorder(simulation, folder, overwrite=part) as recorder,
+    ):
+        outcomes = Outcomes(simulation, columns(document.trial.outcomes))
+        outcomes.take()
+        for _ in simulation.stretches(at_most=1 if outcomes.between_rules else None):
+            recorder.record()
+            outcomes.take()
+        recorder.finish()
+    with explained(folder):
+        write_text(done, json.dumps(outcomes.values))
+    return outcomes.values

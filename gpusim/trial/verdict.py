@@ -1,0 +1,92 @@
+"""Whether the arms of a trial came out in the expected order."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gpusim.trial.running import Trial
+
+SIGNIFICANT = 0.05
+"""Of the probability that two neighbouring arms differ so much by chance."""
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two arms, seed by seed.
+
+    Attributes:
+        lower, higher: the arm expected to be lower, and the other.
+        difference: median over the seeds of higher - lower; `interval`: 95% of it, by bootstrap.
+        wins: share of the seeds in which `lower` is below `higher`, ties counted half.
+        p: of the one-sided signed-rank test of Wilcoxon (1945).
+    """
+
+    lower: str
+    higher: str
+    difference: float
+    interval: tuple[float, float]
+    wins: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An expected order and what came out: medians by arm, and each arm against the next."""
+
+    outcome: str
+    medians: dict[str, float]
+    comparisons: tuple[Comparison, ...]
+    seeds: int
+
+    @property
+    def held(self) -> bool:
+        """Whether every arm is below the next, by its median and significantly."""
+        return all(c.difference > 0 and c.p < SIGNIFICANT for c in self.comparisons)
+
+    def __str__(self) -> str:
+        order = " < ".join(self.medians)
+        values = ", ".join(f"{value:.4g}" for value in self.medians.values())
+        effects = "; ".join(
+            f"{c.higher} - {c.lower} = {c.difference:.3g} [{c.interval[0]:.3g} to {c.interval[1]:.3g}], p = {c.p:.2g}"
+            for c in self.comparisons
+        )
+        word = "held" if self.held else "NOT HELD"
+        return f"{word}: {order} in {self.outcome} (medians of {self.seeds} seeds {values}; {effects})"
+
+
+def verdicts(trial: Trial) -> list[Verdict]:
+    """What came of each order that the scenario expects, at each time of its outcome."""
+    spec = trial.scenario.document.trial
+    assert spec is not None, "has arms"
+    found = []
+    for order in spec.expected:
+        for column in trial.table.columns:
+            if column == order.outcome or str(column).startswith(f"{order.outcome}@"):
+                found.append(_verdict(trial.table, str(column), order.arms))
+    return found
+
+
+def _verdict(table: pd.DataFrame, column: str, arms: tuple[str, ...]) -> Verdict:
+    by_seed = table.pivot(index="seed", columns="arm", values=column)
+    comparisons = tuple(
+        compare(low, high, by_seed[low].to_numpy(float), by_seed[high].to_numpy(float))
+        for low, high in itertools.pairwise(arms)
+    )
+    return Verdict(column, {arm: float(by_seed[arm].median()) for arm in arms}, comparisons, len(by_seed))
+
+
+def compare(lower: str, higher: str, low: np.ndarray, high: np.ndarray) -> Comparison:
+    """Two arms with the same seeds, float64 [seeds] each."""
+    difference = high - low
+    draws = np.random.default_rng(0).integers(0, len(difference), (_RESAMPLES, len(difference)))
+    medians = np.median(difference[draws], axis=1)
+    interval = (float(np.quantile(medians, 0.025)), float(np.quantile(medians, 0.975)))
+    p = 1.0
+    if np.any(difference != 0):
+        p = float(stats.wilcoxon(difference, alternative="greater", zero_method="zsplit").pvalue)
+    wins = float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+    return Comparison(lower, higher, float(np.median(difference)), interval, wins, p)

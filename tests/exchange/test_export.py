@@ -1,0 +1,232 @@
+"""Each format is read back by the library of the tools that it is for."""
+
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpusim
+from gpusim import GpusimError, ResultError
+from gpusim.exchange import FORMATS, export
+from gpusim.record import Recorder, Result
+
+TEXT = """
+name: small
+grid: {shape: [70, 5, 4]}
+time: {until: 10 min, step: {field: 1 min, rules: 2 min}}
+record: {every: 4 min}
+fields:
+  virus: {unit: PFU/voxel, diffusion: 100 um^2/min, initial: 2, decay: 0.1 /min}
+  gmcsf: {unit: µg/mL, initial: 38}
+states: {tumour: {}, ctl: {layer: immune, motility: {speed: 4 um/min}}}
+rules:
+  growth: {transition: empty -> tumour, rate: 0.1 /min}
+tissue:
+  shapes: {ctl: {kind: everywhere, state: ctl, fraction: 0.3}}
+therapies:
+  dose: {inject: virus, amount: 100 PFU, start: 4 min}
+"""
+TIMES = [0, 4, 8, 10]
+
+
+def record(text, folder):
+    simulation = gpusim.Simulation(gpusim.Scenario.parse(text), "numpy")
+    with Recorder(simulation, folder) as recorder:
+        for _ in simulation.stretches():
+            recorder.record()
+        recorder.finish()
+    return Result(folder)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return record(TEXT, tmp_path_factory.mktemp("run") / "out")
+
+
+def vtk_images(path):
+    """The images of a file by time, as ParaView's own reader sees them."""
+    import pyvista
+    import vtk
+
+    images = {}
+    if path.suffix == ".pvd":
+        reader = pyvista.get_reader(path)
+        for time in reader.time_values:
+            reader.set_active_time_value(time)
+            images[time] = reader.read()[0]
+    else:
+        reader = vtk.vtkHDFReader()
+        reader.SetFileName(str(path))
+        reader.UpdateInformation()
+        times = reader.GetOutputInformation(0).Get(vtk.vtkStreamingDemandDrivenPipeline.TIME_STEPS())
+        for time in times or [None]:  # VTK takes a file of one time for one without
+            if time is not None:
+                reader.UpdateTimeStep(time)
+            reader.Update()
+            images[time] = pyvista.wrap(reader.GetOutput()).copy()
+    return images
+
+
+@pytest.mark.parametrize("name", ["a.vtkhdf", "a.pvd"])
+def test_paraview_gets_every_time_and_voxel(result, tmp_path, name):
+    export(result, tmp_path / name)
+    images = vtk_images(tmp_path / name)
+    assert list(images) == TIMES
+    for i, image in enumerate(images.values()):
+        assert image.bounds == (0, 1400, 0, 100, 0, 80)
+        assert image.dimensions == (71, 6, 5)
+        for field in ("virus", "gmcsf", "tissue", "immune"):
+            values = image.cell_data[field]
+            assert values.dtype == result.array(field, i).dtype
+            assert np.array_equal(values.reshape(4, 5, 70), result.array(field, i))
+        names = image.GetFieldData().GetAbstractArray("states")
+        assert [names.GetValue(k) for k in range(names.GetNumberOfValues())] == result.state_names
+        units = image.GetFieldData().GetAbstractArray("units")
+        assert [units.GetValue(k) for k in (0, 1)] == ["virus: PFU/voxel", "gmcsf: ug/mL"]
+
+
+def test_napari_gets_channels_labels_units_and_a_pyramid(result, tmp_path):
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    assert export(result, tmp_path / "a.ome.zarr") == "ome-zarr"
+    found = {node.zarr.basename(): node for node in Reader(parse_url(tmp_path / "a.ome.zarr"))()}
+    image = found["a.ome.zarr"]
+    assert image.metadata["channel_names"] == ["virus", "gmcsf"]
+    assert {a["name"]: a.get("unit") for a in image.metadata["axes"]} == {
+        "t": "minute",
+        "c": None,
+        **dict.fromkeys("zyx", "micrometer"),
+    }
+    full, half = image.data
+    assert full.shape == (4, 2, 4, 5, 70)
+    assert half.shape[-1] == 35
+    for i in range(len(TIMES)):
+        assert np.array_equal(np.asarray(full[i, 0]), result.array("virus", i))
+    blocks = result.array("virus", 1).reshape(2, 2, 5, 35, 2).mean(axis=(1, 4))
+    assert np.allclose(np.asarray(half[1, 0]), blocks, rtol=1e-6)
+    scale, translation = image.metadata["coordinateTransformations"][1]
+    assert scale["scale"][2:] == [40, 20, 40]
+    assert translation["translation"][2:] == [10, 0, 10]  # from the first voxel to the middle of the first pair
+    tissue, immune = (found[layer].data[0] for layer in ("tissue", "immune"))
+    assert np.array_equal(np.asarray(tissue[-1]), result.array("tissue"))
+    none, ctl = (result.state_names.index(name) for name in ("none", "ctl"))
+    assert set(np.unique(np.asarray(immune))) == {0, ctl}
+    assert np.array_equal(np.asarray(immune[-1]) == 0, result.array("immune") == none)
+    assert found["tissue"].metadata["properties"] == {1: {"state": "tumour"}, ctl: {"state": "ctl"}}
+    attributes = json.loads((tmp_path / "a.ome.zarr" / "zarr.json").read_text())["attributes"]
+    assert attributes["gpusim"]["times_min"] == TIMES
+
+
+def test_the_image_is_valid_ngff(result, tmp_path):
+    import zarr
+    from ome_zarr_models.v05 import Image
+
+    export(result, tmp_path / "a.ome.zarr")
+    image = Image.from_zarr(zarr.open_group(tmp_path / "a.ome.zarr", mode="r"))
+    assert image.ome_attributes.version == "0.5"
+    assert image.labels.ome_attributes.labels == ["tissue", "immune"]
+
+
+@pytest.mark.parametrize(("name", "read"), [("a.csv", pd.read_csv), ("a.parquet", pd.read_parquet)])
+def test_pandas_gets_every_cell(result, tmp_path, name, read):
+    export(result, tmp_path / name)
+    table = read(tmp_path / name)
+    assert list(table) == ["time_min", "x_um", "y_um", "z_um", "layer", "state"]
+    assert table["time_min"].unique().tolist() == TIMES
+    for i, minutes in enumerate(TIMES):
+        now = table[table["time_min"] == minutes]
+        for layer in ("tissue", "immune"):
+            states = result.array(layer, i)
+            rows = now[now["layer"] == layer]
+            z, y, x = (((rows[f"{axis}_um"] - 10) / 20).to_numpy(int) for axis in "zyx")
+            rebuilt = np.full_like(states, result.state_names.index({"tissue": "empty", "immune": "none"}[layer]))
+            rebuilt[z, y, x] = [result.state_names.index(state) for state in rows["state"]]
+            assert np.array_equal(rebuilt, states)
+
+
+def test_physicell_gets_its_columns_about_the_middle(result, tmp_path):
+    export(result, tmp_path / "cells.csv", "physicell")
+    lines = (tmp_path / "cells.csv").read_text().splitlines()
+    # PhysiCell tells its newer format by the x that a table begins with.
+    assert lines[0] == "x,y,z,type"
+    table = pd.read_csv(tmp_path / "cells.csv")
+    cells = int((result.array("tissue") == 1).sum() + (result.array("immune") == 2 + 1).sum())
+    assert len(table) == cells == len(lines) - 1
+    assert set(table["type"]) == {"tumour", "ctl"}
+    assert table[["x", "y", "z"]].min().tolist() == [-690, -40, -30]
+    assert table[["x", "y", "z"]].max().tolist() == [690, 40, 30]
+
+
+def test_one_time_can_be_chosen(result, tmp_path):
+    export(result, tmp_path / "a.csv", at=4.0)
+    assert pd.read_csv(tmp_path / "a.csv")["time_min"].unique().tolist() == [4]
+    export(result, tmp_path / "a.vtkhdf", at=8.0)
+    (image,) = vtk_images(tmp_path / "a.vtkhdf").values()
+    assert np.array_equal(image.cell_data["virus"].reshape(4, 5, 70), result.array("virus", 2))
+    assert image.field_data["TimeValue"].tolist() == [8]
+    with pytest.raises(ResultError, match="no snapshot at 5 min; there are 4 from 0 min to 10 min, the nearest at 4"):
+        export(result, tmp_path / "b.csv", at=5.0)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.pvd", "a.ome.zarr"])
+def test_what_stands_there_is_kept_unless_told(result, tmp_path, name):
+    export(result, tmp_path / name)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ResultError, match="is there already"):
+        export(result, tmp_path / name)
+    export(result, tmp_path / name, overwrite=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_failure_leaves_nothing(result, tmp_path, monkeypatch):
+    with pytest.raises(ResultError, match="no format is known by this name; give --format, or"):
+        export(result, tmp_path / "a.doc")
+    with pytest.raises(ResultError, match="holds the result itself"):
+        export(result, result.folder.parent, "ome-zarr", overwrite=True)
+    with pytest.raises(ResultError, match=r"ends in \.pvd"):
+        export(result, tmp_path / "a", "vti")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(GpusimError, match=r"h5py is needed to write VTKHDF: pip install 'gpusim\[exchange\]'"):
+        export(result, tmp_path / "a.vtkhdf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_guesses_the_format_and_explains_a_mistake(result, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from gpusim.cli import app
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["export", str(result.folder), *arguments])
+
+    monkeypatch.chdir(tmp_path)
+    assert run("-o", "a.csv", "--at", "8 min").exit_code == 0
+    assert pd.read_csv("a.csv")["time_min"].unique().tolist() == [8]
+    assert "parrots" in run("-o", "b.csv", "--at", "8 parrots").output.replace("\n", "")
+    assert str(run("-o", "a.csv").exception) == "a.csv: is there already; give another name, or --overwrite"
+    assert str(run("-o", "b.csv", "--format", "excel").exception) == f"'excel': expected one of {', '.join(FORMATS)}"
+
+
+@pytest.mark.parametrize(("format", "column"), [("csv", "state"), ("physicell", "type")])
+def test_a_table_goes_out_and_in_again(result, tmp_path, format, column):
+    export(result, tmp_path / "cells.csv", format, at=10.0)
+    types = [{"state": state, "where": {column: state}} for state in ("tumour", "ctl")]
+    tissue = {"shapes": None, "cells": str(tmp_path / "cells.csv"), "types": types}
+    scenario = gpusim.Scenario.parse(TEXT).with_(tissue=tissue)
+    with gpusim.Simulation(scenario, "numpy") as simulation:
+        for layer in ("tissue", "immune"):
+            assert np.array_equal(getattr(simulation, layer), result.array(layer))
+
+
+def test_a_site_among_several_is_exported_by_its_name(tmp_path):
+    sites = "sites:\n  skin: {}\n  lung: {grid: {shape: [8, 6, 4]}}\n"
+    record(TEXT + sites, tmp_path / "out")
+    for site, shape in (("skin", (4, 5, 70)), ("lung", (4, 6, 8))):
+        one = Result(tmp_path / "out", site)
+        for name in ("vtkhdf", "ome-zarr"):
+            export(one, tmp_path / f"{site}.{name}", name)
+        image = vtk_images(tmp_path / f"{site}.vtkhdf")[8]
+        assert np.array_equal(image.cell_data["immune"].reshape(shape), one.array("immune", 2))
