@@ -28,6 +28,8 @@ WORDS: list[tuple[Any, str]] = [
     (units.Diffusivity, 'a diffusivity, as `"30 um^2/min"`'),
     (units.Amount, "a number in the unit of what it belongs to, or a quantity"),
     (schema.Name, "a name"),
+    (schema.Title, "a title"),
+    (Any, "a value"),
     (schema.Names, "a name, or a list of names"),
     (schema.Title, "a title"),
     (schema.Text, "text"),
@@ -39,6 +41,7 @@ WORDS: list[tuple[Any, str]] = [
     (int, "a whole number"),
     (float, "a number"),
     (type(None), "nothing"),
+    (Any, "what the key takes"),
 ]
 """What a type of the schema is called; equal types go by the first."""
 BARE = {float, int, str}
@@ -105,9 +108,12 @@ def _words(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_words(part) for part in inner if part is not type(None))
     if origin is tuple:
-        return f"a list of {_words(inner[0])}" if inner[-1] is Ellipsis else f"{_words(inner[0])}, three along x, y, z"
+        each = _words(inner[0])
+        if inner[-1] is not Ellipsis:
+            return f"{each}, three along x, y, z"
+        return f"a list of {each}" if each.startswith("[") else f"a list, each {each}"
     if origin is dict:
-        by = "by label" if inner[0] is int else "by name" if inner[0] == schema.Name else "by column"
+        by = {int: "by number", str: "by key"}.get(inner[0], "by name")
         return f"{_words(inner[1])}, {by}"
     raise TypeError(f"no words for {hint}; see WORDS in docs/generate.py")
 

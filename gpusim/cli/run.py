@@ -1,6 +1,8 @@
 """`gpusim run`."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +18,9 @@ from gpusim.record import Recorder, StopSignals, layout
 from gpusim.scenario import Scenario
 from gpusim.trial.running import SCENARIO as TRIAL
 from gpusim.units import duration
+
+_PICTURE_SECONDS = 300
+"""For the picture at the end, at most."""
 
 
 @app.command()
@@ -167,13 +172,14 @@ def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> Non
 def _draw(folder: Path) -> Path | None:
     """A picture of the last state; None, with a note, where it can't be drawn."""
     target = folder / layout.PICTURE
+    # In a process of its own: VTK ends the whole process where it finds no way to render at all.
+    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target)]
     try:
-        from gpusim.viz.picture import draw_aside
-    except ImportError:
-        err.print("gpusim: note: no picture: PyVista is not installed (pip install 'gpusim[viz]')", markup=False)
-        return None
-    problem = draw_aside(folder, target)
-    if problem:
-        err.print(f"gpusim: note: no picture: {problem}", markup=False)
-        return None
-    return target
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PICTURE_SECONDS, check=False)
+        problem = (done.stderr.strip().splitlines() or ["the renderer stopped"])[-1].removeprefix("gpusim: ")
+    except subprocess.TimeoutExpired:
+        problem = f"not drawn within {_PICTURE_SECONDS} s"
+    if target.is_file():
+        return target
+    err.print(f"gpusim: note: no picture: {problem}", markup=False)
+    return None

@@ -109,7 +109,7 @@ class Site:
 
     def transport_and_move(self, step: int) -> None:
         """Diffusion and exchange over a step, then the cells' moves."""
-        self.transport.advance(self.state)
+        self.transport.advance(self.state, step)
         for move in range(self.model.cells.moves):
             self._move(step * self.model.cells.moves + move)
 

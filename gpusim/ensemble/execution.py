@@ -14,14 +14,14 @@ from gpusim.backends import availability
 from gpusim.backends.cpu import available_threads
 from gpusim.engine import Simulation
 from gpusim.ensemble import folder as on_disk
-from gpusim.ensemble.outcomes import Stops
-from gpusim.ensemble.schema import Outcome
 from gpusim.ensemble.study import Run
 from gpusim.errors import BackendError, ResultError
 from gpusim.record import Recorder, layout
 from gpusim.scenario import Scenario
 from gpusim.scenario.loading import validated
 from gpusim.scenario.reading import Read
+from gpusim.scenario.schema import Outcome
+from gpusim.trial.outcomes import Outcomes
 
 _IN_FLIGHT = 4
 """Runs handed to the scheduler for each worker thread: none idles, and little waits in its memory."""
@@ -83,7 +83,7 @@ def _simulate(scenario: Scenario, key: str, setting: Setting) -> dict[str, float
         if setting.store:
             folder = on_disk.store(setting.folder, key)
             recorder = stack.enter_context(Recorder(simulation, folder, overwrite=True))
-        stops = Stops(simulation, setting.columns)
+        stops = Outcomes(simulation, setting.columns)
         stops.take()
         for steps in simulation.stretches(at_most=1 if stops.between_rules else None):
             if recorder:

@@ -14,11 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from gpusim.scenario.schema import Name, Names, Text, Title
-from gpusim.units import Amount, Time, UnitError, number, parse
-
-END = "end"
-"""The time of an outcome that is taken when the run ends."""
+from gpusim.scenario.schema import Name, Outcome, Text, Title
+from gpusim.units import Amount, UnitError, number, parse
 
 
 class _Part(BaseModel):
@@ -116,41 +113,6 @@ class _Design(_Part):
 
 
 Design = Annotated[_Design, BeforeValidator(_by_word)]
-
-
-class Outcome(_Part):
-    """One number of a run, when it ends or at some times.
-
-    `count`: cells in some states; `volume`: the same in mm^3; `total`: a field summed over the voxels;
-    `fired`: firings of a rule since the start; `body`: a quantity of the body; `lesion`: of the largest
-    lesion, its cells, diameter (um), CD8 cells per mm^2 in core or margin, mean heat of the core; 0
-    where no lesion is left. `site`: at that one alone, instead of all.
-    """
-
-    count: Names | None = None
-    volume: Names | None = None
-    total: Name | None = None
-    fired: Name | None = None
-    body: Name | None = None
-    lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
-    site: Name | None = None
-    at: Annotated[tuple[Time, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ()
-
-    @property
-    def kind(self) -> str:
-        """What is looked at: "count", "volume" and so on."""
-        return next(k for k in KINDS if getattr(self, k) is not None)
-
-    @model_validator(mode="after")
-    def _one(self) -> "Outcome":
-        if sum(getattr(self, k) is not None for k in KINDS) != 1:
-            raise ValueError(f"expected exactly one of {', '.join(map(repr, KINDS))}")
-        if self.body is not None and self.site is not None:
-            raise ValueError("'body' has no 'site'")
-        return self
-
-
-KINDS = ("count", "volume", "total", "fired", "body", "lesion")
 
 
 class Morris(_Part):

@@ -11,13 +11,14 @@ from typing import Any
 
 import gpusim
 from gpusim.ensemble.design import Point
-from gpusim.ensemble.outcomes import columns
-from gpusim.ensemble.schema import Outcome, Range, StudyDocument
+from gpusim.ensemble.schema import Range, StudyDocument
 from gpusim.errors import ScenarioError
 from gpusim.scenario import Document
 from gpusim.scenario.checks import Problem, nearest, state_names
 from gpusim.scenario.loading import checked, extended, find, override, validated
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file
+from gpusim.scenario.schema import Outcome
+from gpusim.trial.outcomes import columns
 
 
 @dataclass(frozen=True)

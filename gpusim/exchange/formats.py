@@ -1,5 +1,6 @@
 """The formats that a result can be written in, and the choice among them."""
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,8 +69,9 @@ def export(
     taken = [path for path in (target, chosen.beside(target) if chosen.beside else target) if path.exists()]
     if taken and not overwrite:
         raise ResultError(f"{taken[0]}: is there already; give another name, or --overwrite")
-    if any(result.folder.resolve().is_relative_to(path.resolve()) for path in taken):
-        raise ResultError(f"{target}: holds the result itself")
+    foreign = [path for path in taken if not _replaceable(path, result.folder)]
+    if foreign:
+        raise ResultError(f"{foreign[0]}: a folder that holds something else; not overwritten")
     snapshots = [_snapshot(result, at)] if at is not None else list(range(len(result.times)))
     if chosen.one_snapshot:
         snapshots = snapshots[-1:]
@@ -87,6 +89,18 @@ def export(
     finally:
         _remove(part)
     return name
+
+
+def _replaceable(path: Path, result: Path) -> bool:
+    """Whether `path` is a file, or a folder such as an export makes: an OME-Zarr image, or nothing but .vti images."""
+    if not path.is_dir():
+        return True
+    if result.resolve().is_relative_to(path.resolve()):
+        return False
+    head = path / "zarr.json"
+    if head.is_file():
+        return "ome" in json.loads(head.read_text(encoding="utf-8")).get("attributes", {})
+    return all(inside.suffix == ".vti" for inside in path.iterdir())
 
 
 def _remove(path: Path) -> None:

@@ -13,6 +13,8 @@ from gpusim.scenario.checks import NONE
 
 _SMALLEST = 32
 """Voxels along the longest axis at which a pyramid ends."""
+_CHUNK = 128
+"""Voxels along the edges of a chunk."""
 _COLOURS = ("FFFFFF", "E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7")
 """White, then those of Okabe and Ito, which colour-blind readers can tell apart."""
 
@@ -30,7 +32,7 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
         from ome_zarr.scale import Methods
         from ome_zarr.writer import write_image, write_labels
 
-    data = result.dataset().isel(time=list(snapshots)).chunk({"time": 1})
+    data = result.dataset().isel(time=list(snapshots)).chunk({"time": 1, **dict.fromkeys("zyx", _CHUNK)})
     times = result.times[list(snapshots)]
     apart = float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1.0
     shape = data["tissue"].shape[1:]

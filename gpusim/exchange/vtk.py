@@ -70,7 +70,7 @@ def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
 
 def folder(target: Path) -> Path:
     """Where the images of a series lie."""
-    return target.with_suffix("")
+    return target.with_name(f"{target.stem}_vti")
 
 
 def write_series(result: Result, snapshots: Sequence[int], target: Path) -> None:

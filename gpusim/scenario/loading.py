@@ -259,7 +259,7 @@ def _message(error: dict[str, Any], schema: type[BaseModel]) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "string_pattern_mismatch":
-        if loc == ("name",):
+        if loc == ("name",) or loc[0] == "trial":
             return f"{error['input']!r} is not a title: letters, digits and _ .+-, 80 at the most, no dot first"
         return f"{error['input']!r} is not a name: letters, digits and _, 40 at the most, a letter first"
     if kind == "union_tag_not_found":

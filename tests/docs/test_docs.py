@@ -4,13 +4,17 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import blocks
 import generate
 import pytest
+import yaml
+from pydantic import ValidationError
 
 import gpusim
+from gpusim.scenario import Document
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -84,3 +88,18 @@ def test_everything_is_two_clicks_from_the_readme():
         *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE")),
     }
     assert not wanted - second, f"not within two clicks: {sorted(p.name for p in wanted - second)}"
+
+
+def test_each_piece_of_a_scenario_in_the_docs_fits_the_schema():
+    text = (DOCS / "scenarios.md").read_text(encoding="utf-8")
+    pieces = [textwrap.dedent(piece) for piece in re.findall(r"(?<=\n\n)((?: {4}.*\n)+)", text)]
+    loaded = [yaml.safe_load(piece) for piece in pieces]
+    assert len(loaded) > 5
+    for piece in loaded:
+        whole = piece if set(piece) <= set(Document.model_fields) else {"rules": piece}
+        try:
+            Document.model_validate(whole)
+        except ValidationError as error:
+            # A piece is laid over something else, and need not say all.
+            wrong = [e for e in error.errors() if e["type"] not in ("missing", "union_tag_not_found")]
+            assert not wrong, f"{piece}: {wrong}"

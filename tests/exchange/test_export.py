@@ -181,11 +181,23 @@ def test_what_stands_there_is_kept_unless_told(result, tmp_path, name):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["thesis", "thesis.pvd"])
+def test_a_folder_of_other_files_is_never_overwritten(result, tmp_path, name):
+    folder = tmp_path / name.replace(".pvd", "_vti")
+    folder.mkdir()
+    (folder / "chapter.tex").write_text("years of work")
+    with pytest.raises(ResultError, match="holds something else; not overwritten"):
+        export(result, tmp_path / name, "vti" if name.endswith(".pvd") else "ome-zarr", overwrite=True)
+    assert (folder / "chapter.tex").read_text() == "years of work"
+
+
 def test_a_failure_leaves_nothing(result, tmp_path, monkeypatch):
     with pytest.raises(ResultError, match="no format is known by this name; give --format, or"):
         export(result, tmp_path / "a.doc")
-    with pytest.raises(ResultError, match="holds the result itself"):
+    with pytest.raises(ResultError, match="holds something else; not overwritten"):
         export(result, result.folder.parent, "ome-zarr", overwrite=True)
+    with pytest.raises(ResultError, match="snapshots.zarr: a folder that holds something else"):
+        export(result, result.folder / "snapshots.zarr", overwrite=True)
     with pytest.raises(ResultError, match=r"ends in \.pvd"):
         export(result, tmp_path / "a", "vti")
     monkeypatch.setitem(sys.modules, "h5py", None)

@@ -33,7 +33,7 @@ def test_a_wheel_carries_all_that_runs_and_says_what_it_is(wheel):
         "gpusim/kernels/transport.cu",
         "gpusim/presets/cold-to-hot.yaml",
         "gpusim/presets/library/viruses/hsv1.yaml",
-        "gpusim/viz/picture.py",
+        "gpusim/viz/scene.py",
         "gpusim/py.typed",
     ):
         assert wanted in names

@@ -227,3 +227,18 @@ def test_other_mistakes_are_named_with_their_place(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nibabel", None)
     with pytest.raises(GpusimError, match=r"nibabel is needed to read NIfTI: pip install 'gpusim\[exchange\]'"):
         build(scenario(tmp_path, "a.nii"))
+
+
+def test_an_image_that_claims_more_than_there_is_room_for_is_refused_unread(tmp_path):
+    import nibabel
+
+    write_nifti(tmp_path / "a.nii", ball())
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[42:48] = np.array([32767] * 3, np.int16).tobytes()
+    (tmp_path / "a.nii").write_bytes(data)
+    assert nibabel.load(tmp_path / "a.nii").shape == (32767, 32767, 32767)
+    header = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 32767 32767 32767\nencoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_text(header)
+    for file in ("a.nii", "a.nrrd"):
+        with pytest.raises(ScenarioError, match="32767 x 32767 x 32767 pixels need .* are free"):
+            build(scenario(tmp_path, file))

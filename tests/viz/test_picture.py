@@ -1,35 +1,226 @@
+"""Pictures are held to the numbers that they show."""
+
+import dataclasses
+
 import numpy as np
 import pytest
 
 pv = pytest.importorskip("pyvista", reason="PyVista is not installed")
 
+from matplotlib.colors import to_rgb  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
 import gpusim  # noqa: E402
-from gpusim.record import Recorder, Result  # noqa: E402
-from gpusim.viz.picture import draw_aside, surface_of  # noqa: E402
+from gpusim.cli import app  # noqa: E402
+from gpusim.record import Recorder  # noqa: E402
+from gpusim.viz import film, geometry, page, scene  # noqa: E402
+from gpusim.viz.moment import Moment, block_mean, moment_of_simulation  # noqa: E402
+from gpusim.viz.palette import STATES, THEMES, field_map  # noqa: E402
+from gpusim.viz.render import Stage  # noqa: E402
+from gpusim.viz.scene import LAYERS, Look  # noqa: E402
+
+SIZE = (320, 180)
+SPACING = 20.0
+
+
+def distance(n):
+    """Of voxel centres from the middle of a cube of n voxels, um."""
+    offset = (np.arange(n) - (n - 1) / 2) * SPACING
+    return np.sqrt(offset[:, None, None] ** 2 + offset[:, None] ** 2 + offset**2)
+
+
+def only(*layers):
+    return frozenset(LAYERS) - set(layers)
+
+
+def moment(tissue, immune=None, virus=None):
+    """A moment of these states, on the fields of cold-to-hot."""
+    document = gpusim.Scenario.load("cold-to-hot").document
+    states = ["empty", "healthy", "tumour", "necrotic", "vessel", "infected", "none", "ctl", "nk"]
+    layer = np.full(tissue.shape, states.index("none"), np.uint8) if immune is None else immune
+    values = np.zeros(tissue.shape, np.float32) if virus is None else virus
+    return Moment(document, tissue.astype(np.uint8), layer, lambda name: values, states, SPACING, 0.0)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    scenario = gpusim.Scenario.load(
+        "cold-to-hot",
+        {"grid.shape": [24, 20, 16], "tissue.shapes.tumour.radius": "120 um", "record.every": "15 min"},
+    )
+    folder = tmp_path_factory.mktemp("viz") / "out"
+    with gpusim.Simulation(scenario, "numpy") as simulation, Recorder(simulation, folder) as recorder:
+        for _ in simulation.stretches("30 min"):
+            recorder.record()
+        recorder.finish()
+    return folder
 
 
 def test_the_surface_of_a_sphere_stands_where_the_sphere_is():
-    z, y, x = (np.arange(40)[s] - 19.5 for s in (np.s_[:, None, None], np.s_[None, :, None], np.s_[None, None, :]))
-    surface = surface_of(x * x + y * y + z * z <= 12**2, spacing=20.0)
-    assert np.array(surface.center) == pytest.approx([400, 400, 400], abs=2)
+    surface = geometry.rounded(geometry.smoothed(distance(40) <= 240), SPACING)
     radius = np.linalg.norm(surface.points - 400, axis=1)
-    assert radius.mean() == pytest.approx(240, abs=20)
+    assert np.array(surface.center) == pytest.approx([400, 400, 400], abs=2)
+    assert radius.mean() == pytest.approx(240, abs=0.25 * SPACING)
+    assert np.abs(radius - radius.mean()).max() < 0.5 * SPACING
 
 
-def test_a_picture_is_drawn_and_is_not_blank(tmp_path):
-    scenario = gpusim.Scenario.load(
-        "cold-to-hot", {"grid.shape": [24, 20, 16], "tissue.shapes.tumour.radius": "120 um"}
-    )
-    simulation = gpusim.Simulation(scenario, "numpy")
-    with Recorder(simulation, tmp_path / "out") as recorder:
-        simulation.run(until="30 min")
-        recorder.finish()
+@pytest.mark.parametrize("view", ["corner", "front", "top"])
+def test_a_known_sphere_of_heat_has_its_silhouette(view):
+    # A ball with a sharp edge in the field: its shadow is a disc of the same radius, the camera being parallel.
+    radius = 260.0
+    virus = np.where(distance(40) <= radius, 10.0, 0.0).astype(np.float32)
+    look = Look(field="virus", span=(0, 10), cut=False, hidden=only("field"), opacity=50, view=scene.VIEWS[view])
+    with Stage(SIZE, dataclasses.replace(look, theme=THEMES["paper"]), legend=False) as stage:
+        stage.show(moment(np.ones((40, 40, 40)), virus=virus))
+        picture, scale = stage.picture(), stage.pixels_per_um
+    shadow = (picture < 200).any(axis=2)
+    rows, columns = np.nonzero(shadow)
+    # Between the last voxel inside and the first one outside the field falls to 0: one voxel, and a pixel.
+    slack = SPACING * scale + 1
+    for found in (rows, columns):
+        assert (np.ptp(found) + 1) / 2 == pytest.approx(radius * scale, abs=slack)
+    assert columns.mean() == pytest.approx(SIZE[0] / 2 - 0.5, abs=1)
+    assert rows.mean() == pytest.approx(SIZE[1] / 2 - 0.5, abs=1)
+    assert np.sqrt(shadow.sum() / np.pi) == pytest.approx(radius * scale, abs=slack)
+
+
+@pytest.mark.parametrize("theme", list(THEMES))
+@pytest.mark.parametrize("value", [4.0, 7.0, 10.0])
+def test_a_value_has_the_colour_that_the_legend_gives_it(theme, value):
+    virus = np.full((16, 16, 16), value, np.float32)
+    look = Look(theme=THEMES[theme], field="virus", span=(0, 10), cut=False, hidden=only("field"), opacity=1000)
+    with Stage((64, 64), look, legend=False) as stage:
+        stage.show(moment(np.ones((16, 16, 16)), virus=virus))
+        middle = stage.picture()[32, 32]
+    # A volume has 255 steps: the colour is that of the value or of the next step.
+    near = [field_map("virus", THEMES[theme])(value / 10 + step / 255)[:3] for step in (-1, 0, 1)]
+    low, high = np.min(near, axis=0) * 255 - 1, np.max(near, axis=0) * 255 + 1
+    assert (middle >= low).all(), (middle, low, high)
+    assert (middle <= high).all(), (middle, low, high)
+
+
+def test_cells_on_the_cut_have_the_colours_of_their_states():
+    tissue = np.full((16, 16, 16), 2)
+    tissue[:, :, 8:] = 5  # the right half is infected
+    immune = np.full((16, 16, 16), 6, np.uint8)
+    immune[8, 8, 12] = 7  # a T cell just behind the cut hides the cell below it
+    look = Look(cut=True, centre=(160, 160), hidden=only("section"), view=(-90, 0))
+    with Stage((320, 320), look, legend=False) as stage:
+        stage.show(moment(tissue, immune))
+        picture, scale = stage.picture(), stage.pixels_per_um
+
+    def at(x, z):
+        return picture[round(160 - (z - 160) * scale), round(160 + (x - 160) * scale)]
+
+    for (x, z), state in (((190, 90), "infected"), ((290, 250), "infected"), ((250, 170), "ctl")):
+        assert at(x, z) == pytest.approx(np.array(to_rgb(STATES[state])) * 255, abs=2), (x, z)
+
+
+def test_vessels_are_tubes_along_their_middle_as_thick_as_they_are():
+    mask = np.zeros((24, 24, 24), bool)
+    mask[12, 12, :] = True
+    thin = geometry.tubes(mask, SPACING)
+    away = np.linalg.norm(thin.points[:, 1:] - 250, axis=1)
+    assert away.max() == pytest.approx(SPACING / 2, rel=0.05)
+    assert np.ptp(thin.points[:, 0]) == pytest.approx(23 * SPACING, abs=SPACING)
+    mask[10:15, 10:15, :] = True
+    thick = geometry.tubes(mask, SPACING)
+    inner = np.abs(thick.points[:, 0] - 240) < 60
+    assert np.linalg.norm(thick.points[inner][:, 1:] - 250, axis=1).max() == pytest.approx(2.5 * SPACING, rel=0.05)
+
+
+def test_a_bend_is_one_line_and_a_fork_is_three():
+    line = np.zeros((5, 8, 8), bool)
+    line[2, 2, 1:5] = True
+    line[2, [3, 4, 5], [5, 6, 6]] = True
+    assert len(geometry._edges(line)) == line.sum() - 1
+    corner = np.zeros((3, 3, 3), bool)
+    corner[1, 1, 0] = corner[1, 1, 1] = corner[1, 2, 1] = True  # a diagonal would close a triangle
+    assert len(geometry._edges(corner)) == 2
+
+
+def test_what_is_too_large_is_thinned_and_keeps_its_means():
+    assert scene.coarsening((256, 256, 256), memory=2**31) == 1
+    assert scene.coarsening((1024, 1024, 1024), memory=2**31) == 2
+    values = np.arange(6 * 6 * 6, dtype=np.float32).reshape(6, 6, 6)
+    assert block_mean(values, 2).mean() == values.mean()
+    assert block_mean(values, 2)[0, 0, 0] == values[:2, :2, :2].mean()
+    assert block_mean(np.ones((7, 5, 4), np.float32), 2).shape == (3, 2, 2)
+    tissue = np.where(distance(40) <= 260, 2, 1)
+    shown = scene.stage(moment(tissue), Look(field="virus", memory=40**3 * 4))
+    assert shown.coarse == 2
+    assert shown.moment.size == pytest.approx((800, 800, 800))
+
+
+@pytest.mark.parametrize("theme", list(THEMES))
+def test_a_picture_is_not_blank(result, tmp_path, theme):
     target = tmp_path / "picture.png"
-    assert draw_aside(Result(tmp_path / "out").folder, target) is None
-    pixels = pv.read(str(target)).active_scalars.reshape(-1, 3)
-    assert len(pixels) == 1920 * 960
-    assert len(np.unique(pixels, axis=0)) > 200
+    done = CliRunner().invoke(app, ["render", str(result), "-o", str(target), "--theme", theme, "--size", "640x360"])
+    assert done.exit_code == 0, done.output
+    pixels = pv.read(str(target)).active_scalars.reshape(360, 640, 3)
+    scene_part, legend = pixels[:, :480], pixels[:, 480:]
+    assert len(np.unique(scene_part.reshape(-1, 3), axis=0)) > 500
+    assert len(np.unique(legend.reshape(-1, 3), axis=0)) > 100
 
 
-def test_what_can_not_be_drawn_is_said(tmp_path):
-    assert "no such folder" in draw_aside(tmp_path / "nowhere", tmp_path / "p.png")
+def test_every_layer_shows(result):
+    tissue = np.where(distance(20) <= 150, 2, 1)
+    tissue[distance(20) <= 60] = 3
+    tissue[(distance(20) > 60) & (distance(20) < 90)] = 5
+    tissue[5, 5, :] = 4
+    immune = np.full(tissue.shape, 6, np.uint8)
+    immune[::5, ::5, ::5] = 7
+    virus = distance(20).astype(np.float32)
+    for layer in LAYERS:
+        look = Look(field="virus", hidden=only(layer))
+        with Stage((96, 96), look, legend=False) as stage:
+            assert stage.show(moment(tissue, immune, virus)).layers == [layer]
+            with_it = stage.picture()
+            stage.look = dataclasses.replace(stage.look, hidden=frozenset(LAYERS))
+            stage.show(moment(tissue, immune, virus))
+            assert (with_it != stage.picture()).any()
+
+
+def test_a_film_turns_and_a_gif_and_an_mp4_hold_it(result, tmp_path):
+    for name, magic in (("movie.mp4", b"ftyp"), ("movie.gif", b"GIF89a")):
+        target = tmp_path / name
+        options = ["--size", "160x90", "--seconds", "0.3", "--hide", "cells"]
+        done = CliRunner().invoke(app, ["render", str(result), "-o", str(target), *options])
+        assert done.exit_code == 0, done.output
+        assert magic in target.read_bytes()[:16]
+    now = moment_of_simulation(gpusim.Simulation("cold-to-hot", "numpy"))
+    pictures = list(film.frames([lambda: now], Look(hidden=only("box", "vessels")), (160, 90), 3, turn=360))
+    assert (pictures[0] != pictures[1]).any()
+    assert (pictures[0] != pictures[2]).mean() < 0.01
+
+
+def test_a_page_needs_nothing_from_elsewhere(tmp_path):
+    now = moment_of_simulation(gpusim.Simulation("cold-to-hot", "numpy"))
+    target = tmp_path / "scene.html"
+    shown = page.save_page(now, target, Look(field="oxygen"))
+    assert {"surface", "vessels", "field", "cells"} <= set(shown.layers)
+    text = target.read_text(encoding="utf-8")
+    assert 'src="http' not in text
+    assert 'href="http' not in text
+    assert len(text) > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--field", "virsu"], "did you mean 'virus'"),
+        (["--at", "9 day"], "the result ends at 30 min"),
+        (["--at", "soon"], "at: 'soon'"),
+        (["--size", "big"], "expected WIDTHxHEIGHT"),
+        (["--view", "behind"], "expected corner, front"),
+        (["--theme", "pink"], "expected one of dark, light, paper"),
+        (["--hide", "everything"], "expected one of field, surface"),
+        (["--span", "2,1"], "below the high one"),
+        (["-o", "picture.jpg"], "expected a name that ends in .png"),
+    ],
+)
+def test_a_mistake_is_one_line(result, options, message):
+    done = CliRunner().invoke(app, ["render", str(result), *options])
+    assert isinstance(done.exception, gpusim.ResultError)
+    assert message in str(done.exception)
+    assert "\n" not in str(done.exception)

@@ -78,7 +78,7 @@ class Transport:
             levels = Multigrid(len(model.fields), model.shape, backend, varying=bool(varies(model.fields).any()))
             self._solvers += [ImplicitSolver(model, backend, f, m, levels) for m, f in by_solver.items()]
 
-    def advance(self, state: State) -> None:
-        """Advance `state.fields` by one step, in place; `state.spare` is overwritten."""
+    def advance(self, state: State, step: int) -> None:
+        """Take step number `step`: advance `state.fields`, in place; `state.spare` is overwritten."""
         for solver in self._solvers:
-            solver.advance(state)
+            solver.advance(state, step)

@@ -98,8 +98,8 @@ class ExplicitSolver:
                 active = arrays.setdefault(tuple(members), backend.array(np.array(members, np.int32)))
                 self._launches.append((number, active, momentum))
 
-    def advance(self, state: State) -> None:
-        """Change `state.fields` in place; `state.spare` is overwritten."""
+    def advance(self, state: State, step: int) -> None:
+        """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
         buffers = (state.fields, state.spare)
         for number, active, momentum in self._launches:
             source, target = buffers[(number + 1) % 2], buffers[number % 2]

@@ -7,6 +7,7 @@ With f(c) = D laplace(c) + p - k c, production p and loss k by the cells of each
 - steady: f(c1) = 0, for a field that settles fast against the step.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -22,6 +23,10 @@ GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 
 CYCLES = {"implicit": 5, "implicit2": 6, "steady": 6}
 """V-cycles of a solve; each takes the error to a third or less (tests/engine/test_multigrid.py)."""
+
+CYCLES_TO_FOLLOW = 2
+"""Of a steady field after the first step: it starts from its last solution, and what has changed since is
+taken to a ninth or less. A field that has settled is solved as well as with more."""
 
 CYCLES_WHERE_D_VARIES = 2
 """Times as many where D jumps from voxel to voxel: coarse levels then see a mean of it alone."""
@@ -58,11 +63,12 @@ class ImplicitSolver:
             recipes.setdefault((recipe, 0 if backend.fields_together else f), []).append(f)
         self._recipes = [(recipe, backend.array(np.array(f, np.int32))) for (recipe, _), f in recipes.items()]
 
-    def advance(self, state: State) -> None:
-        """Change `state.fields` in place; `state.spare` is overwritten."""
+    def advance(self, state: State, step: int) -> None:
+        """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
         cells = MassByCells(state.tissue.cells, state.immune.cells, self._mass, self._exchange_by)
         old = 0.0 if self._method == "steady" else 1.0
-        for recipe, active in self._recipes:
+        for whole, active in self._recipes:
+            recipe = _following(whole) if self._method == "steady" and step > 0 else whole
             self._combine(state, cells, active, Share(old, 0.0, 1.0))
             self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
             if self._method == "implicit2":
@@ -74,6 +80,11 @@ class ImplicitSolver:
 
     def _combine(self, state: State, cells: MassByCells, active: Array, share: Share) -> None:
         self._backend.combine(state.fields, state.spare, cells, active, self._gain, self._diffusion, share)
+
+
+def _following(recipe: Recipe) -> Recipe:
+    """The recipe of a field that starts from its last solution."""
+    return dataclasses.replace(recipe, cycles=recipe.cycles * CYCLES_TO_FOLLOW // CYCLES["steady"])
 
 
 def enough_sweeps(coupling: float, mass: float) -> int:

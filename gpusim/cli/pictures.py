@@ -1,0 +1,140 @@
+"""`gpusim render`, `view`: what a run looks like."""
+
+import importlib.util
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gpusim.cli.app import ResultArgument, app, err, out
+from gpusim.errors import ResultError
+from gpusim.record import Result
+from gpusim.units import duration, number
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_ENDINGS = (".png", ".mp4", ".gif", ".html")
+
+
+@app.command()
+def render(
+    result: ResultArgument,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="picture.png, movie.mp4, movie.gif or scene.html.")
+    ] = Path("picture.png"),
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Simulated time, as in '3 day'; without it the last, and all in a movie."),
+    ] = None,
+    site: Annotated[str | None, typer.Option(metavar="SITE", help="Which lesion, where there are several.")] = None,
+    field: Annotated[
+        str | None, typer.Option(help="What the volume shows: heat, or a field [heat, where the scenario has it].")
+    ] = None,
+    span: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Ends of the colour map, in the field's unit.")
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(metavar="VIEW", help="corner, front, side, top, or AZIMUTH,ELEVATION in degrees."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="In pixels; without it 1920x1080, an mp4 1280x720, a gif 640x360.")
+    ] = None,
+    theme: Annotated[str, typer.Option(help="dark, light or paper.")] = "dark",
+    cut: Annotated[bool, typer.Option("--cut/--no-cut", help="Cut out the quarter that looks at you.")] = True,
+    hide: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYER", help="Leave out: field, surface, section, core, front, vessels, cells, box."),
+    ] = None,
+    opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Of the volume, as a multiple.")] = 1.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of a movie.")] = 8.0,
+    turn: Annotated[float, typer.Option(min=-3600, max=3600, help="Swing of a movie's camera, degrees.")] = 50.0,
+) -> None:
+    """Draw a result: tumour heat as a volume around the tumour, cut open, with its vessels and immune cells."""
+    ending = output.suffix.lower()
+    if ending not in _ENDINGS:
+        raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
+    found = Result(result, site)
+    require()
+    from gpusim.viz import film, moment, page, palette, scene
+    from gpusim.viz import render as rendering
+
+    unknown = sorted(set(hide or []) - set(scene.LAYERS))
+    if unknown:
+        raise ResultError(f"hide '{unknown[0]}': expected one of {', '.join(scene.LAYERS)}")
+    look = scene.Look(
+        field=field,
+        theme=palette.theme(theme),
+        span=_span(span),
+        cut=cut,
+        hidden=frozenset(hide or []),
+        view=scene.view_of(view) if view else None,
+        opacity=opacity,
+    )
+    pixels = _size(size) if size else film.SIZES.get(ending, rendering.SIZE)
+    title = found.scenario.document.name + (f", {found.site}" if len(found.sites) > 1 else "")
+    snapshot = moment.snapshot_at(found, at)
+    if ending in film.SIZES:
+        chosen = [snapshot] if at else list(range(len(found.times)))
+        moments = [lambda i=i: moment.moment_of_result(found, i) for i in chosen]
+        if field:
+            moments[0]().values(field)  # a wrong name is told before the film begins
+        rate = film.FRAMES_PER_SECOND[ending]
+        count = max(round(seconds * rate), 2)
+        pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
+        pictures = _shown(film.frames(moments, look, pixels, count, turn, title), count)
+        if ending == ".mp4":
+            film.save_mp4(pictures, output, pixels, rate)
+        else:
+            film.save_gif(pictures, output, rate)
+    else:
+        drawn = moment.moment_of_result(found, snapshot)
+        if ending == ".png":
+            shown = rendering.save_picture(drawn, output, look, pixels, title)
+        else:
+            shown = page.save_page(drawn, output, look, title)
+        if shown.coarse > 1:
+            err.print(f"gpusim: note: too large for the memory to draw in: thinned to every {shown.coarse}th voxel")
+        if at and not math.isclose(number(at, "min"), drawn.minutes, abs_tol=1e-6):
+            err.print(f"gpusim: note: the nearest snapshot is of {duration(drawn.minutes)}")
+    out.print(str(output))
+
+
+def require(*modules: str) -> None:
+    """Raise `ResultError` where what draws is not installed."""
+    for module in ("pyvista", "matplotlib", *modules):
+        if importlib.util.find_spec(module) is None:
+            raise ResultError(f"'{module}' is not installed; pictures need: pip install 'gpusim[viz]'")
+
+
+def _shown(pictures: "Iterator[np.ndarray]", count: int) -> "Iterator[np.ndarray]":
+    """The same pictures, with a bar."""
+    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        yield from progress.track(pictures, total=count)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise ResultError(f"size '{text}': expected WIDTHxHEIGHT, such as 1920x1080") from None
+    if not (64 <= width <= 8192 and 64 <= height <= 8192):
+        raise ResultError(f"size '{text}': expected 64 to 8192 pixels each way")
+    return width, height
+
+
+def _span(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ResultError(f"span '{text}': expected LOW,HIGH, such as 0,1") from None
+    if not -1e30 < low < high < 1e30:
+        raise ResultError(f"span '{text}': expected a low end below the high one")
+    return low, high

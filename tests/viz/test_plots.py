@@ -1,0 +1,121 @@
+"""Figures hold the numbers of the result."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("pyvista", reason="PyVista is not installed")
+mpl = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+mpl.use("Agg")
+
+import gpusim  # noqa: E402
+from gpusim.record import Recorder, Result  # noqa: E402
+from gpusim.viz import plots  # noqa: E402
+from gpusim.viz.moment import Moment, moment_of_result  # noqa: E402
+from gpusim.viz.palette import STATES  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    scenario = gpusim.Scenario.load(
+        "cold-to-hot",
+        {"grid.shape": [20, 20, 12], "tissue.shapes.tumour.radius": "80 um", "record.every": "15 min"},
+    )
+    found = []
+    for seed in (1, 2, 3):
+        folder = tmp_path_factory.mktemp("plots") / "out"
+        with gpusim.Simulation(scenario, "numpy", seed=seed) as simulation, Recorder(simulation, folder) as recorder:
+            for _ in simulation.stretches("45 min"):
+                recorder.record()
+            recorder.finish()
+        found.append(Result(folder))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plots.plt.close("all")
+
+
+def ball():
+    """A tumour of 200 um in a lattice of 640 um, with a field that is its distance from the middle."""
+    offset = (np.arange(32) - 15.5) * 20.0
+    distance = np.sqrt(offset[:, None, None] ** 2 + offset[:, None] ** 2 + offset**2).astype(np.float32)
+    tissue = np.where(distance <= 200, 1, 0).astype(np.uint8)
+    immune = np.full(tissue.shape, 2, np.uint8)
+    immune[distance <= 60] = 3
+    document = gpusim.Scenario.load("cold-to-hot").document
+    states = ["healthy", "tumour", "none", "ctl"]
+    return Moment(document, tissue, immune, lambda name: distance, states, 20.0, 1440.0)
+
+
+def test_a_profile_goes_by_the_distance_from_the_edge():
+    moment = ball()
+    depth = plots.depth_in_tumour(moment)
+    edges = np.arange(-100.0, 201.0, 20.0)
+    distance = plots.profile(moment, "virus", depth, edges)
+    middles = (edges[1:] + edges[:-1]) / 2
+    # A field that is the distance from the centre, by depth below a sphere of 200 um, is 200 um - depth.
+    # Half a voxel off at most, but for the last two shells, which are of a few voxels.
+    assert distance[middles < 140] == pytest.approx(200 - middles[middles < 140], abs=10)
+    cells = plots.profile(moment, "ctl", depth, edges)
+    assert cells[(middles > 150) & (middles < 180)] == pytest.approx(1 / 0.02**3)  # full voxels of 20 um, per mm^3
+    assert cells[middles < 120] == pytest.approx(0)
+
+
+def test_a_band_spans_the_replicates(results):
+    axes = plots.counts(results, ["tumour", "infected"])
+    line, band = axes.lines[0], axes.collections[0]
+    tables = [result.counts["cells.tumour"] for result in results]
+    assert list(line.get_ydata()) == list(np.median(tables, axis=0))
+    drawn = band.get_paths()[0].vertices[:, 1]
+    assert drawn.min() == np.min(tables)
+    assert drawn.max() == np.max(tables)
+    assert axes.get_xlabel() == "time, days"
+    assert len(plots.counts(results[0]).collections) == 0
+    with pytest.raises(gpusim.ResultError, match="expected a result"):
+        plots.counts([])
+
+
+def test_a_kymograph_has_a_column_for_each_snapshot(results):
+    axes = plots.kymograph(results[0], "virus")
+    values = axes.collections[0].get_array()
+    assert values.shape[1] == len(results[0].times)
+    moment = moment_of_result(results[0], -1)
+    depth = plots.depth_in_tumour(moment_of_result(results[0], 0))
+    edges = plots._edges(depth, moment.spacing)
+    last = plots.profile(moment, "virus", depth, edges)
+    assert np.ma.filled(values[:, -1], np.nan) == pytest.approx(last, nan_ok=True)
+
+
+def test_a_phase_map_has_the_mean_of_each_cell():
+    rows = [(dose, day, dose + day + noise) for dose in (1, 2, 3) for day in (0, 5) for noise in (-1, 1)]
+    table = pd.DataFrame(rows, columns=["dose", "day", "left"])
+    axes = plots.phase_map(table, "dose", "day", "left")
+    assert axes.images[0].get_array().tolist() == [[1, 2, 3], [6, 7, 8]]
+    with pytest.raises(gpusim.ResultError, match="no column 'doses'"):
+        plots.phase_map(table, "doses", "day", "left")
+
+
+def test_a_section_shows_each_cell_in_its_colour(results):
+    moment = moment_of_result(results[0])
+    axes = plots.section(moment, z=130)
+    image = axes.images[0]
+    shown = np.where(moment.immune[6] == moment.states.index("none"), moment.tissue[6], moment.immune[6])
+    assert (np.asarray(image.get_array()) == shown).all()
+    colours = image.cmap(image.norm(shown))[shown == moment.states.index("tumour")]
+    assert mpl.colors.to_hex(colours[0]) == STATES["tumour"]
+    with pytest.raises(gpusim.ResultError, match="outside the lattice"):
+        plots.section(moment, z=900)
+
+
+def test_a_tumour_without_an_edge_is_said():
+    moment = ball()
+    moment.tissue[:] = 0
+    with pytest.raises(gpusim.ResultError, match="no edge of a tumour"):
+        plots.depth_in_tumour(moment)
+
+
+def test_a_summary_is_four_figures(results):
+    assert len(plots.summary(results[0]).axes) >= 4

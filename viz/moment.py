@@ -1,0 +1,161 @@
+"""What is drawn: one site at one time, as arrays. Nothing after this module knows where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpusim.analysis import heat_of
+from gpusim.errors import ResultError
+from gpusim.record import Result
+from gpusim.scenario.checks import nearest
+from gpusim.units import UnitError, duration, number
+
+if TYPE_CHECKING:
+    from gpusim.engine import Simulation
+    from gpusim.scenario import Document
+
+HEAT = "heat"
+_TUMOUR = ("tumour", "tumour_pdl1", "exposed", "infected")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One site at one time.
+
+    Args:
+        tissue, immune: states by number, uint8 [z, y, x].
+        read: a field by its name, float32 [z, y, x], in its own unit.
+        states: their names, by number. spacing: voxel edge, um. minutes: simulated time.
+    """
+
+    document: Document
+    tissue: np.ndarray
+    immune: np.ndarray
+    read: Callable[[str], np.ndarray]
+    states: list[str]
+    spacing: float
+    minutes: float
+    _fields: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def field_names(self) -> list[str]:
+        """What a volume can be made of: heat where the scenario says what it is, and every field, virus first."""
+        fields = sorted(self.document.fields, key=lambda name: name != "virus")
+        return [*([HEAT] if self.document.heat else []), *fields]
+
+    @property
+    def tumour_states(self) -> list[str]:
+        """States that make up a tumour, living and infected."""
+        known = self.document.heat.tumour if self.document.heat else _TUMOUR
+        return [name for name in known if name in self.states]
+
+    @property
+    def immune_states(self) -> list[str]:
+        """States of the mobile layer but `none`, in their order."""
+        return self.states[self.states.index("none") + 1 :]
+
+    @property
+    def size(self) -> tuple[float, float, float]:
+        """Lengths of the lattice along x, y, z, um."""
+        nz, ny, nx = self.tissue.shape
+        return nx * self.spacing, ny * self.spacing, nz * self.spacing
+
+    @property
+    def is_slab(self) -> bool:
+        """Whether the lattice is too thin to look into from the side."""
+        return self.tissue.shape[0] * 4 < min(self.tissue.shape[1:])
+
+    def cells(self, names: Iterable[str]) -> np.ndarray:
+        """Where cells of these states are: bool [z, y, x]."""
+        wanted = np.isin(np.arange(len(self.states)), [self.states.index(n) for n in names if n in self.states])
+        return wanted[self.tissue] | wanted[self.immune]
+
+    def values(self, name: str) -> np.ndarray:
+        """Heat or a field: float32 [z, y, x]. Raises `ResultError`."""
+        if name not in self._fields:
+            if name == HEAT and self.document.heat is not None:
+                cytokines = {each: self.read(each) for each in self.document.heat.cytokines}
+                self._fields[name] = heat_of(self.document, self.tissue, self.immune, cytokines)
+            elif name in self.document.fields:
+                self._fields[name] = self.read(name)
+            else:
+                raise ResultError(
+                    f"field '{name}': there is none{nearest(name, self.field_names)} "
+                    f"(known: {', '.join(self.field_names)})"
+                )
+        return self._fields[name]
+
+    def unit(self, name: str) -> str:
+        """Unit of a field; heat has none."""
+        return "" if name == HEAT else self.document.fields[name].unit
+
+    def coarsened(self, factor: int) -> Moment:
+        """The same with voxels `factor` times as large: means of fields, the middle one of cells."""
+        if factor == 1:
+            return self
+        middle = np.s_[factor // 2 :: factor]
+        thinned = (middle, middle, middle)
+        # Heat is taken from all voxels: coarse ones would have lost most of the cells that make it.
+        return replace(
+            self,
+            tissue=np.ascontiguousarray(self.tissue[thinned]),
+            immune=np.ascontiguousarray(self.immune[thinned]),
+            read=lambda name: block_mean(self.values(name), factor),
+            spacing=self.spacing * factor,
+            _fields={HEAT: block_mean(self.values(HEAT), factor)} if self.document.heat else {},
+        )
+
+
+def block_mean(values: np.ndarray, factor: int) -> np.ndarray:
+    """Means over blocks of `factor` voxels along each axis; a rest that does not reach its middle voxel is left out."""
+    whole = [(n + (factor + 1) // 2 - 1) // factor for n in values.shape]
+    padding = [(0, max(0, w * factor - n)) for w, n in zip(whole, values.shape, strict=True)]
+    padded = np.pad(values, padding, mode="edge")[tuple(slice(w * factor) for w in whole)]
+    split = [part for w in whole for part in (w, factor)]
+    means: np.ndarray = padded.reshape(split).mean(axis=(1, 3, 5), dtype=np.float32)
+    return means
+
+
+def snapshot_at(result: Result, at: str | None) -> int:
+    """Number of the snapshot nearest to a time such as "3 day"; the last for None. Raises `ResultError`."""
+    if at is None:
+        return len(result.times) - 1
+    try:
+        wanted = number(at, "min")
+    except UnitError as error:
+        raise ResultError(f"at: {at!r} {error}") from None
+    last = float(result.times[-1])
+    if not 0 <= wanted <= last * (1 + 1e-9):
+        raise ResultError(f"at: {at}: the result ends at {duration(last)}")
+    return int(np.abs(result.times - wanted).argmin())
+
+
+def moment_of_result(result: Result, snapshot: int = -1) -> Moment:
+    """One snapshot of a result, at the site that it was opened for."""
+    return Moment(
+        document=result.document,
+        tissue=result.array("tissue", snapshot),
+        immune=result.array("immune", snapshot),
+        read=lambda name: result.array(name, snapshot),
+        states=result.state_names,
+        spacing=result.spacing,
+        minutes=float(result.times[snapshot]),
+    )
+
+
+def moment_of_simulation(simulation: Simulation, site: str | None = None) -> Moment:
+    """The present state of one site of a simulation, by default its first."""
+    here = simulation.site if site is None else simulation.sites[site]
+    return Moment(
+        document=simulation.scenario.site(here.name).document,
+        tissue=here.tissue,
+        immune=here.immune,
+        read=here.field,
+        states=list(here.model.states.names),
+        spacing=here.model.spacing,
+        minutes=simulation.minutes,
+    )

@@ -1,0 +1,165 @@
+"""What is written on a picture: time, scale bar, and a legend with units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Rectangle
+
+from gpusim.units import duration
+from gpusim.viz.moment import HEAT
+from gpusim.viz.palette import field_map, mixed, state_colours, state_label
+from gpusim.viz.scene import Shown
+
+ROOM = 0.25
+"""Share of a picture's width, at its right, that the legend takes."""
+_TEXT = 0.0215
+"""Size of the letters over the picture's height."""
+
+
+def round_length(length: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not above `length`."""
+    power = 10.0 ** np.floor(np.log10(length))
+    return float(max(m * power for m in (1, 2, 5) if m * power <= length))
+
+
+def length_label(length: float) -> str:
+    """A length to read, from um: "200 um", "1 mm"."""
+    return f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
+
+
+def field_label(name: str, unit: str) -> str:
+    """A field as a legend calls it."""
+    return "tumour heat" if name == HEAT else f"{name.replace('_', ' ')}, {unit.replace('um', 'µm')}"
+
+
+def overlay(shown: Shown, size: tuple[int, int], pixels_per_um: float | None, title: str) -> np.ndarray:
+    """The writing for a picture of `size` (width, height) pixels: uint8 RGBA [height, width, 4], clear elsewhere.
+
+    Without a scale, there is no scale bar.
+    """
+    width, height = size
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    figure.patch.set_alpha(0)
+    pen = _Pen(figure, shown, width, height)
+    pen.time(title)
+    if pixels_per_um is not None:
+        pen.scale_bar(pixels_per_um)
+    pen.legend()
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba()).copy()
+
+
+def composed(picture: np.ndarray, writing: np.ndarray) -> np.ndarray:
+    """A picture (uint8 RGB) with writing (uint8 RGBA) on it."""
+    alpha = writing[..., 3:].astype(np.uint16)
+    mixture = picture.astype(np.uint16) * (255 - alpha) + writing[..., :3].astype(np.uint16) * alpha
+    whole: np.ndarray = ((mixture + 127) // 255).astype(np.uint8)
+    return whole
+
+
+class _Pen:
+    """Writes in pixels, from the upper left corner."""
+
+    def __init__(self, figure: Figure, shown: Shown, width: int, height: int) -> None:
+        self.figure, self.shown, self.width, self.height = figure, shown, width, height
+        self.letter = _TEXT * height
+        self.ink, self.faint = shown.look.theme.ink, shown.look.theme.faint
+        self.edge = 0.035 * height
+
+    def text(self, x: float, y: float, text: str, size: float = 1.0, **how: Any) -> None:
+        how.setdefault("color", self.ink)
+        self.figure.text(
+            x / self.width, 1 - y / self.height, text, fontsize=size * self.letter * 0.72, va="center", **how
+        )
+
+    def add(self, artist: Rectangle | Circle | Line2D) -> None:
+        artist.set_transform(self.figure.transFigure)
+        self.figure.add_artist(artist)
+
+    def box(self, x: float, y: float, width: float, height: float, colour: object, edge: str = "none") -> None:
+        self.add(
+            Rectangle(
+                (x / self.width, 1 - (y + height) / self.height),
+                width / self.width,
+                height / self.height,
+                facecolor=colour,
+                edgecolor=edge,
+                linewidth=0.04 * self.letter,
+            )
+        )
+
+    def time(self, title: str) -> None:
+        self.text(self.edge, self.edge + self.letter, duration(self.shown.moment.minutes), 1.9, weight="bold")
+        self.text(self.edge, self.edge + 2.9 * self.letter, title, 1.0, color=self.faint)
+
+    def scale_bar(self, pixels_per_um: float) -> None:
+        length = round_length(0.2 * self.height / pixels_per_um)
+        y, thick = self.height - self.edge, 0.28 * self.letter
+        self.box(self.edge, y - thick, length * pixels_per_um, thick, self.ink)
+        self.text(self.edge, y - 1.3 * self.letter, length_label(length))
+
+    def legend(self) -> None:
+        left = self.width * (1 - ROOM) + 0.5 * self.letter
+        y = self.edge + self.letter
+        shown = self.shown
+        if "field" in shown.layers:
+            y = self._colour_bar(left, y)
+        moment = shown.moment
+        colours = state_colours(moment.states)
+        names = moment.states[: moment.states.index("none")]
+        drawn = {"front": ("exposed", "infected"), "core": ("necrotic",), "vessels": ("vessel",)}
+        known = {name for layer in shown.layers for name in drawn.get(layer, ())}
+        if "section" in shown.layers:
+            known |= {name for name in names if name != "empty"}
+        elif "surface" in shown.layers:
+            known.add("tumour")
+        colours["tumour"] = shown.look.theme.surface if "section" not in shown.layers else colours["tumour"]
+        numbers = np.bincount(moment.tissue.ravel(), minlength=len(moment.states))
+        tissue = {name: int(numbers[i]) for i, name in enumerate(names) if name in known and numbers[i]}
+        if tissue:
+            y = self._states(left, y, "tissue cells", tissue, colours)
+        if "cells" in shown.layers:
+            self._states(left, y, "immune cells", shown.cells, colours)
+
+    def _colour_bar(self, left: float, y: float) -> float:
+        shown = self.shown
+        name = shown.field
+        self.text(left, y, field_label(name, shown.moment.unit(name)), weight="bold")
+        width, thick = self.width - left - self.edge - 0.5 * self.letter, 0.9 * self.letter
+        colours = field_map(name, shown.look.theme)
+        y += 1.1 * self.letter
+        for i in range(256):
+            self.box(left + i * width / 256, y, width / 256 + 0.5, thick, colours(i))
+        low, high = shown.span
+        for share in (0.0, 0.5, 1.0):
+            at = left + share * width
+            self.box(at - 0.5, y + thick, 1, 0.25 * self.letter, self.faint)
+            self.text(at, y + thick + 0.85 * self.letter, f"{low + share * (high - low):.3g}", 0.9, ha="center")
+        return y + thick + 3.0 * self.letter
+
+    def _states(self, left: float, y: float, heading: str, numbers: dict[str, int], colours: dict[str, str]) -> float:
+        self.text(left, y, heading, weight="bold")
+        radius = 0.42 * self.letter
+        right = self.width - self.edge - 0.5 * self.letter
+        for name, number in numbers.items():
+            y += 1.5 * self.letter
+            # Round at any shape of the picture: pixels, not shares of it.
+            self.figure.add_artist(
+                Circle(
+                    (left + radius, self.height - y),
+                    radius,
+                    transform=None,
+                    facecolor=colours[name],
+                    edgecolor=mixed(colours[name], self.ink, 0.45),
+                    linewidth=0.05 * self.letter,
+                )
+            )
+            self.text(left + 3.2 * radius, y, state_label(name), 0.95)
+            self.text(right, y, f"{number:,}", 0.95, ha="right", color=self.faint)
+        return y + 2.4 * self.letter

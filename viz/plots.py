@@ -1,0 +1,257 @@
+"""Figures for papers, on matplotlib: each function draws into axes and gives them back.
+
+Lengths in um, times in days. A figure of a result: `counts(result)`; of replicates: `counts([result, result, ...])`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from scipy import ndimage
+
+from gpusim.errors import ResultError
+from gpusim.record import Result
+from gpusim.units import duration
+from gpusim.viz.moment import Moment, moment_of_result
+from gpusim.viz.overlay import field_label, length_label, round_length
+from gpusim.viz.palette import THEMES, field_map, mixed, state_colours, state_label
+
+DAY = 1440.0
+_LINES = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+
+
+def counts(
+    results: Result | Sequence[Result],
+    states: Iterable[str] | None = None,
+    *,
+    axes: Axes | None = None,
+    log: bool = True,
+) -> Axes:
+    """Cells over time, by state: the median of the replicates, and a band from their lowest to their highest.
+
+    Args:
+        results: one result or replicates of one scenario. states: those that occur in the tumour, and immune ones.
+
+    Raises `ResultError` where there is nothing to draw.
+    """
+    replicates = [results] if isinstance(results, Result) else list(results)
+    if not replicates:
+        raise ResultError("counts: expected a result")
+    tables = [result.counts for result in replicates]
+    wanted = list(states) if states is not None else _worth_showing(replicates[0], tables[0])
+    colours = state_colours(replicates[0].state_names)
+    with mpl.rc_context(_LINES):
+        axes = axes or _axes()
+        for state in wanted:
+            low, middle, high, days = _band(tables, f"cells.{state}")
+            axes.plot(days, middle, color=_line(colours[state]), linewidth=1.6, label=state_label(state))
+            if len(tables) > 1:
+                axes.fill_between(days, low, high, color=_line(colours[state]), alpha=0.25, linewidth=0)
+        if log:
+            axes.set_yscale("symlog", linthresh=10)
+        axes.set(xlabel="time, days", ylabel="cells")
+        axes.margins(x=0)
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+    return axes
+
+
+def _worth_showing(result: Result, table: pd.DataFrame) -> list[str]:
+    passive = {"empty", "healthy", "stroma", "vessel", "none"}
+    return [s for s in result.state_names if s not in passive and table[f"cells.{s}"].max() > 0]
+
+
+def _band(tables: Sequence[pd.DataFrame], column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Lowest, median and highest of replicates at the times of the first; and those times, days."""
+    minutes = tables[0]["minutes"].to_numpy(float)
+    last = min(float(table["minutes"].iloc[-1]) for table in tables)
+    minutes = minutes[minutes <= last]
+    values = np.array([np.interp(minutes, table["minutes"], table[column]) for table in tables])
+    return values.min(axis=0), np.median(values, axis=0), values.max(axis=0), minutes / DAY
+
+
+def depth_in_tumour(moment: Moment) -> np.ndarray:
+    """Distance of voxel centres from the tumour's edge, um, above 0 inside: float [z, y, x]. Raises `ResultError`."""
+    from gpusim.viz.scene import body_of_tumour
+
+    inside = body_of_tumour(moment) >= 0.5
+    if not inside.any() or inside.all():
+        raise ResultError(f"there is no edge of a tumour at {duration(moment.minutes)}")
+    within = ndimage.distance_transform_edt(inside, sampling=moment.spacing)
+    beyond = ndimage.distance_transform_edt(~inside, sampling=moment.spacing)
+    depth: np.ndarray = np.where(inside, within - moment.spacing / 2, moment.spacing / 2 - beyond)
+    return depth
+
+
+def profile(moment: Moment, name: str, depth: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Mean of a field, or cells of a state per mm^3, by distance from an edge: float [len(edges) - 1].
+
+    Where no voxel has such a distance it is not a number. Raises `ResultError`.
+    """
+    per_voxel = (moment.spacing * 1e-3) ** -3
+    values = moment.cells([name]) * per_voxel if name in moment.states else moment.values(name)
+    inside = (depth >= edges[0]) & (depth < edges[-1])
+    bins = np.digitize(depth[inside], edges) - 1
+    voxels = np.bincount(bins, minlength=len(edges) - 1)
+    sums = np.bincount(bins, weights=values[inside], minlength=len(edges) - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means: np.ndarray = np.where(voxels > 0, sums / voxels, np.nan)
+    return means
+
+
+def radial_profiles(moment: Moment, names: Sequence[str], *, axes: Axes | None = None) -> Axes:
+    """Fields (relative to their largest) and densities of cells against the distance from the tumour's edge."""
+    depth = depth_in_tumour(moment)
+    edges = _edges(depth, moment.spacing)
+    colours = state_colours(moment.states)
+    with mpl.rc_context(_LINES):
+        axes = axes or _axes()
+        spare = iter(["#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"])
+        for name in names:
+            values = profile(moment, name, depth, edges)
+            top = np.nanmax(values)
+            is_state = name in moment.states
+            unit = "cells/mm³" if is_state else moment.unit(name).replace("um", "µm")
+            called = state_label(name) if is_state else field_label(name, "").rstrip(", ")
+            label = f"{called} (1 = {f'{top:.3g} {unit}'.rstrip()})"
+            colour = _line(colours[name]) if is_state else next(spare)
+            style = "-" if is_state else "--"
+            axes.plot((edges[1:] + edges[:-1]) / 2, values / (top or 1), style, color=colour, label=label)
+        axes.axvline(0, color="#808080", linewidth=0.8)
+        axes.text(0, 1.02, " tumour →", fontsize=8, color="#606060", transform=axes.get_xaxis_transform())
+        axes.set(xlabel="distance from the tumour's edge, µm", ylabel="of the largest mean")
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, fontsize=8)
+    return axes
+
+
+def kymograph(result: Result, name: str, *, axes: Axes | None = None) -> Axes:
+    """A field, or the density of a state, by distance from the tumour's first edge, over time."""
+    first = moment_of_result(result, 0)
+    depth = depth_in_tumour(first)
+    edges = _edges(depth, first.spacing)
+    columns = [profile(moment_of_result(result, i), name, depth, edges) for i in range(len(result.times))]
+    days = result.times / DAY
+    bounds = np.concatenate([[days[0]], (days[1:] + days[:-1]) / 2, [days[-1]]]) if len(days) > 1 else [0, 1]
+    is_state = name in first.states
+    with mpl.rc_context(_LINES):
+        axes = axes or _axes()
+        colours = "Greys" if is_state else field_map(name, THEMES["paper"])
+        image = axes.pcolormesh(
+            bounds, edges, np.array(columns).T, cmap=colours, shading="flat", vmin=0, rasterized=True
+        )
+        axes.axhline(0, color="#808080", linewidth=0.8, linestyle=":")
+        axes.set(xlabel="time, days", ylabel="distance from the first edge, µm\n(inside above 0)")
+        label = f"{state_label(name)}, cells/mm³" if is_state else field_label(name, first.unit(name)).rstrip(", ")
+        axes.figure.colorbar(image, ax=axes, label=label)
+    return axes
+
+
+def phase_map(
+    table: pd.DataFrame, x: str, y: str, value: str, *, axes: Axes | None = None, label: str | None = None
+) -> Axes:
+    """The mean of a column over two swept ones, such as the outcome over dose and time of injection.
+
+    Raises `ResultError` where a column is missing.
+    """
+    for column in (x, y, value):
+        if column not in table.columns:
+            raise ResultError(f"no column '{column}' in the table (it has: {', '.join(map(str, table.columns))})")
+    grid = table.pivot_table(index=y, columns=x, values=value, aggfunc="mean")
+    with mpl.rc_context({**_LINES, "axes.spines.top": True, "axes.spines.right": True}):
+        axes = axes or _axes()
+        image = axes.imshow(grid.to_numpy(float), origin="lower", aspect="auto", cmap="cividis")
+        axes.set_xticks(range(grid.shape[1]), [f"{v:g}" if np.isreal(v) else str(v) for v in grid.columns])
+        axes.set_yticks(range(grid.shape[0]), [f"{v:g}" if np.isreal(v) else str(v) for v in grid.index])
+        axes.set(xlabel=x, ylabel=y)
+        low, high = np.nanmin(grid.to_numpy(float)), np.nanmax(grid.to_numpy(float))
+        for (row, column), number in np.ndenumerate(grid.to_numpy(float)):
+            if np.isfinite(number) and grid.size <= 100:
+                bright = (number - low) > 0.6 * ((high - low) or 1)
+                axes.text(column, row, f"{number:.3g}", ha="center", va="center", color="black" if bright else "white")
+        axes.figure.colorbar(image, ax=axes, label=label or value)
+    return axes
+
+
+def section(moment: Moment, *, z: float | None = None, axes: Axes | None = None, legend: bool = True) -> Axes:
+    """What a pathologist sees: the cells in a plane across z (um; by default through the tumour's middle).
+
+    A mobile cell hides the resident one of its voxel.
+    """
+    layer = _layer(moment, z)
+    none = moment.states.index("none")
+    shown = np.where(moment.immune[layer] == none, moment.tissue[layer], moment.immune[layer])
+    colours = state_colours(moment.states)
+    colours["empty"] = THEMES["paper"].gap
+    width, height, _ = moment.size
+    with mpl.rc_context(_LINES):
+        axes = axes or _axes(5.2, 4.2)
+        table = ListedColormap([colours[name] for name in moment.states])
+        norm = BoundaryNorm(np.arange(len(moment.states) + 1) - 0.5, len(moment.states))
+        axes.imshow(shown, origin="lower", extent=(0, width, 0, height), cmap=table, norm=norm, interpolation="nearest")
+        present = [name for i, name in enumerate(moment.states) if (shown == i).any()]
+        if legend:
+            patches = [
+                Patch(facecolor=colours[n], edgecolor="#606060", linewidth=0.4, label=state_label(n)) for n in present
+            ]
+            axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, fontsize=8)
+        length = round_length(width / 4)
+        axes.plot([0.04 * width, 0.04 * width + length], [0.04 * height] * 2, color="black", linewidth=3)
+        axes.text(0.04 * width, 0.06 * height, length_label(length), fontsize=9, va="bottom")
+        axes.set_title(f"z = {(layer + 0.5) * moment.spacing:g} µm, {duration(moment.minutes)}", fontsize=9, loc="left")
+        axes.set_axis_off()
+    return axes
+
+
+def summary(result: Result, *, snapshot: int = -1) -> Figure:
+    """One page of a result: section, counts, profiles, kymograph of what the volume would show."""
+    moment = moment_of_result(result, snapshot)
+    with mpl.rc_context(_LINES):
+        figure, axes = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
+        section(moment, axes=axes[0, 0])
+        counts(result, axes=axes[0, 1])
+        field = moment.field_names[0]
+        try:
+            names = [n for n in ("infected", "ctl") if n in moment.states and moment.cells([n]).any()]
+            radial_profiles(moment, [field, *names], axes=axes[1, 0])
+            kymograph(result, field, axes=axes[1, 1])
+        except ResultError:  # a tumour that is gone has no edge
+            for each in axes[1]:
+                each.set_axis_off()
+    return figure
+
+
+def _layer(moment: Moment, z: float | None) -> int:
+    depth = moment.tissue.shape[0]
+    if z is not None:
+        if not 0 <= z <= moment.size[2]:
+            raise ResultError(f"z: {z:g} um is outside the lattice, which is {moment.size[2]:g} um high")
+        return min(int(z / moment.spacing), depth - 1)
+    tumour = moment.cells(moment.tumour_states).sum(axis=(1, 2))
+    return int(np.average(np.arange(depth), weights=tumour).round()) if tumour.any() else depth // 2
+
+
+def _edges(depth: np.ndarray, spacing: float) -> np.ndarray:
+    low = max(float(depth.min()), -20 * spacing)
+    steps = np.arange(np.floor(low / spacing), np.ceil(float(depth.max()) / spacing) + 1)
+    edges: np.ndarray = steps * spacing
+    return edges
+
+
+def _line(colour: str) -> str:
+    """A colour that is dark enough for a line on white."""
+    return mixed(colour, "#000000", 0.18)
+
+
+def _axes(width: float = 5.6, height: float = 3.4) -> Axes:
+    figure = plt.figure(figsize=(width, height), layout="constrained")
+    return figure.subplots()

@@ -1,0 +1,453 @@
+"""The scene: what of a moment becomes which shape, colour and light."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import psutil
+import pyvista as pv
+from matplotlib.colors import to_rgb
+from scipy import ndimage
+from vtkmodules.vtkRenderingOpenGL2 import vtkOpenGLSphereMapper
+
+from gpusim.errors import ResultError
+from gpusim.viz import geometry
+from gpusim.viz.moment import Moment
+from gpusim.viz.palette import THEMES, Theme, field_map, state_colours
+
+LAYERS = ("field", "surface", "section", "core", "front", "vessels", "cells", "box")
+"""The field as a volume; the tumour's surface; the faces of the cut, cell by cell; the necrotic core; the
+infected cells; the vessels; the immune cells; the edges of the lattice."""
+VIEWS = {"corner": (-52.0, 24.0), "front": (-90.0, 0.0), "side": (0.0, 0.0), "top": (-90.0, 90.0)}
+"""Azimuth and elevation of the camera, degrees: from the x axis towards y, and above the xy plane."""
+_BYTES_PER_VOXEL = 16
+"""Of a volume while it is drawn: its texture, its gradients, and copies on their way."""
+_BALLS_AS_MESHES = 30_000
+OPACITY = 0.7 * np.linspace(0, 1, 9) ** 0.8
+"""Of a volume, from the low to the high end of its span."""
+_PIXELS_PER_CELL = 9
+"""Edge of a voxel on a face of the cut, pixels of its texture, at most."""
+_PIXELS_OF_A_FACE = 700
+
+
+@dataclass(frozen=True)
+class Look:
+    """What to show and how.
+
+    Args:
+        field: heat or a field; by default the first of `Moment.field_names`.
+        span: lowest and highest value of the field's colours; by default 0 and a round number above its largest.
+        cut: whether the quarter that looks at the camera is cut out. centre: where, um (x, y); the tumour's middle.
+        view: azimuth and elevation, degrees; by default from a corner, onto a slab from above.
+        hidden: layers left out. opacity: of the volume, 1 as it comes.
+        memory: bytes that a volume may take; a larger one is thinned.
+    """
+
+    field: str | None = None
+    theme: Theme = THEMES["dark"]
+    span: tuple[float, float] | None = None
+    cut: bool = True
+    centre: tuple[float, float] | None = None
+    hidden: frozenset[str] = frozenset()
+    view: tuple[float, float] | None = None
+    opacity: float = 1.0
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A shape of a scene: one layer's mesh, in one colour or, where that is None, in its own array "colour" (RGB).
+
+    Args:
+        radius: of the ball at each point, um, where the mesh is a cloud of points; else 0.
+        flat: whether its colours are shown as they are, without light.
+    """
+
+    layer: str
+    mesh: pv.PolyData
+    colour: str | None
+    opacity: float = 1.0
+    radius: float = 0.0
+    flat: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a scene shows, for its legend. `coarse`: voxels' edges that one of the volume stands for."""
+
+    moment: Moment
+    look: Look
+    field: str
+    span: tuple[float, float]
+    layers: list[str]
+    cells: dict[str, int]
+    coarse: int
+
+
+def new_plotter(size: tuple[int, int], look: Look) -> pv.Plotter:
+    """An off-screen plotter with the theme's ground and light, width and height in pixels."""
+    plotter = pv.Plotter(off_screen=True, window_size=list(size), lighting="none", border=False)
+    low, high = look.theme.background
+    plotter.set_background(low, top=high)
+    for position, strength in (((-0.6, 0.9, 1.0), 0.85), ((1.0, 0.3, 0.2), 0.35), ((-0.8, -0.6, -0.3), 0.22)):
+        light = pv.Light(light_type="camera light", intensity=strength)
+        light.position = position
+        plotter.add_light(light)
+    # Supersampling would lose the volume, in software.
+    plotter.enable_anti_aliasing("msaa", multi_samples=4)
+    return plotter
+
+
+def fill(plotter: pv.Plotter, moment: Moment, look: Look) -> Shown:
+    """Put a moment into a plotter, in place of the one that is there. Raises `ResultError`."""
+    shown = stage(moment, look)
+    for name in LAYERS:
+        plotter.remove_actor(name, render=False, reset_camera=False)
+    for part in parts(shown.moment, shown.look):
+        _add(plotter, part)
+        shown.layers.append(part.layer)
+    if "field" not in shown.look.hidden:
+        _add_volume(plotter, shown)
+    return shown
+
+
+def stage(moment: Moment, look: Look) -> Shown:
+    """A moment made ready: thinned where it is too large, with the cut and the span chosen. Raises `ResultError`."""
+    factor = coarsening(moment.tissue.shape, look.memory)
+    numbers = np.bincount(moment.immune.ravel(), minlength=len(moment.states))
+    cells = {name: int(numbers[moment.states.index(name)]) for name in moment.immune_states}
+    name = look.field or moment.field_names[0]
+    centre = look.centre or middle_of_tumour(moment)
+    view = look.view or VIEWS["top" if moment.is_slab else "corner"]
+    look = replace(look, centre=centre, view=view)
+    if moment.is_slab:  # the cells lie open on its floor
+        look = replace(look, cut=False, hidden=look.hidden | {"surface", "core", "front"})
+    coarse = moment.coarsened(factor)
+    span = look.span or span_of([coarse.values(name)])
+    return Shown(coarse, look, name, span, [], {name: count for name, count in cells.items() if count}, factor)
+
+
+def parts(moment: Moment, look: Look) -> Iterator[Part]:
+    """The shapes of a moment, those that are hidden or empty left out."""
+    colours = state_colours(moment.states)
+    spacing, kept = moment.spacing, _kept(moment, look)
+    body = functools.cache(lambda: body_of_tumour(moment))
+    makers: dict[str, Callable[[], Part]] = {
+        "box": lambda: Part("box", _box(moment, look), look.theme.faint, 0.5, flat=True),
+        "surface": lambda: Part(
+            "surface",
+            opened(geometry.rounded(body(), spacing), moment, look),
+            look.theme.surface,
+            0.36 if look.theme.dark else 0.3,
+        ),
+        "core": lambda: Part(
+            "core",
+            geometry.rounded(geometry.smoothed(moment.cells(["necrotic"]) & kept), spacing),
+            colours.get("necrotic", look.theme.ink),
+        ),
+        "front": lambda: _balls("front", moment, moment.tissue, ["exposed", "infected"], kept, colours),
+        "vessels": lambda: Part(
+            "vessels",
+            geometry.tubes(moment.cells(["vessel"]) & kept, spacing),
+            colours.get("vessel", look.theme.ink),
+        ),
+        "section": lambda: Part("section", _section(moment, look, body(), colours), None, flat=True),
+        "cells": lambda: _balls("cells", moment, moment.immune, moment.immune_states, kept, colours),
+    }
+    for name, make in makers.items():
+        if name not in look.hidden and (part := make()).mesh.n_points:
+            yield part
+
+
+def _add(plotter: pv.Plotter, part: Part) -> None:
+    mesh = part.mesh
+    if part.radius and mesh.n_points > _BALLS_AS_MESHES:
+        plotter.add_actor(_balls_by_pixel(part), name=part.layer, reset_camera=False, render=False)
+        return
+    if part.radius:
+        ball = pv.Icosphere(radius=part.radius, nsub=2 if mesh.n_points < 5_000 else 1)
+        mesh = mesh.glyph(geom=ball, scale=False, orient=False)
+    plotter.add_mesh(
+        mesh,
+        name=part.layer,
+        color=part.colour,
+        scalars=None if part.colour else "colour",
+        rgb=part.colour is None,
+        opacity=part.opacity,
+        lighting=not part.flat,
+        smooth_shading=not part.flat,
+        line_width=1.5,
+        specular=0.0 if part.flat else 0.4,
+        specular_power=25,
+        ambient=0.0 if part.flat else 0.2,
+        culling="back" if part.layer == "surface" else None,
+        reset_camera=False,
+        render=False,
+    )
+
+
+def aim(
+    plotter: pv.Plotter, size: tuple[float, float, float], view: tuple[float, float], zoom: float = 1.0, room: float = 0
+) -> None:
+    """Point a parallel camera at the middle of a lattice, so that it fits at any azimuth.
+
+    A share of the width, `room`, stays free at the right.
+    """
+    azimuth, elevation = np.radians(view)
+    direction = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
+    middle = np.array(size) / 2
+    reach = float(np.linalg.norm(size))
+    camera = plotter.camera
+    camera.focal_point = middle
+    camera.position = middle + 2 * reach * direction
+    camera.up = (0, 0, 1) if abs(view[1]) < 89 else (0, 1, 0)
+    camera.parallel_projection = True
+    # From above, as it lies; else so that it fits all the way round.
+    across = float(np.hypot(size[0], size[1])) if abs(view[1]) < 89 else max(size[:2])
+    upright = abs(np.cos(elevation)) * size[2] + abs(np.sin(elevation)) * across
+    width, height = plotter.window_size
+    camera.parallel_scale = max(upright, across * height / (width * (1 - room))) / 2 * 1.02 / zoom
+    camera.SetWindowCenter(room, 0)
+    camera.clipping_range = (0.5 * reach, 3.5 * reach)
+
+
+def view_of(text: str) -> tuple[float, float]:
+    """A view by its name, or as "azimuth,elevation" in degrees. Raises `ResultError`."""
+    if text in VIEWS:
+        return VIEWS[text]
+    try:
+        azimuth, elevation = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ResultError(f"view '{text}': expected {', '.join(VIEWS)}, or AZIMUTH,ELEVATION in degrees") from None
+    if not (abs(azimuth) <= 360 and abs(elevation) <= 90):
+        raise ResultError(f"view '{text}': expected an azimuth to 360 and an elevation to 90 degrees")
+    return azimuth, elevation
+
+
+def graphics_memory() -> int:
+    """Bytes that a volume may take: a quarter of the memory that is free, where software draws as on a GPU of 8 GB."""
+    return min(psutil.virtual_memory().available // 4, 2**31)
+
+
+def coarsening(shape: tuple[int, ...], memory: int | None = None) -> int:
+    """By how much a volume must be thinned along each axis to fit."""
+    room = graphics_memory() if memory is None else memory
+    factor = 1
+    while np.prod([-(-n // factor) for n in shape], dtype=float) * _BYTES_PER_VOXEL > room:
+        factor += 1
+    return factor
+
+
+def span_of(fields: Iterable[np.ndarray]) -> tuple[float, float]:
+    """From 0 to a round number that no more than a few voxels of the fields pass."""
+    top = max(float(np.quantile(each, 0.999)) for each in fields)
+    return 0.0, round_up(top) if top > 0 else 1.0
+
+
+def round_up(value: float) -> float:
+    """The smallest of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten that is not below `value`."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(f"{min(m * power for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if m * power >= value * (1 - 1e-9)):.6g}")
+
+
+def middle_of_tumour(moment: Moment) -> tuple[float, float]:
+    """Where the tumour is cut open, um: its middle, on the border of two voxels; without one, that of the lattice."""
+    there = np.argwhere(moment.cells(moment.tumour_states).any(axis=0))
+    middle = there.mean(axis=0) + 0.5 if len(there) else np.array(moment.tissue.shape[1:]) / 2
+    y, x = (float(min(max(round(c), 1), n - 1)) for c, n in zip(middle, moment.tissue.shape[1:], strict=True))
+    return x * moment.spacing, y * moment.spacing
+
+
+def _quarter(look: Look) -> tuple[int, int]:
+    """Signs of the quarter that looks at the camera, along x and y."""
+    azimuth = np.radians((look.view or VIEWS["corner"])[0])
+    return (1 if np.cos(azimuth) >= -1e-9 else -1), (1 if np.sin(azimuth) >= 1e-9 else -1)
+
+
+def _cut_at(moment: Moment, look: Look) -> tuple[int, int]:
+    """Voxels before the cut along x and y."""
+    assert look.centre is not None
+    ny, nx = moment.tissue.shape[1:]
+    x, y = (round(c / moment.spacing) for c in look.centre)
+    return min(max(x, 1), nx - 1), min(max(y, 1), ny - 1)
+
+
+def _kept(moment: Moment, look: Look) -> np.ndarray:
+    """What the cut leaves: bool [1, y, x]."""
+    kept = np.ones((1, *moment.tissue.shape[1:]), bool)
+    if look.cut:
+        (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
+        kept[0, slice(y, None) if back > 0 else slice(y), slice(x, None) if right > 0 else slice(x)] = False
+    return kept
+
+
+def _balls_by_pixel(part: Part) -> pv.Actor:
+    """Balls that are computed for each pixel: rougher at the rim, and with no triangles to keep."""
+    mapper = vtkOpenGLSphereMapper()
+    mapper.SetInputData(part.mesh)
+    mapper.SetRadius(part.radius)
+    mapper.SetScalarModeToUsePointFieldData()
+    mapper.SelectColorArray("colour")
+    mapper.SetColorModeToDirectScalars()
+    actor = pv.Actor()
+    actor.SetMapper(mapper)
+    actor.prop.ambient, actor.prop.specular = 0.2, 0.4
+    return actor
+
+
+def opened(mesh: pv.PolyData, moment: Moment, look: Look) -> pv.PolyData:
+    """A mesh without the quarter."""
+    if not look.cut or not mesh.n_points:
+        return mesh
+    (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
+    depth = (mesh.points[:, :2] - np.array([x, y]) * moment.spacing) * (right, back)
+    mesh.point_data["depth"] = depth.min(axis=1)
+    return mesh.clip_scalar(scalars="depth", value=0.0, invert=True)
+
+
+def _box(moment: Moment, look: Look) -> pv.PolyData:
+    """Edges of the lattice without the quarter."""
+    width, depth, height = moment.size
+    corners = [(0.0, 0.0), (width, 0.0), (width, depth), (0.0, depth)]
+    upright = list(corners)
+    if look.cut:
+        (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
+        at = (x * moment.spacing, y * moment.spacing)
+        gone = corners.index((width if right > 0 else 0.0, depth if back > 0 else 0.0))
+        before, after = corners[gone - 1], corners[(gone + 1) % 4]
+        ends = [(at[0], c[1]) if c[1] == corners[gone][1] else (c[0], at[1]) for c in (before, after)]
+        upright[gone : gone + 1] = ends
+        corners[gone : gone + 1] = [ends[0], at, ends[1]]
+    lines = [pv.lines_from_points([(*c, z) for c in corners], close=True) for z in (0.0, height)]
+    lines += [pv.Line((*c, 0.0), (*c, height)) for c in upright]
+    return pv.merge(lines)
+
+
+def body_of_tumour(moment: Moment) -> np.ndarray:
+    """The tumour as a smooth body, with gaps of up to four voxels and what it encloses: float32 [z, y, x]."""
+    mask = moment.cells([*moment.tumour_states, "necrotic"])
+    body = np.zeros(mask.shape, np.float32)
+    box = geometry.box_of(mask)
+    if box is None:
+        return body
+    wide = tuple(slice(max(side.start - 5, 0), side.stop + 5) for side in box)
+    closed = np.pad(mask[wide], 3).view(np.uint8)
+    # A closing by a cube, as one pass along each axis.
+    closed = ndimage.minimum_filter(ndimage.maximum_filter(closed, 5), 5)[3:-3, 3:-3, 3:-3]
+    outside, _ = ndimage.label(closed == 0)
+    rims = [
+        outside[tuple(side if a == axis else slice(None) for a in range(3))] for axis in range(3) for side in (0, -1)
+    ]
+    open_air = np.unique(np.concatenate([rim.ravel() for rim in rims]))
+    filled = ~np.isin(np.arange(outside.max() + 1), open_air)
+    filled[0] = True
+    body[wide] = geometry.smoothed(filled[outside])
+    return body
+
+
+def _section(moment: Moment, look: Look, density: np.ndarray, colours: dict[str, str]) -> pv.PolyData:
+    """The two faces of the cut within the tumour: a disc for each cell, in its state's colour.
+
+    Of a slab, the floor: its middle layer.
+    """
+    shown = np.where(moment.immune == moment.states.index("none"), moment.tissue, moment.immune)
+    palette = np.array([to_rgb(colours[name]) for name in moment.states])
+    gap = np.array(to_rgb(look.theme.gap))
+    palette[moment.states.index("empty")] = gap
+    if moment.is_slab:
+        layer = moment.tissue[moment.tissue.shape[0] // 2]
+        return _face(layer, np.ones(layer.shape), palette, gap, 2, [0.0, 0.0, 0.0], moment.spacing)
+    if not look.cut:
+        return pv.PolyData()
+    (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
+    ny, nx = moment.tissue.shape[1:]
+    rows = slice(y, ny) if back > 0 else slice(0, y)
+    columns = slice(x, nx) if right > 0 else slice(0, x)
+    # The last voxels that the cut leaves.
+    at_x, at_y = x - (right > 0), y - (back > 0)
+    pieces = []
+    for axis, plane, at, first in (
+        (0, np.s_[:, rows, at_x], x, rows.start),
+        (1, np.s_[:, at_y, columns], y, columns.start),
+    ):
+        lowest = [0.0, 0.0, 0.0]
+        lowest[axis], lowest[1 - axis] = at * moment.spacing, first * moment.spacing
+        piece = _face(shown[plane], density[plane], palette, gap, axis, lowest, moment.spacing)
+        if piece.n_cells:
+            pieces.append(piece)
+    return pv.merge(pieces) if pieces else pv.PolyData()
+
+
+def _face(
+    cells: np.ndarray,
+    density: np.ndarray,
+    palette: np.ndarray,
+    gap: np.ndarray,
+    axis: int,
+    lowest: list[float],
+    spacing: float,
+) -> pv.PolyData:
+    """Discs on a plane across an axis (x 0, y 1, z 2), for states [up, across], where the density is the body's."""
+    fine = min(_PIXELS_PER_CELL, max(2 * _PIXELS_OF_A_FACE // (sum(cells.shape) + 1), 3))
+    aside = np.abs(np.arange(fine) - (fine - 1) / 2) / (fine / 2)
+    distance = np.tile(np.hypot(aside[:, None], aside[None, :]), cells.shape)[..., None]
+    colour = palette[cells].repeat(fine, axis=0).repeat(fine, axis=1)
+    colour = np.where(distance < 0.75, colour, np.where(distance < 1.0, 0.8 * colour + 0.2 * gap, gap))
+    inside = ndimage.zoom(np.pad(density, 1, mode="edge"), fine, order=1, grid_mode=True, mode="grid-constant")
+    inside = inside[fine:-fine, fine:-fine] >= geometry.LEVEL
+    across, up = ((1, 2), (0, 2), (0, 1))[axis]
+    counts = [1, 1, 1]
+    counts[across], counts[up] = cells.shape[1] * fine + 1, cells.shape[0] * fine + 1
+    plane = pv.ImageData(dimensions=counts, spacing=(spacing / fine,) * 3, origin=lowest)
+    plane.cell_data["colour"] = (colour.reshape(-1, 3) * 255).round().astype(np.uint8)
+    return plane.extract_cells(np.flatnonzero(inside.reshape(-1))).extract_surface(algorithm="dataset_surface")
+
+
+def _balls(
+    layer: str, moment: Moment, cells: np.ndarray, states: list[str], kept: np.ndarray, colours: dict[str, str]
+) -> Part:
+    """A ball in the place of each cell in these states."""
+    numbers = [moment.states.index(state) for state in states if state in moment.states]
+    found = np.argwhere(np.isin(cells, numbers) & kept)
+    cloud = pv.PolyData((found[:, ::-1] + 0.5) * moment.spacing) if len(found) else pv.PolyData()
+    table = (np.array([to_rgb(colours[each]) for each in moment.states]) * 255).round().astype(np.uint8)
+    if len(found):
+        cloud.point_data["colour"] = table[cells[tuple(found.T)]]
+    return Part(layer, cloud, None, radius=0.42 * moment.spacing)
+
+
+def volume(shown: Shown) -> np.ndarray:
+    """The field as the volume shows it: 0 to 255 over its span, 0 in the quarter; uint8 [z, y, x]."""
+    low, high = shown.span
+    scaled = np.clip((shown.moment.values(shown.field) - low) * (255.0 / (high - low)), 0, 255)
+    return np.rint(scaled * _kept(shown.moment, shown.look)).astype(np.uint8)
+
+
+def _add_volume(plotter: pv.Plotter, shown: Shown) -> None:
+    moment, look = shown.moment, shown.look
+    if min(moment.tissue.shape) < 2:
+        return
+    actor = plotter.add_volume(
+        geometry.grid_of(volume(shown), moment.spacing, shown.field),
+        name="field",
+        scalars=shown.field,
+        cmap=field_map(shown.field, look.theme),
+        clim=(0, 255),
+        opacity=list(OPACITY),
+        shade=False,
+        show_scalar_bar=False,
+        reset_camera=False,
+        render=False,
+    )
+    actor.prop.interpolation_type = "linear"
+    actor.mapper.SetAutoAdjustSampleDistances(False)
+    actor.mapper.SetSampleDistance(moment.spacing)
+    actor.mapper.SetUseJittering(True)
+    actor.prop.opacity_unit_distance = opacity_length(shown)
+    shown.layers.append("field")
+
+
+def opacity_length(shown: Shown) -> float:
+    """Length over which `OPACITY` holds, um: a picture does not change with the fineness of the lattice."""
+    return 0.12 * max(shown.moment.size) / max(shown.look.opacity, 1e-3)
