@@ -57,7 +57,7 @@ def test_the_worked_example(tmp_path, monkeypatch):
     assert "3 points, 2 arms, 2 replicates: 12 runs" in done.stdout
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(blocks("python")[0], names)
+    exec(blocks("py")[0], names)
     table = names["table"]
     assert len(table) == 12
     assert table.attrs["units"] == {"rules.infection.rate": "/min"}
