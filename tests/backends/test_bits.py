@@ -231,7 +231,7 @@ def test_rows_that_go_past_the_cache_have_the_same_bits():
     results = []
     for backend, threads in (("numpy", None), ("cpu", 2)):
         with gpusim.Simulation(scenario, backend, threads=threads) as simulation:
-            simulation._state.fields = simulation.backend.array(start)
+            simulation.site.state.fields = simulation.backend.array(start)
             simulation.step()
             results.append(simulation.digest())
     assert results[0] == results[1]
