@@ -53,7 +53,7 @@ def measure(voxels, fields, backend, kind, pairs):
 
         def step():
             cells = state.tissue.cells, state.immune.cells
-            sim.backend.explicit_step(state.fields, state.spare, *cells, active, solver._tables, momentum)
+            sim.backend.explicit_step(state.fields, state.spare, *cells, active, solver._tables, momentum, True)
 
         def timed(action):
             clock = time.process_time if backend == "cpu" else time.perf_counter

@@ -1,16 +1,17 @@
 // Diffusion, decay and exchange with cells in one explicit pass.
 //
-//   e  = (c + sum over faces coupling * (c_neighbour - c)) * keep + gain
-//   c' = e + momentum * (e - c'')
+//   e  = (c + inflow) * keep + gain  or  (c * keep + inflow) + gain,
+//   c' = e + momentum * (e - c''),    inflow = sum over faces coupling * (c_neighbour - c)
 //
-// With no momentum that is a step of forward Euler; else, where c'' is what the target holds from the
-// pass before the last, a stage of a Runge-Kutta method (gpusim/engine/transport/explicit.py). As a
-// difference, rounding takes no side and mass stays. Held at 0, below which only rounding can lead.
+// With no momentum that is a step of Euler; else, where c'' is what the target holds from the pass before
+// the last, a stage of a Runge-Kutta method (gpusim/engine/transport/explicit.py). As a difference,
+// rounding takes no side and mass stays. Held at 0, below which only rounding can lead.
 //
-// coupling = D dt / dx^2. Exchange is implicit in the voxel's own concentration: with production p
-// and loss k of the cells there, keep = 1 / (1 + k dt) and gain = p dt keep, tabulated on the host
-// in double precision. So the steady state does not depend on dt, and concentrations stay positive
-// for any k as long as coupling <= 1/6. What passes an open side of the lattice joins p and k.
+// coupling = D dt / dx^2. In the first form exchange is implicit in the voxel's own concentration: with
+// production p and loss k of the cells there, keep = 1 / (1 + k dt) and gain = p dt keep, tabulated on
+// the host in double precision. So concentrations stay positive for any k as long as coupling <= 1/6.
+// In the second it is explicit: keep = 1 - k dt, gain = p dt. In both the steady state does not depend on
+// dt. What passes an open side of the lattice joins p and k, in the first form only.
 //
 // Bytes per voxel: 8, 4 more with momentum, and 1 more for each cell layer that exchanges the field or
 // hinders it.
@@ -18,11 +19,11 @@
 
 template <int32 by, typename Coupling>
 __device__ inline float stepped(const Row<Coupling>& row, const Cells& cells, const float* keep,
-                                const float* gain, const Weights& x_weights, int32 x, int32 left,
-                                int32 right) {
+                                const float* gain, bool implicit, const Weights& x_weights, int32 x,
+                                int32 left, int32 right) {
     const int32 i = exchange_index<by>(cells, x);
-    const float diffused = row.here[x] + row.inflow(x_weights, x, left, right);
-    return diffused * keep[i] + gain[i];
+    const float c = row.here[x], inflow = row.inflow(x_weights, x, left, right);
+    return (implicit ? (c + inflow) * keep[i] : c * keep[i] + inflow) + gain[i];
 }
 
 // What is the same for all rows of a field.
@@ -35,6 +36,7 @@ struct Explicit {
     const float *resistance, *far;  // [6]
     const float *keep, *gain;       // [tissue_states, immune_states]
     float momentum;
+    bool implicit;  // exchange
 };
 
 template <int32 by, bool first, typename Coupling>
@@ -44,15 +46,19 @@ __device__ inline void explicit_row(const Explicit& field, const Row<Coupling>& 
     const Cells cells = field.cells.from(start);
     const float *keep = field.keep, *gain = field.gain;
     const float momentum = field.momentum;
+    const bool implicit = field.implicit;
     const auto stage = [&](int32 x, float euler) INLINED {
         const float value = first ? euler : euler + momentum * (euler - out[x]);
         return value < 0.0f ? 0.0f : value;
     };
     along(
         row.shape.nx, row.span(),
-        [&](int32 x) INLINED { return stage(x, stepped<by>(row, cells, keep, gain, one, x, x - 1, x + 1)); },
         [&](int32 x) INLINED {
-            const float value = stepped<by>(row, cells, keep, gain, one, x, row.left(x), row.right(x));
+            return stage(x, stepped<by>(row, cells, keep, gain, implicit, one, x, x - 1, x + 1));
+        },
+        [&](int32 x) INLINED {
+            const float value =
+                stepped<by>(row, cells, keep, gain, implicit, one, x, row.left(x), row.right(x));
             if (!(row.boundary & OPEN)) return stage(x, value);
             const Border border = row.border(x, field.far);
             const float kept = keep[exchange_index<by>(cells, x)];
@@ -118,7 +124,8 @@ extern "C" __global__ void explicit_step(
     const float* __restrict__ keep,         // [F, tissue_states, immune_states]
     const float* __restrict__ gain,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
-    float momentum, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
+    float momentum, int32 implicit_exchange, int32 nz, int32 ny, int32 nx, int32 tissue_states,
+    int32 immune_states) {
     const Shape3 shape{nz, ny, nx};
     const Cells cells{tissue, immune, tissue_states, immune_states};
     for_rows(active, nz * ny, [&](int32 f, const Rows& rows) INLINED {
@@ -126,7 +133,8 @@ extern "C" __global__ void explicit_step(
         const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
         const int64 start = f * volume(shape);
         const Explicit field{source + start,     target + start, cells,        shape,       boundary[f],
-                             resistance + 6 * f, far + 6 * f,    keep + table, gain + table, momentum};
+                             resistance + 6 * f, far + 6 * f,    keep + table, gain + table, momentum,
+                             implicit_exchange != 0};
         if (coupling_by[f] == UNIFORM)
             explicit_rows(field, SameCoupling{*faces}, rows, exchange_by[f]);
         else

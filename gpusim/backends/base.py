@@ -219,10 +219,12 @@ class Backend(Protocol):
         active: Array,
         tables: ExplicitTables,
         momentum: float,
+        implicit_exchange: bool,
     ) -> None:
         """One pass over the fields in `active` (int32) from `source` to `target` (float32 [F, z, y, x]).
 
-        target = e + momentum * (e - target), with e an Euler step of source; held at 0 or above.
+        target = e + momentum * (e - target), with e an Euler step of source, (c + inflow) * keep + gain or,
+        where exchange is not implicit, c * keep + inflow + gain; held at 0 or above.
         """
         ...
 

@@ -84,6 +84,7 @@ class CompiledBackend(ABC):
         active: Array,
         tables: ExplicitTables,
         momentum: float,
+        implicit_exchange: bool,
     ) -> None:
         nz, ny, nx = tissue.shape
         _, tissue_states, immune_states = tables.keep.shape
@@ -99,6 +100,7 @@ class CompiledBackend(ABC):
             tables.gain,
             tables.exchange_by,
             np.float32(momentum),
+            np.int32(implicit_exchange),
             *map(np.int32, (nz, ny, nx, tissue_states, immune_states)),
         )
         self.launch("explicit_step", active.size * nz * ny, row_threads(nx), arguments)

@@ -66,11 +66,12 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
     for number, (name, spec_shape) in enumerate(spec.shapes.items()):
         state = names.index(spec_shape.state)
         layer = tissue if state < none else immune
-        mask = shapes.region(spec_shape, tissue, spacing, document.seed, number)
+        mask, picked = shapes.region(spec_shape, tissue, spacing, document.seed, number)
         if spec_shape.into:
             wanted = [names.index(s) for s in spec_shape.into]
             mask &= np.isin(tissue, wanted) | np.isin(immune, wanted)
         if not mask.any():
             raise ScenarioError(f"tissue.shapes.{name}: covers no voxel of the grid")
-        layer[mask] = state
+        # A small fraction of a small region may pick none.
+        layer[mask if picked is None else mask & picked] = state
     return InitialTissue(tissue, immune, placements)

@@ -60,8 +60,10 @@ def near_segment(shape: tuple[int, int, int], spacing: float, start: Point, end:
     return near
 
 
-def region(spec: Shape, tissue: np.ndarray, spacing: float, seed: int, number: int) -> np.ndarray:
-    """Voxels of the `number`-th shape of a scenario, bool [z, y, x]."""
+def region(
+    spec: Shape, tissue: np.ndarray, spacing: float, seed: int, number: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Voxels of the `number`-th shape of a scenario, bool [z, y, x]; and which its fraction picks, None for all."""
     nz, ny, nx = tissue.shape
     shape = (nz, ny, nx)
     uniform = Uniform(seed, 1 + number)
@@ -79,9 +81,8 @@ def region(spec: Shape, tissue: np.ndarray, spacing: float, seed: int, number: i
         mask = _vessels(spec, shape, spacing, uniform)
     else:
         mask = np.ones(shape, bool)
-    if spec.fraction < 1:
-        mask &= uniform.draw(mask.size).reshape(shape) < spec.fraction
-    return mask
+    picked = uniform.draw(mask.size).reshape(shape) < spec.fraction if spec.fraction < 1 else None
+    return mask, picked
 
 
 def _direction(uniform: Uniform) -> np.ndarray:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import gpusim
-from gpusim.engine.transport.explicit import LARGEST_COURANT, Scheme, schemes
+from gpusim.engine.transport.explicit import LARGEST_COURANT, Method, Scheme, schemes
 from gpusim.model import build
 
 DECAY = """
@@ -107,7 +107,7 @@ def test_passes_keep_the_courant_number_and_are_even():
     assert courant.max() <= LARGEST_COURANT + 1e-12
 
 
-def test_a_field_takes_the_scheme_with_fewer_passes():
+def test_a_field_takes_the_scheme_that_suits_it():
     def scheme(diffusion, loss):
         fields = dataclasses.replace(
             build(gpusim.Scenario.parse(DECAY)).fields,
@@ -116,9 +116,12 @@ def test_a_field_takes_the_scheme_with_fewer_passes():
         )
         return schemes(fields, 20, 1)[0]
 
-    assert scheme(1, 0) == Scheme(False, 2)
-    assert scheme(1000, 0) == Scheme(True, 10)  # 10 * 16 / 7 = 22.9 Euler steps for the 16.7 needed
-    assert scheme(1000, 1000) == Scheme(False, 18)  # too unequal a loss for stages
+    assert scheme(1, 0) == Scheme(Method.HEUN, 4)
+    assert scheme(120, 0) == Scheme(Method.HEUN, 4)  # two Euler steps of 6 * 0.15
+    assert scheme(120, 0.01) == Scheme(Method.EULER, 2)
+    assert scheme(1, 1000) == Scheme(Method.EULER, 2)
+    assert scheme(1000, 0) == Scheme(Method.STAGES, 10)  # 10 * 16 / 7 = 22.9 Euler steps for the 16.7 needed
+    assert scheme(1000, 1000) == Scheme(Method.EULER, 18)  # too unequal a loss for stages
 
 
 def test_a_new_field_and_rule_need_no_new_code(simulate):

@@ -6,7 +6,7 @@ from scipy.fft import idctn
 from scipy.special import eval_gegenbauer
 
 import gpusim
-from gpusim.engine.transport.explicit import INDEX, LARGEST_COURANT, Scheme
+from gpusim.engine.transport.explicit import INDEX, LARGEST_COURANT, Method, Scheme
 from gpusim.verification.case import begin_with
 
 
@@ -52,8 +52,8 @@ def test_a_lone_voxel_only_decays():
     simulation = gpusim.Simulation(gpusim.Scenario.parse(box([1, 1, 1], 20, 600, "0.1 /min", "0.1 min")), "numpy")
     begin_with(simulation, c=np.ones((1, 1, 1)))
     simulation.step(100)
-    # First order in dt: (1 + k dt / 2)^-2 against exp(-k dt), 0.25% over a decay time.
-    assert simulation.field("c")[0, 0, 0] == pytest.approx(np.exp(-1.0), rel=0.003)
+    # Second order: (k dt / 2)^2 / 6 over a decay time, 4e-6, and 400 roundings.
+    assert simulation.field("c")[0, 0, 0] == pytest.approx(np.exp(-1.0), rel=2e-5)
 
 
 SOLVERS = ["explicit", "implicit", "implicit2"]
@@ -128,7 +128,7 @@ def test_stages_spread_a_point_as_the_polynomial_and_keep_it_above_zero(passes):
     # Even along each axis, so that the first half of 64 frequencies tells all.
     cosine = np.cos(2 * np.pi * np.arange(33) / 64)
     mean = (cosine[:, None, None] + cosine[None, :, None] + cosine[None, None, :]) / 3
-    scheme = Scheme(True, passes)
+    scheme = Scheme(Method.STAGES, passes)
     for share in (0.2, 0.6, 1.0):  # of the largest courant number
         euler = 1 - 6 * LARGEST_COURANT * share * (1 - mean)
         before, now = np.ones_like(euler), np.ones_like(euler)

@@ -16,6 +16,7 @@ def explicit_step(
     active: np.ndarray,
     tables: ExplicitTables,
     momentum: float,
+    implicit_exchange: bool,
 ) -> None:
     """One pass over the fields in `active` from `source` to `target` (float32 [F, z, y, x])."""
     shape: tuple[int, int, int] = tissue.shape
@@ -33,10 +34,15 @@ def explicit_step(
             else:
                 stencil = Stencil(shape, finest(tables.diffusion), field, first, end, states=tissue)
                 total, border = stencil.inflow(c), stencil.border()
-            np.add(c[first:end], total, out=slab)
             by = tables.exchange_by[field]
-            kept = by_cells(tables.keep[field], by, *cells, out=scratch[0])
-            np.multiply(slab, kept, out=slab)
+            if implicit_exchange:
+                np.add(c[first:end], total, out=slab)
+                kept = by_cells(tables.keep[field], by, *cells, out=scratch[0])
+                np.multiply(slab, kept, out=slab)
+            else:
+                kept = by_cells(tables.keep[field], by, *cells, out=scratch[1])
+                np.multiply(c[first:end], kept, out=slab)
+                np.add(slab, total, out=slab)
             np.add(slab, by_cells(tables.gain[field], by, *cells, out=scratch[1]), out=slab)
             if border is not None:
                 rate, inflow = border

@@ -29,10 +29,10 @@ class Choice:
 
 def choices(model: Model) -> list[Choice]:
     """The solver of each field. Raises `ScenarioError` where a field can't have the one asked for."""
-    counts = [scheme.passes for scheme in schemes(model.fields, model.spacing, model.step)]
+    explicit = schemes(model.fields, model.spacing, model.step)
     found = []
     for f, name in enumerate(model.fields.names):
-        asked, count = model.fields.solvers[f], counts[f]
+        asked, count = model.fields.solvers[f], explicit[f].passes
         if asked == "steady" and not _settles(model.fields, f):
             raise ScenarioError(
                 f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.fields.loss[f].min():g} /min"
@@ -42,11 +42,12 @@ def choices(model: Model) -> list[Choice]:
                 f"fields.{name}.solver: 'explicit' needs {count:,} passes a step; expected at most "
                 f"{_MOST_EXPLICIT:,}: take 'auto', or a shorter time.step.field"
             )
-        why = f"asked for ({count} explicit passes)"
+        why = f"asked for ({count} explicit passes, {explicit[f].method.value})"
         solver = asked
         if asked == "auto":
             solver = "explicit" if count <= MOST_PASSES else "implicit"
-            why = f"{count} passes, {'at most' if solver == 'explicit' else 'over'} {MOST_PASSES}"
+            than = "at most" if solver == "explicit" else "over"
+            why = f"{count} passes ({explicit[f].method.value}), {than} {MOST_PASSES}"
         found.append(Choice(solver, count if solver == "explicit" else 1, why))
     return found
 

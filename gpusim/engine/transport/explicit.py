@@ -1,16 +1,22 @@
 """Explicit steps: cheapest for slow and for moderately fast fields.
 
-A field takes one of two schemes, whichever has fewer passes over it:
+A field takes one of three methods:
 
-- plain: n substeps of forward Euler, whose number grows with D;
+- Heun's, twice a step, where it is slow and its cells take little of it: c' = (c + E(E(c))) / 2, with E
+  an Euler step. Second order; an average of Euler steps, so concentrations stay at 0 or above as they do in
+  those (Shu and Osher 1988, "Efficient implementation of essentially non-oscillatory shock-capturing
+  schemes").
 - stages: the s stages of a Runge-Kutta-Gegenbauer method of first order, whose number grows with the
   square root of D. Its amplification factor is the Gegenbauer polynomial C_s^(3), divided by its value
   at 1, of one small Euler step. These methods and their monotonicity: Skaras et al. 2021, "Super-time-
   stepping schemes for parabolic equations with boundary conditions" (there with 3/2 for the index). On
   a 3D lattice the index 3 keeps concentrations at 0 or above, which tests hold for every s in use. That needs
-one D and no open side: where D jumps, a point dose can leave -4% of itself, so such fields go plain.
+  one D and no open side: where D jumps, a point dose can leave -4% of itself.
+- Euler's: substeps, whose number grows with D, with the exchange implicit. Stable and positive for any loss,
+  any D by state and any side.
 """
 
+import enum
 import math
 from dataclasses import dataclass
 
@@ -24,6 +30,10 @@ from gpusim.model import Fields, Model
 
 LARGEST_COURANT = 0.15
 """D dt / dx^2 of a pass; at 1/6 a voxel would give all it has, and rounding could go below 0."""
+LARGEST_SHARE = 6 * LARGEST_COURANT
+"""Of what a voxel holds, to its neighbours and its cells in a pass of Heun's method; at 1, all of it."""
+HEUN_STEPS = 2
+"""Steps of Heun's method in a step: one is less exact than what it replaces in fields as slow as a virus."""
 LARGEST_SPREAD = 0.02
 """Of loss * dt of a pass between one voxel and another, in stages: beyond it, they lose their sign."""
 INDEX = 3
@@ -35,48 +45,72 @@ def stretch(stages: int) -> float:
     return stages * (stages + 2 * INDEX) / (2 * INDEX + 1)
 
 
+class Method(enum.Enum):
+    """How passes make up a step."""
+
+    EULER = "substeps"
+    HEUN = "Heun"
+    STAGES = "stages"
+
+
 @dataclass(frozen=True)
 class Scheme:
     """How a field is stepped: `passes` over it, each of `step` / `pieces` minutes."""
 
-    staged: bool
+    method: Method
     passes: int
 
     @property
     def pieces(self) -> float:
         """Euler steps of a pass's size that the step amounts to."""
-        return stretch(self.passes) if self.staged else float(self.passes)
+        if self.method is Method.STAGES:
+            return stretch(self.passes)
+        return self.passes / 2 if self.method is Method.HEUN else float(self.passes)
 
     def momentum(self, number: int) -> float:
         """By how much pass `number` (from 1) goes beyond its Euler step, away from the pass before the last."""
-        return (number - 1) / (number - 1 + 2 * INDEX) if self.staged else 0.0
+        if self.method is Method.STAGES:
+            return (number - 1) / (number - 1 + 2 * INDEX)
+        # Half of the Euler step, half of what the target holds.
+        return -0.5 if self.method is Method.HEUN and number % 2 == 0 else 0.0
+
+    @property
+    def implicit_exchange(self) -> bool:
+        """Whether cells take of what a voxel holds at the end of a pass; else, at its beginning."""
+        return self.method is not Method.HEUN
 
 
 def schemes(fields: Fields, spacing: float, step: float) -> list[Scheme]:
     """The scheme of each field by its largest D; passes are even in number, so that the result ends where it began."""
     found = []
-    even = ~varies(fields) & ~(fields.boundary.permeability > 0).any(1)
+    closed = np.logical_not(np.any(fields.boundary.permeability > 0, axis=1)).reshape(-1)
+    even = ~varies(fields) & closed
     for f, loss in enumerate(fields.loss):
         courant = fields.diffusion[f].max() * step / spacing**2
-        plain = Scheme(False, 2 * max(1, math.ceil(courant / LARGEST_COURANT / 2 - 1e-9)))
+        if closed[f] and (6 * courant + loss.max() * step) / HEUN_STEPS <= LARGEST_SHARE:
+            found.append(Scheme(Method.HEUN, 2 * HEUN_STEPS))
+            continue
+        plain = Scheme(Method.EULER, 2 * max(1, math.ceil(courant / LARGEST_COURANT / 2 - 1e-9)))
         pieces = max(courant / LARGEST_COURANT, (loss.max() - loss.min()) * step / LARGEST_SPREAD)
         # stretch(s) >= pieces, solved for s.
         stages = math.sqrt(INDEX**2 + (2 * INDEX + 1) * pieces) - INDEX
-        staged = Scheme(True, 2 * max(1, math.ceil(stages / 2 - 1e-9)))
+        staged = Scheme(Method.STAGES, 2 * max(1, math.ceil(stages / 2 - 1e-9)))
         found.append(staged if even[f] and staged.passes < plain.passes else plain)
     return found
 
 
 class ExplicitSolver:
-    """Each field by its own scheme; fields whose passes have the same momentum share a launch."""
+    """Each field by its own scheme; fields whose passes are of one kind share a launch."""
 
     def __init__(self, model: Model, backend: Backend, chosen: list[int]) -> None:
         fields = model.fields
         self.schemes = schemes(fields, model.spacing, model.step)
         dt = model.step / np.array([scheme.pieces for scheme in self.schemes])
-        # Exchange is implicit: c' = (diffused + dt p) / (1 + dt k).
-        keep = 1.0 / (1.0 + dt[:, None, None] * fields.loss)
-        gain = dt[:, None, None] * fields.production * keep
+        lost, gained = (dt[:, None, None] * rate for rate in (fields.loss, fields.production))
+        implicit = np.array([scheme.implicit_exchange for scheme in self.schemes])[:, None, None]
+        # c' = (c + inflow + dt p) / (1 + dt k), or c + inflow + dt p - dt k c.
+        keep = np.where(implicit, 1.0 / (1.0 + lost), 1.0 - lost)
+        gain = np.where(implicit, gained * keep, gained)
         self._backend = backend
         self._tables = ExplicitTables(
             diffusion=diffusion(model, dt, backend),
@@ -90,19 +124,19 @@ class ExplicitSolver:
         arrays: dict[tuple[int, ...], np.ndarray] = {}
         self._launches = []
         for number in range(1, 1 + max((self.schemes[f].passes for f in mine), default=0)):
-            groups: dict[float, list[int]] = {}
+            groups: dict[tuple[float, bool], list[int]] = {}
             for f in mine:
-                if number <= self.schemes[f].passes:
-                    groups.setdefault(self.schemes[f].momentum(number), []).append(f)
-            for momentum, members in groups.items():
+                scheme = self.schemes[f]
+                if number <= scheme.passes:
+                    groups.setdefault((scheme.momentum(number), scheme.implicit_exchange), []).append(f)
+            for kind, members in groups.items():
                 active = arrays.setdefault(tuple(members), backend.array(np.array(members, np.int32)))
-                self._launches.append((number, active, momentum))
+                self._launches.append((number, active, *kind))
 
     def advance(self, state: State, step: int) -> None:
         """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
         buffers = (state.fields, state.spare)
-        for number, active, momentum in self._launches:
+        cells = (state.tissue.cells, state.immune.cells)
+        for number, active, momentum, implicit_exchange in self._launches:
             source, target = buffers[(number + 1) % 2], buffers[number % 2]
-            self._backend.explicit_step(
-                source, target, state.tissue.cells, state.immune.cells, active, self._tables, momentum
-            )
+            self._backend.explicit_step(source, target, *cells, active, self._tables, momentum, implicit_exchange)
