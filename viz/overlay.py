@@ -37,7 +37,9 @@ def field_label(name: str, unit: str) -> str:
     return "tumour heat" if name == HEAT else f"{name.replace('_', ' ')}, {unit.replace('um', 'µm')}"
 
 
-def overlay(shown: Shown, size: tuple[int, int], pixels_per_um: float | None, title: str) -> np.ndarray:
+def overlay(
+    shown: Shown, size: tuple[int, int], pixels_per_um: float | None, title: str, room: float = ROOM
+) -> np.ndarray:
     """The writing for a picture of `size` (width, height) pixels: uint8 RGBA [height, width, 4], clear elsewhere.
 
     Without a scale, there is no scale bar.
@@ -46,7 +48,7 @@ def overlay(shown: Shown, size: tuple[int, int], pixels_per_um: float | None, ti
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
     figure.patch.set_alpha(0)
-    pen = _Pen(figure, shown, width, height)
+    pen = _Pen(figure, shown, width, height, room)
     pen.time(title)
     if pixels_per_um is not None:
         pen.scale_bar(pixels_per_um)
@@ -66,9 +68,10 @@ def composed(picture: np.ndarray, writing: np.ndarray) -> np.ndarray:
 class _Pen:
     """Writes in pixels, from the upper left corner."""
 
-    def __init__(self, figure: Figure, shown: Shown, width: int, height: int) -> None:
+    def __init__(self, figure: Figure, shown: Shown, width: int, height: int, room: float) -> None:
         self.figure, self.shown, self.width, self.height = figure, shown, width, height
-        self.letter = _TEXT * height
+        self.room = room
+        self.letter = min(_TEXT * height, 0.048 * room * width)
         self.ink, self.faint = shown.look.theme.ink, shown.look.theme.faint
         self.edge = 0.035 * height
 
@@ -105,7 +108,7 @@ class _Pen:
         self.text(self.edge, y - 1.3 * self.letter, length_label(length))
 
     def legend(self) -> None:
-        left = self.width * (1 - ROOM) + 0.5 * self.letter
+        left = self.width * (1 - self.room) + 0.5 * self.letter
         y = self.edge + self.letter
         shown = self.shown
         if "field" in shown.layers:

@@ -88,22 +88,27 @@ class Shown:
 def new_plotter(size: tuple[int, int], look: Look) -> pv.Plotter:
     """An off-screen plotter with the theme's ground and light, width and height in pixels."""
     plotter = pv.Plotter(off_screen=True, window_size=list(size), lighting="none", border=False)
+    light(plotter, look)
+    return plotter
+
+
+def light(plotter: pv.Plotter, look: Look) -> None:
+    """Give a plotter's present part the theme's ground, and light."""
     low, high = look.theme.background
     plotter.set_background(low, top=high)
     for position, strength in (((-0.6, 0.9, 1.0), 0.85), ((1.0, 0.3, 0.2), 0.35), ((-0.8, -0.6, -0.3), 0.22)):
         light = pv.Light(light_type="camera light", intensity=strength)
         light.position = position
-        plotter.add_light(light)
+        plotter.add_light(light, only_active=True)
     # Supersampling would lose the volume, in software.
     plotter.enable_anti_aliasing("msaa", multi_samples=4)
-    return plotter
 
 
 def fill(plotter: pv.Plotter, moment: Moment, look: Look) -> Shown:
     """Put a moment into a plotter, in place of the one that is there. Raises `ResultError`."""
     shown = stage(moment, look)
     for name in LAYERS:
-        plotter.remove_actor(name, render=False, reset_camera=False)
+        plotter.renderer.remove_actor(name, render=False, reset_camera=False)
     for part in parts(shown.moment, shown.look):
         _add(plotter, part)
         shown.layers.append(part.layer)
@@ -188,11 +193,16 @@ def _add(plotter: pv.Plotter, part: Part) -> None:
 
 
 def aim(
-    plotter: pv.Plotter, size: tuple[float, float, float], view: tuple[float, float], zoom: float = 1.0, room: float = 0
+    plotter: pv.Plotter,
+    size: tuple[float, float, float],
+    view: tuple[float, float],
+    *,
+    room: float = 0.0,
+    aspect: float | None = None,
 ) -> None:
     """Point a parallel camera at the middle of a lattice, so that it fits at any azimuth.
 
-    A share of the width, `room`, stays free at the right.
+    A share of the width, `room`, stays free at the right. `aspect`: width over height, the plotter's by default.
     """
     azimuth, elevation = np.radians(view)
     direction = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
@@ -207,7 +217,8 @@ def aim(
     across = float(np.hypot(size[0], size[1])) if abs(view[1]) < 89 else max(size[:2])
     upright = abs(np.cos(elevation)) * size[2] + abs(np.sin(elevation)) * across
     width, height = plotter.window_size
-    camera.parallel_scale = max(upright, across * height / (width * (1 - room))) / 2 * 1.02 / zoom
+    free = (aspect or width / height) * (1 - room)
+    camera.parallel_scale = max(upright, across / free) / 2 * 1.02
     camera.SetWindowCenter(room, 0)
     camera.clipping_range = (0.5 * reach, 3.5 * reach)
 

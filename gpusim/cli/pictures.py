@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gpusim.cli.app import ResultArgument, app, err, out
+import gpusim
+from gpusim.cli.app import ResultArgument, SetOption, app, err, load, out
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.units import duration, number
@@ -102,6 +103,45 @@ def render(
         if at and not math.isclose(number(at, "min"), drawn.minutes, abs_tol=1e-6):
             err.print(f"gpusim: note: the nearest snapshot is of {duration(drawn.minutes)}")
     out.print(str(output))
+
+
+@app.command()
+def view(
+    results: Annotated[
+        list[str], typer.Argument(metavar="OUT [OTHER]", help="A result, or two to compare; with --live a scenario.")
+    ],
+    live: Annotated[bool, typer.Option("--live", help="Run a scenario and steer it: pause, step, inject.")] = False,
+    sets: SetOption = None,
+    backend: Annotated[str, typer.Option(help="With --live: auto, cuda, cpu or numpy.")] = "auto",
+    steps: Annotated[int, typer.Option(min=1, help="With --live: steps between two pictures.")] = 12,
+    theme: Annotated[str, typer.Option(help="dark, light or paper.")] = "dark",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to serve at; others than this machine's see it from outside.")] = (
+        "127.0.0.1"
+    ),
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+) -> None:
+    """Look into a result, or a running simulation, in a browser: time, layers, cut, curves; two results side by side.
+
+    The server draws, with no display; Ctrl-C ends it.
+    """
+    if len(results) > (1 if live else 2):
+        raise ResultError(f"view: expected {'one scenario' if live else 'one result, or two'}; found {len(results)}")
+    require("trame", "trame_vtk", "trame_vuetify")
+    from gpusim.viz import palette
+    from gpusim.viz.app import App
+    from gpusim.viz.sources import FromResult, FromSimulation
+
+    palette.theme(theme)
+
+    def ready(address: str) -> None:
+        out.print(f"{address}  (Ctrl-C ends it)")
+
+    if not live:
+        App([FromResult(each) for each in results], theme=theme).start(port, host, browser, ready)
+        return
+    with gpusim.Simulation(load(results[0], sets), backend) as simulation:
+        App([FromSimulation(simulation)], theme=theme, steps=steps).start(port, host, browser, ready)
 
 
 def require(*modules: str) -> None:

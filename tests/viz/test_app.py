@@ -1,0 +1,103 @@
+"""The app, driven in a real browser: Debian's chromium, without a display."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("pyvista", reason="PyVista is not installed")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+import gpusim  # noqa: E402
+from gpusim.record import Recorder  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt install chromium)"),
+]
+SMALL = {"grid.shape": [16, 16, 16], "tissue.shapes.tumour.radius": "90 um", "record.every": "15 min"}
+PATIENCE = 120_000
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("app") / "out"
+    scenario = gpusim.Scenario.load("cold-to-hot", SMALL)
+    with gpusim.Simulation(scenario, "numpy") as simulation, Recorder(simulation, folder) as recorder:
+        for _ in simulation.stretches("45 min"):
+            recorder.record()
+        recorder.finish()
+    return folder
+
+
+@pytest.fixture
+def page_of(request):
+    """A page of `gpusim view ARGUMENTS`, and what its console had to complain about."""
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        servers = []
+
+        def open_page(*arguments):
+            command = [sys.executable, "-m", "gpusim.cli", "view", *map(str, arguments), "--no-browser"]
+            server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            servers.append(server)
+            address = re.match(r"http://\S+", server.stdout.readline())
+            assert address, "the server gave no address"
+            page = browser.new_page(viewport={"width": 900, "height": 600})
+            page.set_default_timeout(PATIENCE)
+            errors = []
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+            page.goto(address[0])
+            page.wait_for_function(DRAWN)
+            return page, errors
+
+        yield open_page
+        browser.close()
+        for server in servers:
+            server.terminate()
+            server.wait()
+            server.stdout.close()
+
+
+IMAGE = "document.querySelector('#view img:not([style*=none])')"
+DRAWN = f"{IMAGE} && {IMAGE}.naturalWidth > 0"
+
+
+def source(page):
+    return page.evaluate(f"{IMAGE}.src")
+
+
+def wait_for_another_picture(page, before):
+    page.wait_for_function(f"src => {IMAGE}.src !== src", arg=before)
+
+
+def test_the_slider_moves_time_and_the_picture_with_no_error(result, page_of):
+    page, errors = page_of(result)
+    assert page.inner_text("#now") == "0 min"
+    before = source(page)
+    page.locator("[role=slider]").first.press("End")
+    page.wait_for_function("document.querySelector('#now').innerText === '45 min'")
+    wait_for_another_picture(page, before)
+    assert not errors
+
+
+def test_two_results_stand_side_by_side(result, page_of):
+    page, errors = page_of(result, result)
+    assert page.locator("#view > img").count() == 2
+    assert not errors
+
+
+def test_a_live_simulation_steps_and_takes_an_injection(page_of):
+    settings = [f"--set={key}={value}" for key, value in SMALL.items()]
+    page, errors = page_of("--live", "cold-to-hot", "--backend", "numpy", "--steps", "3", *settings)
+    before = source(page)
+    page.click("#step")
+    page.wait_for_function("document.querySelector('#now').innerText === '15 min'")
+    wait_for_another_picture(page, before)
+    page.click("#inject")
+    page.wait_for_function("document.querySelector('#message').innerText.includes('1e5 PFU of virus into')")
+    assert not errors

@@ -1,0 +1,395 @@
+"""The app in the browser: the scene as the server draws it, time, layers, curves; on trame."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyvista as pv
+import vtkmodules.vtkInteractionStyle  # noqa: F401  gives interactors their style
+from aiohttp import web
+from matplotlib.figure import Figure
+from PIL import Image
+from trame.app import get_server
+from trame.ui.vuetify3 import SinglePageWithDrawerLayout
+from trame.widgets import html, vtk
+from trame.widgets import vuetify3 as v3
+from vtkmodules.vtkInteractionStyle import vtkInteractorStyleTrackballCamera
+from vtkmodules.vtkRenderingCore import vtkRenderWindowInteractor
+
+from gpusim.errors import GpusimError
+from gpusim.units import duration
+from gpusim.viz import scene
+from gpusim.viz.moment import HEAT
+from gpusim.viz.overlay import ROOM, overlay
+from gpusim.viz.palette import STATES, THEMES
+from gpusim.viz.scene import Look
+from gpusim.viz.sources import FromSimulation, Source
+
+_SIZE = (1280, 800)
+_LAYER_NAMES = {
+    "field": "volume",
+    "surface": "tumour surface",
+    "section": "cells on the cut",
+    "core": "necrotic core",
+    "front": "infected cells",
+    "vessels": "vessels",
+    "cells": "immune cells",
+    "box": "edges",
+}
+_LEFT, _RIGHT = 0.2, 0.96
+"""Ends of the curves' axis over the width of their picture."""
+_PLAY_SECONDS = 0.35
+
+
+class App:
+    """One source, or two side by side under one camera.
+
+    Args:
+        sources: what to look at. steps: of a live simulation between two pictures.
+    """
+
+    def __init__(self, sources: Sequence[Source], *, theme: str = "dark", steps: int = 12) -> None:
+        self.sources = list(sources)
+        self.live = sources[0] if isinstance(sources[0], FromSimulation) else None
+        self.steps = steps
+        self._room = ROOM if len(sources) == 1 else 0.38
+        self.server = get_server(f"gpusim-{id(self)}", client_type="vue3")
+        self.state, self.controller = self.server.state, self.server.controller
+        look = Look(theme=THEMES[theme])
+        self.plotter = pv.Plotter(
+            off_screen=True, shape=(1, len(sources)), window_size=list(_SIZE), lighting="none", border=False
+        )
+        self._pens = range(len(sources))
+        for i in self._pens:
+            self.plotter.subplot(0, i)
+            scene.light(self.plotter, look)
+        if len(sources) > 1:
+            self.plotter.link_views()
+        self._interactor = vtkRenderWindowInteractor()
+        self._interactor.SetInteractorStyle(vtkInteractorStyleTrackballCamera())
+        self._interactor.SetRenderWindow(self.plotter.render_window)
+        self._spans: dict[str, tuple[float, float]] = {}
+        self._fill_state(theme)
+        self._aimed = False
+        self.refresh()
+        self._build()
+
+    # State
+
+    def _fill_state(self, theme: str) -> None:
+        first = self.sources[0].moment(0, self.sources[0].sites[0])
+        size = first.size
+        middle = scene.middle_of_tumour(first)
+        self.size = size
+        self._injectable = list(first.document.fields)
+        self.state.update(
+            {
+                "title": " against ".join(source.title for source in self.sources),
+                "index": 0,
+                "last": len(self.sources[0].minutes) - 1,
+                "time": "",
+                "playing": False,
+                "field": first.field_names[0],
+                "fields": first.field_names,
+                "layers": list(scene.LAYERS),
+                "layer_items": [{"title": _LAYER_NAMES[name], "value": name} for name in scene.LAYERS],
+                "opacity": 1.0,
+                "cut": True,
+                "cut_x": round(100 * middle[0] / size[0]),
+                "cut_y": round(100 * middle[1] / size[1]),
+                "site": self.sources[0].sites[0],
+                "sites": list(self.sources[0].sites),
+                "theme": theme,
+                "writing": [],
+                "curves": "",
+                "cursor": 0,
+                "message": "",
+                "dose_field": "virus" if "virus" in self._injectable else self._injectable[0],
+                "dose_fields": self._injectable,
+                "dose": "1e5 PFU",
+                "dose_radius": "60 um",
+                "dose_x": round(middle[0]),
+                "dose_y": round(middle[1]),
+                "dose_z": round(size[2] / 2),
+            }
+        )
+
+    def _look(self) -> Look:
+        state = self.state
+        return Look(
+            field=state.field,
+            theme=THEMES[state.theme],
+            span=self._spans.get(state.field),
+            cut=state.cut,
+            centre=(state.cut_x / 100 * self.size[0], state.cut_y / 100 * self.size[1]),
+            hidden=frozenset(scene.LAYERS) - set(state.layers),
+            opacity=float(state.opacity),
+        )
+
+    def _index(self, source: Source) -> int:
+        """The moment of a source that is nearest to the first source's time."""
+        minutes = self.sources[0].minutes[min(int(self.state.index), len(self.sources[0].minutes) - 1)]
+        return int(np.abs(source.minutes - minutes).argmin())
+
+    def refresh(self, *_: object, **__: object) -> None:
+        """Draw the present state."""
+        state = self.state
+        moments = [source.moment(self._index(source), state.site) for source in self.sources]
+        look = self._look()
+        if look.span is None or self.live:
+            # One meaning of the colours over time and in both views.
+            ends = [moments[0], *(s.moment(len(s.minutes) // 2, state.site) for s in self.sources), *moments]
+            span = scene.span_of(moment.values(state.field) for moment in ends)
+            before = self._spans.get(state.field, (0.0, 0.0))
+            self._spans[state.field] = (0.0, max(span[1], before[1])) if self.live else span
+            look = replace(look, span=self._spans[state.field])
+        writing = []
+        for i, (source, moment) in enumerate(zip(self.sources, moments, strict=True)):
+            self.plotter.subplot(0, i)
+            shown = scene.fill(self.plotter, moment, look)
+            self._needle(look)
+            if not self._aimed and i == 0:
+                scene.aim(
+                    self.plotter, moment.size, scene.VIEWS["corner"], room=self._room, aspect=1.3 / len(self.sources)
+                )
+            size = (round(1600 / len(self.sources)), 1000)
+            writing.append(_png(overlay(shown, size, None, source.title, self._room)))
+        self._aimed = True
+        self.plotter.render()
+        state.time = duration(moments[0].minutes)
+        state.writing = writing
+        last = self.sources[0].minutes[-1]
+        share = 1.0 if self.live else moments[0].minutes / last if last else 0.0
+        state.cursor = 100 * (_LEFT + share * (_RIGHT - _LEFT))
+        if self.controller.update_view.exists():
+            self.controller.update_view()
+
+    def _needle(self, look: Look) -> None:
+        if self.live is None:
+            return
+        place = [float(self.state[f"dose_{axis}"]) for axis in "xyz"]
+        ball = pv.Sphere(radius=0.02 * max(self.size), center=place)
+        self.plotter.add_mesh(ball, name="needle", color="#f0e442", render=False, reset_camera=False)
+
+    def refresh_curves(self, *_: object, **__: object) -> None:
+        """Draw the curves."""
+        found = [source.curves(self.state.site) for source in self.sources]
+        self.state.curves = _curves(found, self.state.theme)
+
+    # Acts
+
+    def _retheme(self, theme: str, **_: object) -> None:
+        for i in self._pens:
+            self.plotter.subplot(0, i)
+            low, high = THEMES[theme].background
+            self.plotter.set_background(low, top=high)
+        self.refresh_curves()
+        self.refresh()
+
+    async def _play(self) -> None:
+        """Go on until told to stop: through the snapshots, or through the simulation's own time."""
+        while self.state.playing:
+            if self.live:
+                await self._step()
+            else:
+                self.state.index = (int(self.state.index) + 1) % (self.state.last + 1)
+            self.state.flush()
+            await asyncio.sleep(_PLAY_SECONDS if not self.live else 0.01)
+
+    async def _step(self) -> None:
+        """Some steps of the live simulation, beside the server's own work."""
+        assert self.live is not None
+        simulation = self.live.simulation
+        left = simulation.model.until - simulation.steps
+        if left <= 0:
+            self.state.playing = False
+            self.state.message = "the scenario's end is reached"
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, simulation.step, min(self.steps, left))
+            simulation.check()
+        except GpusimError as error:
+            self.state.playing = False
+            self.state.message = str(error)
+        self.live.note()
+        self.refresh()
+        self.refresh_curves()
+
+    async def step_once(self) -> None:
+        """A press on the button."""
+        if self.live and not self.state.playing:
+            await self._step()
+            self.state.flush()
+
+    def inject(self) -> None:
+        """A press on the button."""
+        assert self.live is not None
+        state = self.state
+        try:
+            place = (float(state.dose_x), float(state.dose_y), float(state.dose_z))
+            state.message = self.live.inject(state.dose_field, state.dose, state.dose_radius, place, state.site)
+        except (GpusimError, ValueError) as error:
+            state.message = str(error)
+            return
+        self.refresh()
+        self.refresh_curves()
+
+    def _go_to(self, share: float) -> None:
+        """A click into the curves, at a share of their width."""
+        if not self.live:
+            minutes = (share - _LEFT) / (_RIGHT - _LEFT) * self.sources[0].minutes[-1]
+            self.state.index = int(np.abs(self.sources[0].minutes - minutes).argmin())
+
+    def _playing(self, playing: bool, **_: object) -> None:
+        if playing:
+            asyncio.get_running_loop().create_task(self._play())
+
+    # Page
+
+    def _build(self) -> None:
+        state, change = self.state, self.state.change
+        change("index", "field", "layers", "opacity", "cut", "cut_x", "cut_y", "site")(self.refresh)
+        if self.live:
+            change("dose_x", "dose_y", "dose_z")(self.refresh)
+        change("site")(self.refresh_curves)
+        change("theme")(self._retheme)
+        change("playing")(self._playing)
+        self.refresh_curves()
+        with SinglePageWithDrawerLayout(self.server) as page:
+            page.root.theme = ("theme === 'dark' ? 'dark' : 'light'",)
+            page.title.set_text("gpusim")
+            page.footer.hide()
+            with page.toolbar:
+                html.Span("{{ title }}", classes="text-medium-emphasis mx-3 text-truncate")
+                v3.VSpacer()
+                self._button("{{ playing ? '\u23f8' : '\u25b6' }}", "playing = !playing", "play")
+                if self.live:
+                    self._button("\u23ed", self.step_once, "step")
+                else:
+                    v3.VSlider(
+                        v_model=("index",), min=0, max=("last",), step=1, hide_details=True, classes="mx-2",
+                        style="max-width: 420px", density="compact", id="time",
+                    )  # fmt: skip
+                html.Span("{{ time }}", classes="text-h6 mx-4", style="min-width: 5em", id="now")
+            with page.drawer as drawer:
+                drawer.width = 300
+                self._controls()
+            with page.content, html.Div(style="display: flex; width: 100%; height: 100%"):
+                with html.Div(style="position: relative; flex: 1; min-width: 0; height: 100%", id="view"):
+                    view = vtk.VtkRemoteView(
+                        self.plotter.render_window, interactive_ratio=0.5, interactive_quality=60, still_quality=92
+                    )
+                    self.controller.update_view = view.update
+                    html.Img(
+                        v_for="image, i in writing", key="i", src=("image",),
+                        style=(
+                            "`position:absolute;top:0;height:100%;pointer-events:none;object-fit:contain;"
+                            "object-position:right top;width:${100 / writing.length}%;"
+                            "left:${100 * i / writing.length}%`",
+                        ),
+                    )  # fmt: skip
+                with html.Div(style="position: relative; width: 300px; flex: none; align-self: center"):
+                    html.Img(
+                        src=("curves",), style="width: 100%; cursor: pointer", id="curves",
+                        click=(self._go_to, "[$event.offsetX / $event.target.clientWidth]"),
+                    )  # fmt: skip
+                    html.Div(
+                        style=(
+                            "`position:absolute;top:0;bottom:0;width:1px;background:#888;pointer-events:none;"
+                            "left:${cursor}%`",
+                        )
+                    )
+        state.ready()
+
+    def _button(self, sign: str, act: str | Callable[..., Any], name: str) -> None:
+        v3.VBtn(sign, icon=True, click=act, id=name, title=name)
+
+    def _controls(self) -> None:
+        plain = {"density": "compact", "hide_details": True, "variant": "outlined", "classes": "ma-3"}
+        slider = {"density": "compact", "hide_details": True, "classes": "mx-4 my-1", "thumb_size": 14}
+        v3.VSelect(v_model=("field",), items=("fields",), label="volume shows", **plain)
+        v3.VSelect(v_model=("site",), items=("sites",), label="site", v_if="sites.length > 1", **plain)
+        v3.VSelect(v_model=("layers",), items=("layer_items",), label="layers", multiple=True, **plain)
+        v3.VSelect(v_model=("theme",), items=("themes", list(THEMES)), label="theme", **plain)
+        v3.VSlider(v_model=("opacity",), min=0.1, max=5, step=0.1, label="opacity", **slider)
+        v3.VSwitch(v_model=("cut",), label="cut open", density="compact", hide_details=True, classes="mx-4")
+        for axis in "xy":
+            v3.VSlider(v_model=(f"cut_{axis}",), min=2, max=98, step=1, label=f"cut {axis}", v_if="cut", **slider)
+        if self.live:
+            html.Div("inject here", classes="text-subtitle-2 mx-4 mt-4")
+            v3.VSelect(v_model=("dose_field",), items=("dose_fields",), label="what", **plain)
+            v3.VTextField(v_model=("dose",), label="amount", **plain)
+            v3.VTextField(v_model=("dose_radius",), label="radius", **plain)
+            for axis, length in zip("xyz", self.size, strict=True):
+                v3.VSlider(v_model=(f"dose_{axis}",), min=0, max=length, step=1, label=f"{axis}, um", **slider)
+            v3.VBtn("inject", click=self.inject, classes="ma-4", id="inject", variant="tonal")
+        html.Div("{{ message }}", classes="mx-4 text-caption", id="message")
+
+    def start(self, port: int, host: str, open_browser: bool, ready: Callable[[str], None]) -> None:
+        """Serve until interrupted; `ready` gets the address. Raises `OSError` where the port is taken."""
+
+        def told(**_: object) -> None:
+            ready(f"http://{host}:{self.server.port}/")
+
+        def join(server: Any) -> None:
+            # The page asks a launcher for its session first; here it is the one there is.
+            server.app.router.add_post("/paraview/", _session)
+
+        self.controller.on_server_bind.add(join)
+        self.controller.on_server_ready.add(told)
+        self.server.start(
+            port=port, host=host, open_browser=open_browser, show_connection_info=False, timeout=0, exec_mode="main"
+        )
+
+
+async def _session(request: web.Request) -> web.Response:
+    return web.json_response({"sessionURL": f"ws://{request.host}/ws"})
+
+
+def _png(pixels: np.ndarray) -> str:
+    """A picture as text that a page can hold."""
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "png", compress_level=3)
+    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()
+
+
+def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: str) -> str:
+    """Cells, heat and virus over time; a second source is dashed."""
+    dark = THEMES[theme].dark
+    ink = "#e8ecf2" if dark else "#202020"
+    figure = Figure(figsize=(4, 7), dpi=110)
+    axes = figure.subplots(3, 1, sharex=True)
+    figure.subplots_adjust(left=_LEFT, right=_RIGHT, top=0.97, bottom=0.08, hspace=0.16)
+    figure.patch.set_alpha(0)
+    panels = (
+        ("cells", ("tumour", "infected", "ctl")),
+        ("mean heat of the tumour", (HEAT,)),
+        ("virus, total", ("virus",)),
+    )
+    for each, (label, names) in zip(axes, panels, strict=True):
+        for curves, style in zip(found, ("-", "--"), strict=False):
+            for name in names:
+                if name in curves:
+                    minutes, values = curves[name]
+                    colour = {HEAT: "#f0763b", "virus": "#35b779", "infected": "#00b386"}.get(name, STATES.get(name))
+                    called = {"ctl": "CD8 T cells"}.get(name, name) if style == "-" else None
+                    each.plot(minutes / 1440, values, style, color=colour, linewidth=1.5, label=called)
+        each.set_ylabel(label, color=ink, fontsize=8)
+        each.set_facecolor("none")
+        each.tick_params(colors=ink, labelsize=8)
+        each.margins(x=0)
+        each.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
+        each.yaxis.get_offset_text().set(color=ink, fontsize=7)
+        each.spines[:].set_color(ink)
+        each.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=8, labelcolor=ink)
+    axes[-1].set_xlabel("time, days", color=ink, fontsize=8)
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()
