@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from gpusim.scenario.schema import Name, Outcome, Text, Title
+from gpusim.scenario.schema import Arms, Name, Outcome, Text, Title
 from gpusim.units import Amount, UnitError, number, parse
 
 
@@ -170,26 +170,11 @@ class StudyDocument(_Part):
     design: Design = _Design()
     replicates: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
-    arms: dict[Title, dict[str, Any]] = {"baseline": {}}
+    arms: Arms = {"baseline": {}}
     outcomes: Annotated[dict[Name, Outcome], Field(min_length=1)]
     keep: Literal["table", "stores"] = "table"
     sensitivity: Sensitivity | None = None
     fit: Fit = Fit()
-
-    @field_validator("arms", mode="before")
-    @classmethod
-    def _nothing_changed(cls, arms: Any) -> Any:
-        """An arm left blank changes nothing."""
-        if isinstance(arms, dict):
-            return {name: {} if changes is None else changes for name, changes in arms.items()}
-        return arms
-
-    @field_validator("arms")
-    @classmethod
-    def _some_arm(cls, arms: dict[str, Any]) -> dict[str, Any]:
-        if not arms:
-            raise ValueError("expected one arm or more")
-        return arms
 
     @field_validator("parameters")
     @classmethod

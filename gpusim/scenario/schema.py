@@ -627,6 +627,22 @@ class Outcome(_Part):
 OUTCOME_KINDS = ("count", "volume", "total", "fired", "body", "lesion")
 
 
+def _nothing_changed(arms: Any) -> Any:
+    if isinstance(arms, dict):
+        return {name: {} if changes is None else changes for name, changes in arms.items()}
+    return arms
+
+
+def _some_arm(arms: dict[str, Any]) -> dict[str, Any]:
+    if not arms:
+        raise ValueError("expected one arm or more")
+    return arms
+
+
+Arms = Annotated[dict[Title, dict[str, Any]], BeforeValidator(_nothing_changed), AfterValidator(_some_arm)]
+"""Overrides by dotted path, by arm; an arm left blank changes nothing."""
+
+
 class Order(_Part):
     """What is expected of a trial: `arms` from the one with the lowest `outcome` to that with the highest."""
 
@@ -640,18 +656,10 @@ class Trial(_Part):
     Each arm is run `replicates` times, with the seed of the scenario and those that follow it.
     """
 
-    arms: Annotated[dict[Title, dict[str, Any]], Field(min_length=1, max_length=100)]
+    arms: Annotated[Arms, Field(max_length=100)]
     replicates: Annotated[int, Field(ge=1, le=10_000)] = 8
     outcomes: Annotated[dict[Name, Outcome], Field(min_length=1)]
     expected: tuple[Order, ...] = ()
-
-    @field_validator("arms", mode="before")
-    @classmethod
-    def _nothing_changed(cls, arms: Any) -> Any:
-        """An arm left blank changes nothing."""
-        if isinstance(arms, dict):
-            return {name: {} if changes is None else changes for name, changes in arms.items()}
-        return arms
 
 
 class Checkpoints(_Part):
