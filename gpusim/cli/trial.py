@@ -1,9 +1,9 @@
 """A scenario with arms: all its runs, a table, and what came of the expected orders."""
 
-import contextlib
 from pathlib import Path
 
 import pandas as pd
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gpusim.cli.app import err, new_table, out
@@ -18,17 +18,20 @@ def carry_out(scenario: Scenario, folder: Path, backend: str, jobs: int | None, 
     runs = len(spec.arms) * spec.replicates
     arms = f"{len(spec.arms)} arms ({', '.join(spec.arms)})"
     out.print(f"{scenario.document.name}: {arms}, {spec.replicates} seeds, {runs} runs")
-    with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(_progress())
-        task = bar.add_task(scenario.document.name, total=runs)
-        trial = run_trial(
-            scenario,
-            folder,
-            backend=backend,
-            jobs=jobs,
-            resume=resume,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    try:
+        with _progress() as bar:
+            task = bar.add_task(scenario.document.name, total=runs)
+            trial = run_trial(
+                scenario,
+                folder,
+                backend=backend,
+                jobs=jobs,
+                resume=resume,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except KeyboardInterrupt:
+        err.print(f"gpusim: stopped; finished runs are kept, to go on: gpusim run --resume {folder}")
+        raise typer.Exit(130) from None
     report(trial)
     out.print(f"results  {folder}")
 

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -103,8 +104,12 @@ def run_trial(
 
 def _pool(backend: str, jobs: int | None) -> ProcessPoolExecutor:
     on_gpu = backend == "cuda" or (backend == "auto" and availability("cuda").available)
+    # Ctrl-C reaches the workers too: they end without a word, and what they were at is run again.
     return ProcessPoolExecutor(
-        jobs or (1 if on_gpu else available_threads()), mp_context=multiprocessing.get_context("spawn")
+        jobs or (1 if on_gpu else available_threads()),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_DFL),
     )
 
 
