@@ -2,5 +2,6 @@
 
 from gpusim.analysis.heat import heat_of
 from gpusim.analysis.phenotype import Lesion, Phenotype, lesions, phenotype, phenotype_of_table
+from gpusim.analysis.reading import read_lesions
 
-__all__ = ["Lesion", "Phenotype", "heat_of", "lesions", "phenotype", "phenotype_of_table"]
+__all__ = ["Lesion", "Phenotype", "heat_of", "lesions", "phenotype", "phenotype_of_table", "read_lesions"]

@@ -10,11 +10,11 @@ noted as pseudo-progression, as in iRECIST (Seymour et al. 2017).
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from gpusim.analysis.heat import heat_of
-from gpusim.analysis.phenotype import Lesion, lesions
+from gpusim.analysis.reading import read_lesions
 from gpusim.record import Result
 
 PARTIAL = 0.7
@@ -73,18 +73,11 @@ def readings(result: Result) -> list[Reading]:
     found = []
     sites = [Result(result.folder, site) for site in result.sites]
     for i, minutes in enumerate(result.times):
-        by_site = {site.site: _lesions(site, i) for site in sites}
+        by_site = {site.site: read_lesions(site.document, partial(site.array, snapshot=i)) for site in sites}
         largest = max((lesion for each in by_site.values() for lesion in each), key=lambda x: x.cells, default=None)
         diameters = {site: sum(lesion.diameter for lesion in each) for site, each in by_site.items()}
         found.append(Reading(float(minutes), diameters, largest.heat if largest else 0.0))
     return found
-
-
-def _lesions(site: Result, snapshot: int) -> list[Lesion]:
-    document = site.document
-    cytokines = {name: site.array(name, snapshot) for name in (document.heat.cytokines if document.heat else ())}
-    tissue, immune = site.array("tissue", snapshot), site.array("immune", snapshot)
-    return lesions(document, tissue, immune, heat_of(document, tissue, immune, cytokines))
 
 
 def response(given: Sequence[Reading]) -> Response:

@@ -1,12 +1,13 @@
 """`gpusim show`, `heat`, `digest`: what a run has left."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from gpusim.analysis import heat_of, lesions, phenotype_of_table
+from gpusim.analysis import phenotype_of_table, read_lesions
 from gpusim.cli.app import ResultArgument, app, err, new_table, out
 from gpusim.record import Result
 from gpusim.units import duration
@@ -55,9 +56,7 @@ def _heat_table(result: Result) -> Table:
     first = "at" if len(result.sites) == 1 else f"{result.site}, at"
     table = new_table(first, "tumour cells", "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
     for i, minutes in enumerate(result.times):
-        fields = {name: result.array(name, i) for name in (document.heat.cytokines if document.heat else ())}
-        tissue, immune = result.array("tissue", i), result.array("immune", i)
-        found = lesions(document, tissue, immune, heat_of(document, tissue, immune, fields))
+        found = read_lesions(document, partial(result.array, snapshot=i))
         for lesion in found[:_LESIONS_SHOWN]:
             table.add_row(
                 duration(float(minutes)),

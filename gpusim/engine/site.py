@@ -200,15 +200,20 @@ class Site:
             raise KeyError(f"no field '{name}' (known: {', '.join(self.model.fields.names)})")
         return self._backend.to_numpy(self.state.fields[self.model.fields.names.index(name)])
 
+    def array(self, name: str) -> np.ndarray:
+        """A copy of a field or of a layer ("tissue", "immune"): [z, y, x]. Raises `KeyError`."""
+        layers = {"tissue": self.state.tissue, "immune": self.state.immune}
+        return self._backend.to_numpy(layers[name].cells) if name in layers else self.field(name)
+
     @property
     def tissue(self) -> np.ndarray:
         """A copy of the resident cells: uint8 [z, y, x], numbers of `model.states.names`."""
-        return self._backend.to_numpy(self.state.tissue.cells)
+        return self.array("tissue")
 
     @property
     def immune(self) -> np.ndarray:
         """A copy of the mobile cells: uint8 [z, y, x], numbers of `model.states.names`."""
-        return self._backend.to_numpy(self.state.immune.cells)
+        return self.array("immune")
 
     def fired_rows(self) -> np.ndarray:
         """Firings since the start, int64 [rules], by row of the table of rules."""

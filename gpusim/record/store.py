@@ -129,10 +129,8 @@ def append(group: zarr.Group, simulation: Simulation) -> None:
     for name, part in sites(group).items():
         assert part is not None, "made with the store"
         site = simulation.sites[name]
-        for field in site.model.fields.names:
-            _put(part, field, index, site.field(field))
-        for layer in layout.LAYERS:
-            _put(part, layer, index, getattr(site, layer))
+        for array in (*site.model.fields.names, *layout.LAYERS):
+            _put(part, array, index, site.array(array))
     if simulation.body:
         _put(group, "body", index, np.array(list(simulation.body.values())))
     # Time last, and that of the store last of all: a reader that counts times never sees half a snapshot.

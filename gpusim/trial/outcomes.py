@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from gpusim import units
-from gpusim.analysis import Lesion, heat_of, lesions
+from gpusim.analysis import Lesion, read_lesions
 from gpusim.engine import Simulation
 from gpusim.engine.site import Site
 from gpusim.errors import ScenarioError
@@ -50,9 +50,7 @@ def _of_lesion(simulation: Simulation, names: Iterable[str], what: str) -> float
     found: list[Lesion] = []
     for name in names:
         site, document = simulation.sites[name], simulation.scenario.site(name).document
-        cytokines = {field: site.field(field) for field in (document.heat.cytokines if document.heat else ())}
-        tissue, immune = site.tissue, site.immune
-        found += lesions(document, tissue, immune, heat_of(document, tissue, immune, cytokines))[:1]
+        found += read_lesions(document, site.array)[:1]
     return float(getattr(max(found, key=lambda lesion: lesion.cells), what)) if found else 0.0
 
 
