@@ -60,10 +60,11 @@ def carry_out(data: Mapping[str, Any], seed: int, key: str, setting: Setting) ->
     seen = (setting.folder / on_disk.RUNS).is_dir()
     if setting.store and not seen:
         raise ResultError(f"{setting.folder}: the worker does not see it; 'keep: stores' needs a shared folder")
+    log = (lambda event: on_disk.note(setting.folder, key, event)) if seen else (lambda event: None)
     known = setting.finished(key) if seen else None
     if known is not None:
+        log("found")
         return known
-    log = (lambda event: on_disk.note(setting.folder, key, event)) if seen else (lambda event: None)
     log("begun")
     try:
         outcomes = _simulate(Scenario(validated(Read({**data, "seed": seed}), "run")), key, setting)

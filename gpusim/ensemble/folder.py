@@ -2,7 +2,7 @@
 
 study.yaml      as it was run
 runs/KEY.json   the outcomes of a finished run; KEY is a hash of all that they depend on
-log.csv         when each run began, finished or failed, and where
+log.csv         when each run began, finished, failed, or was found finished by a further try, and where
 stores/KEY/     the result folder of a run, with `keep: stores`
 table.parquet   one row a run
 """

@@ -169,8 +169,8 @@ def test_a_killed_worker_costs_only_its_own_run(write, tmp_path):
     assert sorted(done) == sorted(run.key for run in study.runs(design))
     finished = set()
     for key, event in log(tmp_path / "two"):
-        assert key not in finished, "run again after it had finished"
-        if event == "finished":
+        assert event != "begun" or key not in finished, "run again after it had finished"
+        if event in {"finished", "found"}:  # the kill may fall between the outcomes and their line in the log
             finished.add(key)
     assert len(finished) == 64
 
