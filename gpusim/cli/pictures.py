@@ -1,7 +1,6 @@
 """`gpusim render`, `view`: what a run looks like."""
 
 import importlib.util
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,6 @@ import gpusim
 from gpusim.cli.app import ResultArgument, SetOption, app, err, load, out
 from gpusim.errors import ResultError
 from gpusim.record import Result
-from gpusim.units import duration, number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +27,11 @@ def render(
     ] = Path("picture.png"),
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Simulated time, as in '3 day'; without it the last, and all in a movie."),
+        typer.Option(
+            metavar="TIME",
+            help="Simulated time, as in '3 day', or start, end, peak (when most of the field stands in the tumour); "
+            "several ('start, peak, end') side by side. Without it the end, and all in a movie.",
+        ),
     ] = None,
     site: Annotated[str | None, typer.Option(metavar="SITE", help="Which lesion, where there are several.")] = None,
     field: Annotated[
@@ -77,31 +79,30 @@ def render(
         opacity=opacity,
     )
     pixels = _size(size) if size else film.SIZES.get(ending, rendering.SIZE)
-    title = found.scenario.document.name + (f", {found.site}" if len(found.sites) > 1 else "")
-    snapshot = moment.snapshot_at(found, at)
+    snapshots = moment.snapshots_at(found, at or "end", field)
     if ending in film.SIZES:
-        chosen = [snapshot] if at else list(range(len(found.times)))
+        chosen = snapshots if at else list(range(len(found.times)))
         moments = [lambda i=i: moment.moment_of_result(found, i) for i in chosen]
         if field:
             moments[0]().values(field)  # a wrong name is told before the film begins
         rate = film.FRAMES_PER_SECOND[ending]
         count = max(round(seconds * rate), 2)
         pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
-        pictures = _shown(film.frames(moments, look, pixels, count, turn, title), count)
+        pictures = _shown(film.frames(moments, look, pixels, count, turn), count)
         if ending == ".mp4":
             film.save_mp4(pictures, output, pixels, rate)
         else:
             film.save_gif(pictures, output, rate)
     else:
-        drawn = moment.moment_of_result(found, snapshot)
+        drawn = [moment.moment_of_result(found, snapshot) for snapshot in snapshots]
         if ending == ".png":
-            shown = rendering.save_picture(drawn, output, look, pixels, title)
+            shown = rendering.save_picture(drawn, output, look, pixels)
+        elif len(drawn) > 1:
+            raise ResultError(f"at: {at}: a page shows one time")
         else:
-            shown = page.save_page(drawn, output, look, title)
-        if shown.coarse > 1:
-            err.print(f"gpusim: note: too large for the memory to draw in: thinned to every {shown.coarse}th voxel")
-        if at and not math.isclose(number(at, "min"), drawn.minutes, abs_tol=1e-6):
-            err.print(f"gpusim: note: the nearest snapshot is of {duration(drawn.minutes)}")
+            shown = [page.save_page(drawn[0], output, look)]
+        if shown[0].coarse > 1:
+            err.print(f"gpusim: note: too large for the memory to draw in: thinned to every {shown[0].coarse}th voxel")
     out.print(str(output))
 
 

@@ -19,6 +19,7 @@ from gpusim.scenario import Scenario
 from gpusim.trial.running import SCENARIO as TRIAL
 from gpusim.units import duration
 
+_PICTURE = ("--at", "start, peak, end", "--size", "2400x720")
 _PICTURE_SECONDS = 300
 """For the picture at the end, at most."""
 
@@ -170,10 +171,10 @@ def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> Non
 
 
 def _draw(folder: Path) -> Path | None:
-    """A picture of the last state; None, with a note, where it can't be drawn."""
+    """A picture of how it went; None, with a note, where it can't be drawn."""
     target = folder / layout.PICTURE
     # In a process of its own: VTK ends the whole process where it finds no way to render at all.
-    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target)]
+    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target), *_PICTURE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PICTURE_SECONDS, check=False)
         problem = (done.stderr.strip().splitlines() or ["the renderer stopped"])[-1].removeprefix("gpusim: ")

@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +60,12 @@ class Result:
         loaded: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         return loaded
 
-    @property
+    @cached_property
     def scenario(self) -> Scenario:
         """The scenario as run."""
         return Scenario.load(self.folder / layout.SCENARIO)
 
-    @property
+    @cached_property
     def document(self) -> Document:
         """What the scenario says of this site."""
         return self.scenario.site(self.site).document
