@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import gpusim
 from gpusim.cli.app import ResultArgument, SetOption, app, err, load, out
+from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.errors import ResultError
 from gpusim.record import Result
 
@@ -56,6 +56,7 @@ def render(
     opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Of the volume, as a multiple.")] = 1.0,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of a movie.")] = 8.0,
     turn: Annotated[float, typer.Option(min=-3600, max=3600, help="Swing of a movie's camera, degrees.")] = 50.0,
+    log: LogOption = Log.text,
 ) -> None:
     """Draw a result: tumour heat as a volume around the tumour, cut open, with its vessels and immune cells."""
     ending = output.suffix.lower()
@@ -88,7 +89,7 @@ def render(
         rate = film.FRAMES_PER_SECOND[ending]
         count = max(round(seconds * rate), 2)
         pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
-        pictures = _shown(film.frames(moments, look, pixels, count, turn), count)
+        pictures = _told(film.frames(moments, look, pixels, count, turn), output.name, count, log)
         if ending == ".mp4":
             film.save_mp4(pictures, output, pixels, rate)
         else:
@@ -152,11 +153,12 @@ def require(*modules: str) -> None:
             raise ResultError(f"'{module}' is not installed; pictures need: pip install 'gpusim[viz]'")
 
 
-def _shown(pictures: "Iterator[np.ndarray]", count: int) -> "Iterator[np.ndarray]":
-    """The same pictures, with a bar."""
-    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        yield from progress.track(pictures, total=count)
+def _told(pictures: "Iterator[np.ndarray]", name: str, count: int, log: Log) -> "Iterator[np.ndarray]":
+    """The same pictures, while it is said how many there are."""
+    with progress(name, count, "frames", log) as tell:
+        for done, picture in enumerate(pictures, 1):
+            yield picture
+            tell(done)
 
 
 def _size(text: str) -> tuple[int, int]:
