@@ -17,7 +17,6 @@ from gpusim.viz.scene import Look
 
 FRAMES_PER_SECOND = {".mp4": 24, ".gif": 10}
 SIZES = {".mp4": (1280, 720), ".gif": (640, 360)}
-
 Moments = Sequence[Callable[[], Moment]]
 """Moments in the order of time, each made when it is called."""
 
@@ -68,7 +67,13 @@ def save_gif(pictures: Iterator[np.ndarray], target: Path, rate: int) -> None:
     sheet = Image.new("RGB", (images[0].width, images[0].height * len(some)))
     for i, image in enumerate(some):
         sheet.paste(image, (0, i * image.height))
-    palette = sheet.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    # Half of the colours by how different they are, for the few cells; half by how many
+    # pixels have them, for the ground.
+    colours: list[int] = []
+    for method in (Image.Quantize.MAXCOVERAGE, Image.Quantize.MEDIANCUT):
+        colours += (sheet.quantize(128, method=method, dither=Image.Dither.NONE).getpalette() or [])[: 3 * 128]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours)
     flat = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     flat[0].save(
         target, save_all=True, append_images=flat[1:], duration=round(1000 / rate), loop=0, optimize=True, disposal=1

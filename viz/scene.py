@@ -46,6 +46,8 @@ class Look:
         view: azimuth and elevation, degrees; by default from a corner, onto a slab from above.
         hidden: layers left out. opacity: of the volume, 1 as it comes.
         memory: bytes that a volume may take; a larger one is thinned.
+
+    Raises `ResultError` where a layer is none.
     """
 
     field: str | None = None
@@ -57,6 +59,11 @@ class Look:
     view: tuple[float, float] | None = None
     opacity: float = 1.0
     memory: int | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(self.hidden - set(LAYERS))
+        if unknown:
+            raise ResultError(f"hide '{unknown[0]}': expected one of {', '.join(LAYERS)}")
 
 
 @dataclass(frozen=True)

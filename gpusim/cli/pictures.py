@@ -1,6 +1,5 @@
 """`gpusim render`, `view`: what a run looks like."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from gpusim.cli.app import ResultArgument, SetOption, app, err, load, out
 from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.errors import ResultError
 from gpusim.record import Result
+from gpusim.viz import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,9 +67,6 @@ def render(
     from gpusim.viz import film, moment, page, palette, scene
     from gpusim.viz import render as rendering
 
-    unknown = sorted(set(hide or []) - set(scene.LAYERS))
-    if unknown:
-        raise ResultError(f"hide '{unknown[0]}': expected one of {', '.join(scene.LAYERS)}")
     look = scene.Look(
         field=field,
         theme=palette.theme(theme),
@@ -144,13 +141,6 @@ def view(
         return
     with gpusim.Simulation(load(results[0], sets), backend) as simulation:
         App([FromSimulation(simulation)], theme=theme, steps=steps).start(port, host, browser, ready)
-
-
-def require(*modules: str) -> None:
-    """Raise `ResultError` where what draws is not installed."""
-    for module in ("pyvista", "matplotlib", *modules):
-        if importlib.util.find_spec(module) is None:
-            raise ResultError(f"'{module}' is not installed; pictures need: pip install 'gpusim[viz]'")
 
 
 def _told(pictures: "Iterator[np.ndarray]", name: str, count: int, log: Log) -> "Iterator[np.ndarray]":

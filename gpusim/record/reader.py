@@ -12,6 +12,7 @@ import zarr
 
 from gpusim.engine.simulation import digest
 from gpusim.errors import ResultError
+from gpusim.plottable import Plottable
 from gpusim.record import layout, store
 from gpusim.scenario import Document, Scenario
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-class Result:
+class Result(Plottable):
     """A finished or unfinished run on disk.
 
     Args:

@@ -8,6 +8,7 @@ import pytest
 pv = pytest.importorskip("pyvista", reason="PyVista is not installed")
 
 from matplotlib.colors import to_rgb  # noqa: E402
+from PIL import Image  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 import gpusim  # noqa: E402
@@ -223,6 +224,21 @@ def test_a_film_turns_and_a_gif_and_an_mp4_hold_it(result, tmp_path):
     pictures = list(film.frames([lambda: now], Look(hidden=only("box", "vessels")), (160, 90), 3, turn=360))
     assert (pictures[0] != pictures[1]).any()
     assert (pictures[0] != pictures[2]).mean() < 0.01
+
+
+def test_a_gif_keeps_the_colours_of_the_few_and_the_shades_of_the_many(tmp_path):
+    ground = np.linspace(10, 60, 200)[:, None, None] * np.array([0.6, 0.8, 1.0]) * np.ones((1, 320, 1))
+    frames = np.repeat(ground[None].round().astype(np.uint8), 2, axis=0)
+    states = ("infected", "ctl", "vessel", "nk", "treg")
+    colours = [np.round(np.array(to_rgb(STATES[state])) * 255) for state in states]
+    for i, colour in enumerate(colours):
+        frames[:, 20 * i : 20 * i + 3, 50:53] = colour
+    film.save_gif(iter(frames), tmp_path / "movie.gif", 10)
+    with Image.open(tmp_path / "movie.gif") as movie:
+        found = np.asarray(movie.convert("RGB")).astype(int)
+    assert np.abs(found - frames[0]).max() <= 12
+    for i, colour in enumerate(colours):
+        assert np.abs(found[20 * i + 1, 51] - colour).max() <= 4
 
 
 def test_a_page_needs_nothing_from_elsewhere(tmp_path):
