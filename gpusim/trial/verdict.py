@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from gpusim.trial.outcomes import END, column
 from gpusim.trial.running import Trial
@@ -91,12 +90,14 @@ def _verdict(what: str, values: dict[str, np.ndarray]) -> Verdict:
 
 def compare(lower: str, higher: str, low: np.ndarray, high: np.ndarray) -> Comparison:
     """Two arms with the same seeds, or two times, float64 [seeds] each."""
+    from scipy.stats import wilcoxon  # slow to load, and no other command needs it
+
     difference = high - low
     draws = np.random.default_rng(0).integers(0, len(difference), (_RESAMPLES, len(difference)))
     medians = np.median(difference[draws], axis=1)
     interval = (float(np.quantile(medians, 0.025)), float(np.quantile(medians, 0.975)))
     p = 1.0
     if np.any(difference != 0):
-        p = float(stats.wilcoxon(difference, alternative="greater", zero_method="zsplit").pvalue)
+        p = float(wilcoxon(difference, alternative="greater", zero_method="zsplit").pvalue)
     wins = float(np.mean((difference > 0) + 0.5 * (difference == 0)))
     return Comparison(lower, higher, float(np.median(difference)), interval, wins, p)
