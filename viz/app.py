@@ -45,6 +45,10 @@ _LAYER_NAMES = {
 _LEFT, _RIGHT = 0.2, 0.96
 """Ends of the curves' axis over the width of their picture."""
 _PLAY_SECONDS = 0.35
+_ASPECT = 1.05
+"""Width over height of the view that all of a scene is to fit in: a narrow window's."""
+_WAIT_SECONDS = 0.03
+"""For more changes, before they are drawn: a slider sends each of its steps."""
 
 
 class App:
@@ -76,7 +80,8 @@ class App:
         self._interactor.SetRenderWindow(self.plotter.render_window)
         self._spans: dict[str, tuple[float, float]] = {}
         self._fill_state(theme)
-        self._aimed = False
+        self._aimed = self._waiting = self._serving = False
+        self._turn = asyncio.Lock()  # a step runs in a thread, and alone
         self.refresh()
         self._build()
 
@@ -160,7 +165,7 @@ class App:
                     moment.size,
                     scene.VIEWS["corner"],
                     slot=(0, 1 - self._room),
-                    aspect=1.3 / len(self.sources),
+                    aspect=_ASPECT / len(self.sources),
                 )
             size = (round(1600 / len(self.sources)), 1000)
             writing.append(_png(overlay([shown], size, None, self._room)))
@@ -173,6 +178,19 @@ class App:
         state.cursor = 100 * (_LEFT + share * (_RIGHT - _LEFT))
         if self.controller.update_view.exists():
             self.controller.update_view()
+
+    def _refresh_soon(self, *_: object, **__: object) -> None:
+        """Draw once for all changes that come together."""
+        if self._serving and not self._waiting:
+            self._waiting = True
+            asyncio.get_running_loop().call_later(_WAIT_SECONDS, self._refresh_now)
+
+    def _refresh_now(self) -> None:
+        self._waiting = False
+        if self._turn.locked():  # drawn after the step
+            return
+        with self.state:  # sends to the page what changes here
+            self.refresh()
 
     def _needle(self, look: Look) -> None:
         if self.live is None:
@@ -215,12 +233,13 @@ class App:
             self.state.playing = False
             self.state.message = "the scenario's end is reached"
             return
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, simulation.step, min(self.steps, left))
-            simulation.check()
-        except GpusimError as error:
-            self.state.playing = False
-            self.state.message = str(error)
+        async with self._turn:
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, simulation.step, min(self.steps, left))
+                simulation.check()
+            except GpusimError as error:
+                self.state.playing = False
+                self.state.message = str(error)
         self.live.note()
         self.refresh()
         self.refresh_curves()
@@ -231,18 +250,19 @@ class App:
             await self._step()
             self.state.flush()
 
-    def inject(self) -> None:
+    async def inject(self) -> None:
         """A press on the button."""
         assert self.live is not None
         state = self.state
-        try:
-            place = (float(state.dose_x), float(state.dose_y), float(state.dose_z))
-            state.message = self.live.inject(state.dose_field, state.dose, state.dose_radius, place, state.site)
-        except (GpusimError, ValueError) as error:
-            state.message = str(error)
-            return
+        async with self._turn:
+            try:
+                place = (float(state.dose_x), float(state.dose_y), float(state.dose_z))
+                state.message = self.live.inject(state.dose_field, state.dose, state.dose_radius, place, state.site)
+            except (GpusimError, ValueError) as error:
+                state.message = str(error)
         self.refresh()
         self.refresh_curves()
+        state.flush()
 
     def _go_to(self, share: float) -> None:
         """A click into the curves, at a share of their width."""
@@ -258,9 +278,9 @@ class App:
 
     def _build(self) -> None:
         state, change = self.state, self.state.change
-        change("index", "field", "layers", "opacity", "cut", "cut_x", "cut_y", "site")(self.refresh)
+        change("index", "field", "layers", "opacity", "cut", "cut_x", "cut_y", "site")(self._refresh_soon)
         if self.live:
-            change("dose_x", "dose_y", "dose_z")(self.refresh)
+            change("dose_x", "dose_y", "dose_z")(self._refresh_soon)
         change("site")(self.refresh_curves)
         change("theme")(self._retheme)
         change("playing")(self._playing)
@@ -272,9 +292,9 @@ class App:
             with page.toolbar:
                 html.Span("{{ title }}", classes="text-medium-emphasis mx-3 text-truncate")
                 v3.VSpacer()
-                self._button("{{ playing ? '\u23f8' : '\u25b6' }}", "playing = !playing", "play")
+                self._button(("playing ? 'mdi-pause' : 'mdi-play'",), "playing = !playing", "play")
                 if self.live:
-                    self._button("\u23ed", self.step_once, "step")
+                    self._button("mdi-skip-next", self.step_once, "step")
                 else:
                     v3.VSlider(
                         v_model=("index",), min=0, max=("last",), step=1, hide_details=True, classes="mx-2",
@@ -311,8 +331,8 @@ class App:
                     )
         state.ready()
 
-    def _button(self, sign: str, act: str | Callable[..., Any], name: str) -> None:
-        v3.VBtn(sign, icon=True, click=act, id=name, title=name)
+    def _button(self, icon: str | tuple[str], act: str | Callable[..., Any], name: str) -> None:
+        v3.VBtn(icon=icon, click=act, id=name, title=name)
 
     def _controls(self) -> None:
         plain = {"density": "compact", "hide_details": True, "variant": "outlined", "classes": "ma-3"}
@@ -339,6 +359,7 @@ class App:
         """Serve until interrupted; `ready` gets the address. Raises `OSError` where the port is taken."""
 
         def told(**_: object) -> None:
+            self._serving = True
             ready(f"http://{host}:{self.server.port}/")
 
         def join(server: Any) -> None:
@@ -388,6 +409,8 @@ def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: st
         each.set_facecolor("none")
         each.tick_params(colors=ink, labelsize=8)
         each.margins(x=0)
+        each.set_xlim(left=0)
+        each.set_ylim(bottom=0)
         each.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
         each.yaxis.get_offset_text().set(color=ink, fontsize=7)
         each.spines[:].set_color(ink)

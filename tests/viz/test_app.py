@@ -22,15 +22,23 @@ SMALL = {"grid.shape": [16, 16, 16], "tissue.shapes.tumour.radius": "90 um", "re
 PATIENCE = 120_000
 
 
-@pytest.fixture(scope="module")
-def result(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("app") / "out"
-    scenario = gpusim.Scenario.load("cold-to-hot", SMALL)
+def recorded(folder, **more):
+    scenario = gpusim.Scenario.load("cold-to-hot", SMALL | more)
     with gpusim.Simulation(scenario, "numpy") as simulation, Recorder(simulation, folder) as recorder:
         for _ in simulation.stretches("45 min"):
             recorder.record()
         recorder.finish()
     return folder
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return recorded(tmp_path_factory.mktemp("app") / "out")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return recorded(tmp_path_factory.mktemp("app") / "untreated", seed=2, therapies=None)
 
 
 @pytest.fixture
@@ -85,9 +93,17 @@ def test_the_slider_moves_time_and_the_picture_with_no_error(result, page_of):
     assert not errors
 
 
-def test_two_results_stand_side_by_side(result, page_of):
-    page, errors = page_of(result, result)
-    assert page.locator("#view > img").count() == 2
+def test_two_results_stand_side_by_side_and_share_the_slider(result, other, page_of):
+    page, errors = page_of(result, other)
+    writing = "[...document.querySelectorAll('#view > img')].map(image => image.src)"
+    before = page.evaluate(writing)
+    assert len(before) == 2
+    assert before[0] != before[1]
+    # A slider that is pulled sends each of its places; the last one counts.
+    for key in ("ArrowRight", "ArrowRight", "End"):
+        page.locator("[role=slider]").first.press(key)
+    page.wait_for_function(f"before => {writing}.every((source, i) => source !== before[i])", arg=before)
+    page.wait_for_function("document.querySelector('#now').innerText === '45 min'")
     assert not errors
 
 
@@ -98,6 +114,9 @@ def test_a_live_simulation_steps_and_takes_an_injection(page_of):
     page.click("#step")
     page.wait_for_function("document.querySelector('#now').innerText === '15 min'")
     wait_for_another_picture(page, before)
+    curves = "document.querySelector('#curves').src"
+    before = page.evaluate(curves)
     page.click("#inject")
     page.wait_for_function("document.querySelector('#message').innerText.includes('1e5 PFU of virus into')")
+    page.wait_for_function(f"before => {curves} !== before", arg=before)
     assert not errors
