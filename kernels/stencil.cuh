@@ -1,7 +1,7 @@
-// A row of voxels with the rows beside it, the coupling across its faces, the sides of the lattice that
-// it touches, and what its voxels hold of the exchange tables.
+// A row of voxels with the rows beside it, the coupling across its faces, and the sides of the lattice
+// that it touches.
 #pragma once
-#include "common.cuh"
+#include "lookup.cuh"
 
 // In-place updates of one colour read only the other: a compiler may take the iterations together.
 #if defined(GPUSIM_HOST) && defined(__clang__)
@@ -72,24 +72,6 @@ __device__ inline void for_rows(const int32* active, int32 rows, const Use& use)
     const int32 nth = blockIdx.x / rows, row = blockIdx.x - nth * rows;
     use(active[nth], Rows{row, row + 1});
 #endif
-}
-
-enum VariesBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
-
-// Which cells stand in a row, and how to find their entry in a table [tissue states, immune states].
-struct Cells {
-    const uint8 *tissue, *immune;
-    int32 tissue_states, immune_states;
-    __device__ inline Cells from(int64 start) const {
-        return Cells{tissue + start, immune + start, tissue_states, immune_states};
-    }
-};
-
-template <int32 by>
-__device__ inline int32 exchange_index(const Cells& cells, int32 x) {
-    if (by == UNIFORM) return 0;
-    const int32 first = cells.tissue[x] * cells.immune_states;
-    return by == TISSUE ? first : first + cells.immune[x] - cells.tissue_states;
 }
 
 // Steps to the neighbours along an axis. At a side of the lattice the voxel itself stands in, so that

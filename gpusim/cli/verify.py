@@ -2,13 +2,15 @@
 
 import math
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpusim.backends import create
 from gpusim.cli.app import app, err, new_table, out
-from gpusim.verification import Finding, Machine, chosen, verify
+
+if TYPE_CHECKING:
+    from gpusim.verification import Finding
 
 
 @app.command("verify")
@@ -21,6 +23,8 @@ def print_verification(
 
     Takes about a minute with compiled kernels, several with NumPy. Exit code 1 where a case fails.
     """
+    from gpusim.verification import Machine, chosen, verify  # brings statistics, slow to load
+
     found = create(backend, threads)
     machine = Machine(found.name, threads)
     found.close()
@@ -46,7 +50,7 @@ def print_verification(
     out.print(f"all {cases} cases hold on {machine.backend} ({seconds:.0f} s)")
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
+def _row(finding: "Finding") -> tuple[str, ...]:
     low, high = finding.low - finding.expected, finding.high - finding.expected
     allowed = f"{high:.2g}" if math.isclose(low, -high, rel_tol=1e-6) else f"{low:.2g} to {high:.2g}"
     order = "" if finding.order is None else f"{finding.order:.2f} ({finding.theory})"
