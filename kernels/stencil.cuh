@@ -251,6 +251,21 @@ struct Row {
     }
 };
 
+#ifdef GPUSIM_HOST
+// Whether the thread that has this block's row also takes all rows beside it, one after the other.
+template <typename Coupling>
+inline bool alone_with_neighbours(const Row<Coupling>& row) {
+    const Shape3& n = row.shape;
+    const bool wraps_z = row.boundary & PERIODIC_Z, wraps_y = row.boundary & PERIODIC_Y;
+    for (const int32 offset : {before(row.y, n.ny, wraps_y), after(row.y, n.ny, wraps_y),
+                               n.ny * before(row.z, n.nz, wraps_z), n.ny * after(row.z, n.nz, wraps_z)}) {
+        const int32 block = blockIdx.x + offset;
+        if (block < share.first || block >= share.end) return false;
+    }
+    return true;
+}
+#endif
+
 // On the finest level, where at a closed side the difference is zero and needs no weight.
 template <typename Coupling>
 __device__ inline Row<Coupling> finest_row(const float* field, const Coupling& coupling, const Shape3& shape,
