@@ -10,8 +10,6 @@
 // correction leaves.
 //
 // On the finest level mass and coupling come from tables by cell state, on coarser ones from arrays.
-// Bytes per voxel: smooth 2 x (12 + cells), restrict_residual 9 + cells, restrict_mass and
-// restrict_coupling cells + 0.5, prolong 8.5.
 #include "stencil.cuh"
 
 // A sink stronger than what diffusion brings to it takes no more than that: without the limit, one
