@@ -49,7 +49,7 @@ def _states(mass: MassByCells) -> tuple[np.int32, ...]:
 
 
 def _drawn(draw: Draw) -> tuple[np.generic, ...]:
-    return np.uint64(draw.seed), np.uint32(draw.step), np.uint32(draw.purpose)
+    return np.uint64(draw.seed), np.uint64(draw.origin), np.uint32(draw.step), np.uint32(draw.purpose)
 
 
 class CompiledBackend(ABC):
@@ -57,6 +57,7 @@ class CompiledBackend(ABC):
 
     name: str
     threads: int
+    ranks = 1
     fields_together: bool
 
     @abstractmethod
@@ -64,6 +65,9 @@ class CompiledBackend(ABC):
 
     @abstractmethod
     def array(self, values: np.ndarray) -> Array: ...
+
+    def lattice(self, values: np.ndarray, finest: int | None = None) -> Array:
+        return self.array(values)
 
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray: ...
@@ -223,7 +227,7 @@ class CompiledBackend(ABC):
             tally.fired,
             tally.flowed,
             *_drawn(draw),
-            *map(np.int32, (nz, ny, nx)),
+            *map(np.int32, (*(tally.planes or (0, nz)), nz, ny, nx)),
         )
         self.launch("apply_rules", nz * ny, row_threads(nx), arguments)
 
