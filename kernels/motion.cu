@@ -4,8 +4,6 @@
 // voxels that it can enter, with more weight up a gradient. It then tries a move with the
 // probability speed * dt / dx. Of the cells that want one voxel, the one with the lowest random bid
 // gets it. Each voxel is written by one cell at most, so the order of threads can't matter.
-//
-// Bytes per voxel: propose_moves 1 read, 2 written; move 2 read. More only where cells stand.
 #include "modulators.cuh"
 
 struct Motility {

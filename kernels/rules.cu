@@ -6,9 +6,6 @@
 // and they compete: something happens with probability(sum), and what, by share of the sum. The
 // layer is read from `own` and written to `next`, so no voxel sees another's new state; fields are
 // read and written at the voxel alone.
-//
-// Bytes per voxel: 1 read, 1 written, 4 for the clock, 4 per field that a rule of the state reads,
-// 8 per effect, and 1 per count of neighbours.
 #include "modulators.cuh"
 
 enum EffectKind { SECRETION = 0, LOSS = 1, EXCHANGE = 2 };

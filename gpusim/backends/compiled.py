@@ -1,7 +1,7 @@
 """The operations as launches of compiled kernels: shared by the cpu and the cuda backend."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -78,6 +78,14 @@ class CompiledBackend(ABC):
     @abstractmethod
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
         """Run a kernel; arguments are arrays of the backend and NumPy scalars of the kernel's types."""
+
+    @abstractmethod
+    def copy(self, target: Array, source: Array) -> None:
+        """Copy an array onto another of the same shape and dtype, as fast as the machine can."""
+
+    @abstractmethod
+    def seconds(self, action: Callable[[], object]) -> float:
+        """Time that the machine itself spends on an action: its launches, its copies."""
 
     def explicit_step(
         self,

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import gpusim
 from gpusim.backends import SLABS, create
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
+from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.cli.trial import carry_out
 from gpusim.errors import ResultError, ScenarioError
 from gpusim.model import Model
@@ -20,6 +20,7 @@ from gpusim.scenario import Scenario
 from gpusim.trial.running import SCENARIO as TRIAL
 from gpusim.units import duration
 
+_PICTURE = ("--at", "start, peak, end", "--size", "2400x720")
 _PICTURE_SECONDS = 300
 """For the picture at the end, at most."""
 
@@ -51,6 +52,7 @@ def run(
     sets: SetOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in OUT.")] = False,
     picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Draw a picture at the end.")] = True,
+    log: LogOption = Log.text,
 ) -> None:
     """Run a scenario; leaves snapshots, counts, a summary and a picture in a folder.
 
@@ -63,7 +65,7 @@ def run(
     if resume is not None:
         if (resume / TRIAL).is_file():
             _require_one_process(backend)
-            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, resume=True)
+            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, log, resume=True)
             return
         if any(given not in (None, False, []) for given in (scenario, output, seed, until, sets, overwrite)):
             raise typer.BadParameter("--resume takes the scenario of its folder; only --backend, --threads go with it")
@@ -78,7 +80,7 @@ def run(
             loaded = loaded.ending(until)
         if loaded.arms:
             _require_one_process(backend)
-            carry_out(loaded, output or Path("results") / loaded.document.name, backend, threads, resume=False)
+            carry_out(loaded, output or Path("results") / loaded.document.name, backend, threads, log, resume=False)
             return
         folder = output or Path("results") / loaded.document.name
     simulation = gpusim.Simulation(loaded, machine, threads=threads)
@@ -99,11 +101,10 @@ def run(
             placements(each)
         for note in model.notes:
             err.print(f"gpusim: note: {note}", markup=False)
-        with _progress() as progress:
-            task = progress.add_task(model.name, total=model.until, time="")
+        with progress(model.name, model.until, "steps", log, done=simulation.steps) as tell:
             for steps in simulation.stretches(at_most=1):
                 recorder.record()
-                progress.update(task, completed=steps, time=duration(simulation.minutes))
+                tell(steps, lambda: {"minutes": simulation.minutes, "counts": simulation.counts})
                 if stop.asked and steps < model.until:
                     recorder.checkpoint()
                     break
@@ -149,21 +150,6 @@ def _backend(simulation: gpusim.Simulation) -> str:
     return f"backend {backend.name}{ranks}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TextColumn("{task.fields[time]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )
-
-
 def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> None:
     cells = new_table("cells", "at start", "at end")
     for name, count in summary["counts"].items():
@@ -186,10 +172,10 @@ def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> Non
 
 
 def _draw(folder: Path) -> Path | None:
-    """A picture of the last state; None, with a note, where it can't be drawn."""
+    """A picture of how it went; None, with a note, where it can't be drawn."""
     target = folder / layout.PICTURE
     # In a process of its own: VTK ends the whole process where it finds no way to render at all.
-    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target)]
+    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target), *_PICTURE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PICTURE_SECONDS, check=False)
         problem = (done.stderr.strip().splitlines() or ["the renderer stopped"])[-1].removeprefix("gpusim: ")

@@ -2,12 +2,14 @@
 
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpusim.backends import create
 from gpusim.cli.app import app, err, new_table, out
+from gpusim.cli.progress import Log, LogOption, progress
 
 if TYPE_CHECKING:
     from gpusim.verification import Finding
@@ -18,6 +20,7 @@ def print_verification(
     backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only the cases that take about a second.")] = False,
+    log: LogOption = Log.text,
 ) -> None:
     """Prove this machine: problems with known solutions, and every kernel against NumPy, bit for bit.
 
@@ -32,10 +35,10 @@ def print_verification(
     table = new_table("case", "number", "expected", "found", "error", "allowed", "order", "verdict")
     cases, failed = 0, []
     total = len(chosen(machine, quick=quick))
-    with err.status("") as status:
+    with progress("verify", total, "cases", log) as tell:
         for case, findings in verify(machine, quick=quick):
             cases += 1
-            status.update(f"{cases} of {total} cases, {case.name}")
+            tell(cases, partial(dict, case=case.name))
             for i, finding in enumerate(findings):
                 table.add_row(case.name if i == 0 else "", *_row(finding))
             if not all(finding.good for finding in findings):
