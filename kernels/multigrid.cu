@@ -10,22 +10,13 @@
 // correction leaves.
 //
 // On the finest level mass and coupling come from tables by cell state, on coarser ones from arrays.
-// Bytes per voxel: smooth 2 x (12 + cells), restrict_residual 9 + cells, restrict_mass and
-// restrict_coupling cells + 0.5, prolong 8.5.
 #include "stencil.cuh"
-
-template <int32 by>
-struct TableMass {
-    const Cells& cells;
-    const float* table;
-    __device__ inline float at(int32 x) const { return table[exchange_index<by>(cells, x)]; }
-};
 
 // A sink stronger than what diffusion brings to it takes no more than that: without the limit, one
 // such voxel would clamp its whole coarse voxel. (And 1, so that a field which does not move keeps its mass.)
 template <typename Coupling>
 struct LimitedMass {
-    TableMass<TISSUE_AND_IMMUNE> mass;
+    TableAt<TISSUE_AND_IMMUNE> mass;
     Coupling coupling;
     __device__ inline float at(int32 x) const {
         const float m = mass.at(x), supply = 6.0f * coupling.own(x) + 1.0f;
@@ -265,11 +256,11 @@ __device__ inline void with_means(const float* field, const float* faces, int32 
 template <typename Use>
 __device__ inline void with_mass(const Cells& cells, const float* table, int32 exchange_by, const Use& use) {
     if (exchange_by == UNIFORM)
-        use(TableMass<UNIFORM>{cells, table});
+        use(TableAt<UNIFORM>{cells, table});
     else if (exchange_by == TISSUE)
-        use(TableMass<TISSUE>{cells, table});
+        use(TableAt<TISSUE>{cells, table});
     else
-        use(TableMass<TISSUE_AND_IMMUNE>{cells, table});
+        use(TableAt<TISSUE_AND_IMMUNE>{cells, table});
 }
 
 // rhs = from_c * c + from_rhs * rhs + from_gain * (gain by cells, and inflow through open sides), not

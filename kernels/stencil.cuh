@@ -1,7 +1,7 @@
-// A row of voxels with the rows beside it, the coupling across its faces, the sides of the lattice that
-// it touches, and what its voxels hold of the exchange tables.
+// A row of voxels with the rows beside it, the coupling across its faces, and the sides of the lattice
+// that it touches.
 #pragma once
-#include "common.cuh"
+#include "lookup.cuh"
 
 // In-place updates of one colour read only the other: a compiler may take the iterations together.
 #if defined(GPUSIM_HOST) && defined(__clang__)
@@ -74,24 +74,6 @@ __device__ inline void for_rows(const int32* active, int32 rows, const Use& use)
 #endif
 }
 
-enum VariesBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
-
-// Which cells stand in a row, and how to find their entry in a table [tissue states, immune states].
-struct Cells {
-    const uint8 *tissue, *immune;
-    int32 tissue_states, immune_states;
-    __device__ inline Cells from(int64 start) const {
-        return Cells{tissue + start, immune + start, tissue_states, immune_states};
-    }
-};
-
-template <int32 by>
-__device__ inline int32 exchange_index(const Cells& cells, int32 x) {
-    if (by == UNIFORM) return 0;
-    const int32 first = cells.tissue[x] * cells.immune_states;
-    return by == TISSUE ? first : first + cells.immune[x] - cells.tissue_states;
-}
-
 // Steps to the neighbours along an axis. At a side of the lattice the voxel itself stands in, so that
 // the difference is zero; on a periodic axis, the voxel at the other side.
 __device__ inline int32 before(int32 i, int32 n, bool wraps) { return i > 0 ? -1 : wraps ? n - 1 : 0; }
@@ -101,16 +83,15 @@ __device__ inline int32 after(int32 i, int32 n, bool wraps) { return i < n - 1 ?
 // sides z low, z high, y low, y high, x low, x high. All others are closed.
 enum Boundary { PERIODIC_Z = 1, PERIODIC_Y = 2, PERIODIC_X = 4, FIRST_OPEN = 8, OPEN = 63 * FIRST_OPEN };
 
-// From a row to those beside it.
+// From a row to those beside it: within a plane, to the next, or around a periodic axis.
 struct Around {
-    int64 south, north, below, above;
+    int32 south, north, below, above;
 };
 
 __device__ inline Around around(const Shape3& shape, int32 boundary, int32 z, int32 y) {
-    const int64 plane = static_cast<int64>(shape.ny) * shape.nx;
+    const int32 plane = shape.ny * shape.nx;
     const bool wraps_z = boundary & PERIODIC_Z, wraps_y = boundary & PERIODIC_Y;
-    return Around{before(y, shape.ny, wraps_y) * static_cast<int64>(shape.nx),
-                  after(y, shape.ny, wraps_y) * static_cast<int64>(shape.nx),
+    return Around{before(y, shape.ny, wraps_y) * shape.nx, after(y, shape.ny, wraps_y) * shape.nx,
                   before(z, shape.nz, wraps_z) * plane, after(z, shape.nz, wraps_z) * plane};
 }
 

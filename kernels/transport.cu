@@ -12,63 +12,52 @@
 // the host in double precision. So concentrations stay positive for any k as long as coupling <= 1/6.
 // In the second it is explicit: keep = 1 - k dt, gain = p dt. In both the steady state does not depend on
 // dt. What passes an open side of the lattice joins p and k, in the first form only.
-//
-// Bytes per voxel: 8, 4 more with momentum, and 1 more for each cell layer that exchanges the field or
-// hinders it.
 #include "stencil.cuh"
-
-template <int32 by, typename Coupling>
-__device__ inline float stepped(const Row<Coupling>& row, const Cells& cells, const float* keep,
-                                const float* gain, bool implicit, const Weights& x_weights, int32 x,
-                                int32 left, int32 right) {
-    const int32 i = exchange_index<by>(cells, x);
-    const float c = row.here[x], inflow = row.inflow(x_weights, x, left, right);
-    return (implicit ? (c + inflow) * keep[i] : c * keep[i] + inflow) + gain[i];
-}
 
 // What is the same for all rows of a field.
 struct Explicit {
     const float* source;  // [z, y, x]
     float* target;
-    Cells cells;  // [z, y, x]
     Shape3 shape;
     int32 boundary;
     const float *resistance, *far;  // [6]
-    const float *keep, *gain;       // [tissue_states, immune_states]
     float momentum;
     bool implicit;  // exchange
 };
 
-template <int32 by, bool first, typename Coupling>
-__device__ inline void explicit_row(const Explicit& field, const Row<Coupling>& row, int64 start,
-                                    float* __restrict__ out) {
+template <bool implicit, typename Coupling, typename Table>
+__device__ inline float stepped(const Row<Coupling>& row, const Table& keep, const Table& gain,
+                                const Weights& x_weights, int32 x, int32 left, int32 right) {
+    const float c = row.here[x], inflow = row.inflow(x_weights, x, left, right);
+    return (implicit ? (c + inflow) * keep.at(x) : c * keep.at(x) + inflow) + gain.at(x);
+}
+
+template <bool first, bool implicit, typename Coupling, typename Table>
+__device__ inline void explicit_row(const Explicit& field, const Row<Coupling>& row, const Table& kept,
+                                    const Table& gained, float* __restrict__ out) {
     const Weights one{1.0f, 1.0f};
-    const Cells cells = field.cells.from(start);
-    const float *keep = field.keep, *gain = field.gain;
+    const Table keep = kept, gain = gained;
     const float momentum = field.momentum;
-    const bool implicit = field.implicit;
     const auto stage = [&](int32 x, float euler) INLINED {
         const float value = first ? euler : euler + momentum * (euler - out[x]);
         return value < 0.0f ? 0.0f : value;
     };
     along(
         row.shape.nx, row.span(),
+        [&](int32 x) INLINED { return stage(x, stepped<implicit>(row, keep, gain, one, x, x - 1, x + 1)); },
         [&](int32 x) INLINED {
-            return stage(x, stepped<by>(row, cells, keep, gain, implicit, one, x, x - 1, x + 1));
-        },
-        [&](int32 x) INLINED {
-            const float value =
-                stepped<by>(row, cells, keep, gain, implicit, one, x, row.left(x), row.right(x));
+            const float value = stepped<implicit>(row, keep, gain, one, x, row.left(x), row.right(x));
             if (!(row.boundary & OPEN)) return stage(x, value);
             const Border border = row.border(x, field.far);
-            const float kept = keep[exchange_index<by>(cells, x)];
+            const float kept = keep.at(x);
             return stage(x, (value + kept * border.inflow) / (1.0f + kept * border.rate));
         },
         [&](int32 x, float value) INLINED { out[x] = value; });
 }
 
-template <int32 by, bool first, typename Coupling>
-LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling, const Rows& rows) {
+template <bool first, bool implicit, typename Coupling, typename Table>
+LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling, Table& keep, Table& gain,
+                                 const Rows& rows) {
     const Explicit field = given;  // one's own copy, which nothing written can change
     const int32 nx = field.shape.nx;
     RowWriter writer(nx);
@@ -76,13 +65,14 @@ LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling
         const int64 start = static_cast<int64>(i) * nx;
         const auto row = finest_row(field.source, coupling.from(start), field.shape, field.boundary,
                                     field.resistance, z, y);
+        const auto kept = keep.from(start), gained = gain.from(start);
         read_ahead(row.here + row.around.above, nx);
         if (first)
             writer.write(field.target + start, nx,
-                         [&](float* out) INLINED { explicit_row<by, first>(field, row, start, out); });
+                         [&](float* out) INLINED { explicit_row<first, implicit>(field, row, kept, gained, out); });
         else {
             read_ahead(field.target + start, nx);
-            explicit_row<by, first>(field, row, start, field.target + start);
+            explicit_row<first, implicit>(field, row, kept, gained, field.target + start);
         }
         if (++y == field.shape.ny) {
             y = 0;
@@ -91,22 +81,32 @@ LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling
     }
 }
 
-template <int32 by, typename Coupling>
-__device__ inline void explicit_rows(const Explicit& field, const Coupling& coupling, const Rows& rows) {
-    if (field.momentum == 0.0f)
-        explicit_rows<by, true>(field, coupling, rows);
-    else
-        explicit_rows<by, false>(field, coupling, rows);
-}
-
 template <typename Coupling>
-__device__ inline void explicit_rows(const Explicit& field, const Coupling& coupling, const Rows& rows, int32 exchange_by) {
+__device__ inline void explicit_rows(const Explicit& field, const Coupling& coupling, const Cells& cells,
+                                     const float* keep, const float* gain, int32 exchange_by, const Rows& rows) {
+    const auto with = [&](auto&& kept, auto&& gained) INLINED {
+        if (field.momentum == 0.0f && field.implicit)
+            explicit_rows<true, true>(field, coupling, kept, gained, rows);
+        else if (field.momentum == 0.0f)
+            explicit_rows<true, false>(field, coupling, kept, gained, rows);
+        else if (field.implicit)
+            explicit_rows<false, true>(field, coupling, kept, gained, rows);
+        else
+            explicit_rows<false, false>(field, coupling, kept, gained, rows);
+    };
+#ifdef GPUSIM_HOST
+    if constexpr (std::is_same_v<Coupling, SameCoupling>)
+        if (exchange_by == UNIFORM) return with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
+    const int32 nx = field.shape.nx;
+    with(RowOfTable(cells, keep, exchange_by, nx), RowOfTable(cells, gain, exchange_by, nx));
+#else
     if (exchange_by == UNIFORM)
-        explicit_rows<UNIFORM>(field, coupling, rows);
+        with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
     else if (exchange_by == TISSUE)
-        explicit_rows<TISSUE>(field, coupling, rows);
+        with(TableAt<TISSUE>{cells, keep}, TableAt<TISSUE>{cells, gain});
     else
-        explicit_rows<TISSUE_AND_IMMUNE>(field, coupling, rows);
+        with(TableAt<TISSUE_AND_IMMUNE>{cells, keep}, TableAt<TISSUE_AND_IMMUNE>{cells, gain});
+#endif
 }
 
 // Blocks: (active fields) x nz x ny rows.
@@ -132,13 +132,15 @@ extern "C" __global__ void explicit_step(
         const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
         const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
         const int64 start = f * volume(shape);
-        const Explicit field{source + start,     target + start, cells,        shape,       boundary[f],
-                             resistance + 6 * f, far + 6 * f,    keep + table, gain + table, momentum,
-                             implicit_exchange != 0};
+        const Explicit field{source + start, target + start, shape,    boundary[f], resistance + 6 * f,
+                             far + 6 * f,    momentum,       implicit_exchange != 0};
+        const auto with = [&](const auto& across) INLINED {
+            explicit_rows(field, across, cells, keep + table, gain + table, exchange_by[f], rows);
+        };
         if (coupling_by[f] == UNIFORM)
-            explicit_rows(field, SameCoupling{*faces}, rows, exchange_by[f]);
+            with(SameCoupling{*faces});
         else
-            explicit_rows(field, StateCoupling{tissue, faces, tissue_states}, rows, exchange_by[f]);
+            with(StateCoupling{tissue, faces, tissue_states});
     });
 }
 ENTRY_OF_ROWS(explicit_step)

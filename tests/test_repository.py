@@ -21,6 +21,7 @@ def test_style_and_types(arguments):
 def test_layers_import_only_what_stands_to_their_left():
     order = [
         "errors",
+        "plottable",
         "units",
         "memory",
         "scenario",
@@ -30,6 +31,7 @@ def test_layers_import_only_what_stands_to_their_left():
         "body",
         "engine",
         "verification",
+        "bench",
         "record",
         "analysis",
         "trial",

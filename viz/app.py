@@ -150,16 +150,20 @@ class App:
             self._spans[state.field] = (0.0, max(span[1], before[1])) if self.live else span
             look = replace(look, span=self._spans[state.field])
         writing = []
-        for i, (source, moment) in enumerate(zip(self.sources, moments, strict=True)):
+        for i, moment in enumerate(moments):
             self.plotter.subplot(0, i)
             shown = scene.fill(self.plotter, moment, look)
             self._needle(look)
             if not self._aimed and i == 0:
                 scene.aim(
-                    self.plotter, moment.size, scene.VIEWS["corner"], room=self._room, aspect=1.3 / len(self.sources)
+                    self.plotter,
+                    moment.size,
+                    scene.VIEWS["corner"],
+                    slot=(0, 1 - self._room),
+                    aspect=1.3 / len(self.sources),
                 )
             size = (round(1600 / len(self.sources)), 1000)
-            writing.append(_png(overlay(shown, size, None, source.title, self._room)))
+            writing.append(_png(overlay([shown], size, None, self._room)))
         self._aimed = True
         self.plotter.render()
         state.time = duration(moments[0].minutes)

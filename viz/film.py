@@ -11,30 +11,25 @@ import numpy as np
 from PIL import Image
 
 from gpusim.viz import scene
-from gpusim.viz.moment import Moment
+from gpusim.viz.moment import LOOKED_AT, Moment, some_of
 from gpusim.viz.render import Stage
 from gpusim.viz.scene import Look
 
 FRAMES_PER_SECOND = {".mp4": 24, ".gif": 10}
 SIZES = {".mp4": (1280, 720), ".gif": (640, 360)}
-_FIELDS_LOOKED_AT = 8
-"""Moments whose fields set the span of the colours of a whole film."""
-
 Moments = Sequence[Callable[[], Moment]]
 """Moments in the order of time, each made when it is called."""
 
 
-def frames(
-    moments: Moments, look: Look, size: tuple[int, int], count: int, turn: float = 50.0, title: str = ""
-) -> Iterator[np.ndarray]:
+def frames(moments: Moments, look: Look, size: tuple[int, int], count: int, turn: float = 50.0) -> Iterator[np.ndarray]:
     """Yield `count` pictures, uint8 [height, width, RGB]: the camera swings by `turn` degrees and back.
 
     A full turn, 360, goes round instead. Colours mean the same in all of them.
     """
     if look.span is None:
-        some = sorted({round(i) for i in np.linspace(0, len(moments) - 1, min(_FIELDS_LOOKED_AT, len(moments)))})
+        some = some_of(len(moments), LOOKED_AT)
         look = replace(look, span=scene.span_of(_values(moments[i](), look) for i in some))
-    with Stage(size, look, title) as stage:
+    with Stage(size, look) as stage:
         on_stage = -1
         for number in range(count):
             share = number / max(count - 1, 1)
@@ -72,7 +67,13 @@ def save_gif(pictures: Iterator[np.ndarray], target: Path, rate: int) -> None:
     sheet = Image.new("RGB", (images[0].width, images[0].height * len(some)))
     for i, image in enumerate(some):
         sheet.paste(image, (0, i * image.height))
-    palette = sheet.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    # Half of the colours by how different they are, for the few cells; half by how many
+    # pixels have them, for the ground.
+    colours: list[int] = []
+    for method in (Image.Quantize.MAXCOVERAGE, Image.Quantize.MEDIANCUT):
+        colours += (sheet.quantize(128, method=method, dither=Image.Dither.NONE).getpalette() or [])[: 3 * 128]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours)
     flat = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     flat[0].save(
         target, save_all=True, append_images=flat[1:], duration=round(1000 / rate), loop=0, optimize=True, disposal=1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from gpusim.units import UnitError, duration, number
 
 if TYPE_CHECKING:
     from gpusim.engine import Simulation
-    from gpusim.scenario import Document
+    from gpusim.scenario import Document, Scenario
 
 HEAT = "heat"
+LOOKED_AT = 24
+"""Snapshots whose fields are read to say something of all of them, at most."""
 _TUMOUR = ("tumour", "tumour_pdl1", "exposed", "infected")
 
 
@@ -30,6 +33,7 @@ class Moment:
         tissue, immune: states by number, uint8 [z, y, x].
         read: a field by its name, float32 [z, y, x], in its own unit.
         states: their names, by number. spacing: voxel edge, um. minutes: simulated time.
+        title: of the scenario, and of the site where there are several.
     """
 
     document: Document
@@ -39,6 +43,7 @@ class Moment:
     states: list[str]
     spacing: float
     minutes: float
+    title: str = ""
     _fields: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
@@ -120,18 +125,48 @@ def block_mean(values: np.ndarray, factor: int) -> np.ndarray:
     return means
 
 
-def snapshot_at(result: Result, at: str | None) -> int:
-    """Number of the snapshot nearest to a time such as "3 day"; the last for None. Raises `ResultError`."""
-    if at is None:
-        return len(result.times) - 1
+def snapshots_at(result: Result, at: str, field: str | None = None) -> list[int]:
+    """Numbers of the snapshots nearest to some times, each once, such as "3 day" or "start, peak, end".
+
+    The peak is that of a field (as in `Moment.values`, by default the first of `Moment.field_names`) summed over the
+    tumour's cells: it is high where both are there. Raises `ResultError`.
+    """
+    named = {
+        "start": lambda: 0,
+        "peak": lambda: _peak(result, field),
+        "end": lambda: len(result.times) - 1,
+    }
+    times = [text.strip() for text in at.split(",")]
+    found = [named[text]() if text in named else _nearest(result, text) for text in times]
+    return list(dict.fromkeys(found))
+
+
+def some_of(count: int, most: int) -> list[int]:
+    """Numbers below `count` from the first to the last, evenly spread, `most` of them at most."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(most, count))})
+
+
+def _peak(result: Result, field: str | None) -> int:
+    def in_tumour(snapshot: int) -> float:
+        moment = moment_of_result(result, snapshot)
+        values = moment.values(field or moment.field_names[0])
+        return float(values[moment.cells(moment.tumour_states)].sum(dtype=np.float64))
+
+    return max(some_of(len(result.times), LOOKED_AT), key=in_tumour)
+
+
+def _nearest(result: Result, at: str) -> int:
     try:
         wanted = number(at, "min")
     except UnitError as error:
-        raise ResultError(f"at: {at!r} {error}") from None
+        raise ResultError(f"at: {at!r} {error}; expected a time, or start, peak, end") from None
     last = float(result.times[-1])
     if not 0 <= wanted <= last * (1 + 1e-9):
         raise ResultError(f"at: {at}: the result ends at {duration(last)}")
-    return int(np.abs(result.times - wanted).argmin())
+    found = int(np.abs(result.times - wanted).argmin())
+    if not np.isclose(wanted, result.times[found], atol=1e-6):
+        warnings.warn(f"at {at}: the nearest snapshot is of {duration(float(result.times[found]))}", stacklevel=2)
+    return found
 
 
 def moment_of_result(result: Result, snapshot: int = -1) -> Moment:
@@ -144,6 +179,7 @@ def moment_of_result(result: Result, snapshot: int = -1) -> Moment:
         states=result.state_names,
         spacing=result.spacing,
         minutes=float(result.times[snapshot]),
+        title=_title(result.scenario, result.site),
     )
 
 
@@ -158,4 +194,9 @@ def moment_of_simulation(simulation: Simulation, site: str | None = None) -> Mom
         states=list(here.model.states.names),
         spacing=here.model.spacing,
         minutes=simulation.minutes,
+        title=_title(simulation.scenario, here.name),
     )
+
+
+def _title(scenario: Scenario, site: str) -> str:
+    return scenario.document.name + (f", {site}" if len(scenario.sites) > 1 else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ ROOM = 0.25
 """Share of a picture's width, at its right, that the legend takes."""
 _TEXT = 0.0215
 """Size of the letters over the picture's height."""
+_COLUMN = 5.2
+"""Width of a column of numbers, letters."""
 
 
 def round_length(length: float) -> float:
@@ -38,20 +41,22 @@ def field_label(name: str, unit: str) -> str:
 
 
 def overlay(
-    shown: Shown, size: tuple[int, int], pixels_per_um: float | None, title: str, room: float = ROOM
+    shown: Sequence[Shown], size: tuple[int, int], scales: Sequence[float] | None, room: float = ROOM
 ) -> np.ndarray:
     """The writing for a picture of `size` (width, height) pixels: uint8 RGBA [height, width, 4], clear elsewhere.
 
-    Without a scale, there is no scale bar.
+    Args:
+        shown: what stands side by side in it. scales: of each, pixels per um; without them there is no scale bar.
+        room: share of the width, at the right, for the legend.
     """
     width, height = size
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
     figure.patch.set_alpha(0)
     pen = _Pen(figure, shown, width, height, room)
-    pen.time(title)
-    if pixels_per_um is not None:
-        pen.scale_bar(pixels_per_um)
+    pen.times()
+    if scales is not None:
+        pen.scale_bars(scales)
     pen.legend()
     canvas.draw()
     return np.asarray(canvas.buffer_rgba()).copy()
@@ -68,11 +73,12 @@ def composed(picture: np.ndarray, writing: np.ndarray) -> np.ndarray:
 class _Pen:
     """Writes in pixels, from the upper left corner."""
 
-    def __init__(self, figure: Figure, shown: Shown, width: int, height: int, room: float) -> None:
+    def __init__(self, figure: Figure, shown: Sequence[Shown], width: int, height: int, room: float) -> None:
         self.figure, self.shown, self.width, self.height = figure, shown, width, height
         self.room = room
-        self.letter = min(_TEXT * height, 0.048 * room * width)
-        self.ink, self.faint = shown.look.theme.ink, shown.look.theme.faint
+        self.letter = min(_TEXT * height, room * width / (21 + _COLUMN * (len(shown) - 1)))
+        theme = shown[0].look.theme
+        self.ink, self.faint = theme.ink, theme.faint
         self.edge = 0.035 * height
 
     def text(self, x: float, y: float, text: str, size: float = 1.0, **how: Any) -> None:
@@ -97,41 +103,48 @@ class _Pen:
             )
         )
 
-    def time(self, title: str) -> None:
-        self.text(self.edge, self.edge + self.letter, duration(self.shown.moment.minutes), 1.9, weight="bold")
-        self.text(self.edge, self.edge + 2.9 * self.letter, title, 1.0, color=self.faint)
+    def left(self, number: int) -> float:
+        """Where the writing on one of the scenes begins."""
+        return self.edge + number * (1 - self.room) * self.width / len(self.shown)
 
-    def scale_bar(self, pixels_per_um: float) -> None:
-        length = round_length(0.2 * self.height / pixels_per_um)
-        y, thick = self.height - self.edge, 0.28 * self.letter
-        self.box(self.edge, y - thick, length * pixels_per_um, thick, self.ink)
-        self.text(self.edge, y - 1.3 * self.letter, length_label(length))
+    def times(self) -> None:
+        for i, shown in enumerate(self.shown):
+            moment = shown.moment
+            self.text(self.left(i), self.edge + self.letter, duration(moment.minutes), 1.9, weight="bold")
+            if i == 0 or moment.title != self.shown[i - 1].moment.title:
+                self.text(self.left(i), self.edge + 2.9 * self.letter, moment.title, 1.0, color=self.faint)
+
+    def scale_bars(self, scales: Sequence[float]) -> None:
+        for i, scale in enumerate(scales):
+            if i and scale == scales[i - 1]:
+                continue
+            length = round_length(0.2 * self.height / scale)
+            y, thick = self.height - self.edge, 0.28 * self.letter
+            self.box(self.left(i), y - thick, length * scale, thick, self.ink)
+            self.text(self.left(i), y - 1.3 * self.letter, length_label(length))
 
     def legend(self) -> None:
         left = self.width * (1 - self.room) + 0.5 * self.letter
         y = self.edge + self.letter
-        shown = self.shown
-        if "field" in shown.layers:
+        layers = {layer for shown in self.shown for layer in shown.layers}
+        if "field" in layers:
             y = self._colour_bar(left, y)
-        moment = shown.moment
+        moment = self.shown[0].moment
         colours = state_colours(moment.states)
         names = moment.states[: moment.states.index("none")]
         drawn = {"front": ("exposed", "infected"), "core": ("necrotic",), "vessels": ("vessel",)}
-        known = {name for layer in shown.layers for name in drawn.get(layer, ())}
-        if "section" in shown.layers:
+        known = {name for layer in layers for name in drawn.get(layer, ())}
+        if "section" in layers:
             known |= {name for name in names if name != "empty"}
-        elif "surface" in shown.layers:
+        elif "surface" in layers:
             known.add("tumour")
-        colours["tumour"] = shown.look.theme.surface if "section" not in shown.layers else colours["tumour"]
-        numbers = np.bincount(moment.tissue.ravel(), minlength=len(moment.states))
-        tissue = {name: int(numbers[i]) for i, name in enumerate(names) if name in known and numbers[i]}
-        if tissue:
-            y = self._states(left, y, "tissue cells", tissue, colours)
-        if "cells" in shown.layers:
-            self._states(left, y, "immune cells", shown.cells, colours)
+            colours["tumour"] = self.shown[0].look.theme.surface
+        y = self._states(left, y, "tissue cells", [name for name in names if name in known], colours)
+        if "cells" in layers:
+            self._states(left, y, "immune cells", moment.immune_states, colours)
 
     def _colour_bar(self, left: float, y: float) -> float:
-        shown = self.shown
+        shown = self.shown[0]
         name = shown.field
         self.text(left, y, field_label(name, shown.moment.unit(name)), weight="bold")
         width, thick = self.width - left - self.edge - 0.5 * self.letter, 0.9 * self.letter
@@ -146,11 +159,19 @@ class _Pen:
             self.text(at, y + thick + 0.85 * self.letter, f"{low + share * (high - low):.3g}", 0.9, ha="center")
         return y + thick + 3.0 * self.letter
 
-    def _states(self, left: float, y: float, heading: str, numbers: dict[str, int], colours: dict[str, str]) -> float:
+    def _states(self, left: float, y: float, heading: str, states: Sequence[str], colours: dict[str, str]) -> float:
+        """Those of the states that occur, and how many cells of each there are in each of the scenes."""
+        numbers = {name: [shown.cells[name] for shown in self.shown] for name in states}
+        numbers = {name: of_each for name, of_each in numbers.items() if any(of_each)}
+        if not numbers:
+            return y
         self.text(left, y, heading, weight="bold")
         radius = 0.42 * self.letter
-        right = self.width - self.edge - 0.5 * self.letter
-        for name, number in numbers.items():
+        last = self.width - self.edge - 0.5 * self.letter
+        columns = [last - _COLUMN * self.letter * i for i in reversed(range(len(self.shown)))]
+        for right, label in zip(columns, self._labels(), strict=True):
+            self.text(right, y, label, 0.95, ha="right", color=self.faint)
+        for name, of_each in numbers.items():
             y += 1.5 * self.letter
             # Round at any shape of the picture: pixels, not shares of it.
             self.figure.add_artist(
@@ -164,5 +185,15 @@ class _Pen:
                 )
             )
             self.text(left + 3.2 * radius, y, state_label(name), 0.95)
-            self.text(right, y, f"{number:,}", 0.95, ha="right", color=self.faint)
+            for right, number in zip(columns, of_each, strict=True):
+                self.text(right, y, f"{number:,}", 0.95, ha="right", color=self.faint)
         return y + 2.4 * self.letter
+
+    def _labels(self) -> list[str]:
+        """What tells the scenes apart: their times, or their sites."""
+        moments = [shown.moment for shown in self.shown]
+        if len(moments) == 1:
+            return [""]
+        if len({moment.title for moment in moments}) == 1:
+            return [duration(moment.minutes) for moment in moments]
+        return [moment.title.rpartition(", ")[2] for moment in moments]

@@ -25,7 +25,7 @@ _LEGEND = (1600, 1000)
 """Size that the legend is drawn for, pixels."""
 
 
-def save_page(moment: Moment, target: Path, look: Look, title: str = "") -> Shown:
+def save_page(moment: Moment, target: Path, look: Look) -> Shown:
     """Write a moment as a page to turn and to zoom. Raises `ResultError`."""
     shown = scene.stage(moment, look)
     plot = k3d.plot(
@@ -34,7 +34,7 @@ def save_page(moment: Moment, target: Path, look: Look, title: str = "") -> Show
         camera_auto_fit=False,
         menu_visibility=False,
         axes_helper=0,
-        name=title or "gpusim",
+        name=moment.title or "gpusim",
     )
     for part in scene.parts(shown.moment, shown.look):
         plot += _object(part)
@@ -51,7 +51,7 @@ def save_page(moment: Moment, target: Path, look: Look, title: str = "") -> Show
     plot.colorbar_object_id = 0
     plot.snapshot_type = "full"
     html = plot.get_snapshot(9)
-    target.write_text(html.replace("</body>", _writing(shown, title) + "</body>"), encoding="utf-8")
+    target.write_text(html.replace("</body>", _writing(shown) + "</body>"), encoding="utf-8")
     return shown
 
 
@@ -134,10 +134,10 @@ def _shells(shown: Shown) -> Iterator[object]:
             yield _object(Part("field", mesh, to_hex(colours(share)), min(0.1 + 0.35 * share, 1) * look.opacity))
 
 
-def _writing(shown: Shown, title: str) -> str:
+def _writing(shown: Shown) -> str:
     """Time and legend, over the scene; the mouse reaches through them."""
     image = io.BytesIO()
-    Image.fromarray(overlay(shown, _LEGEND, None, title)).save(image, "png", optimize=True)
+    Image.fromarray(overlay([shown], _LEGEND, None)).save(image, "png", optimize=True)
     data = base64.b64encode(image.getvalue()).decode()
     return (
         '<img alt="legend" style="position:fixed;inset:0;width:100%;height:100%;object-fit:contain;'

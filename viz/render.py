@@ -1,7 +1,8 @@
-"""`render`: a result, or a simulation, as a picture."""
+"""`render`: one moment as a picture, or several side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +21,20 @@ class Stage:
     """A plotter with its camera and its writing: moments go in, pictures come out.
 
     Args:
-        size: width and height, pixels. title: written below the time. legend: whether anything is written.
+        size: width and height, pixels. legend: whether anything is written.
+        slot: where the scene stands, from and to a share of the width; left of the legend by default.
     """
 
-    def __init__(self, size: tuple[int, int], look: Look, title: str = "", *, legend: bool = True) -> None:
-        self.size, self.look, self.title, self.legend = size, look, title, legend
+    def __init__(
+        self,
+        size: tuple[int, int],
+        look: Look,
+        *,
+        legend: bool = True,
+        slot: tuple[float, float] | None = None,
+    ) -> None:
+        self.size, self.look, self.legend = size, look, legend
+        self.slot = slot or (0.0, 1 - ROOM if legend else 1.0)
         self.plotter = scene.new_plotter(size, look)
         self.shown: Shown | None = None
         self._writing: np.ndarray | None = None
@@ -49,7 +59,7 @@ class Stage:
         assert self.shown is not None
         start = self.shown.look.view or scene.VIEWS["corner"]
         view = (start[0] + azimuth, start[1])
-        scene.aim(self.plotter, self.shown.moment.size, view, room=ROOM if self.legend else 0.0)
+        scene.aim(self.plotter, self.shown.moment.size, view, slot=self.slot)
 
     @property
     def pixels_per_um(self) -> float:
@@ -64,13 +74,39 @@ class Stage:
         if not self.legend:
             return pixels
         if self._writing is None:
-            self._writing = overlay(self.shown, self.size, self.pixels_per_um, self.title)
+            self._writing = overlay([self.shown], self.size, [self.pixels_per_um])
         return composed(pixels, self._writing)
 
 
-def save_picture(moment: Moment, target: Path, look: Look, size: tuple[int, int] = SIZE, title: str = "") -> Shown:
-    """Draw a moment into a PNG. Raises `ResultError`."""
-    with Stage(size, look, title) as stage:
-        shown = stage.show(moment)
-        Image.fromarray(stage.picture()).save(target, compress_level=4)
+def picture(moments: Sequence[Moment], look: Look, size: tuple[int, int]) -> tuple[np.ndarray, list[Shown]]:
+    """Moments side by side, from the left, under one legend: uint8 [height, width, RGB], and what is shown of each.
+
+    Their colours mean the same, and all of one place are cut open where the first of them is. Raises `ResultError`.
+    """
+    if look.span is None:
+        values = (moment.values(look.field or moment.field_names[0]) for moment in moments)
+        look = replace(look, span=scene.span_of(values))
+    width, height = size
+    share = (1 - ROOM) / len(moments)
+    pixels = np.zeros((height, width, 3), np.uint8)
+    centres: dict[str, tuple[float, float]] = {}
+    shown: list[Shown] = []
+    scales: list[float] = []
+    for i, moment in enumerate(moments):
+        centre = look.centre or centres.setdefault(moment.title, scene.middle_of_tumour(moment))
+        slot = (i * share, (i + 1) * share)
+        with Stage(size, replace(look, centre=centre), legend=False, slot=slot) as stage:
+            shown.append(stage.show(moment))
+            here = round(slot[0] * width)
+            pixels[:, here:] = stage.picture()[:, here:]
+            scales.append(stage.pixels_per_um)
+    return composed(pixels, overlay(shown, size, scales)), shown
+
+
+def save_picture(
+    moments: Moment | Sequence[Moment], target: Path, look: Look, size: tuple[int, int] = SIZE
+) -> list[Shown]:
+    """Draw one moment, or several side by side, into a PNG. Raises `ResultError`."""
+    pixels, shown = picture([moments] if isinstance(moments, Moment) else moments, look, size)
+    Image.fromarray(pixels).save(target, compress_level=4)
     return shown

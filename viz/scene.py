@@ -9,12 +9,16 @@ import psutil
 import pyvista as pv
 from matplotlib.colors import to_rgb
 from scipy import ndimage
+from vtkmodules.vtkCommonCore import vtkLogger
 from vtkmodules.vtkRenderingOpenGL2 import vtkOpenGLSphereMapper
 
 from gpusim.errors import ResultError
 from gpusim.viz import geometry
 from gpusim.viz.moment import Moment
 from gpusim.viz.palette import THEMES, Theme, field_map, state_colours
+
+# It warns of a display that is not there, and then does without.
+vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
 
 LAYERS = ("field", "surface", "section", "core", "front", "vessels", "cells", "box")
 """The field as a volume; the tumour's surface; the faces of the cut, cell by cell; the necrotic core; the
@@ -42,6 +46,8 @@ class Look:
         view: azimuth and elevation, degrees; by default from a corner, onto a slab from above.
         hidden: layers left out. opacity: of the volume, 1 as it comes.
         memory: bytes that a volume may take; a larger one is thinned.
+
+    Raises `ResultError` where a layer is none.
     """
 
     field: str | None = None
@@ -53,6 +59,11 @@ class Look:
     view: tuple[float, float] | None = None
     opacity: float = 1.0
     memory: int | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(self.hidden - set(LAYERS))
+        if unknown:
+            raise ResultError(f"hide '{unknown[0]}': expected one of {', '.join(LAYERS)}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a scene shows, for its legend. `coarse`: voxels' edges that one of the volume stands for."""
+    """What a scene shows, for its legend.
+
+    Args:
+        cells: in each state, also where they are hidden. coarse: voxels' edges that one of the volume stands for.
+    """
 
     moment: Moment
     look: Look
@@ -120,8 +135,7 @@ def fill(plotter: pv.Plotter, moment: Moment, look: Look) -> Shown:
 def stage(moment: Moment, look: Look) -> Shown:
     """A moment made ready: thinned where it is too large, with the cut and the span chosen. Raises `ResultError`."""
     factor = coarsening(moment.tissue.shape, look.memory)
-    numbers = np.bincount(moment.immune.ravel(), minlength=len(moment.states))
-    cells = {name: int(numbers[moment.states.index(name)]) for name in moment.immune_states}
+    numbers = np.bincount(np.concatenate([moment.tissue, moment.immune], axis=None), minlength=len(moment.states))
     name = look.field or moment.field_names[0]
     centre = look.centre or middle_of_tumour(moment)
     view = look.view or VIEWS["top" if moment.is_slab else "corner"]
@@ -130,7 +144,7 @@ def stage(moment: Moment, look: Look) -> Shown:
         look = replace(look, cut=False, hidden=look.hidden | {"surface", "core", "front"})
     coarse = moment.coarsened(factor)
     span = look.span or span_of([coarse.values(name)])
-    return Shown(coarse, look, name, span, [], {name: count for name, count in cells.items() if count}, factor)
+    return Shown(coarse, look, name, span, [], dict(zip(moment.states, map(int, numbers), strict=True)), factor)
 
 
 def parts(moment: Moment, look: Look) -> Iterator[Part]:
@@ -197,12 +211,12 @@ def aim(
     size: tuple[float, float, float],
     view: tuple[float, float],
     *,
-    room: float = 0.0,
+    slot: tuple[float, float] = (0.0, 1.0),
     aspect: float | None = None,
 ) -> None:
     """Point a parallel camera at the middle of a lattice, so that it fits at any azimuth.
 
-    A share of the width, `room`, stays free at the right. `aspect`: width over height, the plotter's by default.
+    It fits into a slot, from and to a share of the width. `aspect`: width over height, the plotter's by default.
     """
     azimuth, elevation = np.radians(view)
     direction = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
@@ -217,9 +231,9 @@ def aim(
     across = float(np.hypot(size[0], size[1])) if abs(view[1]) < 89 else max(size[:2])
     upright = abs(np.cos(elevation)) * size[2] + abs(np.sin(elevation)) * across
     width, height = plotter.window_size
-    free = (aspect or width / height) * (1 - room)
+    free = (aspect or width / height) * (slot[1] - slot[0])
     camera.parallel_scale = max(upright, across / free) / 2 * 1.02
-    camera.SetWindowCenter(room, 0)
+    camera.SetWindowCenter(1 - slot[0] - slot[1], 0)
     camera.clipping_range = (0.5 * reach, 3.5 * reach)
 
 

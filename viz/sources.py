@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +14,7 @@ from gpusim.engine import Simulation
 from gpusim.errors import GpusimError, ResultError
 from gpusim.record import Result
 from gpusim.units import UnitError, number
-from gpusim.viz.moment import HEAT, Moment, moment_of_result, moment_of_simulation
-
-_HEATS = 24
-"""Snapshots whose heat the curves are made of, at most."""
+from gpusim.viz.moment import HEAT, LOOKED_AT, Moment, moment_of_result, moment_of_simulation, some_of
 
 
 class Source(Protocol):
@@ -70,7 +68,7 @@ class FromResult:
 
     def moment(self, index: int, site: str) -> Moment:
         """One of them."""
-        return moment_of_result(self._at(site), index)
+        return replace(moment_of_result(self._at(site), index), title=self.title)
 
     def _at(self, site: str) -> Result:
         return self._results.get(site) or next(iter(self._results.values()))
@@ -89,7 +87,7 @@ class FromResult:
         }
         if f"{prefix}total.virus" in table:
             found["virus"] = (times, table[f"{prefix}total.virus"].to_numpy(float))
-        some = sorted({round(i) for i in np.linspace(0, len(self.minutes) - 1, min(_HEATS, len(self.minutes)))})
+        some = some_of(len(self.minutes), LOOKED_AT)
         if first.document.heat:
             found[HEAT] = (self.minutes[some], np.array([_heat(self.moment(i, site)) for i in some]))
         return found
@@ -112,7 +110,7 @@ class FromSimulation:
 
     def moment(self, index: int, site: str) -> Moment:
         """One of them."""
-        return moment_of_simulation(self.simulation, site)
+        return replace(moment_of_simulation(self.simulation, site), title=self.title)
 
     def note(self) -> None:
         """Keep the present numbers for the curves."""

@@ -1,6 +1,5 @@
 """`gpusim compare`: results side by side on one page."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from gpusim.cli.app import app, out
 from gpusim.errors import ResultError
+from gpusim.viz import require
 
 
 @app.command()
@@ -17,8 +17,7 @@ def compare(
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="With a picture of each.")] = True,
 ) -> None:
     """Compare results, or the arms of trials, on one page that needs no network: curves, heat, response, pictures."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ResultError("compare: Matplotlib is not installed (pip install 'gpusim[viz]')")
+    require()
     if output.suffix.lower() not in (".html", ".htm"):
         raise ResultError(f"{output}: expected a name that ends in .html")
     from gpusim.viz.report import save_report

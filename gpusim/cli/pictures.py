@@ -1,19 +1,17 @@
 """`gpusim render`, `view`: what a run looks like."""
 
-import importlib.util
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import gpusim
 from gpusim.cli.app import ResultArgument, SetOption, app, err, load, out
+from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.errors import ResultError
 from gpusim.record import Result
-from gpusim.units import duration, number
+from gpusim.viz import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +27,11 @@ def render(
     ] = Path("picture.png"),
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Simulated time, as in '3 day'; without it the last, and all in a movie."),
+        typer.Option(
+            metavar="TIME",
+            help="Simulated time, as in '3 day', or start, end, peak (when most of the field stands in the tumour); "
+            "several ('start, peak, end') side by side. Without it the end, and all in a movie.",
+        ),
     ] = None,
     site: Annotated[str | None, typer.Option(metavar="SITE", help="Which lesion, where there are several.")] = None,
     field: Annotated[
@@ -54,6 +56,7 @@ def render(
     opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Of the volume, as a multiple.")] = 1.0,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of a movie.")] = 8.0,
     turn: Annotated[float, typer.Option(min=-3600, max=3600, help="Swing of a movie's camera, degrees.")] = 50.0,
+    log: LogOption = Log.text,
 ) -> None:
     """Draw a result: tumour heat as a volume around the tumour, cut open, with its vessels and immune cells."""
     ending = output.suffix.lower()
@@ -64,9 +67,6 @@ def render(
     from gpusim.viz import film, moment, page, palette, scene
     from gpusim.viz import render as rendering
 
-    unknown = sorted(set(hide or []) - set(scene.LAYERS))
-    if unknown:
-        raise ResultError(f"hide '{unknown[0]}': expected one of {', '.join(scene.LAYERS)}")
     look = scene.Look(
         field=field,
         theme=palette.theme(theme),
@@ -77,31 +77,30 @@ def render(
         opacity=opacity,
     )
     pixels = _size(size) if size else film.SIZES.get(ending, rendering.SIZE)
-    title = found.scenario.document.name + (f", {found.site}" if len(found.sites) > 1 else "")
-    snapshot = moment.snapshot_at(found, at)
+    snapshots = moment.snapshots_at(found, at or "end", field)
     if ending in film.SIZES:
-        chosen = [snapshot] if at else list(range(len(found.times)))
+        chosen = snapshots if at else list(range(len(found.times)))
         moments = [lambda i=i: moment.moment_of_result(found, i) for i in chosen]
         if field:
             moments[0]().values(field)  # a wrong name is told before the film begins
         rate = film.FRAMES_PER_SECOND[ending]
         count = max(round(seconds * rate), 2)
         pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
-        pictures = _shown(film.frames(moments, look, pixels, count, turn, title), count)
+        pictures = _told(film.frames(moments, look, pixels, count, turn), output.name, count, log)
         if ending == ".mp4":
             film.save_mp4(pictures, output, pixels, rate)
         else:
             film.save_gif(pictures, output, rate)
     else:
-        drawn = moment.moment_of_result(found, snapshot)
+        drawn = [moment.moment_of_result(found, snapshot) for snapshot in snapshots]
         if ending == ".png":
-            shown = rendering.save_picture(drawn, output, look, pixels, title)
+            shown = rendering.save_picture(drawn, output, look, pixels)
+        elif len(drawn) > 1:
+            raise ResultError(f"at: {at}: a page shows one time")
         else:
-            shown = page.save_page(drawn, output, look, title)
-        if shown.coarse > 1:
-            err.print(f"gpusim: note: too large for the memory to draw in: thinned to every {shown.coarse}th voxel")
-        if at and not math.isclose(number(at, "min"), drawn.minutes, abs_tol=1e-6):
-            err.print(f"gpusim: note: the nearest snapshot is of {duration(drawn.minutes)}")
+            shown = [page.save_page(drawn[0], output, look)]
+        if shown[0].coarse > 1:
+            err.print(f"gpusim: note: too large for the memory to draw in: thinned to every {shown[0].coarse}th voxel")
     out.print(str(output))
 
 
@@ -144,18 +143,12 @@ def view(
         App([FromSimulation(simulation)], theme=theme, steps=steps).start(port, host, browser, ready)
 
 
-def require(*modules: str) -> None:
-    """Raise `ResultError` where what draws is not installed."""
-    for module in ("pyvista", "matplotlib", *modules):
-        if importlib.util.find_spec(module) is None:
-            raise ResultError(f"'{module}' is not installed; pictures need: pip install 'gpusim[viz]'")
-
-
-def _shown(pictures: "Iterator[np.ndarray]", count: int) -> "Iterator[np.ndarray]":
-    """The same pictures, with a bar."""
-    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        yield from progress.track(pictures, total=count)
+def _told(pictures: "Iterator[np.ndarray]", name: str, count: int, log: Log) -> "Iterator[np.ndarray]":
+    """The same pictures, while it is said how many there are."""
+    with progress(name, count, "frames", log) as tell:
+        for done, picture in enumerate(pictures, 1):
+            yield picture
+            tell(done)
 
 
 def _size(text: str) -> tuple[int, int]:

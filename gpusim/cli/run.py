@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import gpusim
+from gpusim.backends import SLABS, create
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
+from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.cli.trial import carry_out
 from gpusim.errors import ResultError, ScenarioError
 from gpusim.model import Model
@@ -19,6 +20,7 @@ from gpusim.scenario import Scenario
 from gpusim.trial.running import SCENARIO as TRIAL
 from gpusim.units import duration
 
+_PICTURE = ("--at", "start, peak, end", "--size", "2400x720")
 _PICTURE_SECONDS = 300
 """For the picture at the end, at most."""
 
@@ -35,8 +37,13 @@ def run(
         Path | None,
         typer.Option("--resume", metavar="OUT", help="Go on with a stopped run from its last checkpoint; no SCENARIO."),
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
+    backend: Annotated[
+        str, typer.Option(help="auto, cuda, cpu, numpy; slabs shares the lattice out under mpirun.")
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of the cpu backend [default: all cores; of slabs, one for each rank]."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the scenario's seed.")] = None,
     arm: Annotated[
         str | None, typer.Option(metavar="ARM", help="Of a scenario with arms: this one alone, as a single run.")
@@ -45,6 +52,7 @@ def run(
     sets: SetOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in OUT.")] = False,
     picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Draw a picture at the end.")] = True,
+    log: LogOption = Log.text,
 ) -> None:
     """Run a scenario; leaves snapshots, counts, a summary and a picture in a folder.
 
@@ -52,9 +60,12 @@ def run(
 
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
+    # On slabs, all ranks but the first stay in here and do what it says.
+    machine = create(backend, threads) if backend == SLABS else backend
     if resume is not None:
         if (resume / TRIAL).is_file():
-            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, resume=True)
+            _require_one_process(backend)
+            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, log, resume=True)
             return
         if any(given not in (None, False, []) for given in (scenario, output, seed, until, sets, overwrite)):
             raise typer.BadParameter("--resume takes the scenario of its folder; only --backend, --threads go with it")
@@ -68,10 +79,11 @@ def run(
         if until is not None:
             loaded = loaded.ending(until)
         if loaded.arms:
-            carry_out(loaded, output or Path("results") / loaded.document.name, backend, threads, resume=False)
+            _require_one_process(backend)
+            carry_out(loaded, output or Path("results") / loaded.document.name, backend, threads, log, resume=False)
             return
         folder = output or Path("results") / loaded.document.name
-    simulation = gpusim.Simulation(loaded, backend, threads=threads)
+    simulation = gpusim.Simulation(loaded, machine, threads=threads)
     model, start = simulation.model, simulation.counts
     with (
         simulation,
@@ -89,11 +101,10 @@ def run(
             placements(each)
         for note in model.notes:
             err.print(f"gpusim: note: {note}", markup=False)
-        with _progress() as progress:
-            task = progress.add_task(model.name, total=model.until, time="")
+        with progress(model.name, model.until, "steps", log, done=simulation.steps) as tell:
             for steps in simulation.stretches(at_most=1):
                 recorder.record()
-                progress.update(task, completed=steps, time=duration(simulation.minutes))
+                tell(steps, lambda: {"minutes": simulation.minutes, "counts": simulation.counts})
                 if stop.asked and steps < model.until:
                     recorder.checkpoint()
                     break
@@ -110,6 +121,11 @@ def run(
     if drawn:
         out.print(f"picture  {drawn}", markup=False)
     out.print(f"digest   {summary['digest']}", markup=False)
+
+
+def _require_one_process(backend: str) -> None:
+    if backend == SLABS:
+        raise typer.BadParameter("--backend slabs: takes a single run; expected one of the arms, by --arm")
 
 
 def _arm(scenario: Scenario, name: str) -> Scenario:
@@ -130,22 +146,8 @@ def _unfinished(folder: Path) -> Scenario:
 
 def _backend(simulation: gpusim.Simulation) -> str:
     backend = simulation.backend
-    return f"backend {backend.name}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TextColumn("{task.fields[time]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )
+    ranks = f" on {backend.ranks} ranks" if backend.ranks > 1 else ""
+    return f"backend {backend.name}{ranks}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
 
 
 def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> None:
@@ -170,10 +172,10 @@ def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> Non
 
 
 def _draw(folder: Path) -> Path | None:
-    """A picture of the last state; None, with a note, where it can't be drawn."""
+    """A picture of how it went; None, with a note, where it can't be drawn."""
     target = folder / layout.PICTURE
     # In a process of its own: VTK ends the whole process where it finds no way to render at all.
-    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target)]
+    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target), *_PICTURE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PICTURE_SECONDS, check=False)
         problem = (done.stderr.strip().splitlines() or ["the renderer stopped"])[-1].removeprefix("gpusim: ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import itertools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gpusim.cli.app import app, err, new_table, out
+from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.engine.memory import of_copies, on_backend
 from gpusim.errors import BackendError, ResultError
 from gpusim.memory import available
@@ -55,6 +56,7 @@ def sweep(
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
     scheduler: SchedulerOption = None,
+    log: LogOption = Log.text,
 ) -> None:
     """Run a scenario at many points, in several arms, with replicates; leaves one table.
 
@@ -62,7 +64,7 @@ def sweep(
     what is missing.
     """
     design = _module("design")
-    with _session(study, output, backend, workers, threads, scheduler) as session:
+    with _session(study, output, backend, workers, threads, scheduler, log) as session:
         frame = session.run(design.points(session.study.document))
         path = session.save(frame, "table.parquet")
     _summary(session.study, frame)
@@ -78,10 +80,11 @@ def sensitivity(
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
     scheduler: SchedulerOption = None,
+    log: LogOption = Log.text,
 ) -> None:
     """Tell which parameters the outcomes of a study depend on (Morris, Sobol); resumes as 'sweep' does."""
     module = _module("sensitivity")
-    with _session(study, output, backend, workers, threads, scheduler) as session:
+    with _session(study, output, backend, workers, threads, scheduler, log) as session:
         method = session.study.document.sensitivity
         if method is None or not session.study.document.parameters:
             raise ResultError(f"{study}: needs 'parameters', and 'sensitivity: {{method: morris}}' or sobol")
@@ -110,10 +113,11 @@ def fit(
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
     scheduler: SchedulerOption = None,
+    log: LogOption = Log.text,
 ) -> None:
     """Estimate a study's parameters from measured values over time, with 95% intervals; resumes as 'sweep' does."""
     module, problem = _module("fit"), _module("problem")
-    with _session(study, output, backend, workers, threads, scheduler) as session:
+    with _session(study, output, backend, workers, threads, scheduler, log) as session:
         table = _module("measured").Data.read(data, session.study)
         posed = problem.pose(session.study, table, session.setting)
         spec = session.study.document.fit
@@ -124,10 +128,10 @@ def fit(
             else f"{spec.trials} trials"
         )
         out.print(f"{session.study.document.name}: {len(table.values)} measured values; {spec.method}, {what}")
-        with _progress("particles" if by_abc else "trials") as progress:
-            total = spec.particles * (spec.populations + 1) if by_abc else spec.trials
-            task = progress.add_task(session.study.document.name, total=total, failed="")
-            found = module.fit(posed, session.connect, lambda: progress.advance(task))
+        total = spec.particles * (spec.populations + 1) if by_abc else spec.trials
+        with progress(session.study.document.name, total, "particles" if by_abc else "trials", log) as tell:
+            done = itertools.count(1)
+            found = module.fit(posed, session.connect, lambda: tell(next(done)))
         estimates = new_table("parameter", "unit", "estimate", "95% from", "to")
         for row in found.estimates:
             numbers = (row.estimate, row.low, row.high)
@@ -144,29 +148,29 @@ def fit(
 class _Session:
     """A study with its folder and its cluster."""
 
-    def __init__(self, study: Study, setting: Setting, connect: Connect) -> None:
+    def __init__(self, study: Study, setting: Setting, connect: Connect, log: Log) -> None:
         self.study = study
         self.setting = setting
         self.connect = connect
+        self.log = log
 
     def run(self, points: list[Point]) -> pd.DataFrame:
-        """Run points under a progress bar."""
+        """Run points, and say how far that is."""
         document = self.study.document
         total = len(points) * len(document.arms) * document.replicates
         out.print(
             f"{document.name}: {len(points):,} points, {len(document.arms)} arms, {document.replicates} replicates: "
             f"{total:,} runs"
         )
-        with _progress() as progress:
-            task = progress.add_task(document.name, total=total, failed="")
-            failed = 0
+        with progress(document.name, total, "runs", self.log) as tell:
+            done = failed = 0
 
-            def tell(run: Run, how: Ended) -> None:
-                nonlocal failed
-                failed += isinstance(how, Exception)
-                progress.update(task, advance=1, failed=f"{failed} failed" if failed else "")
+            def ended(run: Run, how: Ended) -> None:
+                nonlocal done, failed
+                done, failed = done + 1, failed + isinstance(how, Exception)
+                tell(done, lambda: {"failed": failed})
 
-            return _module("sweep").sweep(self.study, points, self.setting, self.connect, tell)
+            return _module("sweep").sweep(self.study, points, self.setting, self.connect, ended)
 
     def save(self, frame: pd.DataFrame, name: str) -> Path:
         """Write a table into the study's folder."""
@@ -178,7 +182,13 @@ class _Session:
 
 @contextlib.contextmanager
 def _session(
-    path: Path, output: Path | None, backend: str, workers: int | None, threads: int | None, scheduler: str | None
+    path: Path,
+    output: Path | None,
+    backend: str,
+    workers: int | None,
+    threads: int | None,
+    scheduler: str | None,
+    log: Log,
 ) -> Iterator[_Session]:
     """Load a study, take its folder, start its workers. Ctrl-C and SIGTERM end it with what is finished kept."""
     if scheduler is not None and workers is not None:
@@ -200,7 +210,7 @@ def _session(
         _note_study(folder, path)
         with contextlib.ExitStack() as stack:
             connect = functools.cache(lambda: _connected(stack.enter_context(execution.cluster(scheduler, own))))
-            yield _Session(study, setting, connect)
+            yield _Session(study, setting, connect, log)
     except KeyboardInterrupt:
         err.print("gpusim: stopped; finished runs are kept, and the same command goes on with the others")
         raise typer.Exit(130) from None
@@ -241,21 +251,6 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(f"gpusim.ensemble.{name}")
     except ImportError as error:
         raise BackendError(f"studies need {error.name}: pip install 'gpusim[study]'") from None
-
-
-def _progress(what: str = "runs") -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(what),
-        TextColumn("{task.fields[failed]}", style="red"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )
 
 
 def _summary(study: Study, frame: pd.DataFrame) -> None:

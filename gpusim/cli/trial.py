@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gpusim.cli.app import err, new_table, out
+from gpusim.cli.progress import Log, progress
 from gpusim.scenario import Scenario
 from gpusim.trial import Trial, run_trial, verdicts
 
 
-def carry_out(scenario: Scenario, folder: Path, backend: str, jobs: int | None, *, resume: bool) -> None:
+def carry_out(scenario: Scenario, folder: Path, backend: str, jobs: int | None, log: Log, *, resume: bool) -> None:
     """Run a trial into a folder and tell what came out."""
     spec = scenario.document.trial
     assert spec is not None, "has arms"
@@ -19,15 +19,14 @@ def carry_out(scenario: Scenario, folder: Path, backend: str, jobs: int | None, 
     arms = f"{len(spec.arms)} arms ({', '.join(spec.arms)})"
     out.print(f"{scenario.document.name}: {arms}, {spec.replicates} seeds, {runs} runs")
     try:
-        with _progress() as bar:
-            task = bar.add_task(scenario.document.name, total=runs)
+        with progress(scenario.document.name, runs, "runs", log) as tell:
             trial = run_trial(
                 scenario,
                 folder,
                 backend=backend,
                 jobs=jobs,
                 resume=resume,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                progress=lambda done, total: tell(done),
             )
     except KeyboardInterrupt:
         err.print(f"gpusim: stopped; finished runs are kept, to go on: gpusim run --resume {folder}")
@@ -49,17 +48,3 @@ def report(trial: Trial) -> None:
 
 def _spread(values: pd.Series) -> str:
     return f"{values.median():.4g} ({values.min():.4g} to {values.max():.4g})"
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )

@@ -2,13 +2,17 @@
 
 import math
 import time
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpusim.backends import create
 from gpusim.cli.app import app, err, new_table, out
-from gpusim.verification import Finding, Machine, chosen, verify
+from gpusim.cli.progress import Log, LogOption, progress
+
+if TYPE_CHECKING:
+    from gpusim.verification import Finding
 
 
 @app.command("verify")
@@ -16,11 +20,14 @@ def print_verification(
     backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only the cases that take about a second.")] = False,
+    log: LogOption = Log.text,
 ) -> None:
     """Prove this machine: problems with known solutions, and every kernel against NumPy, bit for bit.
 
     Takes about a minute with compiled kernels, several with NumPy. Exit code 1 where a case fails.
     """
+    from gpusim.verification import Machine, chosen, verify  # brings statistics, slow to load
+
     found = create(backend, threads)
     machine = Machine(found.name, threads)
     found.close()
@@ -28,10 +35,10 @@ def print_verification(
     table = new_table("case", "number", "expected", "found", "error", "allowed", "order", "verdict")
     cases, failed = 0, []
     total = len(chosen(machine, quick=quick))
-    with err.status("") as status:
+    with progress("verify", total, "cases", log) as tell:
         for case, findings in verify(machine, quick=quick):
             cases += 1
-            status.update(f"{cases} of {total} cases, {case.name}")
+            tell(cases, partial(dict, case=case.name))
             for i, finding in enumerate(findings):
                 table.add_row(case.name if i == 0 else "", *_row(finding))
             if not all(finding.good for finding in findings):
@@ -46,7 +53,7 @@ def print_verification(
     out.print(f"all {cases} cases hold on {machine.backend} ({seconds:.0f} s)")
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
+def _row(finding: "Finding") -> tuple[str, ...]:
     low, high = finding.low - finding.expected, finding.high - finding.expected
     allowed = f"{high:.2g}" if math.isclose(low, -high, rel_tol=1e-6) else f"{low:.2g} to {high:.2g}"
     order = "" if finding.order is None else f"{finding.order:.2f} ({finding.theory})"

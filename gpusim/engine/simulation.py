@@ -18,10 +18,11 @@ from gpusim.engine.site import Site
 from gpusim.errors import ScenarioError
 from gpusim.model import Model, build
 from gpusim.model.steps import whole
+from gpusim.plottable import Plottable
 from gpusim.scenario import Scenario
 
 
-class Simulation:
+class Simulation(Plottable):
     """A running scenario.
 
         sim = gpusim.Simulation(gpusim.Scenario.load("cold-to-hot"), backend="cpu")

@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import zarr
 
 from gpusim.engine.simulation import digest
 from gpusim.errors import ResultError
+from gpusim.plottable import Plottable
 from gpusim.record import layout, store
 from gpusim.scenario import Document, Scenario
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-class Result:
+class Result(Plottable):
     """A finished or unfinished run on disk.
 
     Args:
@@ -59,12 +61,12 @@ class Result:
         loaded: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         return loaded
 
-    @property
+    @cached_property
     def scenario(self) -> Scenario:
         """The scenario as run."""
         return Scenario.load(self.folder / layout.SCENARIO)
 
-    @property
+    @cached_property
     def document(self) -> Document:
         """What the scenario says of this site."""
         return self.scenario.site(self.site).document

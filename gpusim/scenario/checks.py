@@ -405,6 +405,10 @@ def _trial(document: Document) -> Iterator[Problem]:
         for arm in order.arms:
             if arm not in trial.arms:
                 yield (*path, "arms"), _unknown("arm", arm, trial.arms)
+        times = trial.outcomes[order.outcome].at if order.outcome in trial.outcomes else order.at
+        for time in order.at:
+            if time not in times:
+                yield (*path, "at"), _unknown(f"time of '{order.outcome}'", time, times)
 
 
 def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:

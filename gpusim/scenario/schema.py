@@ -644,10 +644,21 @@ Arms = Annotated[dict[Title, dict[str, Any]], BeforeValidator(_nothing_changed),
 
 
 class Order(_Part):
-    """What is expected of a trial: `arms` from the one with the lowest `outcome` to that with the highest."""
+    """What is expected of a trial: `arms` from the one with the lowest `outcome` to that with the highest.
+
+    Of one arm alone: the times `at`, of those of the outcome, from the lowest to the highest. With several
+    arms, `at` says at which times the order is expected; left out, at all of the outcome's.
+    """
 
     outcome: Name
-    arms: Annotated[tuple[Title, ...], Field(min_length=2)]
+    arms: Annotated[tuple[Title, ...], Field(min_length=1)]
+    at: Annotated[tuple[Time, ...], BeforeValidator(_listed)] = ()
+
+    @model_validator(mode="after")
+    def _compares(self) -> "Order":
+        if len(self.arms) == 1 and len(self.at) < 2:
+            raise ValueError("expected two arms or more, or two times or more under 'at'")
+        return self
 
 
 class Trial(_Part):

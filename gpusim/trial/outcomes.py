@@ -15,11 +15,12 @@ END = "end"
 
 def columns(outcomes: Mapping[str, Outcome]) -> dict[str, tuple[Outcome, str]]:
     """Columns of the table, each with its outcome and its time: "tumour", "tumour@3 day"."""
-    return {
-        f"{name}@{time}" if time != END else name: (outcome, time)
-        for name, outcome in outcomes.items()
-        for time in outcome.at or (END,)
-    }
+    return {column(name, time): (outcome, time) for name, outcome in outcomes.items() for time in outcome.at or (END,)}
+
+
+def column(name: str, time: str) -> str:
+    """The column of an outcome at a time."""
+    return name if time == END else f"{name}@{time}"
 
 
 def measure(outcome: Outcome, simulation: Simulation) -> float:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from gpusim.trial.outcomes import END, column
 from gpusim.trial.running import Trial
 
 SIGNIFICANT = 0.05
@@ -16,10 +16,10 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two arms, seed by seed.
+    """Two arms, or two times of one, seed by seed.
 
     Attributes:
-        lower, higher: the arm expected to be lower, and the other.
+        lower, higher: the one expected to be lower, and the other.
         difference: median over the seeds of higher - lower; `interval`: 95% of it, by bootstrap.
         wins: share of the seeds in which `lower` is below `higher`, ties counted half.
         p: of the one-sided signed-rank test of Wilcoxon (1945).
@@ -35,7 +35,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """An expected order and what came out: medians by arm, and each arm against the next."""
+    """An expected order and what came out: medians by arm or time, and each against the next."""
 
     outcome: str
     medians: dict[str, float]
@@ -44,7 +44,7 @@ class Verdict:
 
     @property
     def held(self) -> bool:
-        """Whether every arm is below the next, by its median and significantly."""
+        """Whether each is below the next, by its median and significantly."""
         return all(c.difference > 0 and c.p < SIGNIFICANT for c in self.comparisons)
 
     def __str__(self) -> str:
@@ -64,29 +64,40 @@ def verdicts(trial: Trial) -> list[Verdict]:
     assert spec is not None, "has arms"
     found = []
     for order in spec.expected:
-        for column in trial.table.columns:
-            if column == order.outcome or str(column).startswith(f"{order.outcome}@"):
-                found.append(_verdict(trial.table, str(column), order.arms))
+        times = order.at or spec.outcomes[order.outcome].at or (END,)
+        if len(order.arms) == 1:
+            (arm,) = order.arms
+            by_time = {time: _by_seed(trial.table, arm, column(order.outcome, time)) for time in times}
+            found.append(_verdict(f"{order.outcome} of {arm}", by_time))
+            continue
+        for time in times:
+            name = column(order.outcome, time)
+            found.append(_verdict(name, {arm: _by_seed(trial.table, arm, name) for arm in order.arms}))
     return found
 
 
-def _verdict(table: pd.DataFrame, column: str, arms: tuple[str, ...]) -> Verdict:
-    by_seed = table.pivot(index="seed", columns="arm", values=column)
+def _by_seed(table: pd.DataFrame, arm: str, name: str) -> np.ndarray:
+    return table[table["arm"] == arm].sort_values("seed")[name].to_numpy(float)
+
+
+def _verdict(what: str, values: dict[str, np.ndarray]) -> Verdict:
     comparisons = tuple(
-        compare(low, high, by_seed[low].to_numpy(float), by_seed[high].to_numpy(float))
-        for low, high in itertools.pairwise(arms)
+        compare(lower, higher, values[lower], values[higher]) for lower, higher in itertools.pairwise(values)
     )
-    return Verdict(column, {arm: float(by_seed[arm].median()) for arm in arms}, comparisons, len(by_seed))
+    medians = {name: float(np.median(found)) for name, found in values.items()}
+    return Verdict(what, medians, comparisons, len(next(iter(values.values()))))
 
 
 def compare(lower: str, higher: str, low: np.ndarray, high: np.ndarray) -> Comparison:
-    """Two arms with the same seeds, float64 [seeds] each."""
+    """Two arms with the same seeds, or two times, float64 [seeds] each."""
+    from scipy.stats import wilcoxon  # slow to load, and no other command needs it
+
     difference = high - low
     draws = np.random.default_rng(0).integers(0, len(difference), (_RESAMPLES, len(difference)))
     medians = np.median(difference[draws], axis=1)
     interval = (float(np.quantile(medians, 0.025)), float(np.quantile(medians, 0.975)))
     p = 1.0
     if np.any(difference != 0):
-        p = float(stats.wilcoxon(difference, alternative="greater", zero_method="zsplit").pvalue)
+        p = float(wilcoxon(difference, alternative="greater", zero_method="zsplit").pvalue)
     wins = float(np.mean((difference > 0) + 0.5 * (difference == 0)))
     return Comparison(lower, higher, float(np.median(difference)), interval, wins, p)

@@ -36,6 +36,8 @@ trial:
   expected:
     - {outcome: left, arms: [fast, slow, none]}
     - {outcome: lost, arms: [fast, slow]}
+    - {outcome: lost, arms: [slow, fast], at: 60 min}
+    - {outcome: lost, arms: [slow], at: [20 min, 60 min]}
 """
 
 
@@ -69,7 +71,7 @@ def test_an_arm_is_the_scenario_with_its_overrides(trial):
 
 
 def test_a_verdict_says_what_held_and_what_did_not(trial):
-    first, second, third = verdicts(trial)
+    first, second, third, fourth, fifth = verdicts(trial)
     # With 5 seeds, all in order, the one-sided signed-rank test gives 1/32.
     assert first.held
     assert [c.p for c in first.comparisons] == [pytest.approx(1 / 32)] * 2
@@ -77,6 +79,8 @@ def test_a_verdict_says_what_held_and_what_did_not(trial):
     assert not second.held
     assert not third.held
     assert str(third).startswith("NOT HELD: fast < slow in lost@60 min")
+    assert str(fourth).startswith("held: slow < fast in lost@60 min")
+    assert str(fifth).startswith("held: 20 min < 60 min in lost of slow (medians of 5 seeds")
 
 
 def test_a_trial_goes_on_where_it_stopped(trial, monkeypatch):
@@ -121,6 +125,8 @@ def test_a_comparison_is_by_seed():
         ),
         (("[fast, slow, none]", "[fast, slw]"), "unknown arm 'slw'; did you mean 'slow'?"),
         (("60 min]}", "70 min]}"), "'70 min' is after the end of the run"),
+        (("at: 60 min}", "at: 50 min}"), "trial.expected[2].at: unknown time of 'lost' '50 min'"),
+        (("[slow], at: [20 min, 60 min]", "[slow]"), "expected two arms or more, or two times"),
     ],
 )
 def test_a_mistake_is_named(change, message):

@@ -8,15 +8,22 @@ import pytest
 pv = pytest.importorskip("pyvista", reason="PyVista is not installed")
 
 from matplotlib.colors import to_rgb  # noqa: E402
+from PIL import Image  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 import gpusim  # noqa: E402
 from gpusim.cli import app  # noqa: E402
-from gpusim.record import Recorder  # noqa: E402
+from gpusim.record import Recorder, Result  # noqa: E402
 from gpusim.viz import film, geometry, page, scene  # noqa: E402
-from gpusim.viz.moment import Moment, block_mean, moment_of_simulation  # noqa: E402
+from gpusim.viz.moment import (  # noqa: E402
+    Moment,
+    block_mean,
+    moment_of_result,
+    moment_of_simulation,
+    snapshots_at,
+)
 from gpusim.viz.palette import STATES, THEMES, field_map  # noqa: E402
-from gpusim.viz.render import Stage  # noqa: E402
+from gpusim.viz.render import Stage, picture  # noqa: E402
 from gpusim.viz.scene import LAYERS, Look  # noqa: E402
 
 SIZE = (320, 180)
@@ -163,6 +170,31 @@ def test_a_picture_is_not_blank(result, tmp_path, theme):
     assert len(np.unique(legend.reshape(-1, 3), axis=0)) > 100
 
 
+def test_the_peak_is_when_most_of_a_field_stands_in_the_tumour(result):
+    found = Result(result)
+    moments = [moment_of_result(found, i) for i in range(len(found.times))]
+    sums = [m.values("virus")[m.cells(m.tumour_states)].sum() for m in moments]
+    peak = int(np.argmax(sums))
+    assert snapshots_at(found, "peak", "virus") == [peak]
+    assert snapshots_at(found, "end, start, 15 min, 0 h") == [2, 0, 1]
+    with pytest.warns(UserWarning, match="nearest snapshot is of 15 min"):
+        assert snapshots_at(found, "14 min") == [1]
+
+
+def test_moments_stand_side_by_side_each_as_it_is_alone():
+    tumour = np.where(distance(20) <= 120, 2, 1)
+    cold, hot = moment(tumour), moment(tumour, virus=np.where(distance(20) <= 150, 10.0, 0.0).astype(np.float32))
+    hidden = frozenset({"box", "section", "vessels", "core", "front", "cells"})
+    look = Look(field="virus", hidden=hidden, theme=THEMES["paper"])
+    pixels, shown = picture([cold, hot], look, (640, 240))
+    assert [each.span for each in shown] == [(0, 10)] * 2
+    rows = slice(40, 200)  # without time and scale bar
+    for each, left in ((cold, 0), (hot, 240)):
+        alone, _ = picture([each], dataclasses.replace(look, span=(0, 10)), (320, 240))
+        assert np.abs(pixels[rows, left : left + 240].astype(int) - alone[rows, :240]).max() <= 2
+    assert (pixels[rows, :240] != pixels[rows, 240:480]).any()
+
+
 def test_every_layer_shows(result):
     tissue = np.where(distance(20) <= 150, 2, 1)
     tissue[distance(20) <= 60] = 3
@@ -194,6 +226,21 @@ def test_a_film_turns_and_a_gif_and_an_mp4_hold_it(result, tmp_path):
     assert (pictures[0] != pictures[2]).mean() < 0.01
 
 
+def test_a_gif_keeps_the_colours_of_the_few_and_the_shades_of_the_many(tmp_path):
+    ground = np.linspace(10, 60, 200)[:, None, None] * np.array([0.6, 0.8, 1.0]) * np.ones((1, 320, 1))
+    frames = np.repeat(ground[None].round().astype(np.uint8), 2, axis=0)
+    states = ("infected", "ctl", "vessel", "nk", "treg")
+    colours = [np.round(np.array(to_rgb(STATES[state])) * 255) for state in states]
+    for i, colour in enumerate(colours):
+        frames[:, 20 * i : 20 * i + 3, 50:53] = colour
+    film.save_gif(iter(frames), tmp_path / "movie.gif", 10)
+    with Image.open(tmp_path / "movie.gif") as movie:
+        found = np.asarray(movie.convert("RGB")).astype(int)
+    assert np.abs(found - frames[0]).max() <= 12
+    for i, colour in enumerate(colours):
+        assert np.abs(found[20 * i + 1, 51] - colour).max() <= 4
+
+
 def test_a_page_needs_nothing_from_elsewhere(tmp_path):
     now = moment_of_simulation(gpusim.Simulation("cold-to-hot", "numpy"))
     target = tmp_path / "scene.html"
@@ -210,7 +257,8 @@ def test_a_page_needs_nothing_from_elsewhere(tmp_path):
     [
         (["--field", "virsu"], "did you mean 'virus'"),
         (["--at", "9 day"], "the result ends at 30 min"),
-        (["--at", "soon"], "at: 'soon'"),
+        (["--at", "soon"], "expected a time, or start, peak, end"),
+        (["--at", "start, end", "-o", "scene.html"], "a page shows one time"),
         (["--size", "big"], "expected WIDTHxHEIGHT"),
         (["--view", "behind"], "expected corner, front"),
         (["--theme", "pink"], "expected one of dark, light, paper"),

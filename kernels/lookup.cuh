@@ -1,0 +1,107 @@
+// What the cells of a voxel exchange: entries of tables [tissue states, immune states].
+#pragma once
+#include "common.cuh"
+
+enum VariesBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
+
+// Which cells stand in a row, and how to find their entry. Immune states are numbered after those of the
+// tissue; the first of them is nobody.
+struct Cells {
+    const uint8 *tissue, *immune;
+    int32 tissue_states, immune_states;
+    __device__ inline Cells from(int64 start) const {
+        return Cells{tissue + start, immune + start, tissue_states, immune_states};
+    }
+};
+
+template <int32 by>
+__device__ inline int32 exchange_index(const Cells& cells, int32 x) {
+    if (by == UNIFORM) return 0;
+    const int32 first = cells.tissue[x] * cells.immune_states;
+    return by == TISSUE ? first : first + cells.immune[x] - cells.tissue_states;
+}
+
+// A table read where it is needed.
+template <int32 by>
+struct TableAt {
+    Cells cells;
+    const float* table;
+    __device__ inline TableAt from(int64 start) const { return TableAt{cells.from(start), table}; }
+    __device__ inline float at(int32 x) const { return table[exchange_index<by>(cells, x)]; }
+};
+
+#ifdef GPUSIM_HOST
+// A table read for a whole row before the loop over it, which then is whole vectors. Where the machine has
+// such a lookup, the entries of voxels without an immune cell, which most are, come out of registers.
+class RowOfTable {
+  public:
+    RowOfTable(const Cells& cells, const float* table, int32 by, int32 n)
+        : cells(cells), table(table), by(by), n(n), packs((cells.tissue_states + pack - 1) / pack) {
+        if (packs > most_packs || n < pack) packs = 0;
+        for (int32 i = 0; i < packs * pack; ++i)
+            alone[i] = i < cells.tissue_states ? table[i * cells.immune_states] : 0.0f;
+        if (by == UNIFORM) one_by_one<UNIFORM>(cells, 0, n);
+    }
+
+    struct Values {
+        const float* values;
+        __device__ inline float at(int32 x) const { return values[x]; }
+    };
+
+    __device__ inline Values from(int64 start) {
+        const Cells row = cells.from(start);
+        if (by != UNIFORM && by_packs(row)) {
+            if (by == TISSUE_AND_IMMUNE) with_immune(row);
+        } else if (by == TISSUE) {
+            one_by_one<TISSUE>(row, 0, n);
+        } else if (by == TISSUE_AND_IMMUNE) {
+            one_by_one<TISSUE_AND_IMMUNE>(row, 0, n);
+        }
+        return Values{row_values};
+    }
+
+  private:
+    static constexpr int32 pack = 8, most_packs = 4;
+
+    template <int32 by>
+    __device__ inline void one_by_one(const Cells& row, int32 first, int32 end) {
+        for (int32 x = first; x < end; ++x) row_values[x] = table[exchange_index<by>(row, x)];
+    }
+
+    __device__ inline bool by_packs(const Cells& row) {
+#ifdef __AVX2__
+        for (int32 next = 0; packs > 0 && next < n; next += pack) {
+            const int32 x = next + pack <= n ? next : n - pack;
+            const __m256i states =
+                _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(row.tissue + x)));
+            __m256 found = _mm256_permutevar8x32_ps(_mm256_load_ps(alone), states);
+            for (int32 i = 1; i < packs; ++i) {
+                const __m256 further = _mm256_permutevar8x32_ps(_mm256_load_ps(alone + i * pack), states);
+                const __m256i there = _mm256_cmpgt_epi32(states, _mm256_set1_epi32(i * pack - 1));
+                found = _mm256_blendv_ps(found, further, _mm256_castsi256_ps(there));
+            }
+            _mm256_storeu_ps(row_values + x, found);
+        }
+        return packs > 0;
+#else
+        return false;
+#endif
+    }
+
+    __device__ inline void with_immune(const Cells& row) {
+        uint64 nobody, here;
+        std::memset(&nobody, cells.tissue_states, sizeof nobody);
+        for (int32 next = 0; next < n; next += pack) {
+            const int32 x = next + pack <= n ? next : n - pack;
+            std::memcpy(&here, row.immune + x, sizeof here);
+            if (here != nobody) one_by_one<TISSUE_AND_IMMUNE>(row, x, x + pack);
+        }
+    }
+
+    Cells cells;
+    const float* table;
+    int32 by, n, packs;
+    alignas(32) float alone[pack * most_packs];
+    alignas(32) float row_values[longest_row];  // no axis of a lattice is longer
+};
+#endif

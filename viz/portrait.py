@@ -1,0 +1,59 @@
+"""`Simulation.plot` and `Result.plot`: a picture for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from PIL import Image
+
+from gpusim.engine import Simulation
+from gpusim.errors import ResultError
+from gpusim.record import Result
+from gpusim.viz import palette, scene
+from gpusim.viz.moment import Moment, moment_of_result, moment_of_simulation, snapshots_at
+from gpusim.viz.overlay import ROOM
+from gpusim.viz.render import picture
+
+_HEIGHT = 540
+"""Pixels."""
+
+
+def portrait(
+    subject: Simulation | Result,
+    field: str | None = None,
+    site: str | None = None,
+    *,
+    at: str = "end",
+    theme: str = "light",
+    view: str | None = None,
+    cut: bool = True,
+    hide: Iterable[str] = (),
+    span: tuple[float, float] | None = None,
+    opacity: float = 1.0,
+    size: tuple[int, int] | None = None,
+) -> Image.Image:
+    """What `gpusim.plottable.Plottable.plot` says. Raises `ResultError`."""
+    look = scene.Look(
+        field=field,
+        theme=palette.theme(theme),
+        span=span,
+        cut=cut,
+        hidden=frozenset(hide),
+        view=scene.view_of(view) if view else None,
+        opacity=opacity,
+    )
+    if site is not None and site not in subject.sites:
+        raise ResultError(f"plot: no site '{site}' (known: {', '.join(subject.sites)})")
+    sites = [site] if site is not None else list(subject.sites)
+    moments = [moment for each in sites for moment in _moments(subject, each, at, field)]
+    wide = (round(1.1 * _HEIGHT * len(moments) / (1 - ROOM)), _HEIGHT)
+    return Image.fromarray(picture(moments, look, size or wide)[0])
+
+
+def _moments(subject: Simulation | Result, site: str, at: str, field: str | None) -> list[Moment]:
+    if isinstance(subject, Simulation):
+        if at != "end":
+            raise ResultError(f"plot: at: {at}: of a simulation there is only the present")
+        return [moment_of_simulation(subject, site)]
+    result = Result(subject.folder, site)
+    return [moment_of_result(result, snapshot) for snapshot in snapshots_at(result, at, field)]
