@@ -55,9 +55,8 @@ class State:
     @classmethod
     def start(cls, model: Model, backend: Backend) -> "State":
         """The state at time 0."""
-        fields = np.empty((len(model.fields), *model.shape), np.float32)
-        for f, value in enumerate(model.fields.initial):
-            fields[f] = value
+        initial = np.asarray(model.fields.initial, np.float32)[:, None, None, None]
+        fields = np.broadcast_to(initial, (len(model.fields), *model.shape))  # takes no memory on the host
         clock = np.zeros(model.shape, np.uint16)
         nothing = (0, 0, 0)
         moves_tissue, moves_immune = mobile(model)
