@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator
 _LONGEST = 80
 _LARGEST = 1e36
 """Products of a few such numbers stay in float64, and each in float32."""
+_REMEMBERED = 4096
+"""Quantities as written, for a scenario says the same few again and again, and its arms and sites too."""
 _ALLOWED = re.compile(r"[\w\s.+\-*/^()µμ%]*")
 # A power stands right behind a unit and is one digit: a tower of powers would never end.
 _POWER = re.compile(r"\*\*|\^")
@@ -34,6 +36,7 @@ class UnitError(ValueError):
     """A text is not a quantity, or not one of the wanted dimension."""
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def parse(text: str, voxel_volume: float = 1.0) -> pint.Quantity[float]:
     """Read a quantity; the unit `voxel` is a volume of `voxel_volume` um^3.
 
@@ -72,9 +75,12 @@ def number(value: float | str, unit: str, voxel_volume: float = 1.0) -> float:
 
     `voxel_volume` is in um^3. Raises `UnitError` where the dimensions differ.
     """
-    if not isinstance(value, str):
-        return _in_range(value, unit)
-    found, wanted = parse(value, voxel_volume), parse(unit, voxel_volume)
+    return _converted(value, unit, voxel_volume) if isinstance(value, str) else _in_range(value, unit)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _converted(text: str, unit: str, voxel_volume: float) -> float:
+    found, wanted = parse(text, voxel_volume), parse(unit, voxel_volume)
     if found.unitless:
         return _in_range(found.magnitude, unit)
     if found.dimensionality != wanted.dimensionality:

@@ -52,7 +52,7 @@ __device__ inline Random philox(uint32 c0, uint32 c1, uint32 c2, uint32 c3, uint
     return Random{{c0, c1, c2, c3}};
 }
 
-// The random numbers of one voxel for one purpose in one step.
+// The random numbers of one voxel, by its index in the whole lattice, for one purpose in one step.
 __device__ inline Random voxel_random(uint64 voxel, uint32 step, uint32 purpose, uint64 seed) {
     return philox(static_cast<uint32>(voxel), static_cast<uint32>(voxel >> 32), step, purpose,
                   static_cast<uint32>(seed), static_cast<uint32>(seed >> 32));

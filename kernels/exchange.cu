@@ -1,6 +1,4 @@
 // What enters a field at given voxels from outside the lattice: a dose, an inflow.
-//
-// Bytes per voxel named: 20.
 #include "common.cuh"
 
 // Blocks: count / blockDim.x, rounded up. No voxel is named twice.

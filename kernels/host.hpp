@@ -27,6 +27,10 @@ struct HostIndex {
 static thread_local HostIndex blockIdx{0};
 static thread_local HostIndex gridDim{0};
 static thread_local int blockEnd = 0;
+struct HostShare {
+    int first, end;
+};
+static thread_local HostShare share{0, 0};  // the blocks of a launch that this thread takes
 struct HostThread {
     static constexpr int x = 0;
 };
@@ -131,6 +135,7 @@ inline void run_blocks(void (*)(P...), void** arguments, int blocks, int first, 
                        std::index_sequence<i...>) {
     const std::tuple<P...> values{*static_cast<P*>(arguments[i])...};
     gridDim.x = blocks;
+    share = HostShare{first, end};
     for (int block = first; block < end; block = blockEnd) {
         blockIdx.x = block;
         blockEnd = at_once ? end : block + 1;

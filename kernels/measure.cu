@@ -2,8 +2,6 @@
 //
 // A concentration is split into its whole part and its fraction in units of 2^-32; both are summed
 // as integers, so that the order of the sum can't matter.
-//
-// Bytes per voxel: 4.
 #include "common.cuh"
 
 constexpr float runaway = 1.0e15f;

@@ -4,8 +4,6 @@
 // voxels that it can enter, with more weight up a gradient. It then tries a move with the
 // probability speed * dt / dx. Of the cells that want one voxel, the one with the lowest random bid
 // gets it. Each voxel is written by one cell at most, so the order of threads can't matter.
-//
-// Bytes per voxel: propose_moves 1 read, 2 written; move 2 read. More only where cells stand.
 #include "modulators.cuh"
 
 struct Motility {
@@ -85,8 +83,9 @@ extern "C" __global__ void propose_moves(
     const uint8* __restrict__ counts,  // [counts, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities]
     const Motility* __restrict__ motilities,  // [states]
-    const Modulator* __restrict__ modulators, uint64 seed, uint32 step, uint32 purpose, int32 vacant, int32 nz,
-    int32 ny, int32 nx) {
+    const Modulator* __restrict__ modulators, uint64 seed,
+    uint64 origin,  // index of the first voxel here in the whole lattice
+    uint32 step, uint32 purpose, int32 vacant, int32 nz, int32 ny, int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
     const Lattice lattice{own, other, fields, counts, body, nz, ny, nx};
     Voxel place{0, static_cast<int32>(blockIdx.x / ny), static_cast<int32>(blockIdx.x % ny), 0};
@@ -99,7 +98,7 @@ extern "C" __global__ void propose_moves(
         if (!(motility.hop > 0.0f)) continue;
         place.index = voxel;
         place.x = x;
-        const Random random = voxel_random(voxel, step, purpose, seed);
+        const Random random = voxel_random(origin + voxel, step, purpose, seed);
         int32 towards = heading[voxel];
         if (towards == 0 || happens(motility.turn, random.word[1]) ||
             !can_enter(motility, lattice, vacant, beside(towards, lattice, place)))
@@ -129,6 +128,7 @@ extern "C" __global__ void move(uint8* __restrict__ own,         // [z, y, x]
         const Voxel here{voxel, z, y, x};
         const int32 towards = mine & 7;
         const int64 target = beside(towards, lattice, here);
+        if (target < 0) continue;  // out of what is held here of the whole lattice
         const int32 step = (towards & 1) ? 1 : -1;
         const Voxel wanted{target, z + (towards > 4 ? step : 0), y + (towards == 3 || towards == 4 ? step : 0),
                            x + (towards <= 2 ? step : 0)};

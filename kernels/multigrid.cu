@@ -10,8 +10,6 @@
 // correction leaves.
 //
 // On the finest level mass and coupling come from tables by cell state, on coarser ones from arrays.
-// Bytes per voxel: smooth 2 x (12 + cells), restrict_residual 9 + cells, restrict_mass and
-// restrict_coupling cells + 0.5, prolong 8.5.
 #include "stencil.cuh"
 
 // A sink stronger than what diffusion brings to it takes no more than that: without the limit, one
@@ -71,16 +69,14 @@ __device__ inline int32 colour_in(const Row<Coupling>& row, int32 colour) {
     return (colour + 2 * colours - of_row) % colours;
 }
 
+// A row that no other thread reads or writes meanwhile: it goes in whole vectors, and the voxels of other
+// colours are written back as they were.
 template <typename Coupling, typename Mass>
-LOOP_FUNCTION void smooth_row(const Row<Coupling>& row, float* c, const float* __restrict__ rhs,
-                                  const Mass& mass, float lowest, int32 colour) {
+LOOP_FUNCTION void smooth_whole_row(const Row<Coupling>& row, float* c, const float* __restrict__ rhs,
+                                    const Mass& mass, float lowest, int32 mine) {
     const Weights one{1.0f, 1.0f};
-    const int32 mine = colour_in(row, colour);
-    Span span = row.span();
-    // Not even for a moment may another thread see a voxel of the third colour change.
-    if (third_colour(row.shape.nx, row.wraps())) span.end = row.shape.nx - 1;
     along(
-        row.shape.nx, span,
+        row.shape.nx, row.span(),
         [&](int32 x) INLINED {
             const float value = smoothed(row, rhs[x], mass.at(x), one, lowest, x, x - 1, x + 1);
             return (x & 1) == mine ? value : c[x];
@@ -91,6 +87,47 @@ LOOP_FUNCTION void smooth_row(const Row<Coupling>& row, float* c, const float* _
                             row.right(x));
         },
         [&](int32 x, float value) INLINED { c[x] = value; });
+}
+
+// A row among others that change at the same time: what is not of the colour is only read, and only what
+// lies beside a voxel of the colour.
+template <typename Coupling, typename Mass>
+LOOP_FUNCTION void smooth_colour(const Row<Coupling>& row, float* c, const float* __restrict__ rhs,
+                                 const Mass& mass, float lowest, int32 mine) {
+    const int32 nx = row.shape.nx;
+    const auto anywhere = [&](int32 x) INLINED {
+        if (colour_along(x, nx, row.wraps()) != mine) return;
+        c[x] = smoothed(row, rhs[x], mass.at(x) + row.border_rate(x), row.in_x(x), lowest, x, row.left(x),
+                        row.right(x));
+    };
+#ifdef GPUSIM_HOST
+    const Span span = row.span();
+    if (nx > 3 && !span.one_by_one) {
+        const Weights one{1.0f, 1.0f};
+        const int32 end = nx - 1 - int32(span.narrow), first = mine == 0 ? 2 : 1;
+        const int32 count = mine < 2 ? (end - first + 1) / 2 : 0;
+        INDEPENDENT_ITERATIONS
+        for (int32 i = 0; i < count; ++i) {
+            const int32 x = first + 2 * i;
+            c[x] = smoothed(row, rhs[x], mass.at(x), one, lowest, x, x - 1, x + 1);
+        }
+        anywhere(0);
+        if (span.narrow) anywhere(nx - 2);
+        anywhere(nx - 1);
+        return;
+    }
+#endif
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) anywhere(x);
+}
+
+template <typename Coupling, typename Mass>
+__device__ inline void smooth_row(const Row<Coupling>& row, float* c, const float* __restrict__ rhs,
+                                  const Mass& mass, float lowest, int32 colour) {
+    const int32 mine = colour_in(row, colour);
+#ifdef GPUSIM_HOST
+    if (alone_with_neighbours(row)) return smooth_whole_row(row, c, rhs, mass, lowest, mine);
+#endif
+    smooth_colour(row, c, rhs, mass, lowest, mine);
 }
 
 // Two children along x, by their widths.

@@ -1,6 +1,4 @@
 // How many of a voxel's neighbours hold cells of a set: counted once, for all rules that ask.
-//
-// Bytes per voxel and count: mark_members 2 read, 1 written; count_members 1 read, 1 written.
 #include "modulators.cuh"
 
 // Blocks: nz x ny rows.

@@ -6,9 +6,6 @@
 // and they compete: something happens with probability(sum), and what, by share of the sum. The
 // layer is read from `own` and written to `next`, so no voxel sees another's new state; fields are
 // read and written at the voxel alone.
-//
-// Bytes per voxel: 1 read, 1 written, 4 for the clock, 4 per field that a rule of the state reads,
-// 8 per effect, and 1 per count of neighbours.
 #include "modulators.cuh"
 
 enum EffectKind { SECRETION = 0, LOSS = 1, EXCHANGE = 2 };
@@ -69,11 +66,14 @@ extern "C" __global__ void apply_rules(
     const Release* __restrict__ releases,
     uint64* __restrict__ fired,   // [rules]
     uint64* __restrict__ flowed,  // [effects], 2^-20 of a concentration, in two's complement
-    uint64 seed, uint32 step, uint32 purpose, int32 nz, int32 ny, int32 nx) {
+    uint64 seed, uint64 origin,  // index of the first voxel here in the whole lattice
+    uint32 step, uint32 purpose, int32 first_counted, int32 end_counted,  // planes whose cells are counted
+    int32 nz, int32 ny, int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
     const int64 volume = static_cast<int64>(nz) * ny * nx;
     const Lattice lattice{own, other, fields, counts, body, nz, ny, nx};
     Voxel place{0, static_cast<int32>(blockIdx.x / ny), static_cast<int32>(blockIdx.x % ny), 0};
+    const bool counted = place.z >= first_counted && place.z < end_counted;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = start + x;
         place.index = voxel;
@@ -96,7 +96,7 @@ extern "C" __global__ void apply_rules(
             } else {
                 const float before = value;
                 value = (before + amount * (body[effect.quantity] * effect.dilution)) / (1.0f + amount);
-                atomicAdd(&flowed[e], static_cast<uint64>(flow(before - value)));
+                if (counted) atomicAdd(&flowed[e], static_cast<uint64>(flow(before - value)));
             }
         }
 
@@ -105,7 +105,7 @@ extern "C" __global__ void apply_rules(
         for (int32 r = begin; r < end; ++r)
             total = total + rule_hazard(rules[r], modulators, lattice, time_in_state, place);
         if (!(total > 0.0f)) continue;
-        const Random random = voxel_random(voxel, step, purpose, seed);
+        const Random random = voxel_random(origin + voxel, step, purpose, seed);
         if (!happens(probability(total), random.word[0])) continue;
 
         const float mark = static_cast<float>(random.word[1] >> 8) * two_to_minus_24 * total;
@@ -122,7 +122,7 @@ extern "C" __global__ void apply_rules(
                 fields[releases[i].field * volume + voxel] + releases[i].amount;
         next[voxel] = static_cast<uint8>(rule.to);
         clock[voxel] = 0;
-        atomicAdd(&fired[chosen], uint64(1));  // integers: the order can't matter
+        if (counted) atomicAdd(&fired[chosen], uint64(1));  // integers: the order can't matter
     }
 }
 ENTRY(apply_rules)

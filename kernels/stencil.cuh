@@ -83,16 +83,15 @@ __device__ inline int32 after(int32 i, int32 n, bool wraps) { return i < n - 1 ?
 // sides z low, z high, y low, y high, x low, x high. All others are closed.
 enum Boundary { PERIODIC_Z = 1, PERIODIC_Y = 2, PERIODIC_X = 4, FIRST_OPEN = 8, OPEN = 63 * FIRST_OPEN };
 
-// From a row to those beside it.
+// From a row to those beside it: within a plane, to the next, or around a periodic axis.
 struct Around {
-    int64 south, north, below, above;
+    int32 south, north, below, above;
 };
 
 __device__ inline Around around(const Shape3& shape, int32 boundary, int32 z, int32 y) {
-    const int64 plane = static_cast<int64>(shape.ny) * shape.nx;
+    const int32 plane = shape.ny * shape.nx;
     const bool wraps_z = boundary & PERIODIC_Z, wraps_y = boundary & PERIODIC_Y;
-    return Around{before(y, shape.ny, wraps_y) * static_cast<int64>(shape.nx),
-                  after(y, shape.ny, wraps_y) * static_cast<int64>(shape.nx),
+    return Around{before(y, shape.ny, wraps_y) * shape.nx, after(y, shape.ny, wraps_y) * shape.nx,
                   before(z, shape.nz, wraps_z) * plane, after(z, shape.nz, wraps_z) * plane};
 }
 
@@ -250,6 +249,21 @@ struct Row {
         return coupling.common() * ((to_x + to_y) + to_z);
     }
 };
+
+#ifdef GPUSIM_HOST
+// Whether the thread that has this block's row also takes all rows beside it, one after the other.
+template <typename Coupling>
+inline bool alone_with_neighbours(const Row<Coupling>& row) {
+    const Shape3& n = row.shape;
+    const bool wraps_z = row.boundary & PERIODIC_Z, wraps_y = row.boundary & PERIODIC_Y;
+    for (const int32 offset : {before(row.y, n.ny, wraps_y), after(row.y, n.ny, wraps_y),
+                               n.ny * before(row.z, n.nz, wraps_z), n.ny * after(row.z, n.nz, wraps_z)}) {
+        const int32 block = blockIdx.x + offset;
+        if (block < share.first || block >= share.end) return false;
+    }
+    return true;
+}
+#endif
 
 // On the finest level, where at a closed side the difference is zero and needs no weight.
 template <typename Coupling>

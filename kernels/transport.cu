@@ -12,9 +12,6 @@
 // the host in double precision. So concentrations stay positive for any k as long as coupling <= 1/6.
 // In the second it is explicit: keep = 1 - k dt, gain = p dt. In both the steady state does not depend on
 // dt. What passes an open side of the lattice joins p and k, in the first form only.
-//
-// Bytes per voxel: 8, 4 more with momentum, and 1 more for each cell layer that exchanges the field or
-// hinders it.
 #include "stencil.cuh"
 
 // What is the same for all rows of a field.

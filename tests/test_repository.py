@@ -31,6 +31,7 @@ def test_layers_import_only_what_stands_to_their_left():
         "body",
         "engine",
         "verification",
+        "bench",
         "record",
         "analysis",
         "trial",

@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from gpusim.errors import ResultError
 from gpusim.record import Result
+from gpusim.trial import Trial
 from gpusim.units import duration
 from gpusim.viz.moment import Moment, moment_of_result
 from gpusim.viz.overlay import field_label, length_label, round_length
@@ -180,6 +181,40 @@ def phase_map(
                 axes.text(column, row, f"{number:.3g}", ha="center", va="center", color="black" if bright else "white")
         axes.figure.colorbar(image, ax=axes, label=label or value)
     return axes
+
+
+def arms(trial: Trial, outcomes: Sequence[str] | None = None) -> Figure:
+    """The arms of a trial: a panel for each outcome, a dot for each seed, a line at the median.
+
+    Args:
+        outcomes: columns of its table; those of the expected orders where left out, or all.
+
+    Raises `ResultError` where the table has no such column.
+    """
+    spec = trial.scenario.document.trial
+    assert spec is not None, "has arms"
+    known = [str(column) for column in trial.table.columns if column not in ("arm", "seed")]
+    ordered = {order.outcome for order in spec.expected}
+    wanted = list(outcomes) if outcomes is not None else [c for c in known if c.split("@")[0] in ordered] or known
+    for column in wanted:
+        if column not in known:
+            raise ResultError(f"no outcome '{column}' in the trial (it has: {', '.join(known)})")
+    names = list(spec.arms)
+    with mpl.rc_context(_LINES):
+        size = (2.2 + 2.0 * len(wanted), 0.9 + 0.34 * len(names))
+        figure, panels = plt.subplots(1, len(wanted), figsize=size, sharey=True, squeeze=False, layout="constrained")
+        for panel, column in zip(panels[0], wanted, strict=True):
+            for row, arm in enumerate(names):
+                values = trial.table[trial.table["arm"] == arm][column].to_numpy(float)
+                shift = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
+                colour = f"C{row}"
+                panel.plot(values, row + shift, "o", color=colour, alpha=0.55, markersize=3.5, markeredgewidth=0)
+                panel.plot([np.median(values)] * 2, [row - 0.34, row + 0.34], color=colour, linewidth=2)
+            panel.set(xlabel=column.replace("_", " "), xlim=(0, None) if (trial.table[column] >= 0).all() else None)
+            panel.tick_params(axis="y", length=0)
+        panels[0][0].set_yticks(range(len(names)), names)
+        panels[0][0].invert_yaxis()
+    return figure
 
 
 def section(moment: Moment, *, z: float | None = None, axes: Axes | None = None, legend: bool = True) -> Axes:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from gpusim.backends.base import Backend
 from gpusim.errors import BackendError
 
-__all__ = ["NAMES", "Availability", "Backend", "availability", "create"]
+__all__ = ["NAMES", "SLABS", "Availability", "Backend", "availability", "create"]
 
 NAMES = ("cuda", "cpu", "numpy")
 """Best first: `auto` takes the first that this machine has."""
+
+SLABS = "slabs"
+"""Shares one lattice out among the ranks of an MPI job; only where it is asked for."""
 
 
 def _cuda(threads: int | None) -> Backend:
@@ -31,7 +34,13 @@ def _numpy(threads: int | None) -> Backend:
     return NumpyBackend()
 
 
-_CREATE: dict[str, Callable[[int | None], Backend]] = {"cuda": _cuda, "cpu": _cpu, "numpy": _numpy}
+def _slabs(threads: int | None) -> Backend:
+    from gpusim.backends.slabs import create
+
+    return create(threads)
+
+
+_CREATE: dict[str, Callable[[int | None], Backend]] = {"cuda": _cuda, "cpu": _cpu, "numpy": _numpy, SLABS: _slabs}
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ def create(name: str = "auto", threads: int | None = None) -> Backend:
     if name in _CREATE:
         return _CREATE[name](threads)
     if name != "auto":
-        raise BackendError(f"backend '{name}': expected one of auto, {', '.join(NAMES)}")
+        raise BackendError(f"backend '{name}': expected one of auto, {', '.join(_CREATE)}")
     reasons = []
     for candidate in NAMES:
         try:

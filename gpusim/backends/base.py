@@ -166,19 +166,25 @@ class Tally:
         fired: uint64 [rules], firings.
         flowed: uint64 [effects], what exchange has brought to the body, in 2^-20 of a voxel's
             concentration, in two's complement.
+        planes: first and end of those whose cells are counted; None for all.
     """
 
     fired: Array
     flowed: Array
+    planes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What picks the random numbers of one operation: the voxel's index joins it."""
+    """What picks the random numbers of one operation: the voxel's index in the whole lattice joins it.
+
+    `origin` is the index of the arrays' first voxel, where they are a part of it.
+    """
 
     seed: int
     step: int
     purpose: int
+    origin: int = 0
 
 
 @dataclass(frozen=True)
@@ -195,6 +201,8 @@ class Backend(Protocol):
 
     name: str
     threads: int
+    ranks: int
+    """Processes that share the lattice out among them."""
     fields_together: bool
     """Whether one launch with all fields is better than one a field (which stays in cache)."""
 
@@ -204,6 +212,13 @@ class Backend(Protocol):
 
     def array(self, values: np.ndarray) -> Array:
         """A copy of `values`, in C order, in the backend's memory."""
+        ...
+
+    def lattice(self, values: np.ndarray, finest: int | None = None) -> Array:
+        """A copy of `values` [..., z, y, x], which have an entry for each voxel of a lattice.
+
+        `finest`: planes of the lattice where this is a coarser level of it.
+        """
         ...
 
     def to_numpy(self, array: Array) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The operations as launches of compiled kernels: shared by the cpu and the cuda backend."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def _states(mass: MassByCells) -> tuple[np.int32, ...]:
 
 
 def _drawn(draw: Draw) -> tuple[np.generic, ...]:
-    return np.uint64(draw.seed), np.uint32(draw.step), np.uint32(draw.purpose)
+    return np.uint64(draw.seed), np.uint64(draw.origin), np.uint32(draw.step), np.uint32(draw.purpose)
 
 
 class CompiledBackend(ABC):
@@ -57,6 +57,7 @@ class CompiledBackend(ABC):
 
     name: str
     threads: int
+    ranks = 1
     fields_together: bool
 
     @abstractmethod
@@ -64,6 +65,9 @@ class CompiledBackend(ABC):
 
     @abstractmethod
     def array(self, values: np.ndarray) -> Array: ...
+
+    def lattice(self, values: np.ndarray, finest: int | None = None) -> Array:
+        return self.array(values)
 
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray: ...
@@ -74,6 +78,14 @@ class CompiledBackend(ABC):
     @abstractmethod
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
         """Run a kernel; arguments are arrays of the backend and NumPy scalars of the kernel's types."""
+
+    @abstractmethod
+    def copy(self, target: Array, source: Array) -> None:
+        """Copy an array onto another of the same shape and dtype, as fast as the machine can."""
+
+    @abstractmethod
+    def seconds(self, action: Callable[[], object]) -> float:
+        """Time that the machine itself spends on an action: its launches, its copies."""
 
     def explicit_step(
         self,
@@ -215,7 +227,7 @@ class CompiledBackend(ABC):
             tally.fired,
             tally.flowed,
             *_drawn(draw),
-            *map(np.int32, (nz, ny, nx)),
+            *map(np.int32, (*(tally.planes or (0, nz)), nz, ny, nx)),
         )
         self.launch("apply_rules", nz * ny, row_threads(nx), arguments)
 

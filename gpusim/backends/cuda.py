@@ -1,6 +1,6 @@
 """The kernels on an NVIDIA GPU, through CuPy and NVRTC."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,3 +64,14 @@ class CudaBackend(CompiledBackend):
 
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
         self._kernels[kernel]((blocks,), (threads,), tuple(arguments))
+
+    def copy(self, target: Array, source: Array) -> None:
+        target[...] = source
+
+    def seconds(self, action: Callable[[], object]) -> float:
+        begun, ended = self._cupy.cuda.Event(), self._cupy.cuda.Event()
+        begun.record()
+        action()
+        ended.record()
+        ended.synchronize()
+        return float(self._cupy.cuda.get_elapsed_time(begun, ended)) / 1000

@@ -45,9 +45,9 @@ class Circulation:
         Args:
             fired: int64 [rules], cells. flowed: int64 [effects], units of `model.tables.FLOW_UNITS`.
         """
-        for table, counts in ((body.transfers, fired), (body.flows, flowed)):
-            for row, q in np.argwhere(table):
-                self.values[q] += float(table[row, q]) * float(counts[row])
+        for entries, counts in zip(body.moved, (fired, flowed), strict=True):
+            for row, quantity, amount in entries:
+                self.values[quantity] += amount * float(counts[row])
 
     def advance(self, minutes: float) -> None:
         """Integrate over some time. Raises `NumericalError` where the equations run away."""

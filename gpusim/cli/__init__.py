@@ -1,6 +1,19 @@
 """The command line: thin, one file for each group of commands."""
 
-from gpusim.cli import check, compare, export, machine, pictures, results, run, study, verify
+from gpusim.cli import bench, check, compare, export, machine, pictures, results, run, study, verify
 from gpusim.cli.app import app, main
 
-__all__ = ["app", "check", "compare", "export", "machine", "main", "pictures", "results", "run", "study", "verify"]
+__all__ = [
+    "app",
+    "bench",
+    "check",
+    "compare",
+    "export",
+    "machine",
+    "main",
+    "pictures",
+    "results",
+    "run",
+    "study",
+    "verify",
+]

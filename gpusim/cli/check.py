@@ -1,5 +1,7 @@
 """`gpusim check`."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from gpusim.cli.app import ScenarioArgument, SetOption, app, err, load, new_table, out, placements, shapes_of
@@ -18,8 +20,10 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
     model = models[loaded.sites[0]]
     document = loaded.document
     out.print(f"{model.name}: {document.description}", markup=False)
+    taken = sum(map(on_backend, models.values()))
+    share = f" ({taken / numbers:.1f} bytes a voxel and field)" if (numbers := _numbers(models)) else ""
     out.print(
-        f"{shapes_of(models)}, {size(sum(map(on_backend, models.values())))} on the backend, "
+        f"{shapes_of(models)}, {size(taken)} on the backend{share}, "
         f"{size(max(map(of_copies, models.values())))} to write "
         f"({size(available())} are free here)"
     )
@@ -59,6 +63,11 @@ def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
         )
     for note in model.notes:
         err.print(f"gpusim: note: {note}", markup=False)
+
+
+def _numbers(models: Mapping[str, Model]) -> int:
+    """Concentrations that all sites hold."""
+    return sum(model.voxels * len(model.fields) for model in models.values())
 
 
 def _diffusivity(model: Model, field: int) -> str:

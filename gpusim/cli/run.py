@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import gpusim
+from gpusim.backends import SLABS, create
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
 from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.cli.trial import carry_out
@@ -36,8 +37,13 @@ def run(
         Path | None,
         typer.Option("--resume", metavar="OUT", help="Go on with a stopped run from its last checkpoint; no SCENARIO."),
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
+    backend: Annotated[
+        str, typer.Option(help="auto, cuda, cpu, numpy; slabs shares the lattice out under mpirun.")
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of the cpu backend [default: all cores; of slabs, one for each rank]."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the scenario's seed.")] = None,
     arm: Annotated[
         str | None, typer.Option(metavar="ARM", help="Of a scenario with arms: this one alone, as a single run.")
@@ -54,8 +60,11 @@ def run(
 
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
+    # On slabs, all ranks but the first stay in here and do what it says.
+    machine = create(backend, threads) if backend == SLABS else backend
     if resume is not None:
         if (resume / TRIAL).is_file():
+            _require_one_process(backend)
             carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, log, resume=True)
             return
         if any(given not in (None, False, []) for given in (scenario, output, seed, until, sets, overwrite)):
@@ -70,10 +79,11 @@ def run(
         if until is not None:
             loaded = loaded.ending(until)
         if loaded.arms:
+            _require_one_process(backend)
             carry_out(loaded, output or Path("results") / loaded.document.name, backend, threads, log, resume=False)
             return
         folder = output or Path("results") / loaded.document.name
-    simulation = gpusim.Simulation(loaded, backend, threads=threads)
+    simulation = gpusim.Simulation(loaded, machine, threads=threads)
     model, start = simulation.model, simulation.counts
     with (
         simulation,
@@ -113,6 +123,11 @@ def run(
     out.print(f"digest   {summary['digest']}", markup=False)
 
 
+def _require_one_process(backend: str) -> None:
+    if backend == SLABS:
+        raise typer.BadParameter("--backend slabs: takes a single run; expected one of the arms, by --arm")
+
+
 def _arm(scenario: Scenario, name: str) -> Scenario:
     if name not in scenario.arms:
         known = ", ".join(map(repr, scenario.arms)) or "none"
@@ -131,7 +146,8 @@ def _unfinished(folder: Path) -> Scenario:
 
 def _backend(simulation: gpusim.Simulation) -> str:
     backend = simulation.backend
-    return f"backend {backend.name}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
+    ranks = f" on {backend.ranks} ranks" if backend.ranks > 1 else ""
+    return f"backend {backend.name}{ranks}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
 
 
 def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> None:

@@ -183,8 +183,8 @@ class Site:
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take arrays that `arrays` gave."""
-        for name in self.state.kept:
-            self.state.replace(name, self._backend.array(arrays[name]))
+        for name, array in self.state.kept.items():
+            self._backend.write(array, arrays[name])
         self.placed = arrays["placed"].copy()
 
     # Looking

@@ -52,17 +52,11 @@ class State:
         """What a later step reads, by name; the buffers that every step fills anew are left out."""
         return {name: array for name, array in _arrays(self, "") if name not in _FILLED_ANEW}
 
-    def replace(self, name: str, array: Array) -> None:
-        """Put another array in the place of one of `kept`."""
-        owner, _, last = name.rpartition(".")
-        setattr(getattr(self, owner) if owner else self, last, array)
-
     @classmethod
     def start(cls, model: Model, backend: Backend) -> "State":
         """The state at time 0."""
-        fields = np.empty((len(model.fields), *model.shape), np.float32)
-        for f, value in enumerate(model.fields.initial):
-            fields[f] = value
+        initial = np.asarray(model.fields.initial, np.float32)[:, None, None, None]
+        fields = np.broadcast_to(initial, (len(model.fields), *model.shape))  # takes no memory on the host
         clock = np.zeros(model.shape, np.uint16)
         nothing = (0, 0, 0)
         moves_tissue, moves_immune = mobile(model)
@@ -70,17 +64,17 @@ class State:
 
         def layer(cells: np.ndarray, vacant: int, moves: bool) -> CellLayer:
             heading = np.zeros(model.shape if moves else nothing, np.uint8)
-            return CellLayer(backend.array(cells), backend.array(clock), backend.array(heading), vacant)
+            return CellLayer(backend.lattice(cells), backend.lattice(clock), backend.lattice(heading), vacant)
 
         return cls(
-            fields=backend.array(fields),
-            spare=backend.array(fields),
+            fields=backend.lattice(fields),
+            spare=backend.lattice(fields),
             tissue=layer(model.initial.tissue, 0, moves_tissue),
             immune=layer(model.initial.immune, model.states.none, moves_immune),
-            next=backend.array(model.initial.tissue),
-            bid=backend.array(np.zeros(model.shape if moves_tissue or moves_immune else nothing, np.uint16)),
-            counts=backend.array(np.zeros((counts, *model.shape), np.uint8)),
-            members=backend.array(np.zeros(model.shape if counts else nothing, np.uint8)),
+            next=backend.lattice(model.initial.tissue),
+            bid=backend.lattice(np.zeros(model.shape if moves_tissue or moves_immune else nothing, np.uint16)),
+            counts=backend.lattice(np.zeros((counts, *model.shape), np.uint8)),
+            members=backend.lattice(np.zeros(model.shape if counts else nothing, np.uint8)),
             tally=Tally(
                 fired=backend.array(np.zeros(max(1, len(model.cells.rules)), np.uint64)),
                 flowed=backend.array(np.zeros(max(1, len(model.cells.effects)), np.uint64)),

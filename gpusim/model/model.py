@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -140,6 +141,15 @@ class Body:
     processes: tuple[Process, ...]
     transfers: np.ndarray
     flows: np.ndarray
+
+    @cached_property
+    def moved(self) -> tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]]:
+        """What is not 0 in `transfers` and in `flows`: row, quantity, amount."""
+        transfers, flows = (
+            [(int(row), int(q), float(table[row, q])) for row, q in np.argwhere(table)]
+            for table in (self.transfers, self.flows)
+        )
+        return transfers, flows
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,11 @@ class InitialTissue:
 
     def counts(self, states: int) -> np.ndarray:
         """Cells in each of the `states`, int64 [states]."""
-        return np.bincount(self.tissue.ravel(), minlength=states) + np.bincount(self.immune.ravel(), minlength=states)
+        found = np.zeros(states, np.int64)
+        for layer in (self.tissue, self.immune):
+            for plane in layer:  # bincount makes each number one of 8 bytes
+                found += np.bincount(plane.ravel(), minlength=states)
+        return found
 
 
 def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacing: float) -> InitialTissue:

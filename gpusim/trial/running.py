@@ -2,9 +2,13 @@
 
 import json
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from gpusim.backends import availability
 from gpusim.backends.cpu import available_threads
 from gpusim.engine import Simulation
 from gpusim.errors import ResultError
-from gpusim.record import Recorder, layout
+from gpusim.record import Recorder
 from gpusim.record.files import explained, write_text
 from gpusim.scenario import Scenario
 from gpusim.trial.outcomes import Outcomes, columns
@@ -80,13 +84,14 @@ def run_trial(
     seeds = [(scenario.document.seed + i) % 2**64 for i in range(trial.replicates)]
     runs = [(name, seed) for seed in seeds for name in arms]
     with _pool(backend, jobs) as pool:
-        futures: dict[Future[dict[str, float]], tuple[str, int]] = {
-            pool.submit(_run, arms[name].with_(seed=seed).to_yaml(), text, folder / name / str(seed), backend): (
-                name,
-                seed,
-            )
-            for name, seed in runs
-        }
+        with _interrupts_held():
+            futures: dict[Future[dict[str, float]], tuple[str, int]] = {
+                pool.submit(_run, arms[name].with_(seed=seed).to_yaml(), text, folder / name / str(seed), backend): (
+                    name,
+                    seed,
+                )
+                for name, seed in runs
+            }
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -104,13 +109,40 @@ def run_trial(
 
 def _pool(backend: str, jobs: int | None) -> ProcessPoolExecutor:
     on_gpu = backend == "cuda" or (backend == "auto" and availability("cuda").available)
-    # Ctrl-C reaches the workers too: they end without a word, and what they were at is run again.
     return ProcessPoolExecutor(
         jobs or (1 if on_gpu else available_threads()),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_DFL),
+        initializer=_begin_worker,
     )
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits; processes that are started within keep it waiting until they can end without a word."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker() -> None:
+    """Ctrl-C reaches the workers too: they end without a word, and what they were at is run again."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose trial was killed would go on, and then wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker"
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _run(arm: str, trial: str, folder: Path, backend: str) -> dict[str, float]:
@@ -121,10 +153,9 @@ def _run(arm: str, trial: str, folder: Path, backend: str) -> dict[str, float]:
         return known
     document = Scenario.parse(trial).document
     assert document.trial is not None
-    part = (folder / layout.SNAPSHOTS).exists()
     with (
         Simulation(Scenario.parse(arm), backend, threads=1) as simulation,
-        Recorder(simulation, folder, overwrite=part) as recorder,
+        Recorder(simulation, folder, overwrite=True) as recorder,
     ):
         outcomes = Outcomes(simulation, columns(document.trial.outcomes))
         outcomes.take()

@@ -4,28 +4,13 @@ import re
 
 import pytest
 
-from gpusim.backends.cuda import OPTIONS
-from gpusim.backends.source import KERNELS, kernel_source
+from gpusim.backends.source import KERNELS
+from gpusim.bench.resources import compiled
 
-bindings = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
+pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
 
-MOST_REGISTERS = 128
-"""With these, an SM still holds 2 blocks of 256 threads."""
-
-
-def compiled(arch):
-    """PTX and the report of ptxas."""
-    _, program = bindings.nvrtcCreateProgram(kernel_source(host=False).encode(), b"gpusim.cu", 0, [], [])
-    options = [*(o.encode() for o in OPTIONS), f"--gpu-architecture={arch}".encode(), b"--ptxas-options=-v"]
-    (failed,) = bindings.nvrtcCompileProgram(program, len(options), options)
-    _, size = bindings.nvrtcGetProgramLogSize(program)
-    log = b" " * size
-    bindings.nvrtcGetProgramLog(program, log)
-    assert failed == bindings.nvrtcResult.NVRTC_SUCCESS, log.decode()
-    _, size = bindings.nvrtcGetPTXSize(program)
-    ptx = b" " * size
-    bindings.nvrtcGetPTX(program, ptx)
-    return ptx.decode(), log.decode()
+MOST_REGISTERS = 96
+"""With these, an SM still holds 5 blocks of 128 threads."""
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"])

@@ -10,7 +10,7 @@ import pytest
 from gpusim.backends import compiler
 from gpusim.backends.source import kernel_source
 
-LOOPS = ("explicit_rows", "smooth_row", "add_residuals")
+LOOPS = ("explicit_rows", "smooth_whole_row", "add_residuals")
 
 
 @pytest.mark.skipif(

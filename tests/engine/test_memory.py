@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tracemalloc
 
 import pytest
@@ -34,6 +36,45 @@ def test_a_run_takes_what_is_estimated(tmp_path, backend, diffusion):
     estimate = on_backend(simulation.model) + of_copies(simulation.model)
     assert peak < estimate + buffers
     assert peak > on_backend(simulation.model)
+
+
+FIELDS_AND_CELLS = """
+import resource, sys
+import gpusim, psutil
+from gpusim.engine.memory import on_backend
+
+def run(side):
+    slow = {"unit": "ng/mL", "diffusion": "600 um^2/min", "decay": "0.01 /min"}
+    fields = {name: slow for name in "abcdefg"} | {"oxygen": slow | {"diffusion": "1e5 um^2/min"}}
+    states = {"tumour": {"uptake": {"oxygen": "10 /min"}}}
+    killer = {"layer": "immune", "motility": {"speed": "4 um/min"}}
+    shapes = {
+        "ball": {"kind": "sphere", "state": "tumour", "radius": "300 um"},
+        "strewn": {"kind": "everywhere", "state": "killer", "fraction": 0.1},
+    }
+    scenario = gpusim.Scenario.parse("grid: {shape: [1, 1, 1]}").with_(
+        grid={"shape": [side] * 3}, fields=fields, states=states | {"killer": killer}, tissue={"shapes": shapes}
+    )
+    with gpusim.Simulation(scenario, "cpu", threads=2) as simulation:
+        assert {choice.solver for choice in simulation.site.transport.choices} == {"explicit", "implicit"}
+        simulation.step(2)
+        simulation.totals()
+        return on_backend(simulation.model)
+
+run(32)
+before = psutil.Process().memory_info().rss
+estimate = run(112)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(estimate, peak - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no getrusage")
+def test_eight_fields_take_twelve_bytes_a_voxel_and_field_at_most():
+    done = subprocess.run([sys.executable, "-c", FIELDS_AND_CELLS], capture_output=True, text=True, check=True)
+    estimate, taken = map(int, done.stdout.split())
+    assert taken == pytest.approx(estimate, rel=0.15)
+    assert max(estimate, taken) <= 12 * 8 * 112**3
 
 
 POINTS = {"start": ["0 um", "0 um", "0 um"], "end": ["900 um", "800 um", "300 um"]}

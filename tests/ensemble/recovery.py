@@ -1,6 +1,7 @@
 """Known parameters, found again from what a simulation with them measures.
 
 python tests/ensemble/recovery.py abc 10       # method, data sets; on 2 workers
+python tests/ensemble/recovery.py abc 10 7     # those from number 7 on
 
 Each data set has its own truth, drawn evenly from the middle nine tenths of the ranges, its own random
 numbers, and lognormal errors of 15% on seven volumes.
@@ -88,19 +89,19 @@ def recover(
     return [Recovery(estimate, true) for estimate, true in zip(found.estimates, truth, strict=True)]
 
 
-def main(method: str, sets: int) -> None:
+def main(method: str, sets: int, first: int = 0) -> None:
     """Print a table, and how many truths lie inside."""
     inside: dict[str, int] = {}
     with cluster(None, 2) as client:
-        for number in range(sets):
+        for number in range(first, sets):
             with tempfile.TemporaryDirectory() as folder:
                 for found in recover(Path(folder), lambda: client, number, method, "auto"):
                     name, _, estimate, low, high = found.estimate
                     inside[name] = inside.get(name, 0) + found.inside
                     shown = " ".join(f"{value:10.4g}" for value in (found.truth, estimate, low, high))
                     print(f"{number:3} {name:28} {shown} {'inside' if found.inside else 'OUTSIDE'}", flush=True)
-    print({name: f"{count} of {sets}" for name, count in inside.items()})
+    print({name: f"{count} of {sets - first}" for name, count in inside.items()})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

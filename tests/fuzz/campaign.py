@@ -2,26 +2,29 @@
 
     PYTHONPATH=tests python tests/fuzz/campaign.py -runs=100000 -timeout=10 CORPUS
 
-An input is either YAML text, or a list of changes to a good scenario. Anything but a scenario or a
-`GpusimError` ends the campaign with the input in a file.
+An input is changes to a good scenario (sites, therapies, exchange with the body and a trial in it), as data
+or as YAML, or YAML text that is torn, in a file of its own. Anything but a scenario or a `GpusimError` ends
+the campaign with the input in a file. Only the loader is instrumented, and nothing is compiled or run.
 """
 
 import sys
 import warnings
 
 import atheris
-import yaml
 
-with atheris.instrument_imports(include=["gpusim.scenario", "gpusim.model", "gpusim.units", "gpusim.tissue"]):
+with atheris.instrument_imports(include=["gpusim.scenario", "gpusim.units"]):
     import gpusim
-    from gpusim.model import build
-from fuzz.scenarios import KEYS, NASTY, PATHS, SMALL, mutated
+from fuzz.scenarios import KEYS, NASTY, PATHS, SMALL, mutated, written
+
+from gpusim.model import build
+from gpusim.scenario.loading import validated
+from gpusim.scenario.reading import Read
 
 warnings.simplefilter("error")
 
 
 def changed(data):
-    """A scenario as the bytes say."""
+    """A scenario's data as the bytes say."""
     made = []
     for _ in range(data.ConsumeIntInRange(1, 5)):
         path = PATHS[data.ConsumeIntInRange(0, len(PATHS) - 1)]
@@ -35,19 +38,30 @@ def changed(data):
         else:
             value = KEYS[data.ConsumeIntInRange(0, len(KEYS) - 1)]
         made.append((path, kind, value))
-    return yaml.safe_dump(mutated(made), allow_unicode=True)
+    return mutated(made)
+
+
+def scenario(data):
+    """A scenario as the bytes say. Raises `GpusimError`."""
+    kind = data.ConsumeIntInRange(0, 9)
+    if kind < 7:
+        return gpusim.Scenario(validated(Read(changed(data)), "data"))
+    if kind < 8:
+        return gpusim.Scenario.parse(written(changed(data)))
+    place = data.ConsumeIntInRange(0, len(SMALL))
+    return gpusim.Scenario.parse(
+        SMALL[:place] + data.ConsumeUnicode(80) + SMALL[place + data.ConsumeIntInRange(0, 60) :]
+    )
 
 
 def one_input(bytes_):
     """Load and build one input."""
     data = atheris.FuzzedDataProvider(bytes_)
-    if data.ConsumeBool():
-        text = changed(data)
-    else:
-        place = data.ConsumeIntInRange(0, len(SMALL))
-        text = SMALL[:place] + data.ConsumeUnicode(80) + SMALL[place + data.ConsumeIntInRange(0, 60) :]
     try:
-        build(gpusim.Scenario.parse(text))
+        loaded = scenario(data)
+        if loaded.arms and data.ConsumeBool():
+            loaded = loaded.arm(loaded.arms[-1])
+        build(loaded.site(loaded.sites[data.ConsumeIntInRange(0, len(loaded.sites) - 1)]))
     except gpusim.GpusimError:
         pass
 

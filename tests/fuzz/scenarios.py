@@ -19,10 +19,10 @@ fields:
   oxygen: {unit: mmHg, diffusion: 1e5 um^2/min, decay: 0.1 /min, clearance: {trap: {rate: 1 /min, modulators: [{field: virus, half: 1}]}}}
 states:
   tumour: {secretion: {virus: 1 PFU/min}, uptake: {oxygen: 10 /min}}
-  vessel: {exchange: {oxygen: {permeability: 1 /min, blood: 38}}}
+  vessel: {exchange: {oxygen: {permeability: 1 /min, blood: 38}, virus: {permeability: 0.1 /min, body: virions, volume: 5 mL, modulators: [{contact: ctl}]}}}
   ctl: {layer: immune, motility: {speed: 4 um/min, persistence: 10 min, chemotaxis: {field: virus, half: 1, sensitivity: 300 um}}}
 body:
-  quantities: {cells: {unit: cell, initial: 5}}
+  quantities: {cells: {unit: cell, initial: 5}, virions: {unit: PFU}}
   processes: {growth: {transition: nothing -> cells, by: cells, rate: 0.01 /min}}
 rules:
   growth: {transition: empty -> tumour, rate: 0.1 /min, after: 1 min, modulators: [{neighbours: tumour, per: 26}, {field: virus, half: 1, power: 2}], releases: {virus: 3 PFU}}
@@ -36,6 +36,29 @@ tissue:
     d: {kind: vessels, state: vessel, distance: 40 um, radius: 5 um}
 therapies:
   dose: {inject: virus, amount: 100 PFU, at: [50 um, 40 um, 30 um], radius: 20 um, start: 2 min, every: 2 min, doses: 3}
+  track: {inject: virus, amount: 9 PFU, site: far, at: [0 um, 20 um, 20 um], to: [60 um, 40 um, 30 um], radius: 10 um}
+  cells: {inject: ctl, amount: 2 cell, site: far, radius: 40 um, start: 3 min}
+  more: {inject: tumour, amount: 3 cell, site: near, into: [empty, vessel], radius: 30 um}
+  drip: {infuse: virions, amount: 50 PFU, start: 1 min, every: 1 min, doses: 2}
+  cut: {resect: [tumour, ctl], site: near, radius: 25 um, start: 1 min}
+sites:
+  near: {}
+  far: {grid: {shape: [4, 4, 3], spacing: 15 um}, tissue: {shapes: {a: null, b: {fraction: 0.5}}}}
+heat: {tumour: tumour, effectors: ctl, cd8: ctl, cytokines: {virus: 1 PFU/voxel}}
+trial:
+  replicates: 2
+  arms:
+    plain: {}
+    no dose: {therapies.dose: null}
+    faster: {rules.growth.rate: 1 /min, 'rules.growth.modulators[0].per': 13, sites.far.grid.shape: [5, 4, 3]}
+  outcomes:
+    burden: {count: tumour, site: near}
+    virus: {total: virus, take: highest, at: [2 min, 10 min]}
+    grown: {fired: growth}
+    blood: {body: cells, take: lowest}
+    rim: {lesion: margin, site: far}
+    size: {volume: tumour}
+  expected: [{outcome: burden, arms: [no dose, plain]}]
 seed: 1
 """  # noqa: E501
 
@@ -73,12 +96,13 @@ def paths(data, here=()):
             yield from paths(data[key], (*here, key))
 
 
-PATHS = [path for path in paths(yaml.safe_load(SMALL)) if path]
+DATA = yaml.safe_load(SMALL)
+PATHS = [path for path in paths(DATA) if path]
 
 
 def mutated(changes):
     """SMALL with changes: (path, "set", value), (path, "rename", key) or (path, "drop", None)."""
-    data = copy.deepcopy(yaml.safe_load(SMALL))
+    data = copy.deepcopy(DATA)
     for path, kind, value in changes:
         here = data
         try:
@@ -95,19 +119,27 @@ def mutated(changes):
     return data
 
 
+def built(scenario):
+    """Models of all sites of a scenario, and of those of its last arm."""
+    scenarios = [scenario, *(scenario.arm(name) for name in scenario.arms[-1:])]
+    return [build(each.site(name)) for each in scenarios for name in each.sites]
+
+
 def survives(text):
     """Whether text is a scenario that runs; anything but that and a `GpusimError` comes through."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             scenario = gpusim.Scenario.parse(text)
-            model = build(scenario)
-            if model.voxels > 10_000 or len(model.doses) > 1000:
+            models = built(scenario)
+            if any(model.voxels > 10_000 or len(model.doses) > 1000 for model in models):
                 return True
             again = gpusim.Scenario.parse(scenario.to_yaml())
             assert again.document == scenario.document
+            warnings.filterwarnings("default", "therapies")  # a graft that finds no room says so
             with gpusim.Simulation(scenario, "numpy") as simulation:
-                if max((c.passes for c in simulation.site.transport.choices), default=0) > 1000:
+                choices = [choice for site in simulation.sites.values() for choice in site.transport.choices]
+                if max((c.passes for c in choices), default=0) > 1000:
                     return True
                 simulation.step()
                 simulation.check()

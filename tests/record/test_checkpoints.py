@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from fuzz.scenarios import SMALL
 
 import gpusim
 from gpusim import ResultError
@@ -68,6 +69,23 @@ def test_a_resumed_run_ends_in_the_same_bits(one_backend_each, tmp_path, whole, 
         assert summary["resumed_at_step"] == min(stop // 3 * 3, 9)
     assert summary["digest"] == whole[0]["digest"]
     assert contents(tmp_path / "out") == contents(whole[1])
+
+
+@pytest.mark.parametrize("stop", [3, 7])
+def test_sites_therapies_and_exchange_with_the_body_go_on_in_the_same_bits(one_backend_each, tmp_path, stop):
+    """Two sites; doses, cells and an infusion given before and after the stop, one resection."""
+    summary = record(tmp_path / "whole", one_backend_each, text=SMALL)
+    record(tmp_path / "out", one_backend_each, text=SMALL, stop=stop)
+    again = record(tmp_path / "out", one_backend_each, text=SMALL, resume=True)
+    assert again["resumed_at_step"] == stop - 1
+    assert {key: again[key] for key in ("digest", "counts", "fired", "totals", "sites")} == {
+        key: summary[key] for key in ("digest", "counts", "fired", "totals", "sites")
+    }
+    whole, resumed = (tmp_path / folder / layout.COUNTS for folder in ("whole", "out"))
+    assert resumed.read_bytes() == whole.read_bytes()
+    for site in ("near", "far"):
+        first, second = (Result(tmp_path / folder, site).dataset().load() for folder in ("whole", "out"))
+        assert first.equals(second)
 
 
 def test_the_last_few_are_kept_and_none_once_it_has_finished(tmp_path, whole):

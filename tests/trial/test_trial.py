@@ -1,6 +1,7 @@
 """Trials: arms that share seeds, verdicts, and going on."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from scipy import stats
 
 import gpusim
+from gpusim.record import layout
 from gpusim.trial import Trial, run_trial, verdicts
 from gpusim.trial.running import OUTCOMES
 from gpusim.trial.verdict import compare
@@ -82,8 +84,10 @@ def test_a_verdict_says_what_held_and_what_did_not(trial):
 
 
 def test_a_trial_goes_on_where_it_stopped(trial, monkeypatch):
-    (again,) = (trial.folder / "slow" / "6" / OUTCOMES,)
-    again.unlink()
+    (trial.folder / "slow" / "6" / OUTCOMES).unlink()
+    early = trial.folder / "slow" / "7"
+    shutil.rmtree(early)
+    (early / (layout.SNAPSHOTS + layout.PART)).mkdir(parents=True)  # killed before its store was whole
     marked = trial.folder / "fast" / "6" / OUTCOMES
     marked.write_text(json.dumps(json.loads(marked.read_text()) | {"left": -1.0}))
     resumed = run_trial(trial.scenario, trial.folder, backend="numpy", jobs=1, resume=True)

@@ -119,3 +119,27 @@ def test_a_tumour_without_an_edge_is_said():
 
 def test_a_summary_is_four_figures(results):
     assert len(plots.summary(results[0]).axes) >= 4
+
+
+def test_the_arms_of_a_trial_are_dots_at_their_values(tmp_path):
+    from gpusim.trial import Trial
+
+    scenario = gpusim.Scenario.parse(
+        """
+        grid: {shape: [4, 4, 4]}
+        states: {cell: {}}
+        trial:
+          replicates: 3
+          arms: {few: {}, many: {}}
+          outcomes: {left: {count: cell}, other: {count: empty}}
+          expected: [{outcome: left, arms: [few, many]}]
+        """
+    )
+    table = pd.DataFrame({"arm": ["few"] * 3 + ["many"] * 3, "seed": [1, 2, 3] * 2, "left": [1.0, 2, 6, 8, 9, 10]})
+    (panel,) = plots.arms(Trial(tmp_path, scenario, table.assign(other=0.0))).axes
+    drawn = [line.get_xdata() for line in panel.lines]
+    np.testing.assert_array_equal(np.concatenate([drawn[0], drawn[2]]), table["left"])
+    assert [drawn[1][0], drawn[3][0]] == [2, 9]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["few", "many"]
+    with pytest.raises(gpusim.ResultError, match="no outcome 'lost' in the trial"):
+        plots.arms(Trial(tmp_path, scenario, table), ["lost"])

@@ -17,6 +17,7 @@ class NumpyBackend:
 
     name = "numpy"
     threads = 1
+    ranks = 1
     fields_together = False
 
     def free_memory(self) -> int | None:
@@ -24,6 +25,9 @@ class NumpyBackend:
 
     def array(self, values: np.ndarray) -> np.ndarray:
         return np.array(values, order="C")
+
+    def lattice(self, values: np.ndarray, finest: int | None = None) -> np.ndarray:
+        return self.array(values)
 
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.array(array)

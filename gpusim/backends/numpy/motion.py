@@ -95,6 +95,8 @@ def move(layer: CellLayer, bid: np.ndarray) -> None:
     for h in _HEADINGS:
         mine = (bids & 7) == h
         targets[mine] = beside(h, voxels[mine], bid.shape)
+    here = targets >= 0  # and not out of what is held of the whole lattice
+    bids, targets, voxels = bids[here], targets[here], voxels[here]
     order = np.lexsort((bids, targets))
     targets, voxels = targets[order], voxels[order]
     wins = np.ones(targets.size, bool)

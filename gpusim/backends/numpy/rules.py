@@ -29,7 +29,7 @@ def apply_rules(
         for state in np.flatnonzero(acting | leaving):
             voxels = np.flatnonzero(states == state)
             if voxels.size:
-                _act(slab, around, int(state), voxels, tally.flowed)
+                _act(slab, around, int(state), voxels, tally)
                 events += _fire(slab, around, int(state), voxels, time_in_state, draw)
         # Releases come after every hazard of the slab has been read; a voxel reads its own fields alone.
         for number, voxels in events:
@@ -39,10 +39,18 @@ def apply_rules(
                 values[voxels + slab.offset] = values[voxels + slab.offset] + release["amount"]
             new_state[voxels] = rule["to"]
             new_clock[voxels] = 0
-            tally.fired[number] += np.uint64(voxels.size)
+            tally.fired[number] += np.uint64(np.count_nonzero(_counted(slab, tally, voxels + slab.offset)))
 
 
-def _act(slab: Slab, around: Surroundings, state: int, voxels: np.ndarray, flowed: np.ndarray) -> None:
+def _counted(slab: Slab, tally: Tally, at: np.ndarray) -> np.ndarray:
+    """bool: whether what happens at voxels, flat indices, is counted."""
+    nz, ny, nx = slab.own.shape
+    first, end = tally.planes or (0, nz)
+    counted: np.ndarray = (at >= first * ny * nx) & (at < end * ny * nx)
+    return counted
+
+
+def _act(slab: Slab, around: Surroundings, state: int, voxels: np.ndarray, tally: Tally) -> None:
     """Secretions and losses by the slab's cells of one state, and exchange with the body."""
     begin, end = around.tables.effect_begin[state : state + 2]
     for number in range(begin, end):
@@ -60,7 +68,8 @@ def _act(slab: Slab, around: Surroundings, state: int, voxels: np.ndarray, flowe
                 before = values[at]
                 blood = slab.body[effect["quantity"]] * effect["dilution"]
                 values[at] = (before + amount * blood) / (np.float32(1) + amount)
-                flowed[number] += np.sum(_flow(before - values[at])).view(np.uint64)
+                flow = np.where(_counted(slab, tally, at), _flow(before - values[at]), 0)
+                tally.flowed[number] += np.sum(flow).view(np.uint64)
 
 
 def _flow(change: np.ndarray) -> np.ndarray:

@@ -58,6 +58,16 @@ def _settles(fields: Fields, f: int) -> bool:
     return drained or bool(fields.loss[f].min() > 0)
 
 
+def _require_ends(fields: Fields) -> None:
+    """Raise `ScenarioError` where the lattice can't be cut along z, as its ends are one."""
+    for f, name in enumerate(fields.names):
+        if fields.boundary.periodic[f, 0]:
+            raise ScenarioError(
+                f"fields.{name}.boundary.z: 'periodic' can't be run on slabs, which are cut along z; expected "
+                f"another boundary there, or a backend of one process"
+            )
+
+
 def memory(model: Model) -> int:
     """Bytes that the solvers of a model take beside its state."""
     implicit = any(choice.solver != "explicit" for choice in choices(model))
@@ -68,6 +78,8 @@ class Transport:
     """All fields of a model by their solvers."""
 
     def __init__(self, model: Model, backend: Backend) -> None:
+        if backend.ranks > 1:
+            _require_ends(model.fields)
         self.choices = choices(model)
         by_solver: dict[str, list[int]] = {}
         for f, choice in enumerate(self.choices):

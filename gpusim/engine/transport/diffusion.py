@@ -3,8 +3,12 @@
 import numpy as np
 
 from gpusim.backends.base import Backend, Diffusion
+from gpusim.errors import ScenarioError
 from gpusim.model import Fields, Model
 from gpusim.model.tables import VariesBy
+
+FARTHEST = 2**31 - 1
+"""Voxels from one end of a periodic axis to the other: kernels count the steps to a neighbour by 32 bits."""
 
 
 def face_diffusivity(fields: Fields) -> np.ndarray:
@@ -27,8 +31,12 @@ def boundary_bits(fields: Fields) -> np.ndarray:
 
 
 def diffusion(model: Model, dt: np.ndarray, backend: Backend) -> Diffusion:
-    """Tables for the step `dt` of each field: float64 [F], min."""
+    """Tables for the step `dt` of each field: float64 [F], min. Raises `ScenarioError`."""
     fields, boundary = model.fields, model.fields.boundary
+    if boundary.periodic[:, 0].any() and model.voxels > FARTHEST:
+        raise ScenarioError(
+            f"grid: {model.voxels:,} voxels, periodic along z; expected at most {FARTHEST:,} where z is periodic"
+        )
     coupling = face_diffusivity(fields) * dt[:, None, None] / model.spacing**2
     through = boundary.permeability * dt[:, None]
     wall = np.divide(2 * model.spacing, through, out=np.zeros_like(through), where=through > 0)

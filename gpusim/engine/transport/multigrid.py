@@ -69,9 +69,9 @@ class Multigrid:
         self._widths = last_widths(self._shapes)
 
         def zeros(*sizes: int) -> Array:
-            return backend.array(np.zeros(sizes, np.float32))
+            return backend.lattice(np.zeros(sizes, np.float32), finest=shape[0])
 
-        unread = zeros(1, 1, 1, 1)
+        unread = backend.array(np.zeros((1, 1, 1, 1), np.float32))
         self._levels = [
             _CoarseLevel(
                 zeros(fields, *coarse),

@@ -1,0 +1,238 @@
+"""The backend of the first rank, which runs the program: the others do what it tells them.
+
+So nothing to the right of the backends knows of ranks: recording, checkpoints, signals and clocks are the first
+rank's affair, and so are the tables, the initial tissue and the whole arrays that it asks for.
+"""
+
+import atexit
+import functools
+import io
+import math
+import pickle
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from gpusim import backends
+from gpusim.backends.base import Backend
+from gpusim.backends.slabs.cut import Cut
+from gpusim.backends.slabs.rank import Rank
+from gpusim.errors import BackendError
+
+
+class Handle:
+    """An array that the ranks hold, as the first one names it; `shape` is that of the whole."""
+
+    def __init__(self, number: int, shape: tuple[int, ...], dtype: np.dtype, index: int | None = None) -> None:
+        self.number, self.shape, self.dtype, self.index = number, shape, dtype, index
+
+    def __getitem__(self, index: int) -> "Handle":
+        return Handle(self.number, self.shape[1:], self.dtype, index)
+
+    @property
+    def size(self) -> int:
+        """Entries of the whole array."""
+        return math.prod(self.shape)
+
+
+class _Writer(pickle.Pickler):
+    def persistent_id(self, value: object) -> tuple[int, int | None] | None:
+        return (value.number, value.index) if isinstance(value, Handle) else None
+
+
+class _Reader(pickle.Unpickler):
+    def __init__(self, message: bytes, arrays: dict[int, Any]) -> None:
+        super().__init__(io.BytesIO(message))
+        self._arrays = arrays
+
+    def persistent_load(self, name: tuple[int, int | None]) -> Any:
+        number, index = name
+        return self._arrays[number] if index is None else self._arrays[number][index]
+
+
+class _Member:
+    """What a rank has: its share of the operations, and arrays by number."""
+
+    def __init__(self, inner: Backend, world: Any) -> None:
+        self._inner = inner
+        self._rank = Rank(inner, world)
+        self._arrays: dict[int, Any] = {}
+
+    def carry_out(self, message: bytes, whole: np.ndarray | None = None) -> Any:
+        """Do one order; `whole` is what the first rank hands out in it."""
+        operation, arguments, named = _Reader(message, self._arrays).load()
+        if operation == "table":
+            number, values = arguments
+            self._arrays[number] = self._inner.array(values)
+        elif operation == "allocate":
+            number, *about = arguments
+            self._arrays[number] = self._rank.allocate(*about)
+        elif operation == "scatter":
+            (array,) = arguments
+            self._rank.scatter(array, whole)
+        else:
+            return getattr(self._rank, operation)(*arguments, **named)
+        return None
+
+
+@dataclass
+class _Job:
+    """The MPI job.
+
+    Attributes:
+        world: an mpi4py communicator of all ranks.
+        backend: on the first rank, the one that the others work for.
+        inside: whether all are in an operation.
+    """
+
+    world: Any
+    backend: "SlabsBackend | None" = None
+    inside: bool = False
+
+    def dismiss(self) -> None:
+        """Let the other ranks end; all at once where an operation was cut short, for they wait inside it."""
+        if self.inside:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            self.world.Abort(1)
+        self.world.bcast(None)
+
+
+def _ordered(operation: str) -> Any:
+    """An operation that all ranks carry out."""
+
+    def order(self: "SlabsBackend", *arguments: Any, **named: Any) -> Any:
+        return self._order(operation, *arguments, **named)
+
+    return order
+
+
+class SlabsBackend:
+    """One lattice, cut into slabs along z that the ranks of an MPI job share out; made by `create`.
+
+    Args:
+        inner: name of the backend that each rank works with.
+        threads: of each rank.
+    """
+
+    name = "slabs"
+    fields_together = False
+
+    def __init__(self, job: _Job, inner: str, threads: int) -> None:
+        here = backends.create(inner, threads)  # the others then find its kernels in the cache
+        self.ranks: int = job.world.size
+        self.threads = here.threads
+        self._job = job
+        self._numbers = 0
+        job.world.bcast((inner, threads))
+        self._member = _Member(here, job.world)
+        job.backend = self
+
+    def _order(self, operation: str, *arguments: Any, whole: np.ndarray | None = None, **named: Any) -> Any:
+        if self._job.backend is not self:
+            raise BackendError("the ranks work for a later simulation, or for none: slabs take one at a time")
+        message = io.BytesIO()
+        _Writer(message, pickle.HIGHEST_PROTOCOL).dump((operation, arguments, named))
+        self._job.inside = True
+        self._job.world.bcast(message.getvalue())
+        answer = self._member.carry_out(message.getvalue(), whole)
+        self._job.inside = False
+        return answer
+
+    def _new(self, values: np.ndarray) -> Handle:
+        self._numbers += 1
+        return Handle(self._numbers, values.shape, values.dtype)
+
+    def free_memory(self) -> int | None:
+        return None
+
+    def array(self, values: np.ndarray) -> Handle:
+        handle = self._new(values)
+        self._order("table", handle.number, values)
+        return handle
+
+    def lattice(self, values: np.ndarray, finest: int | None = None) -> Handle:
+        planes = finest or values.shape[-3]
+        if not planes:
+            return self.array(values)
+        Cut.of(planes, self.ranks, 0)  # refused here, before the others hear of it
+        handle = self._new(values)
+        self._order("allocate", handle.number, values.shape, values.dtype, planes)
+        self.write(handle, values)
+        return handle
+
+    def write(self, array: Handle, values: np.ndarray) -> None:
+        self._order("scatter", array, whole=values)
+
+    to_numpy = _ordered("gather")
+    explicit_step = _ordered("explicit_step")
+    combine = _ordered("combine")
+    smooth = _ordered("smooth")
+    restrict = _ordered("restrict")
+    restrict_mass = _ordered("restrict_mass")
+    restrict_coupling = _ordered("restrict_coupling")
+    restrict_mean = _ordered("restrict_mean")
+    prolong = _ordered("prolong")
+    deposit = _ordered("deposit")
+    count_neighbours = _ordered("count_neighbours")
+    apply_rules = _ordered("apply_rules")
+    propose_moves = _ordered("propose_moves")
+    move = _ordered("move")
+    sum_fields = _ordered("sum_fields")
+
+    def close(self) -> None:
+        if self._job.backend is self:
+            self._order("close")
+            self._job.backend = None
+
+
+def create(threads: int | None = None, inner: str = "cpu") -> SlabsBackend:
+    """The backend on the first rank. On the others this never returns: they follow, and the process ends.
+
+    `threads`: of each rank; one by default. Raises `BackendError` where there is no MPI, or one rank alone.
+    """
+    job = _job()
+    if job.world.rank > 0:
+        _follow(job.world)
+    return SlabsBackend(job, inner, threads or 1)
+
+
+@functools.cache
+def _job() -> _Job:
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"backend 'slabs' needs mpi4py and an MPI (pip install 'gpusim[mpi]'): {reason}") from None
+    job = _Job(MPI.COMM_WORLD)
+    if job.world.size == 1:
+        raise BackendError(
+            "backend 'slabs' found one rank, expected two or more: mpirun -n 4 gpusim run SCENARIO --backend slabs, "
+            f"with the mpirun of the MPI that mpi4py has found ({MPI.get_vendor()[0]}): another's starts ranks that "
+            "do not know of each other"
+        )
+    if job.world.rank == 0:
+        atexit.register(job.dismiss)
+    return job
+
+
+def _follow(world: Any) -> NoReturn:
+    """Do what the first rank says, until it ends."""
+    for each in (signal.SIGINT, signal.SIGTERM):  # it is for the first rank to stop, after its checkpoint
+        signal.signal(each, signal.SIG_IGN)
+    try:
+        member: _Member | None = None
+        while (order := world.bcast(None)) is not None:
+            if isinstance(order, bytes):
+                assert member is not None, "made before it is told what to do"
+                member.carry_out(order)
+            else:
+                member = _Member(backends.create(*order), world)
+    except BaseException:
+        traceback.print_exc()
+        world.Abort(1)
+    sys.exit(0)

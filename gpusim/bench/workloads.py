@@ -1,0 +1,111 @@
+"""Scenarios in which every kernel is launched, each in the cases that costs are counted for."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpusim.backends.base import Array
+from gpusim.backends.compiled import CompiledBackend
+from gpusim.engine import Simulation
+from gpusim.scenario import Scenario
+
+
+class Launch(NamedTuple):
+    """The arguments of one launch."""
+
+    blocks: int
+    threads: int
+    arguments: tuple[Array | np.generic, ...]
+
+
+def _fields(count: int, **spec: Any) -> dict[str, Any]:
+    return {f"f{i}": {"unit": "ng/mL", "decay": "0.01 /min", "initial": 1} | spec for i in range(count)}
+
+
+def _open_side(fields: int, edge: int) -> dict[str, Any]:
+    return {"fields": _fields(fields, diffusion="40 um^2/min", boundary={"z_low": {"value": 1}})}
+
+
+def _stage(fields: int, edge: int) -> dict[str, Any]:
+    return {"fields": _fields(fields, diffusion="600 um^2/min")}
+
+
+def _tissue(**fractions: float) -> dict[str, Any]:
+    shapes = {f"all-{name}": {"kind": "everywhere", "state": name, "fraction": f} for name, f in fractions.items()}
+    return {"shapes": {name.replace("-", "_"): shape for name, shape in shapes.items()}}
+
+
+def _by_cells(fields: int, edge: int) -> dict[str, Any]:
+    by_field = {"field": "f0", "half": 1}
+    names = [f"f{i}" for i in range(fields)]
+    secretion = {"f1": {"rate": 0.001, "modulators": [by_field]}}
+    acting = {"uptake": dict.fromkeys(names, "3 /min"), "secretion": secretion}
+    killer = {
+        "layer": "immune",
+        "motility": {
+            "speed": "10 um/min",
+            "chemotaxis": {"field": "f0", "half": 1, "sensitivity": "100 um"},
+        },
+    }
+    neighbours = {"neighbours": ["killer"], "neighbourhood": 26, "per": 26}
+    return {
+        "fields": _fields(fields, diffusion="40 um^2/min"),
+        "states": {"one": acting, "two": acting, "killer": killer},
+        "rules": {"turn": {"transition": "one -> two", "rate": "1e-4 /min", "modulators": [by_field, neighbours]}},
+        "tissue": _tissue(one=1.0, killer=0.2),
+        "therapies": {"dose": {"inject": "f0", "amount": "9 fg", "radius": f"{edge * 20 / 3} um"}},
+    }
+
+
+def _fast(fields: int, edge: int) -> dict[str, Any]:
+    states = {"sink": {"uptake": dict.fromkeys((f"f{i}" for i in range(fields)), "10 /min")}}
+    spec = _fields(fields, diffusion="1e5 um^2/min", solver="implicit")
+    return {"fields": spec, "states": states, "tissue": _tissue(sink=0.5)}
+
+
+def _by_state(fields: int, edge: int) -> dict[str, Any]:
+    """One fast field for multigrid, the others explicit."""
+    spec = _fields(fields, diffusion={"default": "400 um^2/min", "stroma": "40 um^2/min"}, solver="explicit")
+    spec["f0"] |= {"diffusion": {"default": "1e5 um^2/min", "stroma": "1e4 um^2/min"}, "solver": "implicit"}
+    return {"fields": spec, "states": {"stroma": {}}, "tissue": _tissue(stroma=0.5)}
+
+
+CASES = {
+    "open side": _open_side,
+    "stage": _stage,
+    "by cells": _by_cells,
+    "fast": _fast,
+    "D by state": _by_state,
+}
+"""Scenarios by case: of how many fields, and how many voxels along an edge."""
+
+
+def simulation(case: str, edge: int, fields: int, backend: CompiledBackend) -> Simulation:
+    """A simulation of a case on a cube of `edge` voxels."""
+    document = {
+        "name": "bench",
+        "grid": {"shape": [edge] * 3},
+        "time": {"until": "2 min", "step": {"field": "1 min", "rules": "1 min"}},
+        "record": {"every": "2 min"},
+    }
+    blank = Scenario.parse("{name: bench, grid: {shape: [1, 1, 1]}}")
+    return Simulation(blank.with_(**document, **CASES[case](fields, edge)), backend)
+
+
+def launches(simulation: Simulation, backend: CompiledBackend) -> dict[str, Launch]:
+    """Take a step; of each kernel the last of its largest launches."""
+    found: dict[str, Launch] = {}
+    launch = backend.launch
+
+    def note(kernel: str, blocks: int, threads: int, arguments: Any) -> None:
+        launch(kernel, blocks, threads, arguments)
+        if kernel not in found or blocks >= found[kernel].blocks:
+            found[kernel] = Launch(blocks, threads, tuple(arguments))
+
+    backend.launch = note  # type: ignore[method-assign]
+    try:
+        simulation.step()
+        simulation.totals()
+    finally:
+        backend.launch = launch  # type: ignore[method-assign]
+    return found

@@ -1,0 +1,100 @@
+"""A run on any number of ranks equals a run on one, bit for bit. Needs mpi4py and an mpirun."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gpusim
+from gpusim.backends import availability
+
+MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+JOB = Path(__file__).with_name("job.py")
+# Open MPI asks before it does what a small machine, or a container, needs; others read none of this.
+CONSENT = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+needs_mpi = pytest.mark.skipif(
+    MPIRUN is None or importlib.util.find_spec("mpi4py") is None,
+    reason="needs mpi4py and mpirun: pip install 'gpusim[mpi]'",
+)
+needs_cpu = pytest.mark.skipif(not availability("cpu").available, reason=availability("cpu").reason)
+
+
+def gpusim_on(ranks, *arguments):
+    return job(ranks, "-m", "gpusim.cli", "run", *map(str, arguments))
+
+
+def job(ranks, *arguments):
+    command = [MPIRUN, "-n", str(ranks)] if ranks > 1 else []
+    return subprocess.run(
+        [*command, sys.executable, *map(str, arguments)],
+        env=os.environ | CONSENT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("inner", "ranks", "first", "end"),
+    [
+        pytest.param("cpu", 2, 0, 3, marks=needs_cpu),
+        pytest.param("cpu", 4, 6, 7, marks=needs_cpu),
+        ("numpy", 3, 7, 8),
+        pytest.param("cpu", 2, 9, 17, marks=[needs_cpu, pytest.mark.slow]),
+        pytest.param("cpu", 4, 17, 20, marks=[needs_cpu, pytest.mark.slow]),
+    ],
+)
+def test_randomised_models_end_in_the_same_bits_on_slabs(inner, ranks, first, end):
+    done = job(ranks, JOB, inner, first, end)
+    assert done.returncode == 0, done.stderr
+    assert "DIFFERENT" not in done.stdout
+    assert done.stdout.count("same") >= 2 * (end - first) // 3
+
+
+@needs_mpi
+@needs_cpu
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_a_shipped_scenario_has_the_digest_of_one_process(ranks, tmp_path):
+    changes = {"grid.shape": [12, 14, 17], "time.until": "30 min"}
+    with gpusim.Simulation(gpusim.Scenario.load("cold-to-hot", changes), "cpu") as simulation:
+        simulation.run()
+        expected, counts = simulation.digest(), simulation.counts
+    sets = [f"--set={path}={value}" for path, value in changes.items()]
+    out = tmp_path / "out"
+    done = gpusim_on(ranks, "cold-to-hot", "--backend", "slabs", *sets, "-o", out, "--no-picture")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["digest"], summary["counts"]) == (expected, counts)
+    assert f"backend slabs on {ranks} ranks" in done.stdout
+    assert len(re.findall("digest", done.stdout)) == 1  # the first rank alone talks
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("ranks", "arguments", "message"),
+    [
+        (1, ["cold-to-hot"], "backend 'slabs' found one rank, expected two or more: mpirun -n 4 gpusim run"),
+        (2, ["nothing"], "nothing: neither a shipped scenario nor a file"),
+        (2, ["abscopal"], "takes a single run"),
+        (2, ["cold-to-hot", "--set=grid.shape=[8, 8, 3]"], "3 planes along z for 2 ranks; expected 2 or more for each"),
+        (2, ["cold-to-hot", "--set=fields.oxygen.boundary.z=periodic"], "fields.oxygen.boundary.z: 'periodic'"),
+    ],
+)
+def test_what_cannot_be_run_on_slabs_is_told_once_and_ends_all_ranks(ranks, arguments, message, tmp_path):
+    done = gpusim_on(ranks, *arguments, "--backend", "slabs", "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert re.sub(r"[\s│]+", " ", done.stderr).count(message) == 1
+    assert "Traceback" not in done.stderr

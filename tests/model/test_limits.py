@@ -1,0 +1,88 @@
+"""Steps and numbers at the edge of what is taken."""
+
+import pytest
+
+from gpusim import Scenario, ScenarioError
+from gpusim.model import build
+
+TEXT = """
+grid: {shape: [4, 3, 2], spacing: 10 um}
+time: {until: 1 h, step: {field: 2 min, rules: 4 min}}
+record: {every: 1 h}
+fields: {drug: {unit: ng/mL}}
+states: {tumour: {}, t: {layer: immune, motility: {speed: 4 um/min}}}
+rules: {death: {transition: tumour -> empty, rate: 0.01 /min}}
+"""
+
+
+def built(**changes):
+    return build(Scenario.parse(TEXT).with_(**changes))
+
+
+@pytest.mark.parametrize(
+    ("step", "found"),
+    [
+        ({}, (6.0, 1)),  # 10 min would do; 6 is the longest that is taken
+        ({"field": "2 min"}, (2.0, 3)),
+        ({"field": "20 min"}, (20.0, 1)),
+        ({"rules": "3 min"}, (3.0, 1)),
+        ({"field": "1e-6 min", "rules": "2e-6 min"}, (1e-6, 2)),
+    ],
+)
+def test_steps_that_are_not_given_are_chosen(step, found):
+    until = "1 min" if step.get("field") == "1e-6 min" else "60 min"
+    motion = {"motion": step["field"]} if until == "1 min" else {}
+    document = {"until": until, "step": None}, {"until": until, "step": {**step, **motion}}
+    scenario = Scenario.parse(TEXT).with_(time=document[0], record={"every": until})
+    model = build(scenario.with_(time=document[1]))
+    assert (model.step, model.rules_every) == found
+
+
+@pytest.mark.parametrize(
+    ("speed", "moves"), [("0 um/min", 1), ("2.5 um/min", 1), ("2.6 um/min", 2), ("5 um/min", 2), ("250 um/min", 100)]
+)
+def test_moves_keep_the_fastest_cell_below_half_a_voxel(speed, moves):
+    assert built(states={"t": {"motility": {"speed": speed}}}).cells.moves == moves
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"time": {"step": {"field": "9e-7 min"}}}, "time.step.field: expected 1e-06 min or more"),
+        ({"time": {"step": {"rules": "9e-7 min"}}}, "time.step.rules: expected 1e-06 min or more"),
+        ({"time": {"step": {"motion": "9e-7 min"}}}, "time.step.motion: expected 1e-06 min or more"),
+        ({"time": {"step": {"motion": "0.7 min"}}}, "time.step.field: expected a multiple of time.step.motion"),
+        ({"time": {"step": {"motion": "0.001 min"}}}, "expected at most 1000"),
+        ({"time": {"until": "4294967298 min"}, "record": {"every": "4294967298 min"}}, "expected at most 2.15e"),
+        ({"grid": {"spacing": "0.0009 um"}}, "grid.spacing: expected 0.001 to 1e"),
+        ({"grid": {"spacing": "1000001 um"}}, "grid.spacing: expected 0.001 to 1e"),
+        (
+            {
+                "fields": {"drug": {"decay": "5e35 /min", "diffusion": "1e36 um^2/min"}, "b": {"unit": "mmHg"}},
+                "states": {"tumour": {"uptake": {"drug": "9e35 /min"}}},
+            },
+            "fields.drug: loss: a number comes to 1.4e",
+        ),
+        ({"therapies": {"d": {"inject": "t", "amount": "25 cell", "radius": "1 mm"}}}, "do not fit into the 24 voxels"),
+        ({"therapies": {"d": {"inject": "drug", "amount": 1, "at": ["41 um", "1 um", "1 um"]}}}, "outside the grid"),
+    ],
+)
+def test_a_number_beyond_the_edge_is_refused(changes, message):
+    with pytest.raises(ScenarioError, match=message.replace("+", r"\+")):
+        built(**changes)
+
+
+def test_a_dose_without_radius_goes_into_the_nearest_voxel():
+    model = built(therapies={"d": {"inject": "drug", "amount": "8 ng/mL*voxel", "at": ["39 um", "11 um", "9 um"]}})
+    (dose,) = model.doses
+    assert dose.voxels.tolist() == [1 * 4 + 3]
+    assert dose.amounts.tolist() == [8]
+
+
+def test_a_graft_may_fill_its_region_and_takes_the_vacant_place():
+    model = built(therapies={"d": {"inject": "t", "amount": "24 cell", "radius": "1 mm", "start": "4 min"}})
+    (graft,) = model.grafts
+    assert sorted(graft.voxels) == list(range(24))
+    assert (graft.count, graft.step, graft.replaces) == (24, 2, (model.states.none,))
+    (cut,) = built(therapies={"d": {"resect": ["tumour", "t"], "radius": "1 mm"}}).resections
+    assert (cut.states, cut.step, len(cut.voxels)) == ((1, 3), 0, 24)
