@@ -54,7 +54,9 @@ class Verdict:
             f"{c.higher} - {c.lower} = {c.difference:.3g} [{c.interval[0]:.3g} to {c.interval[1]:.3g}], p = {c.p:.2g}"
             for c in self.comparisons
         )
-        word = "held" if self.held else "NOT HELD"
+        in_order = all(c.difference > 0 for c in self.comparisons)
+        too_few = in_order and 0.5**self.seeds >= SIGNIFICANT  # that is the least p of the test
+        word = "held" if self.held else "in order, with too few seeds to tell" if too_few else "NOT HELD"
         return f"{word}: {order} in {self.outcome} (medians of {self.seeds} seeds {values}; {effects})"
 
 

@@ -83,6 +83,14 @@ def test_a_verdict_says_what_held_and_what_did_not(trial):
     assert str(fifth).startswith("held: 20 min < 60 min in lost of slow (medians of 5 seeds")
 
 
+def test_few_seeds_can_only_be_in_order(trial):
+    few = Trial(trial.folder, trial.scenario, trial.table[trial.table.seed < 9])
+    first, second, *_ = verdicts(few)
+    assert not first.held
+    assert str(first).startswith("in order, with too few seeds to tell: fast < slow < none in left (medians of 4 seeds")
+    assert str(second).startswith("NOT HELD")
+
+
 def test_a_trial_goes_on_where_it_stopped(trial, monkeypatch):
     (trial.folder / "slow" / "6" / OUTCOMES).unlink()
     early = trial.folder / "slow" / "7"
