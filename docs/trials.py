@@ -13,6 +13,7 @@ import matplotlib as mpl
 import gpusim
 from gpusim.scenario import presets
 from gpusim.trial import Trial, verdicts
+from gpusim.trial.running import TABLE
 from gpusim.viz import plots
 
 HERE = Path(__file__).parent
@@ -38,26 +39,26 @@ def main(results: Path) -> None:
     mpl.use("Agg")
     assert set(ORDER) == {name for name in presets() if gpusim.Scenario.load(name).arms}
     page = (HERE / "trials.md").read_text(encoding="utf-8")
-    head = page[: page.index("\n## ")]
+    head = page[: page.index("\n## ")].rstrip()
     sections = [section(name, results / name) for name in ORDER]
-    (HERE / "trials.md").write_text("\n".join([head, *sections]), encoding="utf-8")
+    (HERE / "trials.md").write_text("\n".join([head, *sections]) + "\n", encoding="utf-8")
 
 
 def section(name: str, folder: Path) -> str:
     """What came out of one trial."""
     description = gpusim.Scenario.load(name).document.description
     title = f"\n## {name}\n\n{description[0].upper()}{description[1:]}.\n"
-    if not (folder / "outcomes.csv").is_file():
+    if not (folder / TABLE).is_file():
         return f"{title}\nNot run with eight seeds on this version: its orders are expected, not shown."
     trial = Trial.open(folder)
     picture = HERE / "images" / "trials" / f"{name}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     plots.arms(trial).savefig(picture, dpi=90)
-    outcomes = [column for column in trial.table.columns if column not in ("arm", "seed")]
-    lines = [f"| median (lowest to highest) | {' | '.join(outcomes)} |", "| --- " * (len(outcomes) + 1) + "|"]
-    for arm, rows in trial.table.groupby("arm", sort=False):
-        spread = (f"{v.median():.4g} ({v.min():.4g} to {v.max():.4g})" for v in (rows[c] for c in outcomes))
-        lines.append(f"| {arm} | {' | '.join(spread)} |")
+    lines = [
+        f"| median (lowest to highest) | {' | '.join(trial.outcomes)} |",
+        "| --- " * (len(trial.outcomes) + 1) + "|",
+        *(f"| {arm} | {' | '.join(spreads)} |" for arm, spreads in trial.spreads()),
+    ]
     found = [f"- {str(verdict).replace('<', '&lt;')}" for verdict in verdicts(trial)]
     shown = f"![the arms of {name}, a dot for each seed](images/trials/{name}.png)"
     return "\n".join([title, shown, "", *lines, "", *found])

@@ -193,7 +193,7 @@ def arms(trial: Trial, outcomes: Sequence[str] | None = None) -> Figure:
     """
     spec = trial.scenario.document.trial
     assert spec is not None, "has arms"
-    known = [str(column) for column in trial.table.columns if column not in ("arm", "seed")]
+    known = trial.outcomes
     ordered = {order.outcome for order in spec.expected}
     wanted = list(outcomes) if outcomes is not None else [c for c in known if c.split("@")[0] in ordered] or known
     for column in wanted:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 import typer
 
 from gpusim.cli.app import err, new_table, out
@@ -37,14 +36,9 @@ def carry_out(scenario: Scenario, folder: Path, backend: str, jobs: int | None, 
 
 def report(trial: Trial) -> None:
     """Medians and ranges by arm, then a line for each expected order."""
-    outcomes = [column for column in trial.table.columns if column not in ("arm", "seed")]
-    table = new_table("median (lowest to highest)", *outcomes)
-    for arm, rows in trial.table.groupby("arm", sort=False):
-        table.add_row(str(arm), *(_spread(rows[column]) for column in outcomes))
+    table = new_table("median (lowest to highest)", *trial.outcomes)
+    for arm, spreads in trial.spreads():
+        table.add_row(arm, *spreads)
     out.print(table)
     for verdict in verdicts(trial):
         out.print(str(verdict))
-
-
-def _spread(values: pd.Series) -> str:
-    return f"{values.median():.4g} ({values.min():.4g} to {values.max():.4g})"

@@ -50,6 +50,17 @@ class Trial:
             raise ResultError(f"{folder}: no finished trial (no {TABLE} in it)")
         return cls(folder, Scenario.load(folder / SCENARIO), pd.read_csv(folder / TABLE))
 
+    @property
+    def outcomes(self) -> list[str]:
+        """Columns of the outcomes."""
+        return [str(column) for column in self.table.columns if column not in ("arm", "seed")]
+
+    def spreads(self) -> Iterator[tuple[str, list[str]]]:
+        """Each arm, with "median (lowest to highest)" of each outcome."""
+        for arm, rows in self.table.groupby("arm", sort=False):
+            values = (rows[column] for column in self.outcomes)
+            yield str(arm), [f"{v.median():.4g} ({v.min():.4g} to {v.max():.4g})" for v in values]
+
 
 def run_trial(
     scenario: Scenario,
