@@ -244,8 +244,8 @@ def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> KeyPath:
         last = i == len(loc) - 1
         if isinstance(here, dict) and (part in here or (missing and last)):
             here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            here = here[part]
+        elif isinstance(here, list) and isinstance(part, int) and (part < len(here) or (missing and last)):
+            here = here[part] if part < len(here) else None
         else:
             continue
         path.append(part)
