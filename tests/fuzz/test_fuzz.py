@@ -1,11 +1,13 @@
 """What an enemy would write: each input is a scenario that runs, or one clear error. No crash, no hang."""
 
+import re
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from fuzz.scenarios import KEYS, NASTY, PATHS, SMALL, mutated, survives, written
+import yaml
+from fuzz.scenarios import DATA, KEYS, NASTY, PATHS, SMALL, mutated, survives, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +70,52 @@ def refused(folder, text, message, **overrides):
 )
 def test_a_bomb_is_refused(tmp_path, text, message):
     refused(tmp_path, text, message)
+
+
+def numbers(data, here=()):
+    """Paths of all that is a number or a quantity, with it."""
+    if isinstance(data, (dict, list)):
+        for key in data if isinstance(data, dict) else range(len(data)):
+            yield from numbers(data[key], (*here, key))
+    elif re.match(r"\d", str(data)):
+        yield here, str(data)
+
+
+@pytest.mark.parametrize("number", ["nan", "-inf", "1e999"])
+def test_no_number_of_a_scenario_may_be_nan_or_endless(number):
+    tried = 0
+    for path, value in numbers(DATA):
+        # "20 um" becomes "nan um"; a bare number, text or a number as YAML has it.
+        text = re.sub(r"^[\d.]+(e\d+)?", number, value)
+        data = mutated([(path, "set", yaml.safe_load(text))])
+        with pytest.raises(ScenarioError):
+            Scenario.parse(written(data)).arm("faster")
+        tried += 1
+    assert tried > 80
+
+
+def test_rules_in_a_circle_at_endless_rates_are_held():
+    text = """
+grid: {shape: [20, 20, 20]}
+time: {until: 1 h, step: {field: 1 min, rules: 1 min}}
+fields: {f: {unit: ng/mL, initial: 1e14}}
+states: {a: {}, b: {}, c: {}}
+rules:
+  there: {transition: empty|a -> b, rate: 1e35 /min, modulators: [{field: f, per: 1e-30}]}
+  on: {transition: b -> c, rate: 1e35 /min, modulators: [{neighbours: [a, b, c], per: 1e-30}]}
+  back: {transition: c -> a, rate: 1e35 /min}
+"""
+    with gpusim.Simulation(Scenario.parse(text), "numpy") as simulation:
+        for _ in range(30):
+            before = simulation.counts
+            fired = simulation.fired
+            simulation.step()
+            assert sum(simulation.counts[state] for state in ("empty", "a", "b", "c")) == 8000
+            leaving = {"there": before["empty"] + before["a"], "on": before["b"], "back": before["c"]}
+            for rule, cells in leaving.items():
+                # A hazard is held at sqrt 12, where the approximant of 1 - exp(-h) has its top, 0.928.
+                went = simulation.fired[rule] - fired[rule]
+                assert went == pytest.approx(0.9282 * cells, abs=5 * np.sqrt(0.0667 * cells))
 
 
 def test_extends_that_multiplies_is_refused(tmp_path):
