@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpusim
+import gpusim.cli
 from gpusim import Scenario, ScenarioError
 from gpusim.model import build
 
@@ -171,3 +173,32 @@ def test_random_bytes_are_refused(tmp_path, size):
     (tmp_path / "a.yaml").write_bytes(np.random.default_rng(size).bytes(size))
     with pytest.raises(gpusim.ScenarioError):
         Scenario.load(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\\e[2J\\a\\r": 1',
+        'name: "\\e]0;evil\\a"\ngrid: {shape: [2, 2, 2]}',
+        "grid: {shape: [2, 2, 2]}\nfields: {f: {unit: $(reboot)}}",
+        "grid: {shape: [4096, 4096, 4096]}",
+        "a: " + "[" * 100_000,
+        "a: &a [*a]",
+        "extends: a.yaml",
+        "tissue: {cells: /dev/null, types: [{state: empty}]}",
+        "tissue: {cells: ., types: [{state: empty}]}",
+        "\ufeff\ufffe",
+    ],
+)
+def test_the_command_line_ends_with_lines_that_harm_no_terminal_and_exit_code_2(tmp_path, monkeypatch, capsys, text):
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(sys, "argv", ["gpusim", "check", "a.yaml"])
+    with pytest.raises(SystemExit) as caught:
+        gpusim.cli.main()
+    said = capsys.readouterr()
+    assert caught.value.code == 2
+    assert said.err.startswith("gpusim: ")
+    assert all(c.isprintable() or c == "\n" for c in said.out + said.err)
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.yaml"]
