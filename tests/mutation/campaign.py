@@ -52,6 +52,7 @@ _OF_SCENARIOS = (
     "tests/trial/test_trial.py",
 )
 _OF_RULES = (
+    "tests/backends/test_rules.py",
     "tests/backends/test_random.py",
     "tests/verification/test_rules.py",
     "tests/verification/test_effects.py",
