@@ -17,11 +17,10 @@ import json
 import os
 import random
 import resource
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,33 +31,33 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
 ROOT = Path(__file__).parents[2]
-_LONGEST = 120
+_LONGEST = 60
 _MOST_ALIKE = 3
 _MOST_MEMORY = 8 << 30
 _OF_MODELS = (
-    "tests/model",
-    "tests/scenario",
-    "tests/verification/test_effects.py",
-    "tests/verification/test_rules.py",
-    "tests/verification/test_exchange_with_body.py",
-    "tests/engine/test_therapies.py",
-    "tests/body",
+    ("tests/model",),
+    (
+        "tests/scenario",
+        "tests/verification/test_effects.py",
+        "tests/verification/test_rules.py",
+        "tests/verification/test_exchange_with_body.py",
+        "tests/engine/test_therapies.py",
+        "tests/body",
+    ),
 )
 _OF_SCENARIOS = (
-    "tests/scenario",
-    "tests/model",
-    "tests/body",
-    "tests/engine/test_therapies.py",
-    "tests/trial/test_trial.py",
+    ("tests/scenario/test_checks.py", "tests/scenario/test_loading.py"),
+    ("tests/model", "tests/body", "tests/engine/test_therapies.py"),
 )
 _OF_RULES = (
-    "tests/backends/test_rules.py",
-    "tests/backends/test_random.py",
-    "tests/verification/test_rules.py",
-    "tests/verification/test_effects.py",
-    "tests/verification/test_exchange_with_body.py",
-    "tests/verification/test_motion.py",
-    "tests/backends/test_bits.py",
+    ("tests/backends/test_rules.py", "tests/backends/test_random.py"),
+    (
+        "tests/verification/test_rules.py",
+        "tests/verification/test_effects.py",
+        "tests/verification/test_exchange_with_body.py",
+        "tests/verification/test_motion.py",
+        "tests/backends/test_bits.py",
+    ),
 )
 TESTS = {
     "gpusim/model/tables.py": _OF_MODELS,
@@ -70,7 +69,7 @@ TESTS = {
     "gpusim/backends/numpy/modulators.py": _OF_RULES,
     "gpusim/backends/numpy/random.py": _OF_RULES,
 }
-"""The tests of each module, the quickest first."""
+"""The tests of each module: the quick ones, and those for what survives them."""
 
 
 class Mutant(NamedTuple):
@@ -126,16 +125,16 @@ def _import_mutant(module: str, source: str) -> None:
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
 
 
-def _arguments(module: str) -> list[str]:
+def _arguments(tests: Iterable[str]) -> list[str]:
     options = ["-xq", "-p", "no:cacheprovider", "--hypothesis-seed=0", "-m", "not slow", "-k", "not cpu2 and not cuda"]
-    return [*options, *(str(ROOT / test) for test in TESTS[module])]
+    return [*options, *(str(ROOT / test) for test in tests)]
 
 
 def _tested(module: str, source: str) -> int:
-    """pytest's exit code with `source` for a module, in a process of its own; -1 where it took too long."""
+    """pytest's exit code with `source` for a module, in a process of its own; below 0 where a signal ended it."""
     child = os.fork()
     if child == 0:
-        os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, (_LONGEST, _LONGEST))
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
@@ -143,17 +142,12 @@ def _tested(module: str, source: str) -> int:
         _import_mutant(module, source)
         code = 99
         with contextlib.suppress(BaseException):
-            code = int(pytest.main(_arguments(module)))
+            for tests in TESTS[module]:
+                code = int(pytest.main(_arguments(tests)))
+                if code:
+                    break
         os._exit(code)
-    end = time.monotonic() + _LONGEST
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -1
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _difference(before: str, after: str) -> str:
@@ -171,8 +165,8 @@ def attempts(module: str, known: set[tuple], seconds: float) -> Iterator[dict[st
             continue
         changed = mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence)
         begin, code = time.monotonic(), _tested(module, changed)
-        # 1 is a failed test, 2 and 4 a module that can't be imported.
-        said = {0: "survived", -1: "killed (time)", 1: "killed"}.get(code, "killed (import)")
+        # 1 is a failed test, 2 and 4 a module that can't be imported, a signal that of a limit.
+        said = "killed (limit)" if code < 0 else {0: "survived", 1: "killed"}.get(code, "killed (import)")
         took = round(time.monotonic() - begin, 2)
         yield mutant._asdict() | {"outcome": said, "seconds": took, "diff": _difference(source, changed)}
 
