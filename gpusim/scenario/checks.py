@@ -146,6 +146,18 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
                 yield from _concentration(document, name, given, (*path, "boundary", key, value))
     for cause, loss in field.clearance.items():
         yield from _modulators(document, loss.modulators, (*path, "clearance", cause))
+    if field.solver == "implicit2" and (sudden := _sudden(document, name)):
+        yield (
+            (*path, "solver"),
+            f"found implicit2, whose second stage makes mass of what comes at once (here by {sudden[0]}); "
+            "expected auto, explicit or implicit",
+        )
+
+
+def _sudden(document: Document, field: str) -> list[str]:
+    """The rules and therapies that put an amount of a field in one place at once."""
+    rules = [f"rules.{name}.releases" for name, rule in document.rules.items() if field in rule.releases]
+    return rules + [f"therapies.{name}" for name, therapy in document.therapies.items() if therapy.inject == field]
 
 
 def _states(document: Document) -> Iterator[Problem]:

@@ -120,10 +120,16 @@ rules:
                 assert went == pytest.approx(0.9282 * cells, abs=5 * np.sqrt(0.0667 * cells))
 
 
-def test_extends_that_multiplies_is_refused(tmp_path):
+def test_extends_that_multiplies_reads_each_file_once(tmp_path):
     for i in range(25):
         (tmp_path / f"{i}.yaml").write_text(f"extends: [{i + 1}.yaml, {i + 1}.yaml]")
-    (tmp_path / "25.yaml").write_text("seed: 1")
+    (tmp_path / "25.yaml").write_text("grid: {shape: [2, 2, 2]}\nseed: 7")
+    assert gpusim.Scenario.load(tmp_path / "0.yaml").document.seed == 7
+
+
+def test_extends_without_an_end_is_refused(tmp_path):
+    for i in range(60):
+        (tmp_path / f"{i}.yaml").write_text(f"extends: {i + 1}.yaml")
     refused(tmp_path, "extends: 0.yaml", "more than 40 files")
 
 

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from gpusim import Scenario, ScenarioError
+from gpusim.scenario.checks import nearest
 from gpusim.scenario.loading import override
 from gpusim.scenario.reading import read_text
 
@@ -64,6 +65,10 @@ fields.oxygen.boundary.z = {permeability: 1 um/min, far: 1 um}
     fields.oxygen.boundary.z.far: expected a number or a quantity in 'mmHg', found '1 um'
 fields.virus.clearance.trap.modulators[0].contact = cdl
     fields.virus.clearance.trap.modulators[0].contact
+fields.virus.solver = implicit2
+    fields.virus.solver: found implicit2, whose second stage makes mass of what comes at once (here by therapies.dose)
+fields.oxygen.solver = implicit2; rules.death.releases = {oxygen: 1}
+    fields.oxygen.solver: found implicit2, whose second stage makes mass of what comes at once (here by rules.death.rel
 states.empty = {layer: immune}
     states.empty.layer: 'empty' stands for no cell in tissue
 rules.egress = null; states.none = {layer: tissue}
@@ -234,6 +239,7 @@ trial.expected[0].arms = [a, c]
     trial.expected[0].arms: unknown arm 'c' (known: a, b)
 """
 GOOD = """
+fields.oxygen.solver = implicit2
 therapies.dose.start = 59.9 min
 therapies.dose.every = 20 min; therapies.dose.doses = 3; therapies.dose.start = 19 min
 states.empty = {uptake: {oxygen: 1 /min}}; states.none = {layer: immune}
@@ -270,6 +276,13 @@ def test_a_contradiction_is_one_line_at_its_place(changes, problem):
         Scenario.parse(changed(changes))
     (line,) = str(caught.value).splitlines()
     assert line.split(": ", 1)[1].startswith(problem.strip())
+
+
+def test_a_word_is_suggested_where_it_is_near_and_not_endless():
+    assert nearest("tumor", ["tumour", "healthy"]) == "; did you mean 'tumour'?"
+    assert nearest("x", ["tumour", "healthy"]) == ""
+    assert nearest("a" * 80, ["a" * 60]) != ""
+    assert nearest("a" * 81, ["a" * 60]) == ""
 
 
 @pytest.mark.parametrize("changes", GOOD.strip().splitlines())

@@ -125,6 +125,14 @@ def test_a_mistake_in_an_extended_file_names_that_file(tmp_path):
         Scenario.load(write(tmp_path, "extends: base.yaml\n"))
 
 
+def test_a_base_that_two_files_share_takes_nothing_back(tmp_path):
+    write(tmp_path, "grid: {shape: [2, 2, 2]}\nseed: 1\nfields: {virus: {unit: PFU/voxel}}", "base.yaml")
+    write(tmp_path, "extends: base.yaml\nseed: 2", "first.yaml")
+    write(tmp_path, "extends: base.yaml\nfields: {damp: {unit: PFU/voxel}}", "second.yaml")
+    both = Scenario.load(write(tmp_path, "extends: [first.yaml, second.yaml]\n")).document
+    assert (both.seed, list(both.fields)) == (2, ["virus", "damp"])
+
+
 def test_extends_in_a_circle_is_refused(tmp_path):
     write(tmp_path, "extends: b.yaml", "a.yaml")
     write(tmp_path, "extends: a.yaml", "b.yaml")
@@ -409,3 +417,17 @@ def test_sites_share_the_head_of_the_scenario_and_lay_their_own_over_it():
 
 def test_a_text_becomes_a_path_and_a_value():
     assert parse_set(" a.b = x=y ") == ("a.b", "x=y")
+
+
+@pytest.mark.parametrize(
+    ("sudden", "cause"),
+    [
+        ("rules: {lysis: {transition: a -> empty, rate: 1 /day, releases: {c: 1 PFU}}}", "rules.lysis.releases"),
+        ("therapies: {dose: {inject: c, amount: 1 PFU}}", "therapies.dose"),
+    ],
+)
+def test_implicit2_is_refused_where_amounts_come_at_once(tmp_path, sudden, cause):
+    text = "grid: {shape: [4, 4, 4]}\nstates: {a: {}}\nfields: {c: {unit: PFU/voxel, solver: implicit2}}\n"
+    assert Scenario.load(write(tmp_path, text)).document.fields["c"].solver == "implicit2"
+    with pytest.raises(ScenarioError, match=f"fields.c.solver: found implicit2.*{cause}.*expected auto"):
+        Scenario.load(write(tmp_path, text + sudden))
