@@ -2,17 +2,21 @@
 
     python benchmarks/eight_fields.py [--voxels 128] [--error-voxels 40] [--backend cpu]
 
-Needs numba besides gpusim. The yardstick is the scheme that the field uses most: implicit in one
+Needs numba and py-pde besides gpusim. The yardstick is the scheme that the field uses most: implicit in one
 dimension at a time (Thomas), then sources and uptake implicitly by themselves, 100 times a minute.
+py-pde and a plain loop in numba step explicitly, each field by itself at its own limit of stability, which is the
+best for them: a step is timed, and counted as often as the fields need it in a minute.
 Errors are against a float64 explicit reference at an eighth of the stability limit, after 10 minutes
 in which the cells change once, as the largest difference over the largest concentration.
 """
 
 import argparse
+import math
 import time
 
 import numba
 import numpy as np
+import pde
 
 import gpusim
 
@@ -133,6 +137,29 @@ def explicit_loop(c, out, tissue, a, dt, decay, production, loss):
                 out[z, y, x] = here + a * total + dt * (production[s] - (loss[s] + decay) * here)
 
 
+def explicit_steps():
+    """How many explicit steps the fields take in a minute, each at its own limit of stability."""
+    return sum(math.ceil(6 * diffusion / SPACING**2) for diffusion, _ in FIELDS.values())
+
+
+def pde_step(tissue, production, loss, decay, steps=10):
+    """Seconds of an explicit step of one field by py-pde (numba, float64), exchange by cells included."""
+    grid = pde.CartesianGrid([[0, n * SPACING] for n in tissue.shape], tissue.shape)
+    here = pde.ScalarField(grid, 0.0)
+    constants = {
+        "production": pde.ScalarField(grid, production[tissue]),
+        "loss": pde.ScalarField(grid, loss[tissue] + decay),
+    }
+    diffusion = FIELDS["oxygen"][0]
+    equation = pde.PDE(
+        {"c": f"{diffusion} * laplace(c) + production - loss * c"}, bc={"derivative": 0}, consts=constants
+    )
+    dt = SPACING**2 / (6 * diffusion) / 2
+    stepper = pde.solvers.EulerSolver(equation, backend="numba").make_stepper(here, dt)
+    stepper(here, 0.0, dt)
+    return timed(lambda: stepper(here, 0.0, steps * dt), 3) / steps
+
+
 def second_tissue(tissue, model):
     """The change half-way: every infected cell of one half is lysed."""
     changed = tissue.copy()
@@ -219,6 +246,7 @@ def times(backend, voxels):
         ("auto, slow ones implicit2", dict.fromkeys(SLOW, "implicit2")),
         ("all implicit", dict.fromkeys(FIELDS, "implicit")),
         ("all implicit2", dict.fromkeys(FIELDS, "implicit2")),
+        ("auto, oxygen steady", {"oxygen": "steady"}),
     ):
         loaded = scenario(voxels)
         if solvers:
@@ -244,8 +272,21 @@ def times(backend, voxels):
     )
     rate = c.size / sweep / 1e6
     print(f"LOD in numba, float32: {sweep * 100:.1f} s (100 sweeps; {rate:.0f} million voxel-field updates/s)")
+    here, spare = c[0], c[1]
+    loop = timed(
+        lambda: explicit_loop(
+            here, spare, cells, np.float32(0.1), np.float32(0.01), *(t[0] for t in (decay, production, loss))
+        ),
+        5,
+    )
+    library = pde_step(cells, *(t[0].astype(np.float64) for t in (production, loss, decay)))
+    steps = explicit_steps()
+    print(f"explicit: {steps} steps of a field; in numba, float32: {steps * loop:.1f} s ({loop * 1e3:.1f} ms a step)")
+    print(f"explicit by py-pde {pde.__version__}, float64: {steps * library:.1f} s ({library * 1e3:.1f} ms a step)")
     for name, seconds in mine.items():
-        print(f"gpusim {backend}, {name}: {seconds:.2f} s, {100 * sweep / seconds:.0f} times less than LOD")
+        against = (100 * sweep / seconds, steps * loop / seconds, steps * library / seconds)
+        print(f"gpusim {backend}, {name}: {seconds:.2f} s; times less than LOD, numba, py-pde: ", end="")
+        print(", ".join(f"{ratio:.0f}" for ratio in against))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,14 @@ import textwrap
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from machines import backend_parameters
 
 import gpusim
+
+# How fast a crowded machine is, is no property of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(params=backend_parameters())

@@ -5,7 +5,6 @@ import gpusim
 from gpusim import Scenario
 from gpusim.scenario import presets
 
-SHORT = {"cold-to-hot": "1 h"}
 # tissue-core needs a table; the tests of tissue/cells run it.
 STANDALONE = [name for name in presets() if Scenario.load(name).document.tissue.cells is None]
 
@@ -16,7 +15,7 @@ def expected():
     found = {}
     for name in STANDALONE:
         with gpusim.Simulation(name, "numpy") as simulation:
-            simulation.run(until=SHORT.get(name, "1 h"))
+            simulation.run(until="1 h")
             found[name] = simulation.digest()
     return found
 
@@ -25,13 +24,13 @@ def expected():
 @pytest.mark.parametrize("name", STANDALONE)
 def test_shipped_scenarios_end_in_the_same_bits_on_every_backend(name, backend, expected):
     with gpusim.Simulation(name, backend[0], threads=backend[1]) as simulation:
-        simulation.run(until=SHORT.get(name, "1 h"))
+        simulation.run(until="1 h")
         assert simulation.digest() == expected[name]
 
 
 def test_another_seed_is_another_tumour(expected):
     with gpusim.Simulation("cold-to-hot", "numpy", seed=2) as simulation:
-        simulation.run(until=SHORT["cold-to-hot"])
+        simulation.run(until="1 h")
         assert simulation.digest() != expected["cold-to-hot"]
 
 
@@ -45,3 +44,20 @@ def test_every_number_has_its_source(name):
         if state.secretion or state.uptake or state.exchange:
             assert state.source, f"{name}: states.{key} names no source"
     assert document.description
+
+
+@pytest.mark.parametrize("immunity", ["desert", "excluded", "inflamed"])
+@pytest.mark.parametrize("tumour", ["melanoma", "glioblastoma-dense", "pancreatic", "lung", "nodule"])
+def test_a_tumour_needs_no_virus(tumour, immunity, tmp_path):
+    file = tmp_path / "alone.yaml"
+    file.write_text(f"extends: [{tumour}, {immunity}]\nname: alone\ntime: {{until: 1 day}}\nrecord: {{every: 1 day}}")
+    assert Scenario.load(file).document.therapies == {}
+
+
+def test_the_stroma_of_a_tumour_stays_its_own_under_any_virus(tmp_path):
+    uptake = {}
+    for virus in ("hsv1", "adenovirus", "vaccinia", "vsv"):
+        file = tmp_path / f"{virus}.yaml"
+        file.write_text(f"extends: [glioblastoma-dense, desert, {virus}]\nname: own")
+        uptake[virus] = Scenario.load(file).document.states["stroma"].uptake["virus"].rate
+    assert set(uptake.values()) == {"1 /min"}

@@ -1,6 +1,7 @@
 """Scenario -> Model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -22,6 +23,9 @@ _STREWN = 1 << 20
 
 _FINEST, _COARSEST = 1e-3, 1e6
 """Voxel edges that make sense, um."""
+
+_Due = Callable[[Therapy], list[int]]
+"""Steps at which the doses of a therapy are due."""
 
 
 def build(scenario: Scenario) -> Model:
@@ -49,6 +53,7 @@ def _build(scenario: Scenario) -> Model:
     step, rules_every = steps.choose(document, highest)
     moves = steps.moves(document, step, highest_speed(document, volume) / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
+    due = partial(_due, step=step, until=until)
     every = steps.whole(units.number(document.record.every, "min"), step, "record.every")
     cells = CellTables(document, states, spacing, step * rules_every, step / moves).build(moves)
     notes = [f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded]
@@ -71,10 +76,10 @@ def _build(scenario: Scenario) -> Model:
         states=states,
         cells=cells,
         body=build_body(document, cells, volume),
-        doses=tuple(_doses(document, fields, initial.shape, spacing, step)),
-        infusions=tuple(_infusions(document, step)),
-        grafts=tuple(_grafts(document, states, initial.shape, spacing, step)),
-        resections=tuple(_resections(document, states, initial.shape, spacing, step)),
+        doses=tuple(_doses(document, fields, initial.shape, spacing, due)),
+        infusions=tuple(_infusions(document, due)),
+        grafts=tuple(_grafts(document, states, initial.shape, spacing, due)),
+        resections=tuple(_resections(document, states, initial.shape, spacing, due)),
         initial=initial,
         notes=tuple(notes),
     )
@@ -142,15 +147,15 @@ def _boundary(specs: list[FieldSpec], volume: float) -> Boundary:
     return boundary
 
 
-def _due(therapy: Therapy, step: float) -> list[int]:
-    """Steps at which the doses of a therapy are due."""
+def _due(therapy: Therapy, step: float, until: int) -> list[int]:
+    """Steps at which the doses of a therapy are due; the run has `until` of them."""
     start = units.number(therapy.start, "min")
     every = units.number(therapy.every, "min") if therapy.every else 0.0
-    return [round((start + i * every) / step) for i in range(therapy.doses)]
+    return [min(round((start + i * every) / step), until - 1) for i in range(therapy.doses)]
 
 
 def _doses(
-    document: Document, fields: Fields, shape: tuple[int, int, int], spacing: float, step: float
+    document: Document, fields: Fields, shape: tuple[int, int, int], spacing: float, due: _Due
 ) -> Iterator[Dose]:
     volume = spacing**3
     for name, therapy in document.therapies.items():
@@ -161,23 +166,23 @@ def _doses(
         amount = units.number(therapy.amount, f"{unit} * voxel", volume)
         voxels = _region(therapy, name, shape, spacing)
         amounts = np.full(len(voxels), amount / len(voxels), np.float32)
-        for at in _due(therapy, step):
+        for at in due(therapy):
             yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts)
 
 
-def _infusions(document: Document, step: float) -> Iterator[Infusion]:
+def _infusions(document: Document, due: _Due) -> Iterator[Infusion]:
     quantities = document.body.quantities
     for name, therapy in document.therapies.items():
         if therapy.infuse is None:
             continue
         assert therapy.amount is not None, "checked on loading"
         amount = units.number(therapy.amount, quantities[therapy.infuse].unit)
-        for at in _due(therapy, step):
+        for at in due(therapy):
             yield Infusion(name, list(quantities).index(therapy.infuse), at, amount)
 
 
 def _grafts(
-    document: Document, states: States, shape: tuple[int, int, int], spacing: float, step: float
+    document: Document, states: States, shape: tuple[int, int, int], spacing: float, due: _Due
 ) -> Iterator[Graft]:
     for number, (name, therapy) in enumerate(document.therapies.items()):
         if therapy.inject not in document.states:
@@ -191,7 +196,7 @@ def _grafts(
                 f"therapies.{name}.amount: {count:,} cells do not fit into the {len(voxels):,} voxels of the region; "
                 "take a larger 'radius'"
             )
-        for i, at in enumerate(_due(therapy, step)):
+        for i, at in enumerate(due(therapy)):
             # Each dose strews its cells in an order of its own.
             order = np.argsort(Uniform(document.seed, _STREWN + 1000 * number + i).draw(len(voxels)), kind="stable")
             state = states.number(therapy.inject)
@@ -201,13 +206,13 @@ def _grafts(
 
 
 def _resections(
-    document: Document, states: States, shape: tuple[int, int, int], spacing: float, step: float
+    document: Document, states: States, shape: tuple[int, int, int], spacing: float, due: _Due
 ) -> Iterator[Resection]:
     for name, therapy in document.therapies.items():
         if therapy.resect is None:
             continue
         voxels = _region(therapy, name, shape, spacing)
-        for at in _due(therapy, step):
+        for at in due(therapy):
             yield Resection(name, tuple(states.number(s) for s in therapy.resect), at, voxels)
 
 

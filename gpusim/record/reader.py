@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import pandas as pd
 import zarr
 
 from gpusim.engine.replicate import digest
-from gpusim.errors import ResultError
+from gpusim.errors import GpusimError, ResultError
 from gpusim.plottable import Plottable
 from gpusim.record import layout, store
 from gpusim.scenario import Document, Scenario
@@ -39,12 +41,10 @@ class Result(Plottable):
             raise ResultError(f"{folder}: no such folder")
         if not (self.folder / layout.SNAPSHOTS).is_dir():
             raise ResultError(f"{folder}: not a result of 'gpusim run' (no {layout.SNAPSHOTS} in it)")
-        try:
+        with self._reading(layout.SNAPSHOTS):
             self._group = zarr.open_group(str(self.folder / layout.SNAPSHOTS), mode="r")
             self.times = store.times(self._group)
             groups = store.sites(self._group)
-        except Exception as error:  # zarr raises many kinds for a damaged store
-            raise ResultError(f"{folder}: {layout.SNAPSHOTS} can't be read: {error}") from None
         if not len(self.times):
             raise ResultError(f"{folder}: holds no snapshot; the run was stopped before its first")
         self.sites = tuple(groups)
@@ -54,11 +54,22 @@ class Result(Plottable):
             raise ResultError(f"{folder}: no site '{self.site}' (known: {', '.join(self.sites)})")
         self._site = here
 
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Turn whatever a damaged file makes the libraries raise into a `ResultError`."""
+        try:
+            yield
+        except GpusimError:
+            raise
+        except Exception as error:
+            raise ResultError(f"{self.folder}: {name} can't be read: {error}") from None
+
     @property
     def summary(self) -> dict[str, Any] | None:
-        """What `run` wrote last; None for an unfinished run."""
+        """What `run` wrote last; None for an unfinished run. Raises `ResultError`."""
         path = self.folder / layout.SUMMARY
-        loaded: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        with self._reading(layout.SUMMARY):
+            loaded: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         return loaded
 
     @cached_property
@@ -73,15 +84,20 @@ class Result(Plottable):
 
     @property
     def counts(self) -> pd.DataFrame:
-        """One row each time the rules were applied."""
-        text = (self.folder / layout.COUNTS).read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row short
-        return pd.read_csv(io.StringIO(whole))
+        """One row each time the rules were applied. Raises `ResultError`."""
+        with self._reading(layout.COUNTS):
+            text = (self.folder / layout.COUNTS).read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row short
+            counts = pd.read_csv(io.StringIO(whole))
+            if counts.empty or not all(dtype.kind in "if" for dtype in counts.dtypes):
+                raise ValueError("it is no table of numbers")
+        return counts
 
     @property
     def spacing(self) -> float:
         """Voxel edge, um."""
-        return float(self._site.attrs["spacing_um"])  # type: ignore[arg-type]
+        with self._reading(layout.SNAPSHOTS):
+            return float(self._site.attrs["spacing_um"])  # type: ignore[arg-type]
 
     @property
     def field_names(self) -> list[str]:
@@ -91,32 +107,37 @@ class Result(Plottable):
     @property
     def state_names(self) -> list[str]:
         """Cell states by number."""
-        return str(self._site["tissue"].attrs["flag_meanings"]).split()
+        with self._reading(layout.SNAPSHOTS):
+            return str(self._site["tissue"].attrs["flag_meanings"]).split()
 
     def unit(self, field: str) -> str:
         """Unit of a field."""
-        return str(self._site[field].attrs["units"])
+        with self._reading(layout.SNAPSHOTS):
+            return str(self._site[field].attrs["units"])
 
     def array(self, name: str, snapshot: int = -1) -> np.ndarray:
         """A field (float32) or a layer (uint8) of one snapshot, [z, y, x]. Raises `ResultError`."""
-        try:
+        with self._reading(layout.SNAPSHOTS):
+            if name not in self._site:
+                known = ", ".join([*self.field_names, *layout.LAYERS])
+                raise ResultError(f"{self.folder}: no field or layer '{name}' (known: {known})")
             return np.asarray(self._site[name][snapshot % len(self.times)])  # type: ignore[index]
-        except KeyError:
-            known = ", ".join([*self.field_names, *layout.LAYERS])
-            raise ResultError(f"{self.folder}: no field or layer '{name}' (known: {known})") from None
 
     def dataset(self) -> "xarray.Dataset":
         """The snapshots of this site as an xarray dataset, read as needed."""
         import xarray
 
         group = self.site if len(self.sites) > 1 else None
-        found = xarray.open_zarr(self.folder / layout.SNAPSHOTS, group=group, consolidated=False, chunks=None)
+        with self._reading(layout.SNAPSHOTS):
+            found = xarray.open_zarr(self.folder / layout.SNAPSHOTS, group=group, consolidated=False, chunks=None)
         return found.isel(time=slice(len(self.times)))
 
     def digest(self) -> str:
-        """Digest of the last state of all sites."""
-        step = int(np.asarray(self._group["step"])[len(self.times) - 1])
+        """Digest of the last state of all sites. Raises `ResultError`."""
+        last = len(self.times) - 1
         sites = [Result(self.folder, name) for name in sorted(self.sites)]
         arrays = (site.array(name) for site in sites for name in (*self.field_names, *layout.LAYERS))
-        body = np.asarray(self._group["body"][len(self.times) - 1]) if "body" in self._group else np.zeros(0)  # type: ignore[index]
-        return digest(arrays, body, step)
+        with self._reading(layout.SNAPSHOTS):
+            step = int(np.asarray(self._group["step"])[last])
+            body = np.asarray(self._group["body"][last]) if "body" in self._group else np.zeros(0)  # type: ignore[index]
+            return digest(arrays, body, step)

@@ -27,8 +27,9 @@ EMPTY = "empty"
 NONE = "none"
 """The immune state of a voxel with no mobile cell; always there."""
 
-MOST_STATES = 250
 _LONGEST_WORD = 80
+_SMOOTH = {"implicit2": "whose second stage makes mass of", "steady": "which forgets"}
+"""Solvers for fields that are made and lost bit by bit, and why for these alone."""
 _COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity")
 """What stands beside the fields in a result."""
 
@@ -147,11 +148,21 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
                 yield from _concentration(document, name, given, (*path, "boundary", key, value))
     for cause, loss in field.clearance.items():
         yield from _modulators(document, loss.modulators, (*path, "clearance", cause))
+    if field.solver in _SMOOTH and (sudden := _sudden(document, name)):
+        yield (
+            (*path, "solver"),
+            f"found {field.solver}, {_SMOOTH[field.solver]} what comes at once (here by {sudden[0]}); "
+            "expected auto, explicit or implicit",
+        )
+
+
+def _sudden(document: Document, field: str) -> list[str]:
+    """The rules and therapies that put an amount of a field in one place at once."""
+    rules = [f"rules.{name}.releases" for name, rule in document.rules.items() if field in rule.releases]
+    return rules + [f"therapies.{name}" for name, therapy in document.therapies.items() if therapy.inject == field]
 
 
 def _states(document: Document) -> Iterator[Problem]:
-    if len(document.states) > MOST_STATES:
-        yield ("states",), f"expected at most {MOST_STATES} states, found {len(document.states)}"
     for name, state in document.states.items():
         path: KeyPath = ("states", name)
         if (name == EMPTY and state.layer != "tissue") or (name == NONE and state.layer != "immune"):
@@ -368,10 +379,11 @@ def _therapies(document: Document) -> Iterator[Problem]:
         last = units.number(therapy.start, "min")
         if therapy.every is not None:
             last += (therapy.doses - 1) * units.number(therapy.every, "min")
-        if last >= end * (1 + 1e-9):
+        if last >= end * (1 - 1e-9):
             yield (
                 (*path, "doses" if therapy.doses > 1 else "start"),
-                f"the last dose is due at {units.duration(last)}, after the end of the run ({document.time.until})",
+                f"the last dose is due at {units.duration(last)}, not before the end of the run "
+                f"({document.time.until})",
             )
         if unit is not None and therapy.amount is not None and convertible(therapy.amount, [unit]) is None:
             yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'"

@@ -79,17 +79,27 @@ def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> Do
 
 def extended(path: Path) -> Read:
     """A file laid over what it extends, not checked yet. Raises `ScenarioError`."""
-    return _extended(path, (), [])
+    laid: dict[Path, Read] = {}
+    _lay(path, (), laid)
+    merged = Read({})
+    for read in laid.values():
+        merged.data = merge(merged.data, read.data)
+        merged.places.update(read.places)
+    return merged
 
 
-def _extended(path: Path, chain: tuple[Path, ...], files: list[Path]) -> Read:
-    """Read a file and what it extends; `chain` leads to it, `files` counts all that have been read."""
+def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read]) -> None:
+    """Put what a file extends and then the file on `laid`; `chain` leads to it.
+
+    Each file is laid once: a base that two files share must not take back what the first of them changed.
+    """
     real = path.resolve()
-    files.append(real)
-    if len(files) > _MOST_FILES:
-        raise ScenarioError(f"{path}: 'extends' leads to more than {_MOST_FILES} files")
     if real in chain:
         raise ScenarioError(f"{path}: 'extends' leads back to itself: {' -> '.join(p.name for p in (*chain, real))}")
+    if real in laid:
+        return
+    if len(chain) + len(laid) >= _MOST_FILES:
+        raise ScenarioError(f"{path}: 'extends' leads to more than {_MOST_FILES} files")
     read = read_file(path)
     if path not in _shipped().values():
         _anchor(read.data, path.parent)
@@ -98,15 +108,13 @@ def _extended(path: Path, chain: tuple[Path, ...], files: list[Path]) -> Read:
     place = read.places.get(("extends",), str(path))
     if not isinstance(bases, list) or not all(isinstance(b, str) for b in bases):
         raise ScenarioError(f"{place}: extends: expected a name, a file or a list of them")
-    merged = Read({})
     for base in bases:
         try:
             found = find(base, path.parent)
         except ScenarioError as error:
             raise ScenarioError(f"{place}: extends: {error}") from None
-        _merge(merged, _extended(found, (*chain, real), files))
-    _merge(merged, read)
-    return merged
+        _lay(found, (*chain, real), laid)
+    laid[real] = read
 
 
 def _anchor(data: dict[str, Any], folder: Path) -> None:
@@ -117,11 +125,6 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
         for holder, key in ((tissue, "cells"), (tissue.get("image") if isinstance(tissue, dict) else None, "file")):
             if isinstance(holder, dict) and isinstance(holder.get(key), str):
                 holder[key] = str((folder / holder[key]).absolute())
-
-
-def _merge(into: Read, top: Read) -> None:
-    into.data = merge(into.data, top.data)
-    into.places.update(top.places)
 
 
 def merge(base: Any, top: Any) -> Any:
@@ -244,8 +247,8 @@ def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> KeyPath:
         last = i == len(loc) - 1
         if isinstance(here, dict) and (part in here or (missing and last)):
             here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            here = here[part]
+        elif isinstance(here, list) and isinstance(part, int) and (part < len(here) or (missing and last)):
+            here = here[part] if part < len(here) else None
         else:
             continue
         path.append(part)

@@ -7,7 +7,11 @@ _FIELDS = ("alpha", "beta", "gamma")
 _TISSUE = ("one", "two", "three")
 _IMMUNE = ("killer", "helper")
 _SIZES = (1, 2, 3, 5, 8, 13, 17)
-_SOLVERS = ("auto", "auto", "explicit", "explicit", "implicit", "implicit2", "steady")
+_SMOOTH = "gamma"
+"""The field that nothing is released or injected into, as implicit2 and steady ask."""
+_SUDDEN = ("alpha", "beta")
+_SOLVERS = ("auto", "explicit", "implicit")
+_SOLVERS_OF_SMOOTH = (*_SOLVERS, "implicit2", "implicit2", "steady", "steady")
 
 
 def randomised(random: Random) -> dict[str, Any]:
@@ -23,7 +27,7 @@ def randomised(random: Random) -> dict[str, Any]:
         "seed": random.randint(0, 2**64 - 1),
         "time": {"until": "6 min", "step": {"field": "1 min", "rules": f"{random.randint(1, 3)} min"}},
         "record": {"every": "6 min"},
-        "fields": {name: _field(random) for name in _FIELDS},
+        "fields": {name: _field(random, name) for name in _FIELDS},
         "states": states,
         "rules": {f"r{i}": _rule(random) for i in range(random.randint(0, 6))},
         "tissue": {"shapes": shapes},
@@ -77,7 +81,7 @@ def _rule(random: Random) -> dict[str, Any]:
         "rate": f"{random.choice([0.001, 0.05, 0.3, 50.0])} /min",
         "after": f"{random.randint(0, 4)} min",
         "modulators": _modulators(random, 3),
-        "releases": {field: random.uniform(0, 2) for field in random.sample(_FIELDS, random.randint(0, 2))},
+        "releases": {field: random.uniform(0, 2) for field in random.sample(_SUDDEN, random.randint(0, 2))},
     }
     return rule | {way: "blood" for way in ("to_body", "from_body") if random.random() < 0.3}
 
@@ -121,7 +125,7 @@ def _motility(random: Random) -> dict[str, Any]:
     return found
 
 
-def _field(random: Random) -> dict[str, Any]:
+def _field(random: Random, name: str) -> dict[str, Any]:
     return {
         "unit": "ng/mL",
         "diffusion": _diffusion(random),
@@ -129,7 +133,7 @@ def _field(random: Random) -> dict[str, Any]:
         "decay": f"{random.choice([0, 0.01, 0.5, 3])} /min",
         "initial": random.uniform(0, 2),
         "clearance": {name: _loss(random) for name in random.sample("cd", random.randint(0, 2))},
-        "solver": random.choice(_SOLVERS),
+        "solver": random.choice(_SOLVERS_OF_SMOOTH if name == _SMOOTH else _SOLVERS),
     }
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gpusim
+from gpusim.model import build
 from gpusim.record import Recorder
 
 TEXT = """
@@ -46,6 +47,14 @@ def test_cells_are_put_in_where_they_may(one_backend_each):
     distance = np.linalg.norm(np.stack([x, y, z], 1) * 20 + 10 - middle, axis=1)
     assert distance.max() <= 70
     simulation.close()
+
+
+def test_a_dose_within_the_last_step_is_given():
+    # 59 min is nearest to the end, where nothing is done any more.
+    scenario = therapy("{inject: c, amount: 8 fg, start: 24 min, every: 35 min, doses: 2}")
+    assert [dose.step for dose in build(scenario).doses] == [5, 11]
+    # 8 fg in a voxel of 8 pL are 1000 ng/mL.
+    assert run(scenario).totals()["c"] == pytest.approx(2000, rel=1e-6)
 
 
 def test_mobile_cells_come_dose_by_dose_and_move():
@@ -99,7 +108,11 @@ def test_a_resumed_run_knows_what_was_put_in(tmp_path):
     [
         ("{inject: c, amount: 0 fg}", "expected an 'amount' above 0"),
         ("{inject: c, amount: 1 fg, site: lung}", "therapies.x.site: unknown site 'lung'"),
-        ("{inject: c, amount: 1 fg, start: 2 day}", "therapies.x.start: the last dose is due at 2 day, after the end"),
+        (
+            "{inject: c, amount: 1 fg, start: 2 day}",
+            "therapies.x.start: the last dose is due at 2 day, not before the end",
+        ),
+        ("{inject: c, amount: 1 fg, start: 60 min}", "therapies.x.start: the last dose is due at 60 min, not before"),
         ("{inject: c, amount: 1 fg, every: 30 min, doses: 9}", "therapies.x.doses: the last dose is due at 4 h"),
         ("{inject: c, amount: 3 cell}", "therapies.x.amount: expected an amount in 'ng/mL * voxel', found '3 cell'"),
         ("{inject: tumor, amount: 3 cell}", "unknown field or state 'tumor'; did you mean 'tumour'?"),

@@ -1,15 +1,19 @@
 """What an enemy would write: each input is a scenario that runs, or one clear error. No crash, no hang."""
 
+import re
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from fuzz.scenarios import KEYS, NASTY, PATHS, SMALL, mutated, survives, written
+import yaml
+from fuzz.scenarios import DATA, KEYS, NASTY, PATHS, SMALL, mutated, survives, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpusim
+import gpusim.cli
 from gpusim import Scenario, ScenarioError
 from gpusim.model import build
 
@@ -70,10 +74,62 @@ def test_a_bomb_is_refused(tmp_path, text, message):
     refused(tmp_path, text, message)
 
 
-def test_extends_that_multiplies_is_refused(tmp_path):
+def numbers(data, here=()):
+    """Paths of all that is a number or a quantity, with it."""
+    if isinstance(data, (dict, list)):
+        for key in data if isinstance(data, dict) else range(len(data)):
+            yield from numbers(data[key], (*here, key))
+    elif re.match(r"\d", str(data)):
+        yield here, str(data)
+
+
+@pytest.mark.parametrize("number", ["nan", "-inf", "1e999"])
+def test_no_number_of_a_scenario_may_be_nan_or_endless(number):
+    tried = 0
+    for path, value in numbers(DATA):
+        # "20 um" becomes "nan um"; a bare number, text or a number as YAML has it.
+        text = re.sub(r"^[\d.]+(e\d+)?", number, value)
+        data = mutated([(path, "set", yaml.safe_load(text))])
+        with pytest.raises(ScenarioError):
+            Scenario.parse(written(data)).arm("faster")
+        tried += 1
+    assert tried > 80
+
+
+def test_rules_in_a_circle_at_endless_rates_are_held():
+    text = """
+grid: {shape: [20, 20, 20]}
+time: {until: 1 h, step: {field: 1 min, rules: 1 min}}
+fields: {f: {unit: ng/mL, initial: 1e14}}
+states: {a: {}, b: {}, c: {}}
+rules:
+  there: {transition: empty|a -> b, rate: 1e35 /min, modulators: [{field: f, per: 1e-30}]}
+  on: {transition: b -> c, rate: 1e35 /min, modulators: [{neighbours: [a, b, c], per: 1e-30}]}
+  back: {transition: c -> a, rate: 1e35 /min}
+"""
+    with gpusim.Simulation(Scenario.parse(text), "numpy") as simulation:
+        for _ in range(30):
+            before = simulation.counts
+            fired = simulation.fired
+            simulation.step()
+            assert sum(simulation.counts[state] for state in ("empty", "a", "b", "c")) == 8000
+            leaving = {"there": before["empty"] + before["a"], "on": before["b"], "back": before["c"]}
+            for rule, cells in leaving.items():
+                # A hazard is held at sqrt 12, where the approximant of 1 - exp(-h) has its top, 0.928.
+                went = simulation.fired[rule] - fired[rule]
+                assert went == pytest.approx(0.9282 * cells, abs=5 * np.sqrt(0.0667 * cells))
+
+
+def test_extends_that_multiplies_reads_each_file_once(tmp_path):
     for i in range(25):
         (tmp_path / f"{i}.yaml").write_text(f"extends: [{i + 1}.yaml, {i + 1}.yaml]")
-    (tmp_path / "25.yaml").write_text("seed: 1")
+    (tmp_path / "25.yaml").write_text("grid: {shape: [2, 2, 2]}\nseed: 7")
+    assert gpusim.Scenario.load(tmp_path / "0.yaml").document.seed == 7
+
+
+def test_extends_without_an_end_is_refused(tmp_path):
+    for i in range(60):
+        (tmp_path / f"{i}.yaml").write_text(f"extends: {i + 1}.yaml")
     refused(tmp_path, "extends: 0.yaml", "more than 40 files")
 
 
@@ -123,3 +179,32 @@ def test_random_bytes_are_refused(tmp_path, size):
     (tmp_path / "a.yaml").write_bytes(np.random.default_rng(size).bytes(size))
     with pytest.raises(gpusim.ScenarioError):
         Scenario.load(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\\e[2J\\a\\r": 1',
+        'name: "\\e]0;evil\\a"\ngrid: {shape: [2, 2, 2]}',
+        "grid: {shape: [2, 2, 2]}\nfields: {f: {unit: $(reboot)}}",
+        "grid: {shape: [4096, 4096, 4096]}",
+        "a: " + "[" * 100_000,
+        "a: &a [*a]",
+        "extends: a.yaml",
+        "tissue: {cells: /dev/null, types: [{state: empty}]}",
+        "tissue: {cells: ., types: [{state: empty}]}",
+        "\ufeff\ufffe",
+    ],
+)
+def test_the_command_line_ends_with_lines_that_harm_no_terminal_and_exit_code_2(tmp_path, monkeypatch, capsys, text):
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(sys, "argv", ["gpusim", "check", "a.yaml"])
+    with pytest.raises(SystemExit) as caught:
+        gpusim.cli.main()
+    said = capsys.readouterr()
+    assert caught.value.code == 2
+    assert said.err.startswith("gpusim: ")
+    assert all(c.isprintable() or c == "\n" for c in said.out + said.err)
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.yaml"]

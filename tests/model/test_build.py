@@ -125,3 +125,121 @@ def test_structs_and_dtypes_have_the_same_members():
 def test_state_set_has_one_bit_a_state():
     bits = np.unpackbits(state_set([0, 31, 32, 255]).view(np.uint8), bitorder="little")
     assert np.flatnonzero(bits).tolist() == [0, 31, 32, 255]
+
+
+def built(**changes):
+    return build(Scenario.parse(TEXT).with_(**changes))
+
+
+def test_sides_come_in_the_order_of_the_arrays():
+    """z low, z high, y low, y high, x low, x high."""
+    sides = {
+        "z": "periodic",
+        "y_low": {"value": "2 ng/mL"},
+        "y_high": {"permeability": "1 mm/h", "far": "3000 pg/mL"},
+        "x": {"permeability": "6 um/min"},
+        "x_high": "no-flux",
+    }
+    boundary = built(fields={"ifn": {"boundary": sides}}).fields.boundary
+    assert boundary.periodic.tolist() == [[False] * 3, [True, False, False]]
+    assert boundary.permeability[0].tolist() == boundary.far[0].tolist() == [0] * 6
+    assert boundary.permeability[1] == pytest.approx([0, 0, np.inf, 1000 / 60, 6, 0])
+    assert boundary.far[1] == pytest.approx([0, 0, 2, 3, 0, 0])
+    everywhere = built(fields={"virus": {"boundary": {"all": "periodic"}}}).fields.boundary
+    assert everywhere.periodic.tolist() == [[True] * 3, [False] * 3]
+
+
+def test_a_field_has_its_numbers_by_state():
+    spec = {
+        "diffusion": {"default": "1 um^2/s", "infected": "30 um^2/min"},
+        "initial": "2 pg/mL",
+        "solver": "implicit",
+        "clearance": {"a": "1 /min", "b": "120 /h", "c": {"rate": "7 /min", "modulators": [{"contact": "ctl"}]}},
+    }
+    fields = built(fields={"ifn": spec}, states={"ctl": {"uptake": {"virus": "3 /min"}}}).fields
+    assert fields.diffusion.tolist() == pytest.approx(np.array([[600] * 4, [60, 60, 30, 60]]))
+    assert fields.initial == pytest.approx([0, 0.002])
+    assert (fields.names, fields.units) == (("virus", "ifn"), ("PFU/mL", "ng/mL"))
+    assert fields.solvers == ("auto", "implicit")
+    assert fields.loss[1, :3, 0] == pytest.approx(3.01)
+    # A mobile cell takes up in whatever tissue it stands in.
+    assert fields.loss[0, :, 1] - fields.loss[0, :, 0] == pytest.approx([3] * 4)
+
+
+def test_doses_are_spread_evenly_over_their_region():
+    # Around (25, 20, 15) um: dy is 5; dx or dz may be 10 (11.2 um away), not both (15 um).
+    dose, *_ = built(therapies={"dose": {"radius": "12 um"}}).doses
+    z, y, x = np.unravel_index(dose.voxels, (3, 4, 5))
+    expected = {(x, y, z) for y in (1, 2) for x, z in ((2, 1), (1, 1), (3, 1), (2, 0), (2, 2))}
+    assert set(zip(x, y, z, strict=True)) == expected
+    assert (dose.name, dose.field, len(dose.voxels)) == ("dose", 0, 10)
+    assert dose.amounts == pytest.approx([7e8] * 10)
+
+
+def test_infusions_and_resections_come_at_their_steps():
+    model = built(
+        body={"quantities": {"blood": {}, "drug": {"unit": "mg"}}},
+        therapies={
+            "drip": {"infuse": "drug", "amount": "2000 ug", "start": "6 min", "every": "4 min", "doses": 3},
+            "cut": {
+                "resect": ["infected", "ctl"],
+                "radius": "5 um",
+                "at": ["15 um", "15 um", "5 um"],
+                "start": "4 min",
+            },
+        },
+    )
+    assert [(i.name, i.quantity, i.step, i.amount) for i in model.infusions] == [
+        ("drip", 1, step, pytest.approx(2)) for step in (3, 5, 7)
+    ]
+    (cut,) = model.resections
+    assert (cut.name, cut.states, cut.step, cut.voxels.tolist()) == ("cut", (2, 5), 2, [1 * 5 + 1])
+    assert [dose.step for dose in model.doses] == [5, 15]
+
+
+def test_grafts_are_strewn_anew_each_time():
+    graft = {"inject": "ctl", "amount": "3 cell", "radius": "1 mm", "every": "10 min", "doses": 2}
+    tumour = {"inject": "tumour", "amount": "1 cell", "radius": "1 mm", "into": ["infected", "vessel"]}
+    first, second, third, last = built(therapies={"a": graft, "b": graft | {"doses": 1}, "c": tumour}).grafts
+    assert [g.step for g in (first, second, third, last)] == [0, 5, 0, 0]
+    assert {(g.name, g.state, g.count, g.replaces) for g in (first, second, third, last)} == {
+        ("a", 5, 3, (4,)),
+        ("b", 5, 3, (4,)),
+        ("c", 1, 1, (0, 2, 3)),
+    }
+    orders = {tuple(g.voxels) for g in (first, second, third, last)}
+    assert len(orders) == 4
+    assert {tuple(sorted(order)) for order in orders} == {tuple(range(60))}
+    assert {tuple(g.voxels) for g in built(therapies={"a": graft}, seed=1).grafts}.isdisjoint(orders)
+
+
+@pytest.mark.parametrize(
+    ("at", "voxel"),
+    [
+        (["0 um", "0 um", "0 um"], 0),
+        (["49 um", "39 um", "29 um"], 59),
+        (["10 um", "20 um", "20 um"], 2 * 20 + 2 * 5 + 1),
+    ],
+)
+def test_a_point_is_the_voxel_around_it(at, voxel):
+    assert built(therapies={"dose": {"at": at}}).doses[0].voxels.tolist() == [voxel]
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_point_beyond_any_side_is_refused(axis):
+    at = ["1 um", "1 um", "1 um"]
+    at[axis] = f"{[50, 40, 30][axis]} um"
+    with pytest.raises(ScenarioError, match=r"therapies.dose.at: .* lies outside the grid \(50 x 40 x 30 um\)"):
+        built(therapies={"dose": {"at": at}})
+
+
+def test_rules_are_noted_where_their_step_is_too_large():
+    # Lysis goes by 0.1 /min: a hazard of 0.4 in a step of 4 min; at 1 min it is just 0.1.
+    (note,) = built().notes
+    assert note.startswith("the rules' step of 4 min is too large for accuracy: a hazard reaches 0.4 a step")
+    assert built(time={"step": {"field": "1 min", "rules": "1 min"}}).notes == ()
+
+
+def test_a_quantity_that_can_not_be_converted_names_the_scenario():
+    with pytest.raises(ScenarioError, match="unnamed: a quantity is too large in"):
+        built(therapies={"dose": {"amount": "1e23 PFU"}}, grid={"spacing": "0.001 um"})

@@ -81,3 +81,43 @@ def test_what_is_no_result_is_said(tmp_path):
         Result(tmp_path / "nowhere")
     with pytest.raises(ResultError, match="not a result of 'gpusim run'"):
         Result(tmp_path)
+
+
+def damaged(data):
+    """Bytes of a file that was cut short, overwritten or hit in the middle."""
+    middle = len(data) // 2
+    yield from (b"", data[:middle], b"\x00\xffrubbish {[")
+    if data:
+        yield data[:middle] + bytes([data[middle] ^ 0x55]) + data[middle + 1 :]
+
+
+READ = {
+    "summary": lambda result: result.summary,
+    "counts": lambda result: result.counts,
+    "states": lambda result: result.state_names,
+    "spacing": lambda result: result.spacing,
+    "unit": lambda result: result.unit("virus"),
+    "tissue": lambda result: result.array("tissue", 1),
+    "field": lambda result: result.array("virus"),
+    "digest": lambda result: result.digest(),
+    "dataset": lambda result: result.dataset(),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # xarray and zarr say what they pass over
+def test_a_damaged_result_is_read_or_refused_in_a_line(tmp_path):
+    record(tmp_path / "out")
+    refusals = {}
+    for path in sorted(p for p in (tmp_path / "out").rglob("*") if p.is_file()):
+        whole = path.read_bytes()
+        for data in (None, *damaged(whole)):
+            path.unlink() if data is None else path.write_bytes(data)
+            for name, read in READ.items():
+                try:
+                    read(Result(tmp_path / "out"))
+                except gpusim.GpusimError as error:
+                    refusals[name] = str(error)
+        path.write_bytes(whole)
+    assert refusals.keys() == READ.keys()
+    assert all("\n" not in text and str(tmp_path) in text for text in refusals.values())
+    assert Result(tmp_path / "out").digest() == Result(tmp_path / "out").summary["digest"]

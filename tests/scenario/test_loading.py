@@ -1,11 +1,13 @@
 import textwrap
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusim import Scenario, ScenarioError
-from gpusim.scenario.loading import merge, parse_set
+from gpusim.scenario.loading import merge, override, parse_set, validated
+from gpusim.scenario.reading import read_text
 
 SMALL = """
 name: small
@@ -123,6 +125,14 @@ def test_a_mistake_in_an_extended_file_names_that_file(tmp_path):
         Scenario.load(write(tmp_path, "extends: base.yaml\n"))
 
 
+def test_a_base_that_two_files_share_takes_nothing_back(tmp_path):
+    write(tmp_path, "grid: {shape: [2, 2, 2]}\nseed: 1\nfields: {virus: {unit: PFU/voxel}}", "base.yaml")
+    write(tmp_path, "extends: base.yaml\nseed: 2", "first.yaml")
+    write(tmp_path, "extends: base.yaml\nfields: {damp: {unit: PFU/voxel}}", "second.yaml")
+    both = Scenario.load(write(tmp_path, "extends: [first.yaml, second.yaml]\n")).document
+    assert (both.seed, list(both.fields)) == (2, ["virus", "damp"])
+
+
 def test_extends_in_a_circle_is_refused(tmp_path):
     write(tmp_path, "extends: b.yaml", "a.yaml")
     write(tmp_path, "extends: a.yaml", "b.yaml")
@@ -183,9 +193,242 @@ def test_merging_is_idempotent_and_the_top_wins(base, top):
     )
 )
 def test_any_data_is_a_scenario_or_a_scenario_error(data):
-    import yaml
-
     try:
         Scenario.parse(yaml.safe_dump(data))
     except ScenarioError:
         pass
+
+
+def lines(path, overrides=None):
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.load(path, overrides)
+    return str(caught.value).splitlines()
+
+
+def test_a_list_of_extends_is_laid_one_over_the_other(tmp_path):
+    write(tmp_path, SMALL, "base.yaml")
+    (tmp_path / "parts").mkdir()
+    write(tmp_path / "parts", "seed: 1\ngrid: {spacing: 10 um}\nstates: {ctl: {layer: immune}}", "first.yaml")
+    write(tmp_path / "parts", "extends: first.yaml\nseed: 2\n", "second.yaml")
+    path = write(tmp_path, "extends: [base.yaml, parts/second.yaml]\nname: top\ngrid: {shape: [2, 3, 4]}")
+    document = Scenario.load(path).document
+    assert (document.name, document.seed) == ("top", 2)
+    assert (document.grid.spacing, document.grid.shape) == ("10 um", (2, 3, 4))
+    assert list(document.states) == ["tumour", "infected", "ctl"]
+
+
+@pytest.mark.parametrize(
+    ("extends", "message"),
+    [
+        ("nowhere.yaml", "a.yaml:2: extends: nowhere.yaml: no such file"),
+        ("cold-to-hott", "a.yaml:2: extends: cold-to-hott: neither a shipped scenario nor a file; did you mean"),
+        ("3", "a.yaml:2: extends: expected a name, a file or a list of them"),
+        ("[base.yaml, 3]", "a.yaml:2: extends: expected a name, a file or a list of them"),
+        ("{base.yaml: 1}", "a.yaml:2: extends: expected a name, a file or a list of them"),
+    ],
+)
+def test_an_extends_that_leads_nowhere_is_named_with_its_line(tmp_path, extends, message):
+    write(tmp_path, SMALL, "base.yaml")
+    (line,) = lines(write(tmp_path, f"name: a\nextends: {extends}\n"))
+    assert line.startswith(f"{tmp_path}/{message}")
+
+
+def test_a_circle_of_extends_is_told_file_by_file(tmp_path):
+    for name, base in (("a", "b"), ("b", "c"), ("c", "b")):
+        write(tmp_path, f"extends: {base}.yaml", f"{name}.yaml")
+    (line,) = lines(tmp_path / "a.yaml")
+    assert line.endswith("b.yaml: 'extends' leads back to itself: a.yaml -> b.yaml -> c.yaml -> b.yaml")
+
+
+def test_forty_files_may_extend_one_another(tmp_path):
+    write(tmp_path, SMALL, "0.yaml")
+    for i in range(1, 41):
+        write(tmp_path, f"extends: {i - 1}.yaml", f"{i}.yaml")
+    assert Scenario.load(tmp_path / "39.yaml").document.name == "small"
+    (line,) = lines(tmp_path / "40.yaml")
+    assert line.endswith("0.yaml: 'extends' leads to more than 40 files")
+
+
+def test_a_file_needs_no_ending_and_a_home_is_expanded(tmp_path, monkeypatch):
+    write(tmp_path, SMALL, "mine")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Scenario.load("~/mine").document.name == "small"
+    assert lines("~/none.yml") == ["~/none.yml: no such file"]
+
+
+@pytest.mark.parametrize("part", ["tissue: {TABLE}", "sites: {a: {tissue: {TABLE}}, b: {grid: {shape: [2, 2, 2]}}}"])
+def test_a_table_is_sought_beside_the_file_that_names_it(tmp_path, monkeypatch, part):
+    (tmp_path / "deep").mkdir()
+    table = "cells: core.csv, types: [{state: tumour}], image: {file: ../mask.nii, labels: {1: tumour}}"
+    write(tmp_path / "deep", SMALL + part.replace("TABLE", table), "base.yaml")
+    path = write(tmp_path, "extends: deep/base.yaml")
+    monkeypatch.chdir(tmp_path)
+    document = Scenario.load(path).document
+    tissue = document.sites["a"].tissue if document.sites else document.tissue
+    assert (tissue.cells, tissue.image.file) == (f"{tmp_path}/deep/core.csv", f"{tmp_path}/deep/../mask.nii")
+    if not document.sites:
+        assert Scenario.load(path, {"tissue.cells": "other.csv"}).document.tissue.cells == "other.csv"
+
+
+def test_an_override_makes_what_is_not_there_and_changes_what_is():
+    overrides = {
+        "rules.infection.modulators[0].half": 3,
+        "rules.lysis.transition": "infected -> empty",
+        "rules.lysis.rate": "1 /day",
+        "fields.virus.decay": "1 /day",
+        "grid.shape[1]": 7,
+        "heat": None,
+        "rules.infection.releases": None,
+    }
+    read = read_text(SMALL, "text")
+    for key, value in overrides.items():
+        override(read, key, value)
+    document = Scenario(validated(read, "text")).document
+    assert document.rules["infection"].modulators[0].half == 3
+    assert document.rules["lysis"].enters == "empty"
+    assert document.fields["virus"].decay == "1 /day"
+    assert document.grid.shape == (4, 7, 4)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("grid.shape[3]", "--set grid.shape[3]: there is no [3] (a list of 3)"),
+        ("fields[0]", "--set fields[0]: there is no [0] (no list)"),
+        ("fields[0].virus", "--set fields[0].virus: there is no [0] (no list)"),
+        ("rules.infection.modulators[1].half", "--set rules.infection.modulators[1].half: there is no [1] (a"),
+        ("new[0]", "--set new[0]: there is no [0] (a list of 0)"),
+        ("name.first", "--set name.first: name has no keys of its own"),
+        ("name.first.second", "--set name.first.second: name has no keys of its own"),
+        ("grid.shape.x", "--set grid.shape.x: grid.shape has no keys of its own"),
+        ("grid..shape", "--set grid..shape: expected a path such as 'fields.virus.decay'"),
+        ("grid.shape[x]", "--set grid.shape[x]: expected a path such as 'fields.virus.decay'"),
+        ("", "--set : expected a path such as 'fields.virus.decay'"),
+    ],
+)  # fmt: skip
+def test_an_override_that_leads_nowhere_is_named(tmp_path, key, message):
+    (line,) = lines(write(tmp_path, SMALL), {key: 1})
+    assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("fields.virus.decay", "3", "a.yaml:5: fields.virus.decay: expected a quantity with its unit"),
+        ("rules.infection.modulators", "[{half: 1}]", "a.yaml:13: rules.infection.modulators[0]: expected exactly one"),
+        ("grid.shape", "[4, 4]", "a.yaml:3: grid.shape[2]: is missing"),
+        ("grid.shape", "[4, 4, a]", "a.yaml:3: grid.shape[2]: input should be a valid integer"),
+        ("grid.shape", "3", "a.yaml:3: grid.shape: input should be a valid tuple, found 3"),
+        ("states.tumour.layer", "skin", "a.yaml:7: states.tumour.layer: input should be 'tissue' or 'immune', fo"),
+        ("states.tumour.layer", "{a: 1}", "a.yaml:7: states.tumour.layer: Input should be 'tissue' or 'immune'"),
+        ("tissue.shapes", "{a: {state: tumour}}", "tissue.shapes.a: expected a 'kind', one of everywhere, sphere, box"),
+        ("tissue.shapes", "{a: {kind: x}}", "tissue.shapes.a: unknown kind 'x' (known: everywhere, sphere"),
+        ("tissue.shapes", "{a: {kind: box, state: tumour, lower: x}}", "tissue.shapes.a.lower: input should be a"),
+        ("tissue.shapes", "{a: {kind: sphere, state: tumour, raduis: 1 um}}", "tissue.shapes.a.radius: is missing"),
+        ("seed", "-1", "seed: input should be greater than or equal to 0, found -1"),
+        ("heat", "{tumor: tumour}", "heat.tumour: is missing"),
+        ("name", ".x", "a.yaml:2: name: '.x' is not a title: letters, digits and _ .+-, 80 at the most, no dot first"),
+        ("states.tumour cell", "{}", "a.yaml:6: states.tumour cell: 'tumour cell' is not a name: letters, digits"),
+        ("trial", "{arms: {a/b: {}}, outcomes: {x: {count: tumour}}}", "trial.arms.a/b: 'a/b' is not a title: letters"),
+    ],
+)  # fmt: skip
+def test_what_the_schema_finds_is_told_in_words_at_its_line(tmp_path, key, value, line):
+    read = read_text(SMALL, "a.yaml")
+    places = dict(read.places)
+    override(read, key, yaml.safe_load(value) if value else None)
+    read.places = places  # as if it had been written in the file
+    with pytest.raises(ScenarioError) as caught:
+        validated(read, "a.yaml")
+    first = str(caught.value).splitlines()[0]
+    assert first.startswith(line if line.startswith("a.yaml") else f"a.yaml: {line}")
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ("unit: PFU/voxel, ", "a.yaml:5: fields.virus.unit: is missing"),
+        ("    rate: 0.002 /min\n", "a.yaml:10: rules.infection.rate: is missing"),
+        ("field: virus, ", "a.yaml:13: rules.infection.modulators[0]: expected exactly one of 'field', 'neighbours'"),
+    ],
+)
+def test_what_is_missing_is_told_where_it_belongs(tmp_path, written, line):
+    assert written in SMALL
+    (found,) = lines(write(tmp_path, SMALL.replace(written, "")))
+    assert found.startswith(f"{tmp_path}/{line}")
+
+
+@pytest.mark.parametrize(
+    ("key", "suggestion"),
+    [
+        ("fields.virus.difusion", "unknown key; did you mean 'diffusion'?"),
+        ("grid.x", "unknown key; known here: spacing, shape"),
+        ("rules.infection.modulators[0].haf", "unknown key; did you mean 'half'?"),
+        ("fields.virus.clearance.trap.raet", "unknown key; did you mean 'rate'?"),
+        ("fields.virus.boundary.x.permeabilty", "unknown key; did you mean 'permeability'?"),
+        ("tissue.shapes.a.raduis", "unknown key; did you mean 'radius'?"),
+        ("therapies.dose.ammount", "unknown key; did you mean 'amount'?"),
+        ("record.checkpoints.kep", "unknown key; did you mean 'keep'?"),
+    ],
+)
+def test_an_unknown_key_gets_the_nearest_of_its_place(tmp_path, key, suggestion):
+    shapes = {"tissue.shapes.a": {"kind": "sphere", "state": "tumour", "radius": "9 um"}}
+    found = lines(write(tmp_path, SMALL), {**shapes, key: 1})
+    assert [line for line in found if "unknown key" in line] == [f"--set: {key}: {suggestion}"]
+
+
+def test_twenty_problems_are_shown_each_at_a_bounded_length(tmp_path):
+    fields = "".join(f"  f{i}: {{unit: x{i}}}\n" for i in range(21))
+    found = lines(write(tmp_path, f"grid: {{shape: [1, 1, 1]}}\nfields:\n{fields}"))
+    assert len(found) == 21
+    assert [line.split(": ")[1] for line in found[:20]] == [f"fields.f{i}.unit" for i in range(20)]
+    assert found[20] == "and 1 more"
+    path = write(tmp_path, SMALL)
+    assert len(lines(path, {"fields": {f"f{i}": {"unit": "x"} for i in range(20)}})) == 20
+    (long,) = lines(path, {"rules.infection.transition": "a" * 2000})
+    assert (len(long), long[-3:]) == (403, "...")
+
+
+@pytest.mark.parametrize("key", ["fields", "states", "rules"])
+def test_two_hundred_of_a_kind_are_taken(key):
+    entries = {
+        "fields": {"unit": "mmHg"},
+        "states": {},
+        "rules": {"transition": "tumour -> infected", "rate": "1 /min"},
+    }
+    many = {f"n{i}": entries[key] for i in range(201)}
+    small = Scenario.parse("grid: {shape: [1, 1, 1]}\nstates: {tumour: {}, infected: {}}")
+    with pytest.raises(ScenarioError, match=f"{key}: expected at most 200 entries, found 20[13]"):
+        small.with_(**{key: many})
+    del many["n0"], many["n1"], many["n2"]
+    small.with_(**{key: many})
+
+
+def test_sites_share_the_head_of_the_scenario_and_lay_their_own_over_it():
+    text = (
+        SMALL
+        + "tissue: {background: tumour}\nsites: {a: null, b: {grid: {spacing: 9 um}, tissue: {background: infected}}}"
+    )
+    document = Scenario.parse(text).document
+    a, b = document.sites["a"], document.sites["b"]
+    assert (a.grid.spacing, a.grid.shape, a.tissue.background) == ("20 um", (4, 4, 4), "tumour")
+    assert (b.grid.spacing, b.grid.shape, b.tissue.background) == ("9 um", (4, 4, 4), "infected")
+    assert (document.grid.shape, document.tissue.background) == (None, "empty")
+
+
+def test_a_text_becomes_a_path_and_a_value():
+    assert parse_set(" a.b = x=y ") == ("a.b", "x=y")
+
+
+@pytest.mark.parametrize(
+    ("sudden", "cause"),
+    [
+        ("rules: {lysis: {transition: a -> empty, rate: 1 /day, releases: {c: 1 PFU}}}", "rules.lysis.releases"),
+        ("therapies: {dose: {inject: c, amount: 1 PFU}}", "therapies.dose"),
+    ],
+)
+@pytest.mark.parametrize(("solver", "why"), [("implicit2", "makes mass"), ("steady", "forgets")])
+def test_solvers_for_smooth_fields_are_refused_where_amounts_come_at_once(tmp_path, sudden, cause, solver, why):
+    text = f"grid: {{shape: [4, 4, 4]}}\nstates: {{a: {{}}}}\nfields: {{c: {{unit: PFU/voxel, solver: {solver}}}}}\n"
+    assert Scenario.load(write(tmp_path, text)).document.fields["c"].solver == solver
+    with pytest.raises(ScenarioError, match=f"fields.c.solver: found {solver}, .*{why}.*{cause}.*expected auto"):
+        Scenario.load(write(tmp_path, text + sudden))

@@ -1,0 +1,141 @@
+"""One application of the rules, by hand, at the ends of what its numbers hold."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gpusim.backends import create
+from gpusim.backends.base import CellLayer, CellTables, Draw, Surroundings, Tally
+from gpusim.model.tables import EFFECT, FLOW_UNITS, MODULATOR, MOTILITY, RELEASE, RULE, EffectKind, Shape, Source
+
+SHAPE = (4, 16, 16)
+VOXELS = 4 * 16 * 16
+
+
+@pytest.fixture
+def backend(one_backend_each):
+    found = create(*one_backend_each)
+    yield found
+    found.close()
+
+
+class Applied:
+    """Cells of state 0 in `clock` (uint16 [z, y, x]), to which tables were applied once. Arrays are of NumPy."""
+
+    def __init__(
+        self, backend, rules=(), effects=(), modulators=(), releases=(), clock=0, fields=0.0, body=(0,), planes=None
+    ):
+        tables = CellTables(
+            backend.array(np.array([*effects], EFFECT)),
+            backend.array(np.array([0, len(effects), *[len(effects)] * 3], np.int32)),
+            backend.array(np.array([*rules], RULE)),
+            backend.array(np.array([0, len(rules), *[len(rules)] * 3], np.int32)),
+            backend.array(np.zeros(4, MOTILITY)),
+            backend.array(np.array([*modulators], MODULATOR)),
+            backend.array(np.array([*releases], RELEASE)),
+        )
+        one = (1, *SHAPE)
+        clock = np.broadcast_to(np.asarray(clock, np.uint16), one)
+        layer = CellLayer(
+            backend.lattice(np.zeros(one, np.uint8)), backend.lattice(clock.copy()), backend.array(np.zeros((1, 0))), 0
+        )
+        after = backend.lattice(np.full(one, 99, np.uint8))
+        values = backend.lattice(np.full((1, *one), fields, np.float32))
+        around = Surroundings(
+            backend.lattice(np.full(one, 3, np.uint8)),
+            backend.lattice(np.zeros((1, *one), np.uint8)),
+            backend.array(np.array(body, np.float32)[:, None]),
+            tables,
+        )
+        tally = Tally(
+            backend.array(np.zeros((max(1, len(rules)), 1), np.uint64)),
+            backend.array(np.zeros((max(1, len(effects)), 1), np.uint64)),
+            planes,
+        )
+        seeds = backend.array(np.array([1], np.uint64))
+        backend.apply_rules(layer, after, around, values, tally, Draw(seeds, 2, 3))
+        self.cells, self.clock, self.field = (backend.to_numpy(a) for a in (after[0], layer.clock[0], values[:, 0]))
+        self.fired = backend.to_numpy(tally.fired)[:, 0].astype(int).tolist()
+        self.flowed = backend.to_numpy(tally.flowed)[:, 0].view(np.int64).tolist()
+
+
+def rule(to, hazard, after=0, modulators=(0, 0), releases=(0, 0)):
+    return (to, hazard, after, *modulators, *releases)
+
+
+def test_a_clock_counts_up_and_is_held_at_its_end(backend):
+    clock = np.zeros(SHAPE, np.uint16)
+    clock[0], clock[1], clock[2] = 7, 65534, 65535
+    applied = Applied(backend, clock=clock, rules=[rule(1, 0)])
+    assert np.all(applied.cells == 0)
+    assert [set(plane.ravel().tolist()) for plane in applied.clock] == [{8}, {65535}, {65535}, {1}]
+
+
+def test_a_least_time_is_reached_by_the_clock_before_it_ticks(backend):
+    clock = np.zeros(SHAPE, np.uint16)
+    clock[0], clock[1], clock[2], clock[3] = 65533, 65534, 65535, 0
+    applied = Applied(backend, clock=clock, rules=[rule(1, 50, after=65534)])
+    gone = applied.cells == 1
+    assert not gone[0].any()
+    assert not gone[3].any()
+    assert stats.binomtest(int(gone[1:3].sum()), 512, 0.9282).pvalue > 1e-3
+    assert np.all(applied.clock[gone] == 0)
+    assert applied.fired == [gone.sum()]
+
+
+@pytest.mark.parametrize(
+    ("hazards", "share"),
+    [((1e30, 1e30), 1 / 2), ((np.inf, 1e30), 1 / 2), ((5e5, 3e38), 1 / 3), ((2e6, 1e6), 1 / 2), ((3, 1), 3 / 4)],
+)
+def test_hazards_are_held_at_a_million_and_share_what_happens(backend, hazards, share):
+    applied = Applied(backend, rules=[rule(1, hazards[0]), rule(2, hazards[1])])
+    first, second = applied.fired
+    assert stats.binomtest(first, first + second, share).pvalue > 1e-3
+    p = 12 * 4 / (12 + 6 * 4 + 16) if hazards == (3, 1) else 0.9282
+    assert stats.binomtest(first + second, VOXELS, min(p, 0.9282)).pvalue > 1e-3
+    assert [(applied.cells == to).sum() for to in (1, 2)] == [first, second]
+
+
+def test_a_hazard_that_is_not_above_0_or_not_a_number_never_fires(backend):
+    by_field = (Source.FIELD, 0, Shape.LINEAR, 1, 1, 0, 1, [0] * 8)
+    for field in (0, -1, np.nan):
+        applied = Applied(
+            backend, rules=[rule(1, 5, modulators=(0, 1)), rule(2, 0)], modulators=[by_field], fields=field
+        )
+        assert applied.fired == [0, 0]
+        assert not applied.cells.any()
+
+
+def test_only_planes_of_ones_own_are_counted_and_all_are_carried_out(backend):
+    wall = (0, EffectKind.EXCHANGE, 1, 0, 0, 0, 2)
+    applied = Applied(backend, rules=[rule(1, 0.5)], effects=[wall], fields=2, body=(5,), planes=(1, 3))
+    by_plane = [(plane == 1).sum() for plane in applied.cells]
+    assert min(by_plane) > 50
+    assert applied.fired == [by_plane[1] + by_plane[2]]
+    # (2 + 1 * 10) / (1 + 1) in each voxel, of which 4 came from the body.
+    assert np.all(applied.field == 6)
+    assert applied.flowed == [-4 * FLOW_UNITS * VOXELS // 2]
+
+
+@pytest.mark.parametrize(
+    ("before", "blood", "flow"),
+    [
+        (2.0**43, 0, 2**42), (0, 2.0**43, -(2**42)), (2.0**42, 0, 2**42), (0, 2.0**42, -(2**42)),
+        (2.0**41, 0, 2**41), (0, 2.0**41, -(2**41)), (np.nan, 1, 2**42), (3, 3, 0),
+    ],
+)  # fmt: skip
+def test_what_goes_through_a_wall_is_counted_within_bounds(backend, before, blood, flow):
+    wall = (0, EffectKind.EXCHANGE, 1e20, 0, 0, 0, 1)
+    applied = Applied(backend, effects=[wall], fields=before, body=(blood,), planes=(0, 1))
+    # 256 voxels of 2^42 in units of 2^-20 go around the 64 bits.
+    expected = flow * FLOW_UNITS * 256
+    assert applied.flowed == [(expected + 2**63) % 2**64 - 2**63]
+
+
+def test_losses_secretions_and_releases_of_one_cell_come_in_that_order(backend):
+    effects = [(0, EffectKind.SECRETION, 3, 0, 0, -1, 0), (0, EffectKind.LOSS, 1, 0, 0, -1, 0), (0, 0, -7, 0, 0, -1, 0)]
+    applied = Applied(
+        backend, rules=[rule(1, 50, releases=(0, 2))], effects=effects, releases=[(0, 5), (0, 0.5)], fields=1
+    )
+    expected = np.where(applied.cells == 1, (1 + 3) / 2 + 5.5, (1 + 3) / 2)
+    assert np.array_equal(applied.field[0], expected.astype(np.float32))

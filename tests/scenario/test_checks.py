@@ -1,0 +1,290 @@
+"""Each contradiction between two parts of a scenario is one line at its place, and no other line."""
+
+import pytest
+import yaml
+
+from gpusim import Scenario, ScenarioError
+from gpusim.scenario.checks import nearest
+from gpusim.scenario.loading import override
+from gpusim.scenario.reading import read_text
+
+TEXT = """
+grid: {shape: [4, 4, 4], spacing: 20 um}
+time: {until: 60 min}
+fields:
+  virus: {unit: PFU/mL, clearance: {trap: {rate: 1 /min, modulators: [{contact: ctl}]}}}
+  oxygen: {unit: mmHg, diffusion: {default: 1 um^2/min, tumour: 2 um^2/min}, boundary: {x_low: {value: 1 kPa}}}
+states:
+  tumour:
+    secretion: {virus: {rate: 1 PFU/min, modulators: [{contact: ctl}]}}
+    uptake: {oxygen: {rate: 1 /min, modulators: [{body: drug, half: 1 mg}]}}
+  vessel:
+    exchange:
+      oxygen: {permeability: 1 /min, blood: 5 kPa}
+      virus: {permeability: 1 /min, body: virions, volume: 5 mL, modulators: [{contact: none}]}
+  ctl: {layer: immune, motility: {speed: 4 um/min, enters: [empty, tumour], modulators: [{contact: tumour}]}}
+rules:
+  death: {transition: tumour -> empty, rate: 1 /day, modulators: [{field: virus, half: 1 PFU/mL}]}
+  egress: {transition: ctl -> none, rate: 1 /day, to_body: cells}
+body:
+  quantities: {cells: {}, drug: {unit: mg}, virions: {unit: PFU}}
+  processes:
+    birth: {transition: nothing -> cells, by: cells, rate: 1 /day, modulators: [{body: drug, above: 1 mg}]}
+tissue: {shapes: {a: {kind: everywhere, state: vessel, into: empty, fraction: 0.5}}}
+therapies:
+  dose: {inject: virus, amount: 100 PFU}
+  graft: {inject: ctl, amount: 2 cell, into: none}
+  cut: {resect: tumour, radius: 30 um}
+  drip: {infuse: drug, amount: 1 mg}
+heat: {tumour: tumour, effectors: ctl, cd8: ctl, cytokines: {oxygen: 1 mmHg}}
+trial:
+  arms: {a: {}, b: {}}
+  outcomes:
+    left: {count: tumour, at: [30 min, 60 min]}
+    sum: {total: virus}
+    died: {fired: death}
+    blood: {body: drug}
+  expected: [{outcome: left, arms: [a, b], at: 60 min}]
+"""
+
+
+PROBLEMS = """
+fields.Y = {unit: mmHg}
+    fields.Y: 'Y' is taken, in small letters or capitals; choose another name
+fields.Virus = {unit: mmHg}
+    fields.Virus: 'Virus' is taken, in small letters or capitals
+fields.oxygen.initial = 1 um
+    fields.oxygen.initial: expected a number or a quantity in 'mmHg', found
+fields.oxygen.diffusion.stroma = 1 um^2/min
+    fields.oxygen.diffusion.stroma: unknown tissue state 'stroma' (known: default, empty, tumour, vessel)
+fields.oxygen.diffusion.ctl = 1 um^2/min
+    fields.oxygen.diffusion.ctl: unknown tissue state 'ctl'
+fields.oxygen.boundary.x_low.value = 1 um
+    fields.oxygen.boundary.x_low.value: expected a number or
+fields.oxygen.boundary.z = {permeability: 1 um/min, far: 1 um}
+    fields.oxygen.boundary.z.far: expected a number or a quantity in 'mmHg', found '1 um'
+fields.virus.clearance.trap.modulators[0].contact = cdl
+    fields.virus.clearance.trap.modulators[0].contact
+fields.virus.solver = implicit2
+    fields.virus.solver: found implicit2, whose second stage makes mass of what comes at once (here by therapies.dose)
+fields.oxygen.solver = implicit2; rules.death.releases = {oxygen: 1}
+    fields.oxygen.solver: found implicit2, whose second stage makes mass of what comes at once (here by rules.death.rel
+states.empty = {layer: immune}
+    states.empty.layer: 'empty' stands for no cell in tissue
+rules.egress = null; states.none = {layer: tissue}
+    states.none.layer: 'empty' stands for no cell in tissue and 'none' for none in immune
+states.tumour.secretion.ifn = 1
+    states.tumour.secretion.ifn: unknown field 'ifn' (known: virus, oxygen)
+states.tumour.secretion.virus.rate = 1 /min
+    states.tumour.secretion.virus: expected a number or a quantity in 'PFU/mL / min' or 'PFU/mL * voxel / min'
+states.tumour.secretion.virus.modulators[0].contact = x
+    states.tumour.secretion.virus.modulators[0].contact
+states.tumour.uptake.ifn = 1 /min
+    states.tumour.uptake.ifn: unknown field 'ifn'
+states.tumour.uptake.oxygen.modulators[0].body = x
+    states.tumour.uptake.oxygen.modulators[0].body: unknown
+states.vessel.exchange.ifn = {permeability: 1 /min, blood: 1}
+    states.vessel.exchange.ifn: unknown field 'ifn'
+states.vessel.exchange.oxygen.blood = 1 PFU
+    states.vessel.exchange.oxygen.blood: expected a number or
+states.vessel.exchange.virus.body = virus
+    states.vessel.exchange.virus.body: unknown quantity of the body
+states.vessel.exchange.virus.body = drug
+    states.vessel.exchange.virus.body: expected a quantity in 'PFU/mL * mL'
+states.vessel.exchange.virus.modulators[0].contact = x
+    states.vessel.exchange.virus.modulators[0].contact
+states.empty = {motility: {speed: 1 um/min}}
+    states.empty.motility: 'empty' is no cell; it can't move
+states.none = {layer: immune, motility: {speed: 1 um/min}}
+    states.none.motility: 'none' is no cell; it can't move
+states.ctl.motility.chemotaxis = {field: ifn, half: 1, sensitivity: 1 um}
+    states.ctl.motility.chemotaxis.field: unknown field 'ifn'
+states.ctl.motility.chemotaxis = {field: oxygen, half: 1 um, sensitivity: 1 um}
+    states.ctl.motility.chemotaxis.half: expected a number or a quantity in 'mmHg'
+states.ctl.motility.chemotaxis = {field: oxygen, half: 0, sensitivity: 1 um}
+    states.ctl.motility.chemotaxis.half: expected 'half' above 0
+states.ctl.motility.chemotaxis = {field: oxygen, half: 0 kPa, sensitivity: 1 um}
+    states.ctl.motility.chemotaxis.half: expected 'half' above 0
+states.ctl.motility.enters = ctl
+    states.ctl.motility.enters: unknown state of the other layer 'ctl'
+states.tumour.motility = {speed: 1 um/min, enters: vessel}
+    states.tumour.motility.enters: unknown state of the other layer 'vessel' (known: none, ctl)
+states.ctl.motility.modulators[0].contact = x
+    states.ctl.motility.modulators[0].contact: unknown state 'x'
+rules.death.transition = tumour -> ctl
+    rules.death.transition: states of the tissue and of the immune
+rules.death.transition = tumour|vessel|tumour -> empty
+    rules.death.transition: a state stands twice
+rules.death.transition = tumour|empty -> empty
+    rules.death.transition: 'empty' stands on both sides
+rules.death.transition = tumour -> emty
+    rules.death.transition: unknown state 'emty'; did you mean 'empty'?
+rules.death.releases = {ifn: 1}
+    rules.death.releases.ifn: unknown field 'ifn'
+rules.death.releases = {virus: 1 mmHg}
+    rules.death.releases.virus: expected a number or a quantity in
+rules.egress.to_body = cell
+    rules.egress.to_body: unknown quantity of the body 'cell'; did you mean 'cells'?
+rules.egress.to_body = drug
+    rules.egress.to_body: expected a quantity that counts cells; 'drug' is in 'mg'
+rules.egress.from_body = drug
+    rules.egress.from_body: expected a quantity that counts cells
+rules.death.modulators[0].field = x
+    rules.death.modulators[0].field: unknown field 'x'
+rules.death.modulators[0].half = 1 mmHg
+    rules.death.modulators[0].half: expected a number or a quantity in 'PFU/mL'
+rules.death.modulators[0].half = 0 PFU/mL
+    rules.death.modulators[0].half: expected 'half' above 0
+rules.death.modulators = [{field: virus, per: 0 PFU/mL}]
+    rules.death.modulators[0].per: expected 'per' above 0
+rules.death.modulators = [{field: virus, above: 1 mmHg}]
+    rules.death.modulators[0].above: expected a number or a quantity in 'PFU/mL'
+rules.death.modulators = [{field: virus, below: 1 mmHg}]
+    rules.death.modulators[0].below: expected a number or a quantity in 'PFU/mL'
+rules.death.modulators = [{body: drug, per: 1 cell}]
+    rules.death.modulators[0].per: expected a number or a quantity in 'mg'
+rules.death.modulators = [{body: x, per: 1 cell}]
+    rules.death.modulators[0].body: unknown quantity of the body 'x'
+rules.death.modulators = [{neighbours: [ctl, x]}]
+    rules.death.modulators[0].neighbours: unknown state 'x'
+rules.death.modulators = [{neighbours: ctl, per: 1 mm}]
+    rules.death.modulators[0].per: expected a number or a quantity in 'dimensionless'
+body.quantities.nothing = {}
+    body.quantities.nothing: 'nothing' stands for the outside
+body.quantities.drug.initial = 1 cell
+    body.quantities.drug.initial: expected a number or a quantity in 'mg'
+body.processes.birth.by = cell
+    body.processes.birth.by: unknown quantity of the body 'cell'
+body.processes.birth = {transition: cells -> drug, rate: 1 mg/cell/day}
+    body.processes.birth.transition: expected one unit on both sides, found cell and mg
+body.processes.birth.rate = 3
+    body.processes.birth.rate: expected a quantity in 'cell / min / (cell)', found
+body.processes.birth.rate = 3 cell/min
+    body.processes.birth.rate: expected a quantity in 'cell / min / (cell)'
+body.processes.birth.modulators[0] = {field: virus, half: 1}
+    body.processes.birth.modulators[0]: a process of the body sees its quantities alone ('body: NAME')
+body.processes.birth.modulators[0].body = x
+    body.processes.birth.modulators[0].body: unknown quantity
+sites = {Time: {}}
+    sites.Time: 'Time' is taken, in small letters or capitals; choose another name
+sites = {a: {}, A: {}}
+    sites.A: 'A' is taken, in small letters or capitals; choose another name
+sites = {a: {tissue: {background: ctl}}}
+    sites.a.tissue.background: unknown tissue state 'ctl'
+tissue.shapes.a.state = x
+    tissue.shapes.a: unknown state 'x'
+tissue.shapes.a.into = x
+    tissue.shapes.a: unknown state 'x'
+tissue.image = {file: a.nii, labels: {7: x}}
+    tissue.image.labels.7: unknown state 'x'
+tissue.types = [{state: tumour}, {state: x}]
+    tissue.types[1].state: unknown state 'x'
+tissue.cells = a.csv
+    tissue.types: a table of cells needs 'types': which rows become which state
+grid.shape = null
+    grid.shape: is missing (only an image or a table of cells can do without)
+therapies.dose.site = x
+    therapies.dose.site: unknown site 'x' (known: none)
+therapies.dose.inject = x
+    therapies.dose.inject: unknown field or state 'x' (known: virus, oxygen, tumour
+therapies.dose.amount = 3 cell
+    therapies.dose.amount: expected an amount in 'PFU/mL * voxel', found '3 cell'
+therapies.dose.into = empty
+    therapies.dose.into: belongs to the injection of cells
+therapies.dose.start = 60 min
+    therapies.dose.start: the last dose is due at 60 min, not before the end of the run
+therapies.dose.doses = 4; therapies.dose.every = 20 min
+    therapies.dose.doses: the last dose is due at 60 min, not before the end of the run (60 min)
+therapies.graft.amount = 3 mg
+    therapies.graft.amount: expected an amount in 'cell', found '3 mg'
+therapies.graft.into = x
+    therapies.graft.into: unknown state 'x'
+therapies.cut.resect = x
+    therapies.cut.resect: unknown state 'x'
+therapies.drip.infuse = x
+    therapies.drip.infuse: unknown quantity of the body 'x'
+therapies.drip.amount = 1 cell
+    therapies.drip.amount: expected an amount in 'mg', found '1 cell'
+heat.tumour = x
+    heat.tumour: unknown state 'x'
+heat.effectors = x
+    heat.effectors: unknown state 'x'
+heat.cd8 = x
+    heat.cd8: unknown state 'x'
+heat.cytokines = {x: 1}
+    heat.cytokines.x: unknown field 'x'
+heat.cytokines.oxygen = 1 um
+    heat.cytokines.oxygen: expected a number or a quantity in 'mmHg'
+heat.cytokines.oxygen = 0
+    heat.cytokines.oxygen: expected a concentration above 0
+heat.cytokines.oxygen = 0 kPa
+    heat.cytokines.oxygen: expected a concentration above 0
+trial.outcomes.sum.total = x
+    trial.outcomes.sum.total: unknown field 'x'
+trial.outcomes.died.fired = x
+    trial.outcomes.died.fired: unknown rule 'x' (known: death, egress)
+trial.outcomes.blood.body = x
+    trial.outcomes.blood.body: unknown quantity of the body 'x'
+trial.outcomes.left = {volume: x, at: 60 min}
+    trial.outcomes.left.volume: unknown state 'x'
+trial.outcomes.sum.site = x
+    trial.outcomes.sum.site: unknown site 'x'
+trial.outcomes.sum.at = 61 min
+    trial.outcomes.sum.at: '61 min' is after the end of the run (60 min)
+trial.expected[0].at = 31 min
+    trial.expected[0].at: unknown time of 'left' '31 min'
+trial.expected[0].outcome = x
+    trial.expected[0].outcome: unknown outcome 'x' (known: left, sum, died
+trial.expected[0].arms = [a, c]
+    trial.expected[0].arms: unknown arm 'c' (known: a, b)
+"""
+GOOD = """
+fields.oxygen.solver = implicit2
+therapies.dose.start = 59.9 min
+therapies.dose.every = 20 min; therapies.dose.doses = 3; therapies.dose.start = 19 min
+states.empty = {uptake: {oxygen: 1 /min}}; states.none = {layer: immune}
+rules.death.releases = {virus: 1 PFU, oxygen: 1}
+tissue.image = {file: a.nii, labels: {7: tumour}}; grid.shape = null
+tissue.cells = a.csv; tissue.types = [{state: tumour}]; grid.shape = null
+sites = {a: {}, b: {grid: {shape: [2, 2, 2]}}}; therapies.dose.site = b; trial.outcomes.sum.site = a
+body.processes.leak = {transition: drug -> nothing, rate: 1 /day}
+body.processes.inflow = {transition: nothing -> drug, rate: 1 mg/day}
+body.quantities.many = {unit: 1e6 cell}; rules.egress.to_body = many
+trial.expected[0] = {outcome: left, arms: [b], at: [30 min, 60 min]}
+trial.outcomes.left.at = [60 min, 1 hour]; trial.expected = []
+rules.death.modulators = [{contact: ctl, half: 1}, {neighbours: ctl, per: '2'}, {body: drug, below: 1 g}]
+"""
+CASES = list(zip(PROBLEMS.strip().splitlines()[::2], PROBLEMS.strip().splitlines()[1::2], strict=True))
+
+
+def changed(changes):
+    """TEXT with `path = value; path = value`."""
+    read = read_text(TEXT, "text")
+    for change in filter(None, changes.split("; ")):
+        path, value = change.split(" = ", 1)
+        override(read, path, yaml.safe_load(value))
+    return yaml.safe_dump(read.data, sort_keys=False)
+
+
+def test_the_scenario_that_the_changes_start_from_is_one():
+    Scenario.parse(changed(""))
+
+
+@pytest.mark.parametrize(("changes", "problem"), CASES)
+def test_a_contradiction_is_one_line_at_its_place(changes, problem):
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.parse(changed(changes))
+    (line,) = str(caught.value).splitlines()
+    assert line.split(": ", 1)[1].startswith(problem.strip())
+
+
+def test_a_word_is_suggested_where_it_is_near_and_not_endless():
+    assert nearest("tumor", ["tumour", "healthy"]) == "; did you mean 'tumour'?"
+    assert nearest("x", ["tumour", "healthy"]) == ""
+    assert nearest("a" * 80, ["a" * 60]) != ""
+    assert nearest("a" * 81, ["a" * 60]) == ""
+
+
+@pytest.mark.parametrize("changes", GOOD.strip().splitlines())
+def test_what_fits_together_is_taken(changes):
+    Scenario.parse(changed(changes))
