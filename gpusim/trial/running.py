@@ -16,12 +16,11 @@ import pandas as pd
 
 from gpusim.backends import availability
 from gpusim.backends.cpu import available_threads
-from gpusim.engine import Simulation
 from gpusim.errors import ResultError
-from gpusim.record import Recorder
 from gpusim.record.files import explained, write_text
 from gpusim.scenario import Scenario
-from gpusim.trial.outcomes import Outcomes, columns
+from gpusim.trial.measuring import measured
+from gpusim.trial.outcomes import columns
 
 TABLE = "outcomes.csv"
 """One row a run: arm, seed, outcomes; in the order of arms and seeds."""
@@ -68,6 +67,7 @@ def run_trial(
     *,
     backend: str = "auto",
     jobs: int | None = None,
+    together: int = 1,
     resume: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Trial:
@@ -76,7 +76,8 @@ def run_trial(
     Args:
         folder: of the trial; made if it is not there, and empty unless `resume`, which goes on with the
             runs that have not finished.
-        jobs: runs at a time; one a core by default, or one on a GPU.
+        jobs: processes at a time; one a core by default, or one on a GPU.
+        together: seeds of an arm that a process steps in one go. The result does not depend on it.
         progress: called with the number of finished runs and of all.
 
     Raises `ScenarioError`, `ResultError`, and what a run raises.
@@ -92,26 +93,23 @@ def run_trial(
         if not resume and any(folder.iterdir()):
             raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
         write_text(folder / SCENARIO, text)
-    seeds = [(scenario.document.seed + i) % 2**64 for i in range(trial.replicates)]
-    runs = [(name, seed) for seed in seeds for name in arms]
+    seeds = scenario.seeds(trial.replicates)
+    batches = [(name, seeds[i : i + together]) for i in range(0, len(seeds), together) for name in arms]
+    found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in arms}
     with _pool(backend, jobs) as pool:
         with _interrupts_held():
-            futures: dict[Future[dict[str, float]], tuple[str, int]] = {
-                pool.submit(_run, arms[name].with_(seed=seed).to_yaml(), text, folder / name / str(seed), backend): (
-                    name,
-                    seed,
-                )
-                for name, seed in runs
+            futures: dict[Future[dict[int, dict[str, float]]], str] = {
+                pool.submit(_run, arms[name].to_yaml(), text, folder / name, batch, backend): name
+                for name, batch in batches
             }
         try:
-            for done, future in enumerate(as_completed(futures), 1):
-                future.result()
-                progress(done, len(futures))
+            for future in as_completed(futures):
+                found[futures[future]] |= future.result()
+                progress(sum(map(len, found.values())), len(arms) * len(seeds))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    found = {run: future.result() for future, run in futures.items()}
-    rows = [{"arm": name, "seed": seed, **found[name, seed]} for name in arms for seed in seeds]
+    rows = [{"arm": name, "seed": seed, **found[name][seed]} for name in arms for seed in seeds]
     table = pd.DataFrame(rows, columns=["arm", "seed", *columns(trial.outcomes)])
     with explained(folder):
         write_text(folder / TABLE, table.to_csv(index=False))
@@ -156,24 +154,22 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run(arm: str, trial: str, folder: Path, backend: str) -> dict[str, float]:
-    """One run into its folder, unless it has finished there before; its outcomes by column."""
-    done = folder / OUTCOMES
-    if done.is_file():
-        known: dict[str, float] = json.loads(done.read_text(encoding="utf-8"))
-        return known
+def _run(arm: str, trial: str, folder: Path, seeds: list[int], backend: str) -> dict[int, dict[str, float]]:
+    """Runs of an arm into their folders, together, but for those that have finished before; outcomes by seed."""
+    found: dict[int, dict[str, float]] = {
+        seed: json.loads((folder / str(seed) / OUTCOMES).read_text(encoding="utf-8"))
+        for seed in seeds
+        if (folder / str(seed) / OUTCOMES).is_file()
+    }
+    left = [seed for seed in seeds if seed not in found]
     document = Scenario.parse(trial).document
     assert document.trial is not None
-    with (
-        Simulation(Scenario.parse(arm), backend, threads=1) as simulation,
-        Recorder(simulation, folder, overwrite=True) as recorder,
-    ):
-        outcomes = Outcomes(simulation, columns(document.trial.outcomes))
-        outcomes.take()
-        for _ in simulation.stretches(at_most=1 if outcomes.between_rules else None):
-            recorder.record()
-            outcomes.take()
-        recorder.finish()
-    with explained(folder):
-        write_text(done, json.dumps(outcomes.values))
-    return outcomes.values
+    if left:
+        folders = [folder / str(seed) for seed in left]
+        wanted = columns(document.trial.outcomes)
+        outcomes = measured(Scenario.parse(arm), left, wanted, backend, threads=1, folders=folders)
+        for seed, into, values in zip(left, folders, outcomes, strict=True):
+            found[seed] = values
+            with explained(into):
+                write_text(into / OUTCOMES, json.dumps(values))
+    return found
