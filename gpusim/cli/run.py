@@ -34,7 +34,7 @@ def run(
         str | None, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.", show_default=False)
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result folder [default: results/NAME].")
+        Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result folder.", show_default="results/NAME")
     ] = None,
     resume: Annotated[
         Path | None,
@@ -45,7 +45,7 @@ def run(
     ] = "auto",
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads of the cpu backend [default: all cores; of slabs, one for each rank]."),
+        typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores; of slabs, one for each rank"),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the scenario's seed.")] = None,
     replicates: Annotated[
@@ -59,7 +59,12 @@ def run(
     ] = None,
     together: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Of a scenario with arms: seeds that a process steps in one go."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Of a scenario with arms: seeds that a process steps in one go.",
+            show_default="by the lattice's size",
+        ),
     ] = None,
     arm: Annotated[
         str | None, typer.Option(metavar="ARM", help="Of a scenario with arms: this one alone, as a single run.")
@@ -81,7 +86,7 @@ def run(
     if resume is not None:
         if (resume / TRIAL).is_file():
             _require_one_process(backend)
-            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, together or 1, log, resume=True)
+            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, together, log, resume=True)
             return
         others = (scenario, output, seed, replicates, until, sets, overwrite)
         if any(given not in (None, False, []) for given in others):
@@ -100,7 +105,7 @@ def run(
             if replicates is not None:
                 loaded = loaded.with_(trial={"replicates": replicates})
             folder = output or Path("results") / loaded.document.name
-            carry_out(loaded, folder, backend, threads, together or 1, log, resume=False)
+            carry_out(loaded, folder, backend, threads, together, log, resume=False)
             return
         folder = output or Path("results") / loaded.document.name
     if together is not None:

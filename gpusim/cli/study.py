@@ -33,15 +33,18 @@ if TYPE_CHECKING:
 
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="A study file.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Folder of the study [default: results/NAME].")
+    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Folder of the study.", show_default="results/NAME")
 ]
 BackendOption = Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Worker processes on this machine [default: one a core, or one where there is a GPU]."),
+    typer.Option(
+        min=1, help="Worker processes on this machine.", show_default="one a core, or one where there is a GPU"
+    ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the cpu backend in each worker [default: its share of the cores].")
+    int | None,
+    typer.Option(min=1, help="Threads of the cpu backend in each worker.", show_default="its share of the cores"),
 ]
 TogetherOption = Annotated[
     int,

@@ -11,7 +11,7 @@ from gpusim.trial import Trial, run_trial, verdicts
 
 
 def carry_out(
-    scenario: Scenario, folder: Path, backend: str, jobs: int | None, together: int, log: Log, *, resume: bool
+    scenario: Scenario, folder: Path, backend: str, jobs: int | None, together: int | None, log: Log, *, resume: bool
 ) -> None:
     """Run a trial into a folder and tell what came out."""
     spec = scenario.document.trial

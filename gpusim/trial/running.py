@@ -1,6 +1,7 @@
 """The runs of a trial, several at a time in processes of their own."""
 
 import json
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -28,6 +29,8 @@ OUTCOMES = "outcomes.json"
 """In the folder of a run: its outcomes, written last."""
 SCENARIO = "trial.yaml"
 """The scenario with its trial, in the folder of the trial."""
+ENOUGH_ON_CPU, ENOUGH_ON_GPU = 2**15, 2**24
+"""Voxels that keep a process busy between launches: eight lattices of 16^3, where the gain levels off; 64 of 64^3."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def run_trial(
     *,
     backend: str = "auto",
     jobs: int | None = None,
-    together: int = 1,
+    together: int | None = None,
     resume: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Trial:
@@ -77,7 +80,8 @@ def run_trial(
         folder: of the trial; made if it is not there, and empty unless `resume`, which goes on with the
             runs that have not finished.
         jobs: processes at a time; one a core by default, or one on a GPU.
-        together: seeds of an arm that a process steps in one go. The result does not depend on it.
+        together: seeds of an arm that a process steps in one go; by default more on small lattices, as long as
+            every process has work. The result does not depend on it.
         progress: called with the number of finished runs and of all.
 
     Raises `ScenarioError`, `ResultError`, and what a run raises.
@@ -94,9 +98,11 @@ def run_trial(
             raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
         write_text(folder / SCENARIO, text)
     seeds = scenario.seeds(trial.replicates)
-    batches = [(name, seeds[i : i + together]) for i in range(0, len(seeds), together) for name in arms]
+    jobs = jobs or _processes(backend)
+    batch = together or _together(scenario, len(arms) * len(seeds) // jobs, backend)
+    batches = [(name, seeds[i : i + batch]) for i in range(0, len(seeds), batch) for name in arms]
     found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in arms}
-    with _pool(backend, jobs) as pool:
+    with _pool(jobs) as pool:
         with _interrupts_held():
             futures: dict[Future[dict[int, dict[str, float]]], str] = {
                 pool.submit(_run, arms[name].to_yaml(), text, folder / name, batch, backend): name
@@ -116,10 +122,25 @@ def run_trial(
     return Trial(folder, scenario, table)
 
 
-def _pool(backend: str, jobs: int | None) -> ProcessPoolExecutor:
-    on_gpu = backend == "cuda" or (backend == "auto" and availability("cuda").available)
+def _on_gpu(backend: str) -> bool:
+    return backend == "cuda" or (backend == "auto" and availability("cuda").available)
+
+
+def _processes(backend: str) -> int:
+    return 1 if _on_gpu(backend) else available_threads()
+
+
+def _together(scenario: Scenario, share: int, backend: str) -> int:
+    """How many seeds to step in one go, where nobody says; at most half of a process's `share` of the runs."""
+    shapes = (scenario.site(name).document.grid.shape for name in scenario.sites)
+    voxels = sum(math.prod(shape) for shape in shapes if shape is not None)
+    enough = ENOUGH_ON_GPU if _on_gpu(backend) else ENOUGH_ON_CPU
+    return max(1, min(share // 2, enough // max(1, voxels)))
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
-        jobs or (1 if on_gpu else available_threads()),
+        jobs,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_begin_worker,
     )
