@@ -10,7 +10,7 @@ SMALL = ["--set", "grid.shape=[16,16,16]", "--set", "tissue.shapes.tumour.radius
 
 
 def gpusim(*arguments, folder, **environment):
-    command = [sys.executable, "-m", "gpusim.cli", *arguments]
+    command = [sys.executable, "-m", "gpusim", *arguments]
     return subprocess.run(
         command,
         cwd=folder,

@@ -223,7 +223,7 @@ def _draw(folder: Path) -> Path | None:
     """A picture of how it went; None, with a note, where it can't be drawn."""
     target = folder / layout.PICTURE
     # In a process of its own: VTK ends the whole process where it finds no way to render at all.
-    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target), *_PICTURE]
+    command = [sys.executable, "-m", "gpusim", "render", str(folder), "-o", str(target), *_PICTURE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PICTURE_SECONDS, check=False)
         problem = (done.stderr.strip().splitlines() or ["the renderer stopped"])[-1].removeprefix("gpusim: ")

@@ -31,7 +31,7 @@ needs_cpu = pytest.mark.skipif(not availability("cpu").available, reason=availab
 
 
 def gpusim_on(ranks, *arguments):
-    return job(ranks, "-m", "gpusim.cli", "run", *map(str, arguments))
+    return job(ranks, "-m", "gpusim", "run", *map(str, arguments))
 
 
 def job(ranks, *arguments):
