@@ -4,7 +4,7 @@ Only + - * / and comparisons in float64, in a fixed order, so that every machine
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Circulation:
         self._body = body
         self.values = body.initial.copy()
         self._flows = [
-            (p.leaves, p.enters, p.by, p.rate, [_Factor(row) for row in p.modulators]) for p in body.processes
+            (p.leaves, p.enters, p.by, p.rate, [_factor(row) for row in p.modulators]) for p in body.processes
         ]
 
     def exchange(self, body: Body, fired: np.ndarray, flowed: np.ndarray) -> None:
@@ -55,12 +55,14 @@ class Circulation:
             return
         values, left, step = [float(v) for v in self.values], minutes, minutes
         while left > 0.0:
-            step = min(step, left)
+            step, slopes = min(step, left), self._rates(values)
+            whole = self._runge_kutta(values, slopes, step)
             for _ in range(_MOST_HALVINGS):
-                whole = self._runge_kutta(values, step)
-                halves = self._runge_kutta(self._runge_kutta(values, step / 2), step / 2)
+                half = self._runge_kutta(values, slopes, step / 2)
+                halves = self._runge_kutta(half, self._rates(half), step / 2)
                 if _close(whole, halves, values):
                     break
+                whole = half
                 step /= 2
             else:
                 raise NumericalError(
@@ -72,8 +74,8 @@ class Circulation:
             step *= 2
         self.values = np.array(values)
 
-    def _runge_kutta(self, values: Values, step: float) -> Values:
-        a = self._rates(values)
+    def _runge_kutta(self, values: Values, a: Values, step: float) -> Values:
+        """A step from `values`, whose rates are `a`."""
         b = self._rates(_moved(values, a, step / 2))
         c = self._rates(_moved(values, b, step / 2))
         d = self._rates(_moved(values, c, step))
@@ -94,25 +96,25 @@ class Circulation:
         return rates
 
 
-class _Factor:
+def _factor(row: np.void) -> Callable[[Sequence[float]], float]:
     """A row of the table of modulators that looks at the body, in float64."""
+    index, scale, low, span = int(row["index"]), float(row["scale"]), float(row["low"]), float(row["span"])
+    again = range(1, int(row["power"]))
 
-    def __init__(self, row: np.void) -> None:
-        self._index, self._shape, self._power = int(row["index"]), int(row["shape"]), int(row["power"])
-        self._scale, self._low, self._span = float(row["scale"]), float(row["low"]), float(row["span"])
+    def step(values: Sequence[float]) -> float:
+        return low + span if values[index] >= scale else low
 
-    def __call__(self, values: Sequence[float]) -> float:
-        value = values[self._index]
-        if self._shape == Shape.STEP:
-            return self._low + self._span if value >= self._scale else self._low
-        ratio = value * self._scale
-        if self._shape == Shape.LINEAR:
-            return ratio
-        ratio = min(ratio, 1e9)
-        raised = ratio
-        for _ in range(1, self._power):
+    def linear(values: Sequence[float]) -> float:
+        return values[index] * scale
+
+    def hill(values: Sequence[float]) -> float:
+        ratio = values[index] * scale
+        raised = ratio = 1e9 if ratio > 1e9 else ratio
+        for _ in again:
             raised *= ratio
-        return self._low + self._span * (raised / (1.0 + raised))
+        return low + span * (raised / (1.0 + raised))
+
+    return {Shape.STEP: step, Shape.LINEAR: linear}.get(Shape(int(row["shape"])), hill)
 
 
 def _moved(values: Values, rates: Values, step: float) -> Values:
