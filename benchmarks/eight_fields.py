@@ -191,7 +191,8 @@ def ours(backend, voxels, minutes, solvers=None):
         loaded = loaded.with_(fields={name: {"solver": solver} for name, solver in solvers.items()})
     simulation = gpusim.Simulation(loaded, backend)
     simulation.step(minutes // 2)
-    simulation.site.state.tissue.cells = simulation.backend.array(second_tissue(simulation.tissue, simulation.model))
+    tissue = second_tissue(simulation.tissue, simulation.model)
+    simulation.backend.write(simulation.site.stack.state.tissue.cells[0], tissue)
     simulation.step(minutes - minutes // 2)
     return np.stack(list(simulation.fields.values()))
 

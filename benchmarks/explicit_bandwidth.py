@@ -39,7 +39,7 @@ def simulation(voxels, fields, backend, by_tissue):
 def measure(voxels, fields, backend, kind, pairs):
     size, momentum, by_tissue = KINDS[kind]
     with simulation(voxels, fields, backend, by_tissue) as sim, ThreadPoolExecutor(sim.backend.threads) as pool:
-        state, threads = sim.site.state, sim.backend.threads
+        state, threads = sim.site.stack.state, sim.backend.threads
         solver = ExplicitSolver(sim.model, sim.backend, list(range(fields)))
         active = sim.backend.array(np.arange(fields, dtype=np.int32))
         source, target = (array.reshape(fields * voxels, -1) for array in (state.fields, state.spare))

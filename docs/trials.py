@@ -21,6 +21,7 @@ ORDER = (
     "turning-hot",
     "abscopal",
     "combination",
+    "checkpoint",
     "paradox",
     "delivery",
     "chemo-versus-virus",

@@ -30,6 +30,17 @@ struct RowWriter {
 constexpr float two_to_32 = 4294967296.0f;
 constexpr float two_to_minus_24 = 5.9604644775390625e-8f;
 
+// Replicates of a lattice, one after the other: [R, z, y, x]. Sides, levels and colours are those of one.
+struct Stack {
+    int32 replicates, nz, ny, nx;
+};
+
+__device__ inline int64 row_start(const Stack& stack, int32 replicate, int32 z, int32 y) {
+    return (static_cast<int64>(replicate * stack.nz + z) * stack.ny + y) * stack.nx;
+}
+
+__device__ inline int64 volume(const Stack& stack) { return row_start(stack, stack.replicates, 0, 0); }
+
 struct Random {
     uint32 word[4];
 };
@@ -52,11 +63,17 @@ __device__ inline Random philox(uint32 c0, uint32 c1, uint32 c2, uint32 c3, uint
     return Random{{c0, c1, c2, c3}};
 }
 
-// The random numbers of one voxel, by its index in the whole lattice, for one purpose in one step.
-__device__ inline Random voxel_random(uint64 voxel, uint32 step, uint32 purpose, uint64 seed) {
-    return philox(static_cast<uint32>(voxel), static_cast<uint32>(voxel >> 32), step, purpose,
-                  static_cast<uint32>(seed), static_cast<uint32>(seed >> 32));
-}
+// The random numbers of a replicate's voxels for one purpose in one step.
+struct Draw {
+    uint64 seed;
+    uint64 offset;  // from the index in an array to that in the whole lattice of one replicate
+    uint32 step, purpose;
+    __device__ inline Random at(int64 index) const {
+        const uint64 voxel = offset + static_cast<uint64>(index);
+        return philox(static_cast<uint32>(voxel), static_cast<uint32>(voxel >> 32), step, purpose,
+                      static_cast<uint32>(seed), static_cast<uint32>(seed >> 32));
+    }
+};
 
 // Pade approximant of 1 - exp(-hazard), right to third order; beyond its top (hazard = sqrt 12,
 // probability 0.928) it is held there. The comparison also sends NaN to the top.

@@ -2,7 +2,7 @@
 #include "common.cuh"
 
 // Blocks: count / blockDim.x, rounded up. No voxel is named twice.
-extern "C" __global__ void deposit(float* __restrict__ field,         // [z, y, x]
+extern "C" __global__ void deposit(float* __restrict__ field,         // [R, z, y, x]
                                    const int64* __restrict__ voxels,  // [count]
                                    const float* __restrict__ amounts,  // [count], concentration
                                    int64 count) {

@@ -18,18 +18,25 @@ struct Modulator {
 };
 
 struct Lattice {
-    const uint8* own;
-    const uint8* other;
-    const float* fields;
-    const uint8* counts;  // of neighbours, [counts, z, y, x]
-    const float* body;    // quantities of the body
-    int32 nz, ny, nx;
+    const uint8* own;      // [R, z, y, x]
+    const uint8* other;    // [R, z, y, x]
+    const float* fields;   // [F, R, z, y, x]
+    const uint8* counts;   // of neighbours, [counts, R, z, y, x]
+    const float* body;     // [quantities, R]
+    Stack shape;
 };
 
 struct Voxel {
-    int64 index;
-    int32 z, y, x;
+    int64 index;  // in [R, z, y, x]
+    int32 replicate, z, y, x;
 };
+
+// The first voxel of a block's row. Blocks: replicates x nz x ny rows.
+__device__ inline Voxel first_of_row(const Stack& shape) {
+    const int32 plane = blockIdx.x / shape.ny, replicate = plane / shape.nz;
+    return Voxel{static_cast<int64>(blockIdx.x) * shape.nx, replicate, plane - replicate * shape.nz,
+                 static_cast<int32>(blockIdx.x) - plane * shape.ny, 0};
+}
 
 __device__ inline int32 in_set(const uint32* states, uint8 state) {
     return static_cast<int32>((states[state >> 5] >> (state & 31)) & 1u);
@@ -38,14 +45,11 @@ __device__ inline int32 in_set(const uint32* states, uint8 state) {
 __device__ inline float factor(const Modulator& modulator, const Lattice& lattice, const Voxel& place) {
     float value;
     if (modulator.source == FIELD)
-        value = lattice.fields[modulator.index * (static_cast<int64>(lattice.nz) * lattice.ny *
-                                                  lattice.nx) + place.index];
+        value = lattice.fields[modulator.index * volume(lattice.shape) + place.index];
     else if (modulator.source == BODY)
-        value = lattice.body[modulator.index];
+        value = lattice.body[modulator.index * lattice.shape.replicates + place.replicate];
     else if (modulator.source == NEIGHBOURS)
-        value = static_cast<float>(
-            lattice.counts[modulator.index * (static_cast<int64>(lattice.nz) * lattice.ny * lattice.nx) +
-                           place.index]);
+        value = static_cast<float>(lattice.counts[modulator.index * volume(lattice.shape) + place.index]);
     else
         value = static_cast<float>(in_set(modulator.states, lattice.other[place.index]));
 

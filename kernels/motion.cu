@@ -24,15 +24,15 @@ __device__ inline int64 beside(int32 heading, const Lattice& lattice, const Voxe
     const int32 step = (heading & 1) ? 1 : -1;
     if (heading <= 2) {
         const int32 x = place.x + step;
-        return x >= 0 && x < lattice.nx ? place.index + step : -1;
+        return x >= 0 && x < lattice.shape.nx ? place.index + step : -1;
     }
     if (heading <= 4) {
         const int32 y = place.y + step;
-        return y >= 0 && y < lattice.ny ? place.index + step * lattice.nx : -1;
+        return y >= 0 && y < lattice.shape.ny ? place.index + step * lattice.shape.nx : -1;
     }
     const int32 z = place.z + step;
-    const int64 plane = static_cast<int64>(lattice.ny) * lattice.nx;
-    return z >= 0 && z < lattice.nz ? place.index + step * plane : -1;
+    const int64 plane = static_cast<int64>(lattice.shape.ny) * lattice.shape.nx;
+    return z >= 0 && z < lattice.shape.nz ? place.index + step * plane : -1;
 }
 
 __device__ inline bool can_enter(const Motility& motility, const Lattice& lattice, int32 vacant, int64 voxel) {
@@ -51,7 +51,7 @@ __device__ inline float heading_weight(const Motility& motility, const Lattice& 
     const int64 there = beside(heading, lattice, place);
     if (!can_enter(motility, lattice, vacant, there)) return 0.0f;
     if (motility.field < 0) return 1.0f;
-    const float* c = lattice.fields + motility.field * (static_cast<int64>(lattice.nz) * lattice.ny * lattice.nx);
+    const float* c = lattice.fields + motility.field * volume(lattice.shape);
     const float rise = occupancy(c[there], motility.scale) - occupancy(c[place.index], motility.scale);
     const float weight = 1.0f + motility.sensitivity * rise;
     return weight > 0.0f ? weight : 0.0f;
@@ -73,22 +73,25 @@ __device__ inline int32 new_heading(const Motility& motility, const Lattice& lat
     return chosen;
 }
 
-// Blocks: nz x ny rows.
+// Blocks: replicates x nz x ny rows.
 extern "C" __global__ void propose_moves(
-    const uint8* __restrict__ own,    // [z, y, x] the layer whose cells move
-    const uint8* __restrict__ other,  // [z, y, x]
-    uint8* __restrict__ heading,      // [z, y, x]
-    uint16* __restrict__ bid,         // [z, y, x] 13 random bits, then the heading; 0 where none moves
-    const float* __restrict__ fields,  // [F, z, y, x]
-    const uint8* __restrict__ counts,  // [counts, z, y, x] of neighbours
-    const float* __restrict__ body,    // [quantities]
+    const uint8* __restrict__ own,    // [R, z, y, x] the layer whose cells move
+    const uint8* __restrict__ other,  // [R, z, y, x]
+    uint8* __restrict__ heading,      // [R, z, y, x]
+    uint16* __restrict__ bid,         // [R, z, y, x] 13 random bits, then the heading; 0 where none moves
+    const float* __restrict__ fields,  // [F, R, z, y, x]
+    const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
+    const float* __restrict__ body,    // [quantities, R]
     const Motility* __restrict__ motilities,  // [states]
-    const Modulator* __restrict__ modulators, uint64 seed,
+    const Modulator* __restrict__ modulators,
+    const uint64* __restrict__ seeds,  // [R]
     uint64 origin,  // index of the first voxel here in the whole lattice
-    uint32 step, uint32 purpose, int32 vacant, int32 nz, int32 ny, int32 nx) {
-    const int64 start = static_cast<int64>(blockIdx.x) * nx;
-    const Lattice lattice{own, other, fields, counts, body, nz, ny, nx};
-    Voxel place{0, static_cast<int32>(blockIdx.x / ny), static_cast<int32>(blockIdx.x % ny), 0};
+    uint32 step, uint32 purpose, int32 vacant, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
+    Voxel place = first_of_row(lattice.shape);
+    const int64 start = place.index;
+    const int64 first = row_start(lattice.shape, place.replicate, 0, 0);
+    const Draw draw{seeds[place.replicate], origin - first, step, purpose};
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = start + x;
         bid[voxel] = 0;
@@ -98,7 +101,7 @@ extern "C" __global__ void propose_moves(
         if (!(motility.hop > 0.0f)) continue;
         place.index = voxel;
         place.x = x;
-        const Random random = voxel_random(origin + voxel, step, purpose, seed);
+        const Random random = draw.at(voxel);
         int32 towards = heading[voxel];
         if (towards == 0 || happens(motility.turn, random.word[1]) ||
             !can_enter(motility, lattice, vacant, beside(towards, lattice, place)))
@@ -112,26 +115,27 @@ extern "C" __global__ void propose_moves(
 }
 ENTRY(propose_moves)
 
-// Blocks: nz x ny rows. Only the winner of a voxel writes there and where it comes from.
-extern "C" __global__ void move(uint8* __restrict__ own,         // [z, y, x]
-                                uint16* __restrict__ clock,      // [z, y, x]
-                                uint8* __restrict__ heading,     // [z, y, x]
-                                const uint16* __restrict__ bid,  // [z, y, x]
-                                int32 vacant, int32 nz, int32 ny, int32 nx) {
-    const int64 start = static_cast<int64>(blockIdx.x) * nx;
-    const int32 z = blockIdx.x / ny, y = blockIdx.x % ny;
-    const Lattice lattice{nullptr, nullptr, nullptr, nullptr, nullptr, nz, ny, nx};
+// Blocks: replicates x nz x ny rows. Only the winner of a voxel writes there and where it comes from.
+extern "C" __global__ void move(uint8* __restrict__ own,         // [R, z, y, x]
+                                uint16* __restrict__ clock,      // [R, z, y, x]
+                                uint8* __restrict__ heading,     // [R, z, y, x]
+                                const uint16* __restrict__ bid,  // [R, z, y, x]
+                                int32 vacant, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Lattice lattice{nullptr, nullptr, nullptr, nullptr, nullptr, Stack{replicates, nz, ny, nx}};
+    Voxel here = first_of_row(lattice.shape);
+    const int64 start = here.index;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = start + x;
         const uint16 mine = bid[voxel];
         if (mine == 0) continue;
-        const Voxel here{voxel, z, y, x};
+        here.index = voxel;
+        here.x = x;
         const int32 towards = mine & 7;
         const int64 target = beside(towards, lattice, here);
         if (target < 0) continue;  // out of what is held here of the whole lattice
         const int32 step = (towards & 1) ? 1 : -1;
-        const Voxel wanted{target, z + (towards > 4 ? step : 0), y + (towards == 3 || towards == 4 ? step : 0),
-                           x + (towards <= 2 ? step : 0)};
+        const Voxel wanted{target, here.replicate, here.z + (towards > 4 ? step : 0),
+                           here.y + (towards == 3 || towards == 4 ? step : 0), x + (towards <= 2 ? step : 0)};
         bool wins = true;
         for (int32 side = 1; side <= 6; ++side) {
             const int64 rival = beside(side, lattice, wanted);

@@ -62,7 +62,7 @@ __device__ inline int32 colour_along(int32 i, int32 n, bool wraps) {
 template <typename Coupling>
 __device__ inline int32 colour_in(const Row<Coupling>& row, int32 colour) {
     const bool wraps_z = row.boundary & PERIODIC_Z, wraps_y = row.boundary & PERIODIC_Y;
-    const Shape3& n = row.shape;
+    const Stack& n = row.shape;
     const int32 colours =
         third_colour(n.nz, wraps_z) || third_colour(n.ny, wraps_y) || third_colour(n.nx, row.wraps()) ? 3 : 2;
     const int32 of_row = colour_along(row.z, n.nz, wraps_z) + colour_along(row.y, n.ny, wraps_y);
@@ -193,13 +193,13 @@ __device__ inline void clear_row(float* row, int32 nx) {
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) row[x] = 0.0f;
 }
 
-__device__ inline Shape3 coarse_shape(const Shape3& fine) {
-    return Shape3{(fine.nz + 1) / 2, (fine.ny + 1) / 2, (fine.nx + 1) / 2};
+__device__ inline Stack coarse_shape(const Stack& fine) {
+    return Stack{fine.replicates, (fine.nz + 1) / 2, (fine.ny + 1) / 2, (fine.nx + 1) / 2};
 }
 
-// The mean over the children of a coarse row: add(z, y, weight) adds one fine row of them into `out`.
+// The mean over the children of a coarse row: add(start, z, y, weight) adds one fine row of them into `out`.
 template <typename Add>
-__device__ inline void mean_of_children(const Shape3& fine, const Widths& widths, const Place& at,
+__device__ inline void mean_of_children(const Stack& fine, const Widths& widths, const Place& at,
                                         float* out, const Add& add) {
     clear_row(out, (fine.nx + 1) / 2);
     float weights = 0.0f;
@@ -207,7 +207,7 @@ __device__ inline void mean_of_children(const Shape3& fine, const Widths& widths
         for (int32 y = 2 * at.y; y < 2 * at.y + 2 && y < fine.ny; ++y) {
             const float weight = child_weight(z, fine.nz, widths.z) * child_weight(y, fine.ny, widths.y);
             __syncthreads();
-            add(z, y, weight);
+            add(row_start(fine, at.replicate, z, y), z, y, weight);
             weights = weights + weight;
         }
     __syncthreads();
@@ -216,10 +216,10 @@ __device__ inline void mean_of_children(const Shape3& fine, const Widths& widths
 
 // A row of a level with the weights of its faces, those at a side included: the smoother adds them up.
 template <typename Coupling>
-__device__ inline Row<Coupling> weighted_row(const float* field, const Coupling& coupling,
-                                             const Shape3& shape, const Widths& widths, float edge,
+__device__ inline Row<Coupling> weighted_row(const float* here, const Coupling& coupling,
+                                             const Stack& shape, const Widths& widths, float edge,
                                              int32 boundary, const float* resistance, int32 z, int32 y) {
-    Row<Coupling> row = finest_row(field, coupling, shape, boundary, resistance, z, y);
+    Row<Coupling> row = finest_row(here, coupling, shape, boundary, resistance, z, y);
     row.widths = widths;
     row.edge = edge;
     row.in_z = weights_at(z, shape.nz, widths.z, boundary & PERIODIC_Z);
@@ -229,27 +229,27 @@ __device__ inline Row<Coupling> weighted_row(const float* field, const Coupling&
 
 // Passes on the row with the coupling that it has on the finest level.
 template <typename Use>
-__device__ inline void with_states(const float* field, const float* faces, int32 coupling_by,
-                                   const Cells& cells, const Shape3& shape, int32 boundary,
+__device__ inline void with_states(const float* here, const float* faces, int32 coupling_by,
+                                   const Cells& cells, const Stack& shape, int32 boundary,
                                    const float* resistance, int32 z, int32 y, const Use& use) {
     if (coupling_by == UNIFORM)
-        use(weighted_row(field, SameCoupling{*faces}, shape, even(), 1.0f, boundary, resistance, z, y));
+        use(weighted_row(here, SameCoupling{*faces}, shape, even(), 1.0f, boundary, resistance, z, y));
     else
-        use(weighted_row(field, StateCoupling{cells.tissue, faces, cells.tissue_states}, shape, even(), 1.0f,
+        use(weighted_row(here, StateCoupling{cells.tissue, faces, cells.tissue_states}, shape, even(), 1.0f,
                          boundary, resistance, z, y));
 }
 
 // The same on a coarser level.
 template <typename Use>
-__device__ inline void with_means(const float* field, const float* faces, int32 coupling_by,
-                                  const float* means, const Shape3& shape, const Widths& widths, float edge,
+__device__ inline void with_means(const float* here, const float* faces, int32 coupling_by,
+                                  const float* means, const Stack& shape, const Widths& widths, float edge,
                                   int32 boundary, const float* resistance, int32 z, int32 y, const Use& use) {
     const float scale = 1.0f / (edge * edge);
     if (coupling_by == UNIFORM)
-        use(weighted_row(field, SameCoupling{*faces * scale}, shape, widths, edge, boundary, resistance, z,
+        use(weighted_row(here, SameCoupling{*faces * scale}, shape, widths, edge, boundary, resistance, z,
                          y));
     else
-        use(weighted_row(field, MeanCoupling{means + row_start(shape, z, y), scale}, shape, widths, edge,
+        use(weighted_row(here, MeanCoupling{means, scale}, shape, widths, edge,
                          boundary, resistance, z, y));
 }
 
@@ -264,21 +264,21 @@ __device__ inline void with_mass(const Cells& cells, const float* table, int32 e
 }
 
 // rhs = from_c * c + from_rhs * rhs + from_gain * (gain by cells, and inflow through open sides), not
-// below zero. Blocks: (active fields) x nz x ny rows.
+// below zero. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void combine(
-    const float* __restrict__ c,        // [F, z, y, x]
-    float* __restrict__ rhs,            // [F, z, y, x]
-    const uint8* __restrict__ tissue,   // [z, y, x]
-    const uint8* __restrict__ immune,   // [z, y, x]
+    const float* __restrict__ c,        // [F, R, z, y, x]
+    float* __restrict__ rhs,            // [F, R, z, y, x]
+    const uint8* __restrict__ tissue,   // [R, z, y, x]
+    const uint8* __restrict__ immune,   // [R, z, y, x]
     const int32* __restrict__ active,   //
     const float* __restrict__ gain,     // [F, tissue_states, immune_states]
     const float* __restrict__ coupling,    // [F, tissue_states, tissue_states]
     const int32* __restrict__ boundary,    // [F]
     const float* __restrict__ resistance,  // [F, 6]
     const float* __restrict__ far,         // [F, 6]
-    float from_c, float from_rhs, float from_gain, int32 nz, int32 ny, int32 nx, int32 tissue_states,
-    int32 immune_states) {
-    const Shape3 shape{nz, ny, nx};
+    float from_c, float from_rhs, float from_gain, int32 replicates, int32 nz, int32 ny, int32 nx,
+    int32 tissue_states, int32 immune_states) {
+    const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const float* table = gain + static_cast<int64>(at.field) * tissue_states * immune_states;
@@ -292,7 +292,7 @@ extern "C" __global__ void combine(
     };
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     // The own coupling of a voxel is all that is needed here: the table has it whether D varies or not.
-    const auto row = finest_row(c, StateCoupling{cells.tissue, faces, tissue_states}, shape,
+    const auto row = finest_row(here, StateCoupling{cells.tissue, faces, tissue_states}, shape,
                                 boundary[at.field], resistance + 6 * at.field, at.z, at.y);
     along(
         nx, Span{0, nx, false, row.at_border()}, [&](int32 x) INLINED { return sum(x, 0.0f); },
@@ -301,12 +301,12 @@ extern "C" __global__ void combine(
 }
 ENTRY(combine)
 
-// One colour of a smoothing sweep on the finest level. Blocks: (active fields) x nz x ny rows.
+// One colour of a smoothing sweep on the finest level. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void smooth_finest(
-    float* c,                               // [F, z, y, x]
-    const float* __restrict__ rhs,          // [F, z, y, x]
-    const uint8* __restrict__ tissue,       // [z, y, x]
-    const uint8* __restrict__ immune,       // [z, y, x]
+    float* c,                               // [F, R, z, y, x]
+    const float* __restrict__ rhs,          // [F, R, z, y, x]
+    const uint8* __restrict__ tissue,       // [R, z, y, x]
+    const uint8* __restrict__ immune,       // [R, z, y, x]
     const int32* __restrict__ active,       //
     const float* __restrict__ mass,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
@@ -314,13 +314,13 @@ extern "C" __global__ void smooth_finest(
     const int32* __restrict__ coupling_by,  // [F]
     const int32* __restrict__ boundary,     // [F]
     const float* __restrict__ resistance,   // [F, 6]
-    int32 colour, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
-    const Shape3 shape{nz, ny, nx};
+    int32 colour, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
+    const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
-    with_states(c + (at.start - at.row), faces, coupling_by[at.field], cells, shape, boundary[at.field],
+    with_states(c + at.start, faces, coupling_by[at.field], cells, shape, boundary[at.field],
                resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
                    with_mass(cells, table, exchange_by[at.field], [&](const auto& by_cells) INLINED {
                        smooth_row(row, c + at.start, rhs + at.start, by_cells, 0.0f, colour);
@@ -332,18 +332,17 @@ ENTRY(smooth_finest)
 // The same on a coarser level, whose voxels are `edge` times as long and the last of them wz, wy, wx wide.
 extern "C" __global__ void smooth_coarse(
     float* c, const float* __restrict__ rhs,
-    const float* __restrict__ mass,       // [F, z, y, x]
-    const float* __restrict__ couplings,  // [F, z, y, x] where D varies
+    const float* __restrict__ mass,       // [F, R, z, y, x]
+    const float* __restrict__ couplings,  // [F, R, z, y, x] where D varies
     const int32* __restrict__ active,
     const float* __restrict__ coupling,  // of the finest level
     const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
-    const float* __restrict__ resistance, float edge, int32 colour, float wz, float wy, float wx, int32 nz,
-    int32 ny, int32 nx, int32 tissue_states) {
-    const Shape3 shape{nz, ny, nx};
+    const float* __restrict__ resistance, float edge, int32 colour, float wz, float wy, float wx,
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
-    const int64 field = at.start - at.row;
-    with_means(c + field, faces, coupling_by[at.field], couplings + field, shape, Widths{wz, wy, wx}, edge,
+    with_means(c + at.start, faces, coupling_by[at.field], couplings + at.start, shape, Widths{wz, wy, wx}, edge,
                boundary[at.field], resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
                    smooth_row(row, c + at.start, rhs + at.start, ArrayMass{mass + at.start}, any_value, colour);
                });
@@ -357,19 +356,18 @@ extern "C" __global__ void restrict_finest(
     const uint8* __restrict__ immune, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
     const int32* __restrict__ active, const float* __restrict__ mass, const int32* __restrict__ exchange_by,
     const float* __restrict__ coupling, const int32* __restrict__ coupling_by,
-    const int32* __restrict__ boundary, const float* __restrict__ resistance, int32 nz, int32 ny, int32 nx,
-    int32 tissue_states, int32 immune_states) {
-    const Shape3 fine{nz, ny, nx};
+    const int32* __restrict__ boundary, const float* __restrict__ resistance, int32 replicates, int32 nz,
+    int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
+    const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const int64 field = at.field * volume(fine);
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse_rhs + at.start;
     clear_row(coarse_c + at.start, (nx + 1) / 2);
-    mean_of_children(fine, even(), at, out, [&](int32 z, int32 y, float weight) INLINED {
-        const int64 start = row_start(fine, z, y);
+    mean_of_children(fine, even(), at, out, [&](int64 start, int32 z, int32 y, float weight) INLINED {
         const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
-        with_states(c + field, faces, coupling_by[at.field], cells, fine, boundary[at.field],
+        with_states(c + field + start, faces, coupling_by[at.field], cells, fine, boundary[at.field],
                    resistance + 6 * at.field, z, y,
                    [&](const auto& row) INLINED {
                        with_mass(cells, table, exchange_by[at.field], [&](const auto& by_cells) INLINED {
@@ -386,18 +384,18 @@ extern "C" __global__ void restrict_coarse(
     const float* __restrict__ couplings, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
     const int32* __restrict__ active, const float* __restrict__ coupling,
     const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
-    const float* __restrict__ resistance, float edge, float wz, float wy, float wx, int32 nz, int32 ny,
-    int32 nx, int32 tissue_states) {
-    const Shape3 fine{nz, ny, nx};
+    const float* __restrict__ resistance, float edge, float wz, float wy, float wx, int32 replicates,
+    int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    const Stack fine{replicates, nz, ny, nx};
     const Widths widths{wz, wy, wx};
     const Place at = place_of(active, coarse_shape(fine));
     const int64 field = at.field * volume(fine);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse_rhs + at.start;
     clear_row(coarse_c + at.start, (nx + 1) / 2);
-    mean_of_children(fine, widths, at, out, [&](int32 z, int32 y, float weight) INLINED {
-        const int64 start = field + row_start(fine, z, y);
-        with_means(c + field, faces, coupling_by[at.field], couplings + field, fine, widths, edge,
+    mean_of_children(fine, widths, at, out, [&](int64 row, int32 z, int32 y, float weight) INLINED {
+        const int64 start = field + row;
+        with_means(c + start, faces, coupling_by[at.field], couplings + start, fine, widths, edge,
                    boundary[at.field], resistance + 6 * at.field, z, y, [&](const auto& row) INLINED {
                        add_residuals(row, rhs + start, ArrayMass{mass + start}, weight, out);
                    });
@@ -409,15 +407,14 @@ ENTRY(restrict_coarse)
 extern "C" __global__ void restrict_mass(const uint8* __restrict__ tissue, const uint8* __restrict__ immune,
                                          float* __restrict__ coarse, const int32* __restrict__ active,
                                          const float* __restrict__ mass, const float* __restrict__ coupling,
-                                         int32 nz, int32 ny, int32 nx, int32 tissue_states,
+                                         int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states,
                                          int32 immune_states) {
-    const Shape3 fine{nz, ny, nx};
+    const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse + at.start;
-    mean_of_children(fine, even(), at, out, [&](int32 z, int32 y, float weight) INLINED {
-        const int64 start = row_start(fine, z, y);
+    mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
         const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
         const StateCoupling by_state{cells.tissue, faces, tissue_states};
         add_values(LimitedMass<StateCoupling>{{cells, table}, by_state}, weight, out, nx, 1.0f);
@@ -428,14 +425,14 @@ ENTRY(restrict_mass)
 // Mean of the children's own couplings, for fields whose D varies.
 extern "C" __global__ void restrict_coupling(const uint8* __restrict__ tissue, float* __restrict__ coarse,
                                              const int32* __restrict__ active,
-                                             const float* __restrict__ coupling, int32 nz, int32 ny,
-                                             int32 nx, int32 tissue_states) {
-    const Shape3 fine{nz, ny, nx};
+                                             const float* __restrict__ coupling, int32 replicates, int32 nz,
+                                             int32 ny, int32 nx, int32 tissue_states) {
+    const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse + at.start;
-    mean_of_children(fine, even(), at, out, [&](int32 z, int32 y, float weight) INLINED {
-        add_values(OwnCoupling{{tissue + row_start(fine, z, y), faces, tissue_states}}, weight, out, nx, 1.0f);
+    mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
+        add_values(OwnCoupling{{tissue + start, faces, tissue_states}}, weight, out, nx, 1.0f);
     });
 }
 ENTRY(restrict_coupling)
@@ -443,13 +440,13 @@ ENTRY(restrict_coupling)
 // Mean of the children between coarser levels, of either.
 extern "C" __global__ void restrict_mean(const float* __restrict__ values, float* __restrict__ coarse,
                                          const int32* __restrict__ active, float wz, float wy, float wx,
-                                         int32 nz, int32 ny, int32 nx) {
-    const Shape3 fine{nz, ny, nx};
+                                         int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const int64 field = at.field * volume(fine);
     float* out = coarse + at.start;
-    mean_of_children(fine, Widths{wz, wy, wx}, at, out, [&](int32 z, int32 y, float weight) INLINED {
-        add_values(ArrayMass{values + field + row_start(fine, z, y)}, weight, out, nx, wx);
+    mean_of_children(fine, Widths{wz, wy, wx}, at, out, [&](int64 start, int32, int32, float weight) INLINED {
+        add_values(ArrayMass{values + field + start}, weight, out, nx, wx);
     });
 }
 ENTRY(restrict_mean)
@@ -484,18 +481,19 @@ struct CoarseRows {
 };
 
 // c = c + correction interpolated from the coarse level, on the finest level not below zero.
-// Blocks: (active fields) x nz x ny fine rows.
+// Blocks: (active fields) x replicates x nz x ny fine rows.
 extern "C" __global__ void prolong(float* __restrict__ c, const float* __restrict__ coarse,
                                    const int32* __restrict__ active,
                                    const float* __restrict__ coupling,  // [F, tissue_states, tissue_states]
                                    const int32* __restrict__ boundary,
                                    const float* __restrict__ resistance,  // [F, 6]
-                                   float edge, int32 floor_at_zero, int32 nz, int32 ny, int32 nx,
+                                   float edge, int32 floor_at_zero, int32 replicates, int32 nz, int32 ny, int32 nx,
                                    int32 tissue_states) {
-    const Shape3 fine{nz, ny, nx};
+    const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, fine);
-    const int32 cz = (nz + 1) / 2, cy = (ny + 1) / 2, cx = (nx + 1) / 2;
-    const float* field = coarse + static_cast<int64>(at.field) * cz * cy * cx;
+    const Stack above = coarse_shape(fine);
+    const int32 cz = above.nz, cy = above.ny, cx = above.nx;
+    const float* lattice = coarse + at.field * volume(above) + row_start(above, at.replicate, 0, 0);
     const bool wraps_z = boundary[at.field] & PERIODIC_Z, wraps_y = boundary[at.field] & PERIODIC_Y;
     const bool wraps_x = boundary[at.field] & PERIODIC_X;
     const float a = coupling[static_cast<int64>(at.field) * tissue_states * tissue_states];
@@ -505,8 +503,8 @@ extern "C" __global__ void prolong(float* __restrict__ c, const float* __restric
     const int64 near_z = static_cast<int64>(at.z / 2) * cy;
     const int64 far_z = static_cast<int64>(beside(at.z, cz, wraps_z)) * cy;
     const int64 near_y = at.y / 2, far_y = beside(at.y, cy, wraps_y);
-    const CoarseRows rows{field + (near_z + near_y) * cx,      field + (near_z + far_y) * cx,
-                          field + (far_z + near_y) * cx,       field + (far_z + far_y) * cx,
+    const CoarseRows rows{lattice + (near_z + near_y) * cx,    lattice + (near_z + far_y) * cx,
+                          lattice + (far_z + near_y) * cx,     lattice + (far_z + far_y) * cx,
                           beyond.weight(at.z, cz, 0), beyond.weight(at.y, cy, 1)};
     const float lowest = floor_at_zero ? 0.0f : any_value;
     float* out = c + at.start;

@@ -1,10 +1,10 @@
 // How many of a voxel's neighbours hold cells of a set: counted once, for all rules that ask.
 #include "modulators.cuh"
 
-// Blocks: nz x ny rows.
-extern "C" __global__ void mark_members(const uint8* __restrict__ own,    // [z, y, x]
-                                        const uint8* __restrict__ other,  // [z, y, x]
-                                        uint8* __restrict__ members,  // [z, y, x] cells in the set: 0, 1, 2
+// Blocks: replicates x nz x ny rows.
+extern "C" __global__ void mark_members(const uint8* __restrict__ own,    // [R, z, y, x]
+                                        const uint8* __restrict__ other,  // [R, z, y, x]
+                                        uint8* __restrict__ members,  // [R, z, y, x] cells in the set: 0, 1, 2
                                         const uint32* __restrict__ states,  // [8] bit set
                                         int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
@@ -14,13 +14,14 @@ extern "C" __global__ void mark_members(const uint8* __restrict__ own,    // [z,
 }
 ENTRY(mark_members)
 
-// Blocks: nz x ny rows. `reach` is the largest squared distance: 1, 2 or 3 for 6, 18 or 26 neighbours.
+// Blocks: replicates x nz x ny rows. `reach` is the largest squared distance: 1, 2 or 3 for 6, 18 or 26 neighbours.
 // Nothing stands outside the grid.
-extern "C" __global__ void count_members(const uint8* __restrict__ members,  // [z, y, x]
-                                         uint8* __restrict__ counts,         // [z, y, x]
-                                         int32 reach, int32 nz, int32 ny, int32 nx) {
-    const int32 z = blockIdx.x / ny, y = blockIdx.x % ny;
-    const int64 start = static_cast<int64>(blockIdx.x) * nx;
+extern "C" __global__ void count_members(const uint8* __restrict__ members,  // [R, z, y, x]
+                                         uint8* __restrict__ counts,         // [R, z, y, x]
+                                         int32 reach, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Voxel first = first_of_row(Stack{replicates, nz, ny, nx});
+    const int32 z = first.z, y = first.y;
+    const int64 start = first.index;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) counts[start + x] = 0;
     for (int32 dz = -1; dz <= 1; ++dz)
         for (int32 dy = -1; dy <= 1; ++dy) {

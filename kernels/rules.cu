@@ -49,30 +49,33 @@ __device__ inline float rule_hazard(const Rule& rule, const Modulator* modulator
     return hazard < 1.0e6f ? hazard : 1.0e6f;
 }
 
-// Blocks: nz x ny rows.
+// Blocks: replicates x nz x ny rows.
 extern "C" __global__ void apply_rules(
-    const uint8* __restrict__ own,    // [z, y, x] the layer whose cells change
-    const uint8* __restrict__ other,  // [z, y, x] the other layer
-    uint8* __restrict__ next,         // [z, y, x]
-    uint16* __restrict__ clock,       // [z, y, x] steps in the present state, held at 65535
-    float* __restrict__ fields,       // [F, z, y, x]
-    const uint8* __restrict__ counts,  // [counts, z, y, x] of neighbours
-    const float* __restrict__ body,    // [quantities]
+    const uint8* __restrict__ own,    // [R, z, y, x] the layer whose cells change
+    const uint8* __restrict__ other,  // [R, z, y, x] the other layer
+    uint8* __restrict__ next,         // [R, z, y, x]
+    uint16* __restrict__ clock,       // [R, z, y, x] steps in the present state, held at 65535
+    float* __restrict__ fields,       // [F, R, z, y, x]
+    const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
+    const float* __restrict__ body,    // [quantities, R]
     const Effect* __restrict__ effects,
     const int32* __restrict__ effect_begin,  // [states + 1], effects by the state that has them
     const Rule* __restrict__ rules,
     const int32* __restrict__ rule_begin,  // [states + 1], rules by the state that they leave
     const Modulator* __restrict__ modulators,
     const Release* __restrict__ releases,
-    uint64* __restrict__ fired,   // [rules]
-    uint64* __restrict__ flowed,  // [effects], 2^-20 of a concentration, in two's complement
-    uint64 seed, uint64 origin,  // index of the first voxel here in the whole lattice
+    uint64* __restrict__ fired,   // [rules, R]
+    uint64* __restrict__ flowed,  // [effects, R], 2^-20 of a concentration, in two's complement
+    const uint64* __restrict__ seeds,  // [R]
+    uint64 origin,  // index of the first voxel here in the whole lattice
     uint32 step, uint32 purpose, int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 nz, int32 ny, int32 nx) {
-    const int64 start = static_cast<int64>(blockIdx.x) * nx;
-    const int64 volume = static_cast<int64>(nz) * ny * nx;
-    const Lattice lattice{own, other, fields, counts, body, nz, ny, nx};
-    Voxel place{0, static_cast<int32>(blockIdx.x / ny), static_cast<int32>(blockIdx.x % ny), 0};
+    int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
+    const int64 size = volume(lattice.shape);
+    Voxel place = first_of_row(lattice.shape);
+    const int64 start = place.index;
+    const int64 first = row_start(lattice.shape, place.replicate, 0, 0);
+    const Draw draw{seeds[place.replicate], origin - first, step, purpose};
     const bool counted = place.z >= first_counted && place.z < end_counted;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = start + x;
@@ -88,15 +91,17 @@ extern "C" __global__ void apply_rules(
             const float amount = modulated(effect.amount, modulators, effect.first_modulator,
                                            effect.end_modulator, lattice, place);
             if (!(amount > 0.0f)) continue;
-            float& value = fields[effect.field * volume + voxel];
+            float& value = fields[effect.field * size + voxel];
             if (effect.kind == SECRETION) {
                 value = value + amount;
             } else if (effect.kind == LOSS) {
                 value = value / (1.0f + amount);
             } else {
                 const float before = value;
-                value = (before + amount * (body[effect.quantity] * effect.dilution)) / (1.0f + amount);
-                if (counted) atomicAdd(&flowed[e], static_cast<uint64>(flow(before - value)));
+                const float blood = body[effect.quantity * replicates + place.replicate];
+                value = (before + amount * (blood * effect.dilution)) / (1.0f + amount);
+                const uint64 given = static_cast<uint64>(flow(before - value));
+                if (counted) atomicAdd(&flowed[e * replicates + place.replicate], given);
             }
         }
 
@@ -105,7 +110,7 @@ extern "C" __global__ void apply_rules(
         for (int32 r = begin; r < end; ++r)
             total = total + rule_hazard(rules[r], modulators, lattice, time_in_state, place);
         if (!(total > 0.0f)) continue;
-        const Random random = voxel_random(origin + voxel, step, purpose, seed);
+        const Random random = draw.at(voxel);
         if (!happens(probability(total), random.word[0])) continue;
 
         const float mark = static_cast<float>(random.word[1] >> 8) * two_to_minus_24 * total;
@@ -118,11 +123,12 @@ extern "C" __global__ void apply_rules(
         }
         const Rule& rule = rules[chosen];
         for (int32 i = rule.first_release; i < rule.end_release; ++i)
-            fields[releases[i].field * volume + voxel] =
-                fields[releases[i].field * volume + voxel] + releases[i].amount;
+            fields[releases[i].field * size + voxel] =
+                fields[releases[i].field * size + voxel] + releases[i].amount;
         next[voxel] = static_cast<uint8>(rule.to);
         clock[voxel] = 0;
-        if (counted) atomicAdd(&fired[chosen], uint64(1));  // integers: the order can't matter
+        // Integers: the order can't matter.
+        if (counted) atomicAdd(&fired[chosen * replicates + place.replicate], uint64(1));
     }
 }
 ENTRY(apply_rules)

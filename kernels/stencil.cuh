@@ -22,10 +22,6 @@
 #define INLINED
 #endif
 
-struct Shape3 {
-    int32 nz, ny, nx;
-};
-
 // Of a row, the voxels that may be taken alike.
 struct Span {
     int32 first, end;
@@ -35,23 +31,22 @@ struct Span {
 
 // Where a block stands: which field, and which row of it.
 struct Place {
-    int32 field, z, y;
-    int64 row;    // start of the row in [z, y, x]
-    int64 start;  // and in [F, z, y, x]
+    int32 field, replicate, z, y;
+    int64 row;    // start of the row in [R, z, y, x]
+    int64 start;  // and in [F, R, z, y, x]
 };
 
-__device__ inline int64 row_start(const Shape3& shape, int32 z, int32 y) {
-    return (static_cast<int64>(z) * shape.ny + y) * shape.nx;
-}
-
-__device__ inline int64 volume(const Shape3& shape) { return row_start(shape, shape.nz, 0); }
-
-__device__ inline Place place_of(const int32* active, const Shape3& shape) {
-    const int32 rows = shape.nz * shape.ny;
+__device__ inline Place place_of(const int32* active, const Stack& stack) {
+    const int32 rows = stack.replicates * stack.nz * stack.ny;
     const int32 nth = blockIdx.x / rows, row = blockIdx.x - nth * rows;
-    const int32 field = active[nth], z = row / shape.ny;
-    const int64 start = static_cast<int64>(row) * shape.nx;
-    return Place{field, z, row - z * shape.ny, start, field * volume(shape) + start};
+    const int32 field = active[nth], plane = row / stack.ny, replicate = plane / stack.nz;
+    const int64 start = static_cast<int64>(row) * stack.nx;
+    return Place{field,
+                 replicate,
+                 plane - replicate * stack.nz,
+                 row - plane * stack.ny,
+                 start,
+                 field * volume(stack) + start};
 }
 
 // Some rows of a field. On a GPU a block has one; a host takes its share of a launch in one call.
@@ -88,7 +83,7 @@ struct Around {
     int32 south, north, below, above;
 };
 
-__device__ inline Around around(const Shape3& shape, int32 boundary, int32 z, int32 y) {
+__device__ inline Around around(const Stack& shape, int32 boundary, int32 z, int32 y) {
     const int32 plane = shape.ny * shape.nx;
     const bool wraps_z = boundary & PERIODIC_Z, wraps_y = boundary & PERIODIC_Y;
     return Around{before(y, shape.ny, wraps_y) * shape.nx, after(y, shape.ny, wraps_y) * shape.nx,
@@ -164,7 +159,7 @@ struct Row {
     const float* here;
     Around around;
     Coupling coupling;
-    Shape3 shape;
+    Stack shape;
     Widths widths;
     int32 z, y, boundary;
     const float* resistance;  // [6], of the sides: 2 dx / (dt permeability), 0 for a fixed value
@@ -178,7 +173,8 @@ struct Row {
 
     // The voxels whose neighbours along x are somewhere in the field's memory, if in another row.
     __device__ inline Span span() const {
-        const int32 first = z == 0 && y == 0 ? 1 : 0;
+        // A sum: GCC makes one load of two comparisons side by side, which then waits for both to be stored.
+        const int32 first = z + y == 0 ? 1 : 0;
         const int32 end = z == shape.nz - 1 && y == shape.ny - 1 ? shape.nx - 1 : shape.nx;
         return Span{first, end, widths.x != 1.0f, at_border()};
     }
@@ -254,7 +250,7 @@ struct Row {
 // Whether the thread that has this block's row also takes all rows beside it, one after the other.
 template <typename Coupling>
 inline bool alone_with_neighbours(const Row<Coupling>& row) {
-    const Shape3& n = row.shape;
+    const Stack& n = row.shape;
     const bool wraps_z = row.boundary & PERIODIC_Z, wraps_y = row.boundary & PERIODIC_Y;
     for (const int32 offset : {before(row.y, n.ny, wraps_y), after(row.y, n.ny, wraps_y),
                                n.ny * before(row.z, n.nz, wraps_z), n.ny * after(row.z, n.nz, wraps_z)}) {
@@ -267,9 +263,9 @@ inline bool alone_with_neighbours(const Row<Coupling>& row) {
 
 // On the finest level, where at a closed side the difference is zero and needs no weight.
 template <typename Coupling>
-__device__ inline Row<Coupling> finest_row(const float* field, const Coupling& coupling, const Shape3& shape,
+__device__ inline Row<Coupling> finest_row(const float* here, const Coupling& coupling, const Stack& shape,
                                            int32 boundary, const float* resistance, int32 z, int32 y) {
-    return Row<Coupling>{field + row_start(shape, z, y),
+    return Row<Coupling>{here,
                          around(shape, boundary, z, y),
                          coupling,
                          shape,

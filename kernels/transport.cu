@@ -16,9 +16,9 @@
 
 // What is the same for all rows of a field.
 struct Explicit {
-    const float* source;  // [z, y, x]
+    const float* source;  // [R, z, y, x]
     float* target;
-    Shape3 shape;
+    Stack shape;
     int32 boundary;
     const float *resistance, *far;  // [6]
     float momentum;
@@ -61,9 +61,10 @@ LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling
     const Explicit field = given;  // one's own copy, which nothing written can change
     const int32 nx = field.shape.nx;
     RowWriter writer(nx);
-    for (int32 i = rows.first, z = i / field.shape.ny, y = i - z * field.shape.ny; i < rows.end; ++i) {
+    const int32 plane = rows.first / field.shape.ny;
+    for (int32 i = rows.first, z = plane % field.shape.nz, y = i - plane * field.shape.ny; i < rows.end; ++i) {
         const int64 start = static_cast<int64>(i) * nx;
-        const auto row = finest_row(field.source, coupling.from(start), field.shape, field.boundary,
+        const auto row = finest_row(field.source + start, coupling.from(start), field.shape, field.boundary,
                                     field.resistance, z, y);
         const auto kept = keep.from(start), gained = gain.from(start);
         read_ahead(row.here + row.around.above, nx);
@@ -76,7 +77,7 @@ LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling
         }
         if (++y == field.shape.ny) {
             y = 0;
-            ++z;
+            if (++z == field.shape.nz) z = 0;  // of the next replicate
         }
     }
 }
@@ -109,12 +110,12 @@ __device__ inline void explicit_rows(const Explicit& field, const Coupling& coup
 #endif
 }
 
-// Blocks: (active fields) x nz x ny rows.
+// Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void explicit_step(
-    const float* __restrict__ source,       // [F, z, y, x]
-    float* __restrict__ target,             // [F, z, y, x]
-    const uint8* __restrict__ tissue,       // [z, y, x]
-    const uint8* __restrict__ immune,       // [z, y, x]
+    const float* __restrict__ source,       // [F, R, z, y, x]
+    float* __restrict__ target,             // [F, R, z, y, x]
+    const uint8* __restrict__ tissue,       // [R, z, y, x]
+    const uint8* __restrict__ immune,       // [R, z, y, x]
     const int32* __restrict__ active,       // the fields of this launch
     const float* __restrict__ coupling,     // [F, tissue_states, tissue_states]
     const int32* __restrict__ coupling_by,  // [F]
@@ -124,11 +125,11 @@ extern "C" __global__ void explicit_step(
     const float* __restrict__ keep,         // [F, tissue_states, immune_states]
     const float* __restrict__ gain,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
-    float momentum, int32 implicit_exchange, int32 nz, int32 ny, int32 nx, int32 tissue_states,
+    float momentum, int32 implicit_exchange, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states,
     int32 immune_states) {
-    const Shape3 shape{nz, ny, nx};
+    const Stack shape{replicates, nz, ny, nx};
     const Cells cells{tissue, immune, tissue_states, immune_states};
-    for_rows(active, nz * ny, [&](int32 f, const Rows& rows) INLINED {
+    for_rows(active, replicates * nz * ny, [&](int32 f, const Rows& rows) INLINED {
         const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
         const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
         const int64 start = f * volume(shape);

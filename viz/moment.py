@@ -16,7 +16,7 @@ from gpusim.scenario.checks import nearest
 from gpusim.units import UnitError, duration, number
 
 if TYPE_CHECKING:
-    from gpusim.engine import Simulation
+    from gpusim.engine import Replicate
     from gpusim.scenario import Document, Scenario
 
 HEAT = "heat"
@@ -183,8 +183,8 @@ def moment_of_result(result: Result, snapshot: int = -1) -> Moment:
     )
 
 
-def moment_of_simulation(simulation: Simulation, site: str | None = None) -> Moment:
-    """The present state of one site of a simulation, by default its first."""
+def moment_of_simulation(simulation: Replicate, site: str | None = None) -> Moment:
+    """The present state of one site of a simulation, or of one of its replicates; by default the first site."""
     here = simulation.site if site is None else simulation.sites[site]
     return Moment(
         document=simulation.scenario.site(here.name).document,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from PIL import Image
 
-from gpusim.engine import Simulation
+from gpusim.engine import Replicate
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.viz import palette, scene
@@ -19,7 +19,7 @@ _HEIGHT = 540
 
 
 def portrait(
-    subject: Simulation | Result,
+    subject: Replicate | Result,
     field: str | None = None,
     site: str | None = None,
     *,
@@ -50,8 +50,8 @@ def portrait(
     return Image.fromarray(picture(moments, look, size or wide)[0])
 
 
-def _moments(subject: Simulation | Result, site: str, at: str, field: str | None) -> list[Moment]:
-    if isinstance(subject, Simulation):
+def _moments(subject: Replicate | Result, site: str, at: str, field: str | None) -> list[Moment]:
+    if isinstance(subject, Replicate):
         if at != "end":
             raise ResultError(f"plot: at: {at}: of a simulation there is only the present")
         return [moment_of_simulation(subject, site)]

@@ -152,9 +152,6 @@ class FromSimulation:
         distance = z[:, None, None] + y[:, None] + x
         voxels = np.flatnonzero(distance.ravel() <= max(reach**2, float(distance.min())))
         amounts = np.full(len(voxels), total / len(voxels), np.float32)
-        backend = self.simulation.backend
-        backend.deposit(
-            here.state.fields[names.index(field)], backend.array(voxels.astype(np.int64)), backend.array(amounts)
-        )
+        here.deposit(field, voxels.astype(np.int64), amounts)
         self.note()
         return f"{amount} of {field} into {len(voxels)} voxels"

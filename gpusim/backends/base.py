@@ -2,6 +2,9 @@
 
 Arrays are the backend's own (NumPy's, or CuPy's on a device); shapes and dtypes are the same on all,
 and so are the bits that come out.
+
+Operations are on the R replicates of a lattice at once: runs that differ by their seed and share all tables.
+None sees another, and each gets the bits of a run by itself.
 """
 
 from dataclasses import dataclass
@@ -55,7 +58,7 @@ class MassByCells:
     """The mass of the implicit operator on the finest level: a table by the cells of a voxel.
 
     Attributes:
-        tissue, immune: uint8 [z, y, x].
+        tissue, immune: uint8 [R, z, y, x].
         table: float32 [F, tissue states, immune states].
         exchange_by: int32 [F], of `model.tables.VariesBy`.
     """
@@ -71,9 +74,9 @@ class Means:
     """The implicit operator on a coarse level: means over the voxels of the finest.
 
     Attributes:
-        mass: float32 [F, z, y, x].
-        coupling: the voxels' own, dt D / dx^2 with the finest dx: float32 [F, z, y, x] where the D
-            of a field varies, else [1, 1, 1, 1] and not read.
+        mass: float32 [F, R, z, y, x].
+        coupling: the voxels' own, dt D / dx^2 with the finest dx: float32 [F, R, z, y, x] where the D
+            of a field varies, else [1, R, 1, 1, 1] and not read.
     """
 
     mass: Array
@@ -130,9 +133,9 @@ class CellLayer:
     """One layer of cells.
 
     Attributes:
-        cells: uint8 [z, y, x], states.
-        clock: uint16 [z, y, x], applications of the rules in the present state.
-        heading: uint8 [z, y, x], 0 or the direction of a mobile cell; of size 0 where none can move.
+        cells: uint8 [R, z, y, x], states.
+        clock: uint16 [R, z, y, x], applications of the rules in the present state.
+        heading: uint8 [R, z, y, x], 0 or the direction of a mobile cell; of size 0 where none can move.
         vacant: the state that stands for no cell.
     """
 
@@ -147,9 +150,9 @@ class Surroundings:
     """What the cells of a layer react to, by the `tables`.
 
     Attributes:
-        other: uint8 [z, y, x], the other layer.
-        counts: uint8 [counts, z, y, x], of neighbours.
-        body: float32 [quantities].
+        other: uint8 [R, z, y, x], the other layer.
+        counts: uint8 [counts, R, z, y, x], of neighbours.
+        body: float32 [quantities, R].
     """
 
     other: Array
@@ -163,8 +166,8 @@ class Tally:
     """What is counted since the start.
 
     Attributes:
-        fired: uint64 [rules], firings.
-        flowed: uint64 [effects], what exchange has brought to the body, in 2^-20 of a voxel's
+        fired: uint64 [rules, R], firings.
+        flowed: uint64 [effects, R], what exchange has brought to the body, in 2^-20 of a voxel's
             concentration, in two's complement.
         planes: first and end of those whose cells are counted; None for all.
     """
@@ -178,10 +181,10 @@ class Tally:
 class Draw:
     """What picks the random numbers of one operation: the voxel's index in the whole lattice joins it.
 
-    `origin` is the index of the arrays' first voxel, where they are a part of it.
+    `seeds` are uint64 [R]; `origin` is the index of the arrays' first voxel, where they are a part of a lattice.
     """
 
-    seed: int
+    seeds: Array
     step: int
     purpose: int
     origin: int = 0
@@ -189,7 +192,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class FieldSums:
-    """Exact sums: `whole` + `fraction` / 2^32, uint64 [F]; `fault`: lowest bad voxel, or 2^64 - 1."""
+    """Exact sums of one replicate: `whole` + `fraction` / 2^32, uint64 [F]; `fault`: lowest bad voxel, or 2^64 - 1."""
 
     whole: np.ndarray
     fraction: np.ndarray
@@ -222,7 +225,7 @@ class Backend(Protocol):
         ...
 
     def to_numpy(self, array: Array) -> np.ndarray:
-        """A copy in host memory."""
+        """A copy of an array, or of a part of one, in host memory."""
         ...
 
     def explicit_step(
@@ -236,7 +239,7 @@ class Backend(Protocol):
         momentum: float,
         implicit_exchange: bool,
     ) -> None:
-        """One pass over the fields in `active` (int32) from `source` to `target` (float32 [F, z, y, x]).
+        """One pass over the fields in `active` (int32) from `source` to `target` (float32 [F, R, z, y, x]).
 
         target = e + momentum * (e - target), with e an Euler step of source, (c + inflow) * keep + gain or,
         where exchange is not implicit, c * keep + inflow + gain; held at 0 or above.
@@ -246,7 +249,7 @@ class Backend(Protocol):
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
     ) -> None:
-        """Set rhs (float32 [F, z, y, x], not below zero) from what `share` says; `gain` is by cells."""
+        """Set rhs (float32 [F, R, z, y, x], not below zero) from what `share` says; `gain` is by cells."""
         ...
 
     def smooth(self, c: Array, rhs: Array, mass: MassByCells | Means, active: Array, level: Level, colour: int) -> None:
@@ -283,11 +286,11 @@ class Backend(Protocol):
         ...
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
-        """Add `amounts` (float32) at flat indices `voxels` (int64, each once) of `field` [z, y, x]."""
+        """Add `amounts` (float32) at flat indices `voxels` (int64, each once) of `field` [R, z, y, x]."""
         ...
 
     def write(self, array: Array, values: np.ndarray) -> None:
-        """Copy host `values` into an array of the backend, of the same shape and dtype."""
+        """Copy host `values` into an array of the backend, or a part of one, of the same shape and dtype."""
         ...
 
     def count_neighbours(
@@ -296,7 +299,7 @@ class Backend(Protocol):
         """Cells of either layer that are in a set, among the nearest 6, 18 or 26 voxels, into `counts`.
 
         `reach` is 1, 2 or 3, the largest squared distance; `states` a bit set (uint32 [8]); the others are
-        uint8 [z, y, x], `members` is overwritten. Nothing stands outside.
+        uint8 [R, z, y, x], `members` is overwritten. Nothing stands outside.
         """
         ...
 
@@ -307,15 +310,15 @@ class Backend(Protocol):
         ...
 
     def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
-        """Each cell's heading, and its bid (uint16 [z, y, x]) for the voxel it wants to move to."""
+        """Each cell's heading, and its bid (uint16 [R, z, y, x]) for the voxel it wants to move to."""
         ...
 
     def move(self, layer: CellLayer, bid: Array) -> None:
         """Carry out the moves; of the cells that want one voxel, the lowest bid gets it."""
         ...
 
-    def sum_fields(self, fields: Array) -> FieldSums:
-        """Exact sums over voxels of float32 [F, z, y, x]."""
+    def sum_fields(self, fields: Array, replicate: int) -> FieldSums:
+        """Exact sums over the voxels of one replicate in float32 [F, R, z, y, x]."""
         ...
 
     def close(self) -> None:

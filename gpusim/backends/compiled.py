@@ -1,5 +1,6 @@
 """The operations as launches of compiled kernels: shared by the cpu and the cuda backend."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -28,14 +29,26 @@ def row_threads(nx: int) -> int:
     return min(256, -(-nx // 32) * 32)
 
 
-def _sizes(array: Array) -> tuple[np.int32, ...]:
-    """Voxels along z, y, x of an array [F, z, y, x]."""
-    return tuple(map(np.int32, array.shape[1:]))
+# What follows from the shape of an array is kept: a small lattice has hundreds of launches a step.
 
 
-def _widths(level: Level) -> tuple[np.float32, ...]:
+@functools.cache
+def _sizes(shape: tuple[int, ...]) -> tuple[np.int32, ...]:
+    """Replicates, and voxels along z, y, x, of an array [..., R, z, y, x]."""
+    return tuple(map(np.int32, shape[-4:]))
+
+
+@functools.cache
+def _rows(shape: tuple[int, ...], fields: int = 1) -> tuple[int, int]:
+    """Blocks of an operation on [..., R, z, y, x], one for each row of voxels of each field, and their threads."""
+    replicates, nz, ny, nx = shape[-4:]
+    return fields * replicates * nz * ny, row_threads(nx)
+
+
+@functools.cache
+def _widths(last: tuple[float, float, float]) -> tuple[np.float32, ...]:
     """Widths of the last voxels along z, y, x."""
-    return tuple(map(np.float32, level.last_widths))
+    return tuple(map(np.float32, last))
 
 
 def _coupling(diffusion: Diffusion) -> tuple[Array, ...]:
@@ -43,13 +56,14 @@ def _coupling(diffusion: Diffusion) -> tuple[Array, ...]:
     return (diffusion.coupling, diffusion.by, diffusion.boundary, diffusion.resistance)
 
 
-def _states(mass: MassByCells) -> tuple[np.int32, ...]:
+@functools.cache
+def _states(shape: tuple[int, ...]) -> tuple[np.int32, ...]:
     """Tissue states and immune states of a table [F, tissue states, immune states]."""
-    return tuple(map(np.int32, mass.table.shape[1:]))
+    return tuple(map(np.int32, shape[1:]))
 
 
-def _drawn(draw: Draw) -> tuple[np.generic, ...]:
-    return np.uint64(draw.seed), np.uint64(draw.origin), np.uint32(draw.step), np.uint32(draw.purpose)
+def _drawn(draw: Draw) -> tuple[Array | np.generic, ...]:
+    return draw.seeds, np.uint64(draw.origin), np.uint32(draw.step), np.uint32(draw.purpose)
 
 
 class CompiledBackend(ABC):
@@ -98,8 +112,6 @@ class CompiledBackend(ABC):
         momentum: float,
         implicit_exchange: bool,
     ) -> None:
-        nz, ny, nx = tissue.shape
-        _, tissue_states, immune_states = tables.keep.shape
         arguments = (
             source,
             target,
@@ -113,33 +125,43 @@ class CompiledBackend(ABC):
             tables.exchange_by,
             np.float32(momentum),
             np.int32(implicit_exchange),
-            *map(np.int32, (nz, ny, nx, tissue_states, immune_states)),
+            *_sizes(tissue.shape),
+            *_states(tables.keep.shape),
         )
-        self.launch("explicit_step", active.size * nz * ny, row_threads(nx), arguments)
+        self.launch("explicit_step", *_rows(tissue.shape, active.size), arguments)
 
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
     ) -> None:
-        _, nz, ny, nx = c.shape
         sides = (diffusion.coupling, diffusion.boundary, diffusion.resistance, diffusion.far)
         shares = map(np.float32, (share.c, share.rhs, share.gain))
-        arguments = (c, rhs, cells.tissue, cells.immune, active, gain, *sides, *shares, *_sizes(c), *_states(cells))
-        self.launch("combine", active.size * nz * ny, row_threads(nx), arguments)
+        arguments = (
+            c,
+            rhs,
+            cells.tissue,
+            cells.immune,
+            active,
+            gain,
+            *sides,
+            *shares,
+            *_sizes(c.shape),
+            *_states(cells.table.shape),
+        )
+        self.launch("combine", *_rows(c.shape, active.size), arguments)
 
     def smooth(self, c: Array, rhs: Array, mass: MassByCells | Means, active: Array, level: Level, colour: int) -> None:
-        _, nz, ny, nx = c.shape
         coupling = _coupling(level.diffusion)
         if isinstance(mass, MassByCells):
             name = "smooth_finest"
             by = (mass.tissue, mass.immune, active, mass.table, mass.exchange_by, *coupling)
-            arguments = (c, rhs, *by, np.int32(colour), *_sizes(c), *_states(mass))
+            arguments = (c, rhs, *by, np.int32(colour), *_sizes(c.shape), *_states(mass.table.shape))
         else:
             name = "smooth_coarse"
             by = (mass.mass, mass.coupling, active, *coupling)
             edge = np.float32(level.edge)
             states = np.int32(level.diffusion.coupling.shape[1])
-            arguments = (c, rhs, *by, edge, np.int32(colour), *_widths(level), *_sizes(c), states)
-        self.launch(name, active.size * nz * ny, row_threads(nx), arguments)
+            arguments = (c, rhs, *by, edge, np.int32(colour), *_widths(level.last_widths), *_sizes(c.shape), states)
+        self.launch(name, *_rows(c.shape, active.size), arguments)
 
     def restrict(
         self,
@@ -151,47 +173,55 @@ class CompiledBackend(ABC):
         active: Array,
         level: Level,
     ) -> None:
-        _, nz, ny, nx = coarse_c.shape
         coupling = _coupling(level.diffusion)
         if isinstance(mass, MassByCells):
             name = "restrict_finest"
             cells = (mass.tissue, mass.immune)
             by = (active, mass.table, mass.exchange_by, *coupling)
-            arguments = (c, rhs, *cells, coarse_c, coarse_rhs, *by, *_sizes(c), *_states(mass))
+            arguments = (c, rhs, *cells, coarse_c, coarse_rhs, *by, *_sizes(c.shape), *_states(mass.table.shape))
         else:
             name = "restrict_coarse"
             edge = np.float32(level.edge)
             means = (mass.mass, mass.coupling)
             states = np.int32(level.diffusion.coupling.shape[1])
-            by = (active, *coupling, edge, *_widths(level))
-            arguments = (c, rhs, *means, coarse_c, coarse_rhs, *by, *_sizes(c), states)
-        self.launch(name, active.size * nz * ny, row_threads(nx), arguments)
+            by = (active, *coupling, edge, *_widths(level.last_widths))
+            arguments = (c, rhs, *means, coarse_c, coarse_rhs, *by, *_sizes(c.shape), states)
+        self.launch(name, *_rows(coarse_c.shape, active.size), arguments)
 
     def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
-        _, nz, ny, nx = coarse.shape
-        sizes = map(np.int32, cells.tissue.shape)
         by = (cells.table, diffusion.coupling)
-        arguments = (cells.tissue, cells.immune, coarse, active, *by, *sizes, *_states(cells))
-        self.launch("restrict_mass", active.size * nz * ny, row_threads(nx), arguments)
+        arguments = (
+            cells.tissue,
+            cells.immune,
+            coarse,
+            active,
+            *by,
+            *_sizes(cells.tissue.shape),
+            *_states(cells.table.shape),
+        )
+        self.launch("restrict_mass", *_rows(coarse.shape, active.size), arguments)
 
     def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
-        _, nz, ny, nx = coarse.shape
-        sizes = map(np.int32, cells.tissue.shape)
-        arguments = (cells.tissue, coarse, active, diffusion.coupling, *sizes, _states(cells)[0])
-        self.launch("restrict_coupling", active.size * nz * ny, row_threads(nx), arguments)
+        arguments = (
+            cells.tissue,
+            coarse,
+            active,
+            diffusion.coupling,
+            *_sizes(cells.tissue.shape),
+            _states(cells.table.shape)[0],
+        )
+        self.launch("restrict_coupling", *_rows(coarse.shape, active.size), arguments)
 
     def restrict_mean(self, values: Array, coarse: Array, active: Array, level: Level) -> None:
-        _, nz, ny, nx = coarse.shape
-        arguments = (values, coarse, active, *_widths(level), *_sizes(values))
-        self.launch("restrict_mean", active.size * nz * ny, row_threads(nx), arguments)
+        arguments = (values, coarse, active, *_widths(level.last_widths), *_sizes(values.shape))
+        self.launch("restrict_mean", *_rows(coarse.shape, active.size), arguments)
 
     def prolong(self, c: Array, coarse: Array, active: Array, level: Level, *, floor_at_zero: bool) -> None:
-        _, nz, ny, nx = c.shape
         diffusion = level.diffusion
         by = (diffusion.coupling, diffusion.boundary, diffusion.resistance)
         states = np.int32(diffusion.coupling.shape[1])
-        arguments = (c, coarse, active, *by, np.float32(level.edge), np.int32(floor_at_zero), *_sizes(c), states)
-        self.launch("prolong", active.size * nz * ny, row_threads(nx), arguments)
+        arguments = (c, coarse, active, *by, np.float32(level.edge), np.int32(floor_at_zero), *_sizes(c.shape), states)
+        self.launch("prolong", *_rows(c.shape, active.size), arguments)
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
         # A host block has one thread.
@@ -202,16 +232,14 @@ class CompiledBackend(ABC):
     def count_neighbours(
         self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
     ) -> None:
-        nz, ny, nx = own.shape
-        self.launch("mark_members", nz * ny, row_threads(nx), (own, other, members, states, np.int32(nx)))
-        sizes = map(np.int32, (reach, nz, ny, nx))
-        self.launch("count_members", nz * ny, row_threads(nx), (members, counts, *sizes))
+        rows, sizes = _rows(own.shape), _sizes(own.shape)
+        self.launch("mark_members", *rows, (own, other, members, states, sizes[-1]))
+        self.launch("count_members", *rows, (members, counts, np.int32(reach), *sizes))
 
     def apply_rules(
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
     ) -> None:
-        nz, ny, nx = layer.cells.shape
-        tables = around.tables
+        tables, nz = around.tables, layer.cells.shape[1]
         by_cells = (tables.effects, tables.effect_begin, tables.rules, tables.rule_begin)
         arguments = (
             layer.cells,
@@ -227,12 +255,12 @@ class CompiledBackend(ABC):
             tally.fired,
             tally.flowed,
             *_drawn(draw),
-            *map(np.int32, (*(tally.planes or (0, nz)), nz, ny, nx)),
+            *map(np.int32, tally.planes or (0, nz)),
+            *_sizes(layer.cells.shape),
         )
-        self.launch("apply_rules", nz * ny, row_threads(nx), arguments)
+        self.launch("apply_rules", *_rows(layer.cells.shape), arguments)
 
     def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
-        nz, ny, nx = layer.cells.shape
         arguments = (
             layer.cells,
             around.other,
@@ -244,21 +272,21 @@ class CompiledBackend(ABC):
             around.tables.motilities,
             around.tables.modulators,
             *_drawn(draw),
-            *map(np.int32, (layer.vacant, nz, ny, nx)),
+            np.int32(layer.vacant),
+            *_sizes(layer.cells.shape),
         )
-        self.launch("propose_moves", nz * ny, row_threads(nx), arguments)
+        self.launch("propose_moves", *_rows(layer.cells.shape), arguments)
 
     def move(self, layer: CellLayer, bid: Array) -> None:
-        nz, ny, nx = layer.cells.shape
-        sizes = map(np.int32, (layer.vacant, nz, ny, nx))
-        self.launch("move", nz * ny, row_threads(nx), (layer.cells, layer.clock, layer.heading, bid, *sizes))
+        arguments = (layer.cells, layer.clock, layer.heading, bid, np.int32(layer.vacant), *_sizes(layer.cells.shape))
+        self.launch("move", *_rows(layer.cells.shape), arguments)
 
-    def sum_fields(self, fields: Array) -> FieldSums:
-        count, nz, ny, nx = fields.shape
+    def sum_fields(self, fields: Array, replicate: int) -> FieldSums:
+        count, _, nz, ny, nx = fields.shape
         whole = self.array(np.zeros(count, np.uint64))
         fraction = self.array(np.zeros(count, np.uint64))
         fault = self.array(np.full(count, 2**64 - 1, np.uint64))
-        arguments = (fields, whole, fraction, fault, *map(np.int32, (nz, ny, nx)))
+        arguments = (fields, whole, fraction, fault, np.int32(replicate), *_sizes(fields.shape))
         self.launch("sum_fields", count * nz * ny, row_threads(nx), arguments)
         return FieldSums(*map(self.to_numpy, (whole, fraction, fault)))
 

@@ -60,7 +60,7 @@ class CudaBackend(CompiledBackend):
         return copied
 
     def write(self, array: Array, values: np.ndarray) -> None:
-        array.set(np.ascontiguousarray(values))
+        array[...] = self._cupy.asarray(values)
 
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
         self._kernels[kernel]((blocks,), (threads,), tuple(arguments))

@@ -1,5 +1,6 @@
 """The state of a simulation and the schedule of its steps."""
 
+from gpusim.engine.replicate import Replicate
 from gpusim.engine.simulation import Simulation
 
-__all__ = ["Simulation"]
+__all__ = ["Replicate", "Simulation"]

@@ -13,21 +13,21 @@ COPY_PER_VOXEL_AND_FIELD = 4
 
 
 def on_backend(model: Model) -> int:
-    """Bytes that a model takes on its backend."""
+    """Bytes that one replicate of a model takes on its backend."""
     return state.memory(model) + transport.memory(model)
 
 
 def of_copies(model: Model) -> int:
-    """Bytes that a model takes on the host while its state is counted and written."""
+    """Bytes that a model takes on the host while its state is counted and written, one replicate at a time."""
     return model.voxels * (COPY_PER_VOXEL + COPY_PER_VOXEL_AND_FIELD * len(model.fields))
 
 
-def require(models: Sequence[Model], backend: Backend) -> None:
-    """Raise `ScenarioError` where the sites, each a model, do not fit into what is free."""
-    needed, copies = sum(map(on_backend, models)), max(map(of_copies, models))
+def require(models: Sequence[Model], replicates: int, backend: Backend) -> None:
+    """Raise `ScenarioError` where the replicates of all sites, each a model, do not fit into what is free."""
+    needed, copies = replicates * sum(map(on_backend, models)), max(map(of_copies, models))
     model = max(models, key=lambda each: each.voxels)
-    sites = f" and {len(models)} sites" if len(models) > 1 else ""
-    what = f"for {len(model.fields)} fields{sites} on the {backend.name} backend"
+    several = [f"{n} {what}" for n, what in ((len(models), "sites"), (replicates, "replicates")) if n > 1]
+    what = f"for {' and '.join([f'{len(model.fields)} fields', *several])} on the {backend.name} backend"
     free = backend.free_memory()
     if free is None:
         memory.require(needed + copies, memory.available(), what, model.shape, model.spacing)

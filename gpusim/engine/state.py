@@ -1,7 +1,7 @@
 """The arrays that a simulation steps."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,19 +21,21 @@ BYTES_PER_VOXEL_AND_FIELD = 8
 
 
 _FILLED_ANEW = ("spare", "next", "bid", "counts", "members")
+_LAYERS = ("tissue.", "immune.")
+"""Begin with the replicate; of other arrays it is the second axis."""
 
 
 @dataclass
 class State:
-    """Arrays of the backend.
+    """Arrays of the backend, for the R replicates of a lattice.
 
     Attributes:
-        fields: float32 [F, z, y, x], and `spare`, its second buffer.
-        tissue, immune: the two layers of cells; `next` (uint8 [z, y, x]) receives new states.
-        bid: uint16 [z, y, x], of moves; of size 0 where nothing moves.
-        counts: uint8 [counts, z, y, x], of neighbours; `members`: uint8 [z, y, x], what is counted.
+        fields: float32 [F, R, z, y, x], and `spare`, its second buffer.
+        tissue, immune: the two layers of cells; `next` (uint8 [R, z, y, x]) receives new states.
+        bid: uint16 [R, z, y, x], of moves; of size 0 where nothing moves.
+        counts: uint8 [counts, R, z, y, x], of neighbours; `members`: uint8 [R, z, y, x], what is counted.
         tally: of each row of the tables of rules and of effects, since the start.
-        body: float32 [quantities], as modulators see them.
+        body: float32 [quantities, R], as modulators see them.
     """
 
     fields: Array
@@ -47,39 +49,45 @@ class State:
     tally: Tally
     body: Array
 
-    @property
-    def kept(self) -> dict[str, Array]:
-        """What a later step reads, by name; the buffers that every step fills anew are left out."""
-        return {name: array for name, array in _arrays(self, "") if name not in _FILLED_ANEW}
+    def kept(self, replicate: int) -> dict[str, Array]:
+        """What a later step reads of one replicate, by name; the buffers that every step fills anew are left out."""
+        return {
+            name: array[replicate] if name.startswith(_LAYERS) else array[:, replicate]
+            for name, array in _arrays(self, "")
+            if name not in _FILLED_ANEW
+        }
 
     @classmethod
-    def start(cls, model: Model, backend: Backend) -> "State":
-        """The state at time 0."""
-        initial = np.asarray(model.fields.initial, np.float32)[:, None, None, None]
-        fields = np.broadcast_to(initial, (len(model.fields), *model.shape))  # takes no memory on the host
-        clock = np.zeros(model.shape, np.uint16)
-        nothing = (0, 0, 0)
+    def start(cls, models: Sequence[Model], backend: Backend) -> "State":
+        """The state of each replicate at time 0."""
+        model, replicates = models[0], len(models)
+        shape, nothing = (replicates, *model.shape), (replicates, 0, 0, 0)
+        initial = np.asarray(model.fields.initial, np.float32)[:, None, None, None, None]
+        fields = np.broadcast_to(initial, (len(model.fields), *shape))  # takes no memory on the host
+        clock = np.zeros(shape, np.uint16)
+        tissue = np.stack([each.initial.tissue for each in models])
+        immune = np.stack([each.initial.immune for each in models])
         moves_tissue, moves_immune = mobile(model)
         counts = len(model.cells.neighbourhoods)
 
         def layer(cells: np.ndarray, vacant: int, moves: bool) -> CellLayer:
-            heading = np.zeros(model.shape if moves else nothing, np.uint8)
+            heading = np.zeros(shape if moves else nothing, np.uint8)
             return CellLayer(backend.lattice(cells), backend.lattice(clock), backend.lattice(heading), vacant)
+
+        def numbers(rows: int, dtype: type) -> Array:
+            return backend.array(np.zeros((max(1, rows), replicates), dtype))
 
         return cls(
             fields=backend.lattice(fields),
             spare=backend.lattice(fields),
-            tissue=layer(model.initial.tissue, 0, moves_tissue),
-            immune=layer(model.initial.immune, model.states.none, moves_immune),
-            next=backend.lattice(model.initial.tissue),
-            bid=backend.lattice(np.zeros(model.shape if moves_tissue or moves_immune else nothing, np.uint16)),
-            counts=backend.lattice(np.zeros((counts, *model.shape), np.uint8)),
-            members=backend.lattice(np.zeros(model.shape if counts else nothing, np.uint8)),
-            tally=Tally(
-                fired=backend.array(np.zeros(max(1, len(model.cells.rules)), np.uint64)),
-                flowed=backend.array(np.zeros(max(1, len(model.cells.effects)), np.uint64)),
-            ),
-            body=backend.array(np.zeros(max(1, len(model.body.names)), np.float32)),
+            tissue=layer(tissue, 0, moves_tissue),
+            immune=layer(immune, model.states.none, moves_immune),
+            next=backend.lattice(tissue),
+            bid=backend.lattice(np.zeros(shape if moves_tissue or moves_immune else nothing, np.uint16)),
+            counts=backend.lattice(np.zeros((counts, *shape), np.uint8)),
+            members=backend.lattice(np.zeros(shape if counts else nothing, np.uint8)),
+            tally=Tally(numbers(len(model.cells.rules), np.uint64), numbers(len(model.cells.effects), np.uint64)),
+            body=numbers(len(model.body.names), np.float32),
         )
 
 
@@ -99,7 +107,7 @@ def mobile(model: Model) -> tuple[bool, bool]:
 
 
 def memory(model: Model) -> int:
-    """Bytes that the state of the model takes on its backend."""
+    """Bytes that the state of one replicate of the model takes on its backend."""
     layers = sum(mobile(model))
     motion = BYTES_PER_VOXEL_OF_MOTION + (layers - 1) if layers else 0
     counts = len(model.cells.neighbourhoods)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from gpusim.engine.simulation import digest
+from gpusim.engine.replicate import digest
 from gpusim.errors import GpusimError, ResultError
 from gpusim.plottable import Plottable
 from gpusim.record import layout, store

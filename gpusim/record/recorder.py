@@ -15,7 +15,7 @@ from typing import Any
 import zarr
 
 from gpusim import units
-from gpusim.engine import Simulation
+from gpusim.engine import Replicate
 from gpusim.errors import ResultError
 from gpusim.model import Model
 from gpusim.model.fingerprint import fingerprint
@@ -27,33 +27,33 @@ from gpusim.record.versions import versions
 
 
 class Recorder:
-    """Records a simulation into a folder, of which it is the only writer.
+    """Records a simulation, or one of its replicates, into a folder, of which it is the only writer.
 
     Args:
         folder: made if it is not there. Raises `ResultError` where it holds anything, unless
             `overwrite`; and then only a folder that an earlier run has written is replaced.
         resume: go on from the newest good checkpoint in `folder`, or from the start where there is
-            none; the simulation takes its state, and what was recorded after it is dropped.
+            none; the replicate takes its state, and what was recorded after it is dropped.
     """
 
-    def __init__(self, simulation: Simulation, folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:
+    def __init__(self, replicate: Replicate, folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:
         self.folder = folder
-        self._simulation = simulation
+        self._replicate = replicate
         self._started = datetime.now(UTC)
-        spec = simulation.scenario.document.record.checkpoints
+        spec = replicate.scenario.document.record.checkpoints
         self._keep = spec.keep
         self._wall = units.number(spec.wall, "s")
         self._every = units.number(spec.every, "min") if spec.every else float("inf")
-        model = simulation.model
-        self._several = list(simulation.sites.values()) if len(simulation.sites) > 1 else []
+        model = replicate.model
+        self._several = list(replicate.sites.values()) if len(replicate.sites) > 1 else []
         self._columns = layout.count_columns(
             model.states.names,
-            simulation.fired,
+            replicate.fired,
             model.fields.names,
             model.body.names,
             (site.name for site in self._several),
         )
-        self._model = {"model": fingerprint(simulation.models)}
+        self._model = {"model": fingerprint(replicate.models)}
         self._last_row = self._last_snapshot = -1
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ class Recorder:
             except BaseException:
                 self._lock.release()
                 raise
-        self._resumed_at = self._saved = simulation.steps
+        self._resumed_at = self._saved = replicate.steps
         self._saved_at = time.monotonic()
         self.record()
 
@@ -88,7 +88,7 @@ class Recorder:
         To be called after every step, or after every stretch. Raises `NumericalError` where a
         concentration has gone wrong, before anything is written, and `ResultError`.
         """
-        steps, model = self._simulation.steps, self._simulation.model
+        steps, model = self._replicate.steps, self._replicate.model
         if steps % model.rules_every == 0:
             self._row()
             if steps // model.record_every > self._last_snapshot // model.record_every or self._last_snapshot < 0:
@@ -102,26 +102,26 @@ class Recorder:
 
         Raises `NumericalError` where it is not worth keeping, and `ResultError`.
         """
-        simulation = self._simulation
-        if self._saved == simulation.steps:
+        replicate = self._replicate
+        if self._saved == replicate.steps:
             return
-        simulation.check()
+        replicate.check()
         with explained(self.folder):
             numbers = {
-                **simulation.numbers,
+                **replicate.numbers,
                 "record.counts_bytes": self._table.synced_size(),
                 "record.snapshots": len(store.times(self._group)),
                 "record.last_row": self._last_row,
                 "record.last_snapshot": self._last_snapshot,
             }
             about = {**self._model, **versions()}
-            checkpoint.save(self.folder, simulation.steps, about, numbers, simulation.arrays(), self._keep)
-        self._saved, self._saved_at = simulation.steps, time.monotonic()
+            checkpoint.save(self.folder, replicate.steps, about, numbers, replicate.arrays(), self._keep)
+        self._saved, self._saved_at = replicate.steps, time.monotonic()
 
     def finish(self) -> dict[str, Any]:
         """Write the last state and the summary; returns the summary."""
         self._row()
-        if self._last_snapshot != self._simulation.steps:
+        if self._last_snapshot != self._replicate.steps:
             self._snapshot()
         summary = self._summary()
         with explained(self.folder):
@@ -132,30 +132,30 @@ class Recorder:
         return summary
 
     def _row(self) -> None:
-        simulation = self._simulation
-        if self._last_row == simulation.steps:
+        replicate = self._replicate
+        if self._last_row == replicate.steps:
             return
-        totals = simulation.totals().values()
-        counts, fired, body = (each.values() for each in (simulation.counts, simulation.fired, simulation.body))
-        parts = (part.values() for site in self._several for part in (site.counts, site.totals(simulation.steps)))
-        row = [simulation.steps, f"{simulation.minutes:.10g}", *counts, *fired, *totals, *body]
+        totals = replicate.totals().values()
+        counts, fired, body = (each.values() for each in (replicate.counts, replicate.fired, replicate.body))
+        parts = (part.values() for site in self._several for part in (site.counts, site.totals(replicate.steps)))
+        row = [replicate.steps, f"{replicate.minutes:.10g}", *counts, *fired, *totals, *body]
         with explained(self.folder):
             self._table.add([*row, *itertools.chain.from_iterable(parts)])
-        self._last_row = simulation.steps
+        self._last_row = replicate.steps
 
     def _snapshot(self) -> None:
         with explained(self.folder):
-            store.append(self._group, self._simulation)
-        self._last_snapshot = self._simulation.steps
+            store.append(self._group, self._replicate)
+        self._last_snapshot = self._replicate.steps
 
     def _open(self, overwrite: bool, resume: bool) -> None:
         if resume and self._resume():
             return
-        folder, simulation = self.folder, self._simulation
+        folder, replicate = self.folder, self._replicate
         _make_room(folder, overwrite or resume)
         # The store first: it marks the folder as ours from then on.
-        self._group: zarr.Group = store.create(simulation, folder / layout.SNAPSHOTS, _snapshots(simulation.model))
-        write_text(folder / layout.SCENARIO, simulation.scenario.to_yaml())
+        self._group: zarr.Group = store.create(replicate, folder / layout.SNAPSHOTS, _snapshots(replicate.model))
+        write_text(folder / layout.SCENARIO, replicate.scenario.to_yaml())
         self._table: CountsTable = CountsTable(folder / layout.COUNTS, self._columns)
 
     def _resume(self) -> bool:
@@ -180,20 +180,20 @@ class Recorder:
         try:
             self._group = store.reopen(self.folder / layout.SNAPSHOTS, int(numbers["record.snapshots"]))
             self._table = CountsTable(self.folder / layout.COUNTS, self._columns, int(numbers["record.counts_bytes"]))
-            self._simulation.restore(numbers, saved.arrays)
+            self._replicate.restore(numbers, saved.arrays)
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise DamagedError(f"{self.folder}: does not hold what its checkpoint goes on from: {error}") from None
         self._last_row, self._last_snapshot = int(numbers["record.last_row"]), int(numbers["record.last_snapshot"])
 
     def _summary(self) -> dict[str, Any]:
-        simulation = self._simulation
+        replicate = self._replicate
         return {
-            "scenario": simulation.model.name,
-            "seed": simulation.scenario.document.seed,
-            "backend": simulation.backend.name,
-            "threads": simulation.backend.threads,
-            "steps": simulation.steps,
-            "minutes": simulation.minutes,
+            "scenario": replicate.model.name,
+            "seed": replicate.scenario.document.seed,
+            "backend": replicate.backend.name,
+            "threads": replicate.backend.threads,
+            "steps": replicate.steps,
+            "minutes": replicate.minutes,
             "sites": {
                 name: {
                     "shape_zyx": list(site.model.shape),
@@ -201,14 +201,14 @@ class Recorder:
                     "placements": [vars(p) for p in site.model.initial.placements],
                     "counts": site.counts,
                 }
-                for name, site in simulation.sites.items()
+                for name, site in replicate.sites.items()
             },
-            "counts": simulation.counts,
-            "fired": simulation.fired,
-            "totals": simulation.totals(),
-            "body": simulation.body,
-            "digest": simulation.digest(),
-            "seconds": round(simulation.seconds, 3),
+            "counts": replicate.counts,
+            "fired": replicate.fired,
+            "totals": replicate.totals(),
+            "body": replicate.body,
+            "digest": replicate.digest(),
+            "seconds": round(replicate.seconds, 3),
             "started": self._started.isoformat(timespec="seconds"),
             "resumed_at_step": self._resumed_at,
             "versions": versions(),

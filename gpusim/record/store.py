@@ -13,34 +13,34 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gpusim.engine import Simulation
+from gpusim.engine import Replicate
 from gpusim.model import Model
 from gpusim.record import layout
 from gpusim.record.versions import versions
 
 
-def create(simulation: Simulation, path: Path, snapshots: int) -> zarr.Group:
+def create(replicate: Replicate, path: Path, snapshots: int) -> zarr.Group:
     """A store with room for `snapshots`."""
     unready = path.with_name(path.name + layout.PART)
     if unready.exists():
         shutil.rmtree(unready)
-    model = simulation.model
+    model = replicate.model
     group = zarr.create_group(store=str(unready), zarr_format=3)
     group.attrs.update(
         {
             "title": model.name,
-            "scenario": simulation.scenario.to_yaml(),
-            "seed": str(simulation.scenario.document.seed),
-            "backend": simulation.backend.name,
-            "sites": list(simulation.sites),
+            "scenario": replicate.scenario.to_yaml(),
+            "seed": str(replicate.scenario.document.seed),
+            "backend": replicate.backend.name,
+            "sites": list(replicate.sites),
             "step_minutes": model.step,
             "versions": versions(),
         }
     )
     for name, site in sites(group).items():
         part = group.create_group(name) if site is None else site
-        _create_site(part, simulation.models[name], snapshots)
-    if len(simulation.sites) > 1:
+        _create_site(part, replicate.models[name], snapshots)
+    if len(replicate.sites) > 1:
         _create_times(group, snapshots)
     if model.body.names:
         quantities = len(model.body.names)
@@ -123,20 +123,20 @@ def times(group: zarr.Group) -> np.ndarray:
     return found[: missing[0]] if missing.size else found
 
 
-def append(group: zarr.Group, simulation: Simulation) -> None:
+def append(group: zarr.Group, replicate: Replicate) -> None:
     """Write the present state as the next snapshot."""
     index = len(times(group))
     for name, part in sites(group).items():
         assert part is not None, "made with the store"
-        site = simulation.sites[name]
+        site = replicate.sites[name]
         for array in (*site.model.fields.names, *layout.LAYERS):
             _put(part, array, index, site.array(array))
-    if simulation.body:
-        _put(group, "body", index, np.array(list(simulation.body.values())))
+    if replicate.body:
+        _put(group, "body", index, np.array(list(replicate.body.values())))
     # Time last, and that of the store last of all: a reader that counts times never sees half a snapshot.
     for part in reversed(_with_times(group)):
-        _put(part, "step", index, np.int64(simulation.steps))
-        _put(part, "time", index, np.float64(simulation.minutes))
+        _put(part, "step", index, np.int64(replicate.steps))
+        _put(part, "time", index, np.float64(replicate.minutes))
 
 
 def trim(group: zarr.Group) -> None:

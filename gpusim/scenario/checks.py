@@ -28,6 +28,8 @@ NONE = "none"
 """The immune state of a voxel with no mobile cell; always there."""
 
 _LONGEST_WORD = 80
+_SMOOTH = {"implicit2": "whose second stage makes mass of", "steady": "which forgets"}
+"""Solvers for fields that are made and lost bit by bit, and why for these alone."""
 _COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity")
 """What stands beside the fields in a result."""
 
@@ -146,10 +148,10 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
                 yield from _concentration(document, name, given, (*path, "boundary", key, value))
     for cause, loss in field.clearance.items():
         yield from _modulators(document, loss.modulators, (*path, "clearance", cause))
-    if field.solver == "implicit2" and (sudden := _sudden(document, name)):
+    if field.solver in _SMOOTH and (sudden := _sudden(document, name)):
         yield (
             (*path, "solver"),
-            f"found implicit2, whose second stage makes mass of what comes at once (here by {sudden[0]}); "
+            f"found {field.solver}, {_SMOOTH[field.solver]} what comes at once (here by {sudden[0]}); "
             "expected auto, explicit or implicit",
         )
 

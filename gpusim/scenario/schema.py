@@ -253,8 +253,8 @@ Loss = Annotated[_Loss, BeforeValidator(_as_rate)]
 class FieldSpec(_Part):
     """A concentration on the grid, in its own `unit`.
 
-    `clearance` holds further losses by name, which other fields, cells or the body may modulate. The solver
-    `implicit2` is refused for a field that rules release or therapies inject.
+    `clearance` holds further losses by name, which other fields, cells or the body may modulate. The solvers
+    `implicit2` and `steady` are refused for a field that rules release or therapies inject.
     """
 
     unit: Unit

@@ -1,10 +1,10 @@
-"""Numbers taken from a simulation while it runs."""
+"""Numbers taken from a simulation, or from one of its replicates, while it runs."""
 
 from collections.abc import Iterable, Mapping
 
 from gpusim import units
 from gpusim.analysis import Lesion, read_lesions
-from gpusim.engine import Simulation
+from gpusim.engine import Replicate
 from gpusim.engine.site import Site
 from gpusim.errors import ScenarioError
 from gpusim.scenario.schema import Outcome
@@ -23,16 +23,16 @@ def column(name: str, time: str) -> str:
     return name if time == END else f"{name}@{time}"
 
 
-def measure(outcome: Outcome, simulation: Simulation) -> float:
+def measure(outcome: Outcome, replicate: Replicate) -> float:
     """The number that an outcome has now. Raises `NumericalError` where a concentration has gone wrong."""
     if outcome.body is not None:
-        return simulation.body[outcome.body]
-    names = [outcome.site] if outcome.site is not None else list(simulation.sites)
-    sites = [simulation.sites[name] for name in names]
+        return replicate.body[outcome.body]
+    names = [outcome.site] if outcome.site is not None else list(replicate.sites)
+    sites = [replicate.sites[name] for name in names]
     if outcome.lesion is not None:
-        return _of_lesion(simulation, names, outcome.lesion)
+        return _of_lesion(replicate, names, outcome.lesion)
     if outcome.total is not None:
-        return sum(site.totals(simulation.steps)[outcome.total] for site in sites)
+        return sum(site.totals(replicate.steps)[outcome.total] for site in sites)
     if outcome.fired is not None:
         return float(sum(site.fired[outcome.fired] for site in sites))
     if outcome.count is not None:
@@ -46,11 +46,11 @@ def _cells(site: Site, states: Iterable[str]) -> int:
     return sum(counts[state] for state in states)
 
 
-def _of_lesion(simulation: Simulation, names: Iterable[str], what: str) -> float:
+def _of_lesion(replicate: Replicate, names: Iterable[str], what: str) -> float:
     """A number of the largest lesion at some sites; 0 where none is left."""
     found: list[Lesion] = []
     for name in names:
-        site, document = simulation.sites[name], simulation.scenario.site(name).document
+        site, document = replicate.sites[name], replicate.scenario.site(name).document
         found += read_lesions(document, site.array)[:1]
     return float(getattr(max(found, key=lambda lesion: lesion.cells), what)) if found else 0.0
 
@@ -65,8 +65,8 @@ class Outcomes:
     Raises `ScenarioError` for a time that is no step of the run.
     """
 
-    def __init__(self, simulation: Simulation, wanted: Mapping[str, tuple[Outcome, str]]) -> None:
-        self._simulation = simulation
+    def __init__(self, replicate: Replicate, wanted: Mapping[str, tuple[Outcome, str]]) -> None:
+        self._replicate = replicate
         self._wanted = wanted
         self._due: dict[int, list[str]] = {}
         self.values: dict[str, float] = {}
@@ -76,32 +76,32 @@ class Outcomes:
         self._followed = {c: self._step(t) for c, (outcome, t) in wanted.items() if outcome.take != "last"}
 
     def _step(self, time: str) -> int:
-        simulation = self._simulation
+        replicate = self._replicate
         if time == END:
-            return simulation.model.until
-        step = 0 if units.number(time, "min") == 0 else simulation.steps_until(time)
-        if step > simulation.model.until:
-            end = units.duration(simulation.model.until * simulation.model.step)
+            return replicate.model.until
+        step = 0 if units.number(time, "min") == 0 else replicate.steps_until(time)
+        if step > replicate.model.until:
+            end = units.duration(replicate.model.until * replicate.model.step)
             raise ScenarioError(f"at: '{time}' is after the end of the run ({end})")
         return step
 
     @property
     def between_rules(self) -> bool:
         """Whether anything is due between two applications of the rules."""
-        return any(step % self._simulation.model.rules_every for step in self._due)
+        return any(step % self._replicate.model.rules_every for step in self._due)
 
     def take(self) -> None:
         """Take the outcomes that are due at the present step, and follow the highest and lowest values."""
-        steps = self._simulation.steps
+        steps = self._replicate.steps
         due = self._due.get(steps, ())
         for column in due:
             if column not in self._followed:
-                self.values[column] = measure(self._wanted[column][0], self._simulation)
-        if steps % self._simulation.model.record_every and not due:
+                self.values[column] = measure(self._wanted[column][0], self._replicate)
+        if steps % self._replicate.model.record_every and not due:
             return
         for column, last in self._followed.items():
             if steps <= last:
                 outcome, _ = self._wanted[column]
-                value = measure(outcome, self._simulation)
+                value = measure(outcome, self._replicate)
                 best = max if outcome.take == "highest" else min
                 self.values[column] = best(value, self.values.get(column, value))

@@ -67,15 +67,16 @@ def test_sums_are_exact_and_faults_are_found(one_backend_each):
     from gpusim.backends import create
 
     backend = create(*one_backend_each)
-    values = np.random.default_rng(1).random((2, 5, 7, 9)).astype(np.float32) * np.float32(1e4)
-    sums = backend.sum_fields(backend.array(values))
-    exact = [sum(int(v * 2.0**32) for v in field.ravel().astype(float)) for field in values]
+    values = np.random.default_rng(1).random((2, 3, 5, 7, 9)).astype(np.float32) * np.float32(1e4)
+    sums = backend.sum_fields(backend.array(values), 1)
+    exact = [sum(int(v * 2.0**32) for v in field[1].ravel().astype(float)) for field in values]
     assert [int(w) * 2**32 + int(f) for w, f in zip(sums.whole, sums.fraction, strict=True)] == exact
     assert np.all(sums.fault == np.uint64(2**64 - 1))
-    values[1, 2, 3, 4] = np.nan
-    values[1, 4, 0, 0] = -1
-    values[0, 0, 0, 1] = np.inf
-    assert backend.sum_fields(backend.array(values)).fault.tolist() == [1, (2 * 7 + 3) * 9 + 4]
+    values[1, 2, 2, 3, 4] = np.nan
+    values[1, 2, 4, 0, 0] = -1
+    values[0, 2, 0, 0, 1] = np.inf
+    assert backend.sum_fields(backend.array(values), 2).fault.tolist() == [1, (2 * 7 + 3) * 9 + 4]
+    assert np.all(backend.sum_fields(backend.array(values), 1).fault == sums.fault)
     backend.close()
 
 

@@ -9,6 +9,8 @@ from gpusim.backends.base import CellLayer, CellTables, Draw, Surroundings, Tall
 from gpusim.model.tables import EFFECT, FLOW_UNITS, MODULATOR, MOTILITY, RELEASE, RULE, EffectKind, Shape, Source
 
 SHAPE = (4, 16, 16)
+ONE = (1, *SHAPE)
+"""Of one replicate."""
 VOXELS = 4 * 16 * 16
 
 
@@ -36,25 +38,30 @@ class Applied:
         )
         clock = np.broadcast_to(np.asarray(clock, np.uint16), SHAPE)
         layer = CellLayer(
-            backend.lattice(np.zeros(SHAPE, np.uint8)), backend.lattice(clock.copy()), backend.array(np.zeros(0)), 0
+            backend.lattice(np.zeros(ONE, np.uint8)),
+            backend.lattice(clock[None].copy()),
+            backend.array(np.zeros((1, 0))),
+            0,
         )
-        after = backend.lattice(np.full(SHAPE, 99, np.uint8))
-        values = backend.lattice(np.full((1, *SHAPE), fields, np.float32))
+        after = backend.lattice(np.full(ONE, 99, np.uint8))
+        values = backend.lattice(np.full((1, *ONE), fields, np.float32))
         around = Surroundings(
-            backend.lattice(np.full(SHAPE, 3, np.uint8)),
-            backend.lattice(np.zeros((1, *SHAPE), np.uint8)),
-            backend.array(np.array(body, np.float32)),
+            backend.lattice(np.full(ONE, 3, np.uint8)),
+            backend.lattice(np.zeros((1, *ONE), np.uint8)),
+            backend.array(np.array(body, np.float32)[:, None]),
             tables,
         )
         tally = Tally(
-            backend.array(np.zeros(max(1, len(rules)), np.uint64)),
-            backend.array(np.zeros(max(1, len(effects)), np.uint64)),
+            backend.array(np.zeros((max(1, len(rules)), 1), np.uint64)),
+            backend.array(np.zeros((max(1, len(effects)), 1), np.uint64)),
             planes,
         )
-        backend.apply_rules(layer, after, around, values, tally, Draw(1, 2, 3))
-        self.cells, self.clock, self.field = (backend.to_numpy(a) for a in (after, layer.clock, values))
-        self.fired = backend.to_numpy(tally.fired).astype(int).tolist()
-        self.flowed = backend.to_numpy(tally.flowed).view(np.int64).tolist()
+        seeds = backend.array(np.array([1], np.uint64))
+        backend.apply_rules(layer, after, around, values, tally, Draw(seeds, 2, 3))
+        self.cells, self.clock = backend.to_numpy(after)[0], backend.to_numpy(layer.clock)[0]
+        self.field = backend.to_numpy(values)[:, 0]
+        self.fired = backend.to_numpy(tally.fired)[:, 0].astype(int).tolist()
+        self.flowed = backend.to_numpy(tally.flowed)[:, 0].view(np.int64).tolist()
 
 
 def rule(to, hazard, after=0, modulators=(0, 0), releases=(0, 0)):

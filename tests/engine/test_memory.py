@@ -55,7 +55,7 @@ def run(side):
         grid={"shape": [side] * 3}, fields=fields, states=states | {"killer": killer}, tissue={"shapes": shapes}
     )
     with gpusim.Simulation(scenario, "cpu", threads=2) as simulation:
-        assert {choice.solver for choice in simulation.site.transport.choices} == {"explicit", "implicit"}
+        assert {choice.solver for choice in simulation.site.stack.transport.choices} == {"explicit", "implicit"}
         simulation.step(2)
         simulation.totals()
         return on_backend(simulation.model)

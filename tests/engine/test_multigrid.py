@@ -15,8 +15,10 @@ def system(shape, sink, backend):
     ball = sum((i - n / 2) ** 2 for i, n in zip((z, y, x), shape, strict=True)) < (max(shape) / 3) ** 2
     tissue = np.where(rng.random(shape) < 0.02, 1, np.where(ball, 2, 0)).astype(np.uint8)
     table = np.array([[[1.1], [1 + sink], [11.0]]], np.float32)
-    mass = MassByCells(*map(backend.array, (tissue, np.full(shape, 3, np.uint8), table, np.array([1], np.int32))))
-    return mass, table[0, :, 0][tissue].astype(float), rng.random((1, *shape)).astype(np.float32)
+    mass = MassByCells(
+        *map(backend.array, (tissue[None], np.full((1, *shape), 3, np.uint8), table, np.array([1], np.int32)))
+    )
+    return mass, table[0, :, 0][tissue].astype(float), rng.random((1, 1, *shape)).astype(np.float32)
 
 
 def diffusion(coupling, backend, boundary=0):
@@ -40,7 +42,7 @@ def test_a_cycle_takes_the_error_to_a_third_or_less(one_backend_each, shape, sin
     backend = create(*one_backend_each)
     mass, _, rhs = system(shape, sink, backend)
     active, table = backend.array(np.zeros(1, np.int32)), diffusion([coupling] * 3, backend)
-    multigrid, right = Multigrid(1, shape, backend), backend.array(rhs)
+    multigrid, right = Multigrid(1, 1, shape, backend), backend.array(rhs)
 
     def solved(cycles):
         c = backend.array(np.zeros_like(rhs))
@@ -59,15 +61,20 @@ def contraction(backend, shape, table, tissue, periodic=0):
     cells = MassByCells(
         *map(
             backend.array,
-            (tissue, np.full(shape, 3, np.uint8), np.full((1, 3, 1), 1.1, np.float32), np.zeros(1, np.int32)),
+            (
+                tissue[None],
+                np.full((1, *shape), 3, np.uint8),
+                np.full((1, 3, 1), 1.1, np.float32),
+                np.zeros(1, np.int32),
+            ),
         )
     )
-    active, rhs = backend.array(np.zeros(1, np.int32)), backend.array(rng.random((1, *shape)).astype(np.float32))
+    active, rhs = backend.array(np.zeros(1, np.int32)), backend.array(rng.random((1, 1, *shape)).astype(np.float32))
     varying = bool(backend.to_numpy(table.by)[0])
-    multigrid = Multigrid(1, shape, backend, varying=varying)
+    multigrid = Multigrid(1, 1, shape, backend, varying=varying)
 
     def solved(cycles):
-        c = backend.array(np.zeros((1, *shape), np.float32))
+        c = backend.array(np.zeros((1, 1, *shape), np.float32))
         multigrid.solve(c, rhs, cells, active, table, Recipe(cycles=cycles, periodic=periodic, varying=varying))
         return backend.to_numpy(c).astype(float)
 
@@ -133,8 +140,8 @@ def test_the_solution_is_that_of_the_equations():
     matrix = diags(diagonal.ravel() + np.asarray(links.sum(axis=1)).ravel()) - links
     expected = spsolve(matrix.tocsc(), rhs.ravel().astype(float)).reshape(shape)
     c = np.zeros_like(rhs)
-    Multigrid(1, shape, backend).solve(c, rhs, mass, np.array([0]), diffusion([a] * 3, backend), Recipe(cycles=15))
-    assert c[0] == pytest.approx(expected, rel=1e-5)
+    Multigrid(1, 1, shape, backend).solve(c, rhs, mass, np.array([0]), diffusion([a] * 3, backend), Recipe(cycles=15))
+    assert c[0, 0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_levels_end_in_one_voxel_and_widths_add_up_to_the_lattice():

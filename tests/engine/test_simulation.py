@@ -72,7 +72,7 @@ def test_a_fault_is_found_wherever_it_is(simulate, value):
     simulation = simulate(DECAY)
     values = simulation.field("a")
     values[3, 4, 5] = value
-    simulation.site.state.fields = simulation.backend.array(values[None])
+    simulation.site.stack.state.fields = simulation.backend.array(values[None, None])
     with pytest.raises(gpusim.NumericalError, match=rf"x=5, y=4, z=3 \(empty and none\) is {value:g} .* at 0 min"):
         simulation.check()
 

@@ -218,7 +218,7 @@ def test_a_state_gone_wrong_is_never_saved(tmp_path):
         running.step(3)
         recorder.record()
         running.step()
-        running.site.state.fields[0, 1, 1, 1] = np.nan
+        running.site.stack.state.fields[0, 0, 1, 1, 1] = np.nan
         with pytest.raises(gpusim.NumericalError):
             recorder.checkpoint()
         with pytest.raises(gpusim.NumericalError):

@@ -426,8 +426,9 @@ def test_a_text_becomes_a_path_and_a_value():
         ("therapies: {dose: {inject: c, amount: 1 PFU}}", "therapies.dose"),
     ],
 )
-def test_implicit2_is_refused_where_amounts_come_at_once(tmp_path, sudden, cause):
-    text = "grid: {shape: [4, 4, 4]}\nstates: {a: {}}\nfields: {c: {unit: PFU/voxel, solver: implicit2}}\n"
-    assert Scenario.load(write(tmp_path, text)).document.fields["c"].solver == "implicit2"
-    with pytest.raises(ScenarioError, match=f"fields.c.solver: found implicit2.*{cause}.*expected auto"):
+@pytest.mark.parametrize(("solver", "why"), [("implicit2", "makes mass"), ("steady", "forgets")])
+def test_solvers_for_smooth_fields_are_refused_where_amounts_come_at_once(tmp_path, sudden, cause, solver, why):
+    text = f"grid: {{shape: [4, 4, 4]}}\nstates: {{a: {{}}}}\nfields: {{c: {{unit: PFU/voxel, solver: {solver}}}}}\n"
+    assert Scenario.load(write(tmp_path, text)).document.fields["c"].solver == solver
+    with pytest.raises(ScenarioError, match=f"fields.c.solver: found {solver}, .*{why}.*{cause}.*expected auto"):
         Scenario.load(write(tmp_path, text + sudden))

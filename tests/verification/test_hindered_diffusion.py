@@ -30,11 +30,11 @@ tissue:
 
 
 def set_field(simulation, values):
-    simulation.site.state.fields = simulation.backend.array(np.asarray(values, np.float32)[None])
+    simulation.site.stack.state.fields = simulation.backend.array(np.asarray(values, np.float32)[None, None])
 
 
 def set_tissue(simulation, values):
-    simulation.site.state.tissue.cells = simulation.backend.array(np.asarray(values, np.uint8))
+    simulation.site.stack.state.tissue.cells = simulation.backend.array(np.asarray(values, np.uint8)[None])
 
 
 def half_stroma(cells, spacing):

@@ -1,19 +1,30 @@
 """The operations in NumPy alone: the reference that kernels are held against."""
 
+from typing import Any
+
 import numpy as np
 
-from gpusim.backends.base import Array
-from gpusim.backends.numpy import multigrid
-from gpusim.backends.numpy.exchange import deposit
-from gpusim.backends.numpy.measure import sum_fields
-from gpusim.backends.numpy.motion import move, propose_moves
-from gpusim.backends.numpy.neighbours import count_neighbours
-from gpusim.backends.numpy.rules import apply_rules
-from gpusim.backends.numpy.transport import explicit_step
+from gpusim.backends.base import (
+    Array,
+    CellLayer,
+    Diffusion,
+    Draw,
+    ExplicitTables,
+    FieldSums,
+    Level,
+    MassByCells,
+    Means,
+    Share,
+    Surroundings,
+    Tally,
+)
+from gpusim.backends.numpy import exchange, measure, motion, multigrid, neighbours, rules, transport
 
 
 class NumpyBackend:
-    """Needs no compiler and no GPU; works slab by slab, so that temporaries stay in cache."""
+    """Needs no compiler and no GPU. Takes one replicate after the other, each slab by slab, so that temporaries stay
+    in cache; the operations themselves know of one replicate alone.
+    """
 
     name = "numpy"
     threads = 1
@@ -35,20 +46,110 @@ class NumpyBackend:
     def write(self, array: Array, values: np.ndarray) -> None:
         array[...] = values
 
-    explicit_step = staticmethod(explicit_step)
-    combine = staticmethod(multigrid.combine)
-    smooth = staticmethod(multigrid.smooth)
-    restrict = staticmethod(multigrid.restrict)
-    restrict_mass = staticmethod(multigrid.restrict_mass)
-    restrict_coupling = staticmethod(multigrid.restrict_coupling)
-    restrict_mean = staticmethod(multigrid.restrict_mean)
-    prolong = staticmethod(multigrid.prolong)
-    deposit = staticmethod(deposit)
-    count_neighbours = staticmethod(count_neighbours)
-    apply_rules = staticmethod(apply_rules)
-    propose_moves = staticmethod(propose_moves)
-    move = staticmethod(move)
-    sum_fields = staticmethod(sum_fields)
+    def explicit_step(
+        self,
+        source: Array,
+        target: Array,
+        tissue: Array,
+        immune: Array,
+        active: Array,
+        tables: ExplicitTables,
+        momentum: float,
+        implicit_exchange: bool,
+    ) -> None:
+        for r in range(len(tissue)):
+            arrays = (source[:, r], target[:, r], tissue[r], immune[r])
+            transport.explicit_step(*arrays, active, tables, momentum, implicit_exchange)
+
+    def combine(
+        self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
+    ) -> None:
+        for r in _replicates(c):
+            multigrid.combine(c[:, r], rhs[:, r], _mass(cells, r), active, gain, diffusion, share)
+
+    def smooth(self, c: Array, rhs: Array, mass: MassByCells | Means, active: Array, level: Level, colour: int) -> None:
+        for r in _replicates(c):
+            multigrid.smooth(c[:, r], rhs[:, r], _mass(mass, r), active, level, colour)
+
+    def restrict(
+        self,
+        c: Array,
+        rhs: Array,
+        mass: MassByCells | Means,
+        coarse_c: Array,
+        coarse_rhs: Array,
+        active: Array,
+        level: Level,
+    ) -> None:
+        for r in _replicates(c):
+            coarse = (coarse_c[:, r], coarse_rhs[:, r])
+            multigrid.restrict(c[:, r], rhs[:, r], _mass(mass, r), *coarse, active, level)
+
+    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
+        for r in _replicates(coarse):
+            multigrid.restrict_mass(_mass(cells, r), coarse[:, r], active, diffusion)
+
+    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
+        for r in _replicates(coarse):
+            multigrid.restrict_coupling(_mass(cells, r), coarse[:, r], active, diffusion)
+
+    def restrict_mean(self, values: Array, coarse: Array, active: Array, level: Level) -> None:
+        for r in _replicates(values):
+            multigrid.restrict_mean(values[:, r], coarse[:, r], active, level)
+
+    def prolong(self, c: Array, coarse: Array, active: Array, level: Level, *, floor_at_zero: bool) -> None:
+        for r in _replicates(c):
+            multigrid.prolong(c[:, r], coarse[:, r], active, level, floor_at_zero=floor_at_zero)
+
+    def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
+        exchange.deposit(field, voxels, amounts)
+
+    def count_neighbours(
+        self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
+    ) -> None:
+        for r in range(len(own)):
+            neighbours.count_neighbours(own[r], other[r], states, reach, members[r], counts[r])
+
+    def apply_rules(
+        self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
+    ) -> None:
+        for r in range(len(next)):
+            counted = Tally(tally.fired[:, r], tally.flowed[:, r], tally.planes)
+            drawn = Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
+            rules.apply_rules(_layer(layer, r), next[r], _around(around, r), fields[:, r], counted, drawn)
+
+    def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
+        for r in range(len(bid)):
+            drawn = Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
+            motion.propose_moves(_layer(layer, r), bid[r], _around(around, r), fields[:, r], drawn)
+
+    def move(self, layer: CellLayer, bid: Array) -> None:
+        for r in range(len(bid)):
+            motion.move(_layer(layer, r), bid[r])
+
+    def sum_fields(self, fields: Array, replicate: int) -> FieldSums:
+        return measure.sum_fields(fields[:, replicate])
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+# One replicate of what has an entry for each.
+
+
+def _replicates(fields: Array) -> range:
+    return range(fields.shape[1])
+
+
+def _layer(layer: CellLayer, r: int) -> CellLayer:
+    return CellLayer(layer.cells[r], layer.clock[r], layer.heading[r], layer.vacant)
+
+
+def _around(around: Surroundings, r: int) -> Surroundings:
+    return Surroundings(around.other[r], around.counts[:, r], around.body[:, r], around.tables)
+
+
+def _mass(mass: MassByCells | Means, r: int) -> Any:
+    if isinstance(mass, Means):
+        return Means(mass.mass[:, r], mass.coupling[:, r])
+    return MassByCells(mass.tissue[r], mass.immune[r], mass.table, mass.exchange_by)

@@ -27,11 +27,15 @@ def philox(counter: tuple[np.ndarray, ...], key: tuple[int, int]) -> tuple[np.nd
 
 
 def voxel_random(voxels: np.ndarray, draw: Draw) -> tuple[np.ndarray, ...]:
-    """The four random words (uint64, below 2^32) of each voxel for one purpose in one step."""
+    """The four random words (uint64, below 2^32) of each voxel of one replicate, for one purpose in one step.
+
+    `draw.seeds` is the seed of the replicate.
+    """
+    seed = int(draw.seeds)
     index = voxels.astype(np.uint64) + np.uint64(draw.origin)
     same = np.zeros_like(index)
     counter = (index & _LOW, index >> _HIGH, same + np.uint64(draw.step), same + np.uint64(draw.purpose))
-    return philox(counter, (draw.seed & 0xFFFFFFFF, draw.seed >> 32))
+    return philox(counter, (seed & 0xFFFFFFFF, seed >> 32))
 
 
 def probability(hazard: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import atexit
 import functools
 import io
 import math
+import operator
 import pickle
 import signal
 import sys
@@ -27,11 +28,12 @@ from gpusim.errors import BackendError
 class Handle:
     """An array that the ranks hold, as the first one names it; `shape` is that of the whole."""
 
-    def __init__(self, number: int, shape: tuple[int, ...], dtype: np.dtype, index: int | None = None) -> None:
-        self.number, self.shape, self.dtype, self.index = number, shape, dtype, index
+    def __init__(self, number: int, shape: tuple[int, ...], dtype: np.dtype, indices: tuple[Any, ...] = ()) -> None:
+        self.number, self.shape, self.dtype, self.indices = number, shape, dtype, indices
 
-    def __getitem__(self, index: int) -> "Handle":
-        return Handle(self.number, self.shape[1:], self.dtype, index)
+    def __getitem__(self, index: Any) -> "Handle":
+        shape = np.broadcast_to(np.empty((), self.dtype), self.shape)[index].shape  # takes no memory
+        return Handle(self.number, shape, self.dtype, (*self.indices, index))
 
     @property
     def size(self) -> int:
@@ -40,8 +42,8 @@ class Handle:
 
 
 class _Writer(pickle.Pickler):
-    def persistent_id(self, value: object) -> tuple[int, int | None] | None:
-        return (value.number, value.index) if isinstance(value, Handle) else None
+    def persistent_id(self, value: object) -> tuple[int, tuple[Any, ...]] | None:
+        return (value.number, value.indices) if isinstance(value, Handle) else None
 
 
 class _Reader(pickle.Unpickler):
@@ -49,9 +51,9 @@ class _Reader(pickle.Unpickler):
         super().__init__(io.BytesIO(message))
         self._arrays = arrays
 
-    def persistent_load(self, name: tuple[int, int | None]) -> Any:
-        number, index = name
-        return self._arrays[number] if index is None else self._arrays[number][index]
+    def persistent_load(self, name: tuple[int, tuple[Any, ...]]) -> Any:
+        number, indices = name
+        return functools.reduce(operator.getitem, indices, self._arrays[number])
 
 
 class _Member:

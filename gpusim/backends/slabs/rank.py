@@ -4,6 +4,8 @@ Arrays over a lattice are `Part`s; tables are whole on every rank, and so are co
 be shared out. Between two operations a halo holds what its owners have, wherever a later operation reads it:
 stencils, moves and counts find theirs wrong in the outermost plane and ask the ranks beside; what a voxel finds
 by its own entries alone (rules, doses) is found in the halo too, by the same random numbers.
+
+There is one replicate: planes of one field then follow each other in memory.
 """
 
 import dataclasses
@@ -49,7 +51,7 @@ class Part:
     values: np.ndarray
     cut: Cut
 
-    def __getitem__(self, index: int) -> "Part":
+    def __getitem__(self, index: Any) -> "Part":
         return Part(self.values[index], self.cut)
 
     @property
@@ -136,7 +138,7 @@ class Rank:
         cut, world = array.cut, self._world
         first, end = cut.own.start, cut.own.stop
         requests = []
-        for planes in [array.values] if fields is None else [array.values[f] for f in fields]:
+        for (planes,) in [array.values] if fields is None else [array.values[f] for f in fields]:
             if cut.rank > 0:
                 requests.append(world.Irecv(planes[:first], cut.rank - 1, 1))
                 requests.append(world.Isend(planes[first : first + HALO], cut.rank - 1, 2))
@@ -151,12 +153,12 @@ class Rank:
         if isinstance(coarse, Part):
             self._refresh(coarse, fields)
             return
-        plane = coarse[0, 0].size
+        plane = coarse[0, 0, 0].size
         ends = [fine.seen_by(rank).own_children for rank in range(self._world.size)]
         counts, starts = zip(*((plane * (s.stop - s.start), plane * s.start) for s in ends), strict=True)
         own = fine.own_children
         for f in fields:
-            mine = coarse[f, own].copy()
+            mine = coarse[f, 0, own].copy()
             self._world.Allgatherv(mine, [coarse[f], (counts, starts)])
 
     # Explicit transport
@@ -277,9 +279,9 @@ class Rank:
 
     # Looking
 
-    def sum_fields(self, fields: Part) -> FieldSums:
+    def sum_fields(self, fields: Part, replicate: int) -> FieldSums:
         _, ny, nx = fields.values.shape[-3:]
-        mine = [self._inner.sum_fields(np.ascontiguousarray(field)[None]) for field in fields.own]
+        mine = [self._inner.sum_fields(np.ascontiguousarray(field)[None], replicate) for field in fields.own]
         for sums in mine:
             if sums.fault[0] != _NO_FAULT:
                 sums.fault[0] += np.uint64(fields.cut.first * ny * nx)
@@ -303,14 +305,14 @@ def _seen(level: Level, array: Lattice) -> Level:
 
 
 def _above(coarse: Lattice, fine: Cut, field: int) -> np.ndarray:
-    """Of one field on a coarse level, float32 [1, z, y, x], the planes above those that are held of the finer."""
+    """Of one field on a coarse level, float32 [1, 1, z, y, x], the planes above those that are held of the finer."""
     low = coarse.cut.low if isinstance(coarse, Part) else 0
     above = fine.children
-    planes: np.ndarray = held(coarse)[field : field + 1, above.start - low : above.stop - low]
+    planes: np.ndarray = held(coarse)[field : field + 1, :, above.start - low : above.stop - low]
     return planes
 
 
-# One field of what has an entry for each: planes of one field follow each other in memory.
+# One field of what has an entry for each.
 
 
 def _one(array: Lattice, field: int) -> np.ndarray:

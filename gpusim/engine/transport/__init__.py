@@ -69,15 +69,15 @@ def _require_ends(fields: Fields) -> None:
 
 
 def memory(model: Model) -> int:
-    """Bytes that the solvers of a model take beside its state."""
+    """Bytes that the solvers of one replicate of a model take beside its state."""
     implicit = any(choice.solver != "explicit" for choice in choices(model))
     return multigrid.memory(len(model.fields), model.shape, bool(varies(model.fields).any())) if implicit else 0
 
 
 class Transport:
-    """All fields of a model by their solvers."""
+    """All fields of a model by their solvers, for some replicates of it."""
 
-    def __init__(self, model: Model, backend: Backend) -> None:
+    def __init__(self, model: Model, replicates: int, backend: Backend) -> None:
         if backend.ranks > 1:
             _require_ends(model.fields)
         self.choices = choices(model)
@@ -88,7 +88,8 @@ class Transport:
         if "explicit" in by_solver:
             self._solvers.append(ExplicitSolver(model, backend, by_solver.pop("explicit")))
         if by_solver:
-            levels = Multigrid(len(model.fields), model.shape, backend, varying=bool(varies(model.fields).any()))
+            varying = bool(varies(model.fields).any())
+            levels = Multigrid(len(model.fields), replicates, model.shape, backend, varying=varying)
             self._solvers += [ImplicitSolver(model, backend, f, m, levels) for m, f in by_solver.items()]
 
     def advance(self, state: State, step: int) -> None:

@@ -53,7 +53,7 @@ class Recipe:
 
 @dataclass
 class _CoarseLevel:
-    """Correction and right-hand side, float32 [F, z, y, x], and the operator."""
+    """Correction and right-hand side, float32 [F, R, z, y, x], and the operator."""
 
     correction: Array
     rhs: Array
@@ -61,23 +61,21 @@ class _CoarseLevel:
 
 
 class Multigrid:
-    """The coarse levels for all fields of a lattice; `varying` where the D of any varies."""
+    """The coarse levels for all fields of the replicates of a lattice; `varying` where the D of any varies."""
 
-    def __init__(self, fields: int, shape: tuple[int, int, int], backend: Backend, *, varying: bool = False) -> None:
+    def __init__(
+        self, fields: int, replicates: int, shape: tuple[int, int, int], backend: Backend, *, varying: bool = False
+    ) -> None:
         self._backend = backend
         self._shapes = level_shapes(shape)
         self._widths = last_widths(self._shapes)
 
-        def zeros(*sizes: int) -> Array:
-            return backend.lattice(np.zeros(sizes, np.float32), finest=shape[0])
+        def zeros(coarse: tuple[int, int, int]) -> Array:
+            return backend.lattice(np.zeros((fields, replicates, *coarse), np.float32), finest=shape[0])
 
-        unread = backend.array(np.zeros((1, 1, 1, 1), np.float32))
+        unread = backend.array(np.zeros((1, replicates, 1, 1, 1), np.float32))
         self._levels = [
-            _CoarseLevel(
-                zeros(fields, *coarse),
-                zeros(fields, *coarse),
-                Means(zeros(fields, *coarse), zeros(fields, *coarse) if varying else unread),
-            )
+            _CoarseLevel(zeros(coarse), zeros(coarse), Means(zeros(coarse), zeros(coarse) if varying else unread))
             for coarse in self._shapes[1:]
         ]
 
@@ -86,7 +84,7 @@ class Multigrid:
     ) -> None:
         """Improve `c` towards mass * c - sum over faces coupling * (c_neighbour - c) = rhs.
 
-        `c`, `rhs`: float32 [F, z, y, x]; `active`: int32, fields to solve.
+        `c`, `rhs`: float32 [F, R, z, y, x]; `active`: int32, fields to solve.
         """
         for _ in range(recipe.sweeps):
             self._sweep(0, c, rhs, cells, active, diffusion, recipe)

@@ -1,0 +1,143 @@
+"""The replicates of one lattice, as a simulation steps them."""
+
+import enum
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpusim.backends.base import Array, Backend, CellLayer, CellTables, Draw, Surroundings
+from gpusim.engine.state import State, mobile
+from gpusim.engine.transport import Transport
+from gpusim.model import Model
+
+
+class Purpose(enum.IntEnum):
+    """What random numbers are for; each purpose has its own."""
+
+    TISSUE_RULES = 0
+    IMMUNE_RULES = 1
+    TISSUE_MOTION = 2
+    IMMUNE_MOTION = 3
+
+
+class Stack:
+    """The lattices of some replicates, at rest between two calls; each operation steps all of them in one go.
+
+    Attributes:
+        models: of each replicate. They differ by what follows from the seed: initial cells, the order of grafts.
+        state: their arrays, on the backend.
+        transport: their solvers.
+    """
+
+    def __init__(self, models: Sequence[Model], backend: Backend) -> None:
+        self.models = models
+        self._model = model = models[0]
+        self.backend = backend
+        self.state = State.start(models, backend)
+        self.transport = Transport(model, len(models), backend)
+        cells = model.cells
+        self._tables = CellTables(
+            **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
+        )
+        self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
+        self._mobile = mobile(model)
+        self._acting = self._layers_with_rules()
+        self._neighbourhoods = [(backend.array(row["states"]), int(row["reach"])) for row in cells.neighbourhoods]
+        self._counts_for = self._counts_by_purpose()
+        self._doses = self._doses_on_backend()
+
+    def _doses_on_backend(self) -> list[tuple[int, int, Array, Array]]:
+        """Step, field, voxels and amounts of each dose, in all replicates; those of a repeated dose are one."""
+        copies: dict[tuple[int, int], tuple[Array, Array]] = {}
+        found = []
+        for doses in zip(*(model.doses for model in self.models), strict=True):
+            dose = doses[0]
+            same = id(dose.voxels), id(dose.amounts)
+            if same not in copies:
+                voxels = [each.voxels + r * self._model.voxels for r, each in enumerate(doses)]
+                amounts = [each.amounts for each in doses]
+                copies[same] = self.backend.array(np.concatenate(voxels)), self.backend.array(np.concatenate(amounts))
+            found.append((dose.step, dose.field, *copies[same]))
+        return found
+
+    # One step, in parts
+
+    def treat(self, step: int) -> None:
+        """Give the doses that are due."""
+        for due, field, voxels, amounts in self._doses:
+            if due == step:
+                self.backend.deposit(self.state.fields[field], voxels, amounts)
+
+    def transport_and_move(self, step: int) -> None:
+        """Diffusion and exchange over a step, then the cells' moves."""
+        self.transport.advance(self.state, step)
+        for move in range(self._model.cells.moves):
+            self._move(step * self._model.cells.moves + move)
+
+    def _move(self, number: int) -> None:
+        state = self.state
+        for layer, other, moves, purpose in (
+            (state.tissue, state.immune, self._mobile[0], Purpose.TISSUE_MOTION),
+            (state.immune, state.tissue, self._mobile[1], Purpose.IMMUNE_MOTION),
+        ):
+            if moves:
+                draw = Draw(self._seeds, number, purpose)
+                self._count_neighbours(layer, other, purpose)
+                self.backend.propose_moves(layer, state.bid, self._around(other), state.fields, draw)
+                self.backend.move(layer, state.bid)
+
+    def apply_rules(self, number: int) -> None:
+        """Let the tissue's cells act, then the immune cells; for the `number`th time."""
+        state = self.state
+        for layer, other, acts, purpose in (
+            (state.tissue, state.immune, self._acting[0], Purpose.TISSUE_RULES),
+            (state.immune, state.tissue, self._acting[1], Purpose.IMMUNE_RULES),
+        ):
+            if acts:
+                draw = Draw(self._seeds, number, purpose)
+                self._count_neighbours(layer, other, purpose)
+                self.backend.apply_rules(layer, state.next, self._around(other), state.fields, state.tally, draw)
+                layer.cells, state.next = state.next, layer.cells
+
+    def show_body(self, quantities: np.ndarray) -> None:
+        """Let the cells see the bodies' present quantities, float32 [quantities, R]."""
+        self.backend.write(self.state.body, quantities)
+
+    def tallied(self) -> np.ndarray:
+        """Firings and flows since the start: int64 [rules + effects, R], by row of both tables."""
+        tally, cells = self.state.tally, self._model.cells
+        fired = self.backend.to_numpy(tally.fired)[: len(cells.rules)]
+        flowed = self.backend.to_numpy(tally.flowed)[: len(cells.effects)]
+        return np.concatenate([fired, flowed]).view(np.int64)
+
+    def _around(self, other: CellLayer) -> Surroundings:
+        return Surroundings(other.cells, self.state.counts, self.state.body, self._tables)
+
+    def _layers_with_rules(self) -> tuple[bool, bool]:
+        """Whether cells of the tissue and of the immune layer do anything at all."""
+        cells, none = self._model.cells, self._model.states.none
+        acting = (np.diff(cells.rule_begin) > 0) | (np.diff(cells.effect_begin) > 0)
+        return bool(acting[:none].any()), bool(acting[none:].any())
+
+    def _counts_by_purpose(self) -> dict[Purpose, list[int]]:
+        """Neighbourhoods that each operation on cells looks at."""
+        cells, none = self._model.cells, self._model.states.none
+
+        def rows(states: slice) -> list[np.void]:
+            by_state = ((cells.rules, cells.rule_begin), (cells.effects, cells.effect_begin))
+            found = [table[begin[states.start] : begin[states.stop]] for table, begin in by_state]
+            return [row for part in found for row in part]
+
+        tissue, immune = slice(0, none), slice(none, len(self._model.states.names))
+        return {
+            Purpose.TISSUE_RULES: cells.counts_for(rows(tissue)),
+            Purpose.IMMUNE_RULES: cells.counts_for(rows(immune)),
+            Purpose.TISSUE_MOTION: cells.counts_for(cells.motilities[tissue]),
+            Purpose.IMMUNE_MOTION: cells.counts_for(cells.motilities[immune]),
+        }
+
+    def _count_neighbours(self, own: CellLayer, other: CellLayer, purpose: Purpose) -> None:
+        state = self.state
+        for i in self._counts_for[purpose]:
+            states, reach = self._neighbourhoods[i]
+            self.backend.count_neighbours(own.cells, other.cells, states, reach, state.members, state.counts[i])
