@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,11 @@ def run_trial(
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
                 progress(done, len(futures))
+        except BrokenProcessPool:
+            raise ResultError(
+                f"{folder}: a process that carried out a run was killed, perhaps for want of memory; finished runs "
+                f"are kept, to go on: gpusim run --resume {folder}"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
