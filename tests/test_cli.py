@@ -10,7 +10,7 @@ SMALL = ["--set", "grid.shape=[16,16,16]", "--set", "tissue.shapes.tumour.radius
 
 
 def gpusim(*arguments, folder, **environment):
-    command = [sys.executable, "-m", "gpusim.cli", *arguments]
+    command = [sys.executable, "-m", "gpusim", *arguments]
     return subprocess.run(
         command,
         cwd=folder,
@@ -47,6 +47,23 @@ def test_show_prints_counts_over_time(ran):
     assert shown.returncode == 0, shown.stderr
     assert "tumour" in shown.stdout
     assert "60 min" in shown.stdout
+
+
+def test_replicates_leave_a_result_each_and_one_goes_on_by_itself(ran, tmp_path):
+    arguments = ["run", "cold-to-hot", "-o", "out", "--until", "1 h", "--replicates", "2", *SMALL]
+    done = gpusim(*arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "seed 1 and the 1 that follow" in done.stdout
+    assert re.search(r"^tumour +[\d,.]+ \([\d,]+ to [\d,]+\)", done.stdout, re.M)
+    digests = dict(re.findall(r"^digest +([0-9a-f]{64})  seed (\d+)$", done.stdout, re.M))
+    assert digests[digest_line(ran[1])] == "1"
+    counts = [(folder / "counts.csv").read_bytes() for folder in (tmp_path / "out" / "1", ran[0] / "out")]
+    assert counts[0] == counts[1]
+    second = gpusim("run", "cold-to-hot", "-o", "second", "--until", "1 h", "--seed", "2", *SMALL, folder=tmp_path)
+    assert digests[digest_line(second)] == "2"
+    again = gpusim(*arguments, folder=tmp_path)
+    assert again.returncode == 2
+    assert "out/1: is not empty" in again.stderr
 
 
 def test_a_second_run_into_the_folder_is_refused(ran):
@@ -89,6 +106,8 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_can_go_on(ran, tmp_path, n
     [
         (["run"], "expected a SCENARIO, or --resume OUT"),
         (["run", "cold-to-hot", "--resume", "out"], "takes the scenario of its folder"),
+        (["run", "--replicates", "2", "--resume", "out"], "takes the scenario of its folder"),
+        (["run", "cold-to-hot", "--replicates", "0"], "--replicates"),
         (["run", "--resume", "out"], "no run to resume"),
         (["run", "cold-to-hott"], "did you mean 'cold-to-hot'"),
         (["run", "cold-to-hot", "--set", "fields.virus.decai=1 /min"], "did you mean 'decay'"),
@@ -113,6 +132,8 @@ def test_check_prints_fields_rules_steps_and_memory(tmp_path):
     assert done.returncode == 0, done.stderr
     for text in ("virus", "1.4766", "lysis", "infected -> empty", "MiB", "step 5 min", "passes"):
         assert text in done.stdout
+    assert "8 replicates, 87.3 MiB" in gpusim("check", "cold-to-hot", "--replicates", "8", folder=tmp_path).stdout
+    assert "9 fields, 10.9 MiB" in done.stdout
 
 
 def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):

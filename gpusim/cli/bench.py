@@ -24,7 +24,9 @@ class Predicted(enum.StrEnum):
 @app.command("bench")
 def bench(
     backend: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores")
+    ] = None,
     voxels: Annotated[int, typer.Option(min=16, help="Voxels along an edge of the lattice.")] = 256,
     fields: Annotated[int, typer.Option(min=2, help="Fields of the lattice.")] = 2,
     predict: Annotated[

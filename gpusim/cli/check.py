@@ -1,8 +1,10 @@
 """`gpusim check`."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from gpusim.cli.app import ScenarioArgument, SetOption, app, err, load, new_table, out, placements, shapes_of
 from gpusim.engine.memory import of_copies, on_backend
@@ -13,17 +15,24 @@ from gpusim.units import duration
 
 
 @app.command()
-def check(scenario: ScenarioArgument, sets: SetOption = None) -> None:
+def check(
+    scenario: ScenarioArgument,
+    sets: SetOption = None,
+    replicates: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Count the memory of so many, stepped together.")
+    ] = 1,
+) -> None:
     """Check a scenario without running it: fields, rules, step sizes, memory."""
     loaded = load(scenario, sets)
     models = {name: build(loaded.site(name)) for name in loaded.sites}
     model = models[loaded.sites[0]]
     document = loaded.document
     out.print(f"{model.name}: {document.description}", markup=False)
-    taken = sum(map(on_backend, models.values()))
-    share = f" ({taken / numbers:.1f} bytes a voxel and field)" if (numbers := _numbers(models)) else ""
+    taken = replicates * sum(map(on_backend, models.values()))
+    numbers = replicates * _numbers(models)
+    share = f" ({taken / numbers:.1f} bytes a voxel and field)" if numbers else ""
     out.print(
-        f"{shapes_of(models)}, {size(taken)} on the backend{share}, "
+        f"{shapes_of(models)}, {f'{replicates} replicates, ' * (replicates > 1)}{size(taken)} on the backend{share}, "
         f"{size(max(map(of_copies, models.values())))} to write "
         f"({size(available())} are free here)"
     )

@@ -28,9 +28,10 @@ def export_result(
     ],
     format: Annotated[str | None, typer.Option(help=_LISTED + ".", metavar="|".join(FORMATS))] = None,
     at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="One snapshot, as in '12 h' [default: all; physicell: the last].")
+        str | None,
+        typer.Option(metavar="TIME", help="One snapshot, as in '12 h'.", show_default="all; physicell: the last"),
     ] = None,
-    site: Annotated[str | None, typer.Option(help="Which of several sites [default: the first].")] = None,
+    site: Annotated[str | None, typer.Option(help="Which of several sites.", show_default="the first")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")] = False,
 ) -> None:
     """Write a result for other tools: ParaView, napari, pandas, PhysiCell."""

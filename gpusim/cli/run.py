@@ -1,8 +1,11 @@
 """`gpusim run`."""
 
+import contextlib
 import math
+import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +34,7 @@ def run(
         str | None, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.", show_default=False)
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result folder [default: results/NAME].")
+        Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result folder.", show_default="results/NAME")
     ] = None,
     resume: Annotated[
         Path | None,
@@ -42,9 +45,27 @@ def run(
     ] = "auto",
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads of the cpu backend [default: all cores; of slabs, one for each rank]."),
+        typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores; of slabs, one for each rank"),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the scenario's seed.")] = None,
+    replicates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="So many seeds, the given one and those that follow it: together in one process, each a result in "
+            "OUT/SEED. Of a scenario with arms: of each arm.",
+        ),
+    ] = None,
+    together: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Of a scenario with arms: seeds that a process steps in one go.",
+            show_default="by the lattice's size",
+        ),
+    ] = None,
     arm: Annotated[
         str | None, typer.Option(metavar="ARM", help="Of a scenario with arms: this one alone, as a single run.")
     ] = None,
@@ -65,9 +86,10 @@ def run(
     if resume is not None:
         if (resume / TRIAL).is_file():
             _require_one_process(backend)
-            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, log, resume=True)
+            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, together, log, resume=True)
             return
-        if any(given not in (None, False, []) for given in (scenario, output, seed, until, sets, overwrite)):
+        others = (scenario, output, seed, replicates, until, sets, overwrite)
+        if any(given not in (None, False, []) for given in others):
             raise typer.BadParameter("--resume takes the scenario of its folder; only --backend, --threads go with it")
         loaded, folder = _unfinished(resume), resume
     elif scenario is None:
@@ -80,19 +102,29 @@ def run(
             loaded = loaded.ending(until)
         if loaded.arms:
             _require_one_process(backend)
-            carry_out(loaded, output or Path("results") / loaded.document.name, backend, threads, log, resume=False)
+            if replicates is not None:
+                loaded = loaded.with_(trial={"replicates": replicates})
+            folder = output or Path("results") / loaded.document.name
+            carry_out(loaded, folder, backend, threads, together, log, resume=False)
             return
         folder = output or Path("results") / loaded.document.name
-    simulation = gpusim.Simulation(loaded, machine, threads=threads)
-    model, start = simulation.model, simulation.counts
-    with (
-        simulation,
-        Recorder(simulation, folder, overwrite=overwrite, resume=resume is not None) as recorder,
-        StopSignals() as stop,
-    ):
+    if together is not None:
+        raise typer.BadParameter("--together: is for a scenario with arms; --replicates of one are always together")
+    simulation = gpusim.Simulation(loaded, machine, threads=threads, seed=loaded.seeds(replicates or 1))
+    model, start = simulation.model, [each.counts for each in simulation.replicates]
+    one = replicates is None
+    with simulation, contextlib.ExitStack() as stack:
+        recorders = [
+            stack.enter_context(
+                Recorder(each, folder if one else folder / str(each.seed), overwrite=overwrite, resume=bool(resume))
+            )
+            for each in simulation.replicates
+        ]
+        stop = stack.enter_context(StopSignals())
+        seeds = f"seed {simulation.seed}" + (f" and the {replicates - 1} that follow" if replicates else "")
         out.print(
             f"{model.name}: {shapes_of(simulation.models)}, {model.until * model.step:g} min in {model.until} steps, "
-            f"seed {loaded.document.seed}, {_backend(simulation)}",
+            f"{seeds}, {_backend(simulation)}",
             markup=False,
         )
         if simulation.steps:
@@ -103,24 +135,28 @@ def run(
             err.print(f"gpusim: note: {note}", markup=False)
         with progress(model.name, model.until, "steps", log, done=simulation.steps) as tell:
             for steps in simulation.stretches(at_most=1):
-                recorder.record()
+                for recorder in recorders:
+                    recorder.record()
                 tell(steps, lambda: {"minutes": simulation.minutes, "counts": simulation.counts})
                 if stop.asked and steps < model.until:
-                    recorder.checkpoint()
+                    for recorder in recorders:
+                        recorder.checkpoint()
                     break
         if simulation.steps < model.until and stop.asked:
             err.print(
                 f"gpusim: stopped by {stop.asked.name} at {duration(simulation.minutes)} (step {simulation.steps}), "
-                f"with a checkpoint; to go on: gpusim run --resume {folder}"
+                f"with a checkpoint; to go on: gpusim run --resume {folder if one else folder / 'SEED'}"
             )
             raise typer.Exit(128 + stop.asked)
-        summary = recorder.finish()
-    _report(model, start, summary)
-    drawn = _draw(folder) if picture else None
-    out.print(f"results  {folder}", markup=False)
+        summaries = [recorder.finish() for recorder in recorders]
+    _report(model, start, summaries)
+    drawn = _draw(folder) if picture and one else None
+    out.print(f"results  {folder if one else folder / 'SEED'}", markup=False)
     if drawn:
         out.print(f"picture  {drawn}", markup=False)
-    out.print(f"digest   {summary['digest']}", markup=False)
+    for summary in summaries:
+        of = "" if one else f"  seed {summary['seed']}"
+        out.print(f"digest   {summary['digest']}{of}", markup=False)
 
 
 def _require_one_process(backend: str) -> None:
@@ -150,32 +186,44 @@ def _backend(simulation: gpusim.Simulation) -> str:
     return f"backend {backend.name}{ranks}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
 
 
-def _report(model: Model, start: dict[str, int], summary: dict[str, Any]) -> None:
-    cells = new_table("cells", "at start", "at end")
-    for name, count in summary["counts"].items():
-        if name != "none" and (count or start[name]):
-            cells.add_row(name, f"{start[name]:,}", f"{count:,}")
-    fired = new_table("what happened", "times")
-    for name, count in summary["fired"].items():
-        fired.add_row(name.replace("_", " "), f"{count:,}")
-    fields = new_table("field", "total over voxels", "unit")
-    for (name, total), unit in zip(summary["totals"].items(), model.fields.units, strict=True):
-        fields.add_row(name, f"{total:.4g}", unit)
+def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[dict[str, Any]]) -> None:
+    """What came of a run, or of its replicates."""
+
+    def of_all(what: str, name: str) -> list[float]:
+        return [summary[what][name] for summary in summaries]
+
+    spread = ", median (lowest to highest)" if len(summaries) > 1 else ""
+    cells = new_table("cells", "at start", f"at end{spread}")
+    for name in model.states.names:
+        before, after = [counts[name] for counts in start], of_all("counts", name)
+        if name != "none" and any([*before, *after]):
+            cells.add_row(name, _spread(before, ",.10g"), _spread(after, ",.10g"))
+    fired = new_table("what happened", f"times{spread}")
+    for name in summaries[0]["fired"]:
+        fired.add_row(name.replace("_", " "), _spread(of_all("fired", name), ",.10g"))
+    fields = new_table("field", f"total over voxels{spread}", "unit")
+    for name, unit in zip(model.fields.names, model.fields.units, strict=True):
+        fields.add_row(name, _spread(of_all("totals", name), ".4g"), unit)
     for table in (cells, fired, fields):
         if table.row_count:
             out.print(table)
-    voxels = sum(math.prod(site["shape_zyx"]) for site in summary["sites"].values())
-    updates = voxels * len(model.fields) * summary["steps"]
-    out.print(
-        f"{summary['seconds']:.1f} s, {updates / max(summary['seconds'], 1e-9) / 1e6:.1f} million voxel-field steps/s"
-    )
+    voxels = sum(math.prod(site["shape_zyx"]) for site in summaries[0]["sites"].values())
+    updates = voxels * len(model.fields) * summaries[0]["steps"] * len(summaries)
+    seconds = sum(summary["seconds"] for summary in summaries)
+    out.print(f"{seconds:.1f} s, {updates / max(seconds, 1e-9) / 1e6:.1f} million voxel-field steps/s")
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    """A number; of several that differ, their median and range."""
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:{form}}" + (f" ({low:{form}} to {high:{form}})" if low < high else "")
 
 
 def _draw(folder: Path) -> Path | None:
     """A picture of how it went; None, with a note, where it can't be drawn."""
     target = folder / layout.PICTURE
     # In a process of its own: VTK ends the whole process where it finds no way to render at all.
-    command = [sys.executable, "-m", "gpusim.cli", "render", str(folder), "-o", str(target), *_PICTURE]
+    command = [sys.executable, "-m", "gpusim", "render", str(folder), "-o", str(target), *_PICTURE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PICTURE_SECONDS, check=False)
         problem = (done.stderr.strip().splitlines() or ["the renderer stopped"])[-1].removeprefix("gpusim: ")

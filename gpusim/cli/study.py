@@ -33,15 +33,24 @@ if TYPE_CHECKING:
 
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="A study file.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Folder of the study [default: results/NAME].")
+    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Folder of the study.", show_default="results/NAME")
 ]
 BackendOption = Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Worker processes on this machine [default: one a core, or one where there is a GPU]."),
+    typer.Option(
+        min=1, help="Worker processes on this machine.", show_default="one a core, or one where there is a GPU"
+    ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the cpu backend in each worker [default: its share of the cores].")
+    int | None,
+    typer.Option(min=1, help="Threads of the cpu backend in each worker.", show_default="its share of the cores"),
+]
+TogetherOption = Annotated[
+    int,
+    typer.Option(
+        min=1, metavar="N", help="Replicates that a worker steps in one go; for small lattices, and on a GPU."
+    ),
 ]
 SchedulerOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler, as in tcp://host:8786.")
@@ -55,6 +64,7 @@ def sweep(
     backend: BackendOption = "auto",
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
+    together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
     log: LogOption = Log.text,
 ) -> None:
@@ -64,7 +74,7 @@ def sweep(
     what is missing.
     """
     design = _module("design")
-    with _session(study, output, backend, workers, threads, scheduler, log) as session:
+    with _session(study, output, backend, workers, threads, together, scheduler, log) as session:
         frame = session.run(design.points(session.study.document))
         path = session.save(frame, "table.parquet")
     _summary(session.study, frame)
@@ -79,12 +89,13 @@ def sensitivity(
     backend: BackendOption = "auto",
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
+    together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
     log: LogOption = Log.text,
 ) -> None:
     """Tell which parameters the outcomes of a study depend on (Morris, Sobol); resumes as 'sweep' does."""
     module = _module("sensitivity")
-    with _session(study, output, backend, workers, threads, scheduler, log) as session:
+    with _session(study, output, backend, workers, threads, together, scheduler, log) as session:
         method = session.study.document.sensitivity
         if method is None or not session.study.document.parameters:
             raise ResultError(f"{study}: needs 'parameters', and 'sensitivity: {{method: morris}}' or sobol")
@@ -112,12 +123,13 @@ def fit(
     backend: BackendOption = "auto",
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
+    together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
     log: LogOption = Log.text,
 ) -> None:
     """Estimate a study's parameters from measured values over time, with 95% intervals; resumes as 'sweep' does."""
     module, problem = _module("fit"), _module("problem")
-    with _session(study, output, backend, workers, threads, scheduler, log) as session:
+    with _session(study, output, backend, workers, threads, together, scheduler, log) as session:
         table = _module("measured").Data.read(data, session.study)
         posed = problem.pose(session.study, table, session.setting)
         spec = session.study.document.fit
@@ -187,6 +199,7 @@ def _session(
     backend: str,
     workers: int | None,
     threads: int | None,
+    together: int,
     scheduler: str | None,
     log: Log,
 ) -> Iterator[_Session]:
@@ -196,12 +209,11 @@ def _session(
     study: Study = _module("study").Study.load(path)
     execution = _module("execution")
     folder = (output or Path("results") / study.document.name).absolute()
-    own, each = _shares(study, backend)
+    own, each = _shares(study, backend, together)
     if workers is not None:
         own, each = workers, max(1, own * each // workers)
-    setting = execution.Setting(
-        folder, study.columns, backend, threads or (each if scheduler is None else 1), study.document.keep == "stores"
-    )
+    threads = threads or (each if scheduler is None else 1)
+    setting = execution.Setting(folder, study.columns, backend, threads, study.document.keep == "stores", together)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = locked(folder)
@@ -230,12 +242,12 @@ def _note_study(folder: Path, path: Path) -> None:
         (folder / names.STUDY).write_bytes(path.read_bytes())
 
 
-def _shares(study: Study, backend: str) -> tuple[int, int]:
+def _shares(study: Study, backend: str, together: int) -> tuple[int, int]:
     """Workers and threads for the runs of a study on this machine."""
     first = {path: p.low if hasattr(p, "low") else p[0] for path, p in study.document.parameters.items()}
     scenario = Scenario(study.scenario(next(iter(study.document.arms)), first))
     models = [build(scenario.site(name)) for name in scenario.sites]
-    needed = sum(map(on_backend, models)) + max(map(of_copies, models))
+    needed = together * sum(map(on_backend, models)) + max(map(of_copies, models))
     return _module("execution").shares(needed, available(), backend)
 
 

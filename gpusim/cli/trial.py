@@ -10,7 +10,9 @@ from gpusim.scenario import Scenario
 from gpusim.trial import Trial, run_trial, verdicts
 
 
-def carry_out(scenario: Scenario, folder: Path, backend: str, jobs: int | None, log: Log, *, resume: bool) -> None:
+def carry_out(
+    scenario: Scenario, folder: Path, backend: str, jobs: int | None, together: int | None, log: Log, *, resume: bool
+) -> None:
     """Run a trial into a folder and tell what came out."""
     spec = scenario.document.trial
     assert spec is not None, "has arms"
@@ -24,6 +26,7 @@ def carry_out(scenario: Scenario, folder: Path, backend: str, jobs: int | None, 
                 folder,
                 backend=backend,
                 jobs=jobs,
+                together=together,
                 resume=resume,
                 progress=lambda done, total: tell(done),
             )

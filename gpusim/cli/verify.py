@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @app.command("verify")
 def print_verification(
     backend: Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the cpu backend [default: all cores].")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only the cases that take about a second.")] = False,
     log: LogOption = Log.text,
 ) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from gpusim.backends.base import Array, CellLayer
 from gpusim.engine.faults import largest_source
 from gpusim.engine.stack import Stack
+from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError
 from gpusim.model import Graft, Resection
 
@@ -30,6 +31,11 @@ class Site:
         self.placed = np.zeros(len(self.model.states.names), np.int64)
         self.given = np.zeros(len(self.model.cells.rules) + len(self.model.cells.effects), np.int64)
         self._initial_counts = self.model.initial.counts(len(self.model.states.names))
+
+    @property
+    def transport(self) -> Transport:
+        """Its solvers, which are those of all replicates."""
+        return self.stack.transport
 
     # Therapies of its own
 

@@ -12,16 +12,15 @@ from distributed import Client, Future, LocalCluster, as_completed
 
 from gpusim.backends import availability
 from gpusim.backends.cpu import available_threads
-from gpusim.engine import Simulation
 from gpusim.ensemble import folder as on_disk
 from gpusim.ensemble.study import Run
 from gpusim.errors import BackendError, ResultError
-from gpusim.record import Recorder, layout
+from gpusim.record import layout
 from gpusim.scenario import Scenario
 from gpusim.scenario.loading import validated
 from gpusim.scenario.reading import Read
 from gpusim.scenario.schema import Outcome
-from gpusim.trial.outcomes import Outcomes
+from gpusim.trial.measuring import measured
 
 _IN_FLIGHT = 4
 """Runs handed to the scheduler for each worker thread: none idles, and little waits in its memory."""
@@ -36,6 +35,7 @@ class Setting:
             network alone.
         columns: outcomes and their times.
         store: whether each run leaves a result folder.
+        together: replicates that a worker steps in one go. Outcomes do not depend on it.
     """
 
     folder: Path
@@ -43,60 +43,13 @@ class Setting:
     backend: str = "auto"
     threads: int | None = None
     store: bool = False
+    together: int = 1
 
     def finished(self, key: str) -> dict[str, float] | None:
         """Outcomes of a run that has left all that it should; None where it has not."""
         if self.store and not (on_disk.store(self.folder, key) / layout.SUMMARY).is_file():
             return None
         return on_disk.finished(self.folder, key)
-
-
-def carry_out(data: Mapping[str, Any], seed: int, key: str, setting: Setting) -> dict[str, float]:
-    """Run one simulation, unless it has finished before; its outcomes by column.
-
-    They are on the disk before the run counts as finished, so that a worker that dies afterwards
-    costs nothing. Raises `GpusimError`.
-    """
-    seen = (setting.folder / on_disk.RUNS).is_dir()
-    if setting.store and not seen:
-        raise ResultError(f"{setting.folder}: the worker does not see it; 'keep: stores' needs a shared folder")
-    log = (lambda event: on_disk.note(setting.folder, key, event)) if seen else (lambda event: None)
-    known = setting.finished(key) if seen else None
-    if known is not None:
-        log("found")
-        return known
-    log("begun")
-    try:
-        outcomes = _simulate(Scenario(validated(Read({**data, "seed": seed}), "run")), key, setting)
-    except Exception as error:
-        log(f"failed: {error}")
-        raise
-    if seen:
-        on_disk.finish(setting.folder, key, outcomes)
-        log("finished")
-    return outcomes
-
-
-def _simulate(scenario: Scenario, key: str, setting: Setting) -> dict[str, float]:
-    with contextlib.ExitStack() as stack:
-        simulation = stack.enter_context(Simulation(scenario, setting.backend, threads=setting.threads))
-        recorder = None
-        if setting.store:
-            folder = on_disk.store(setting.folder, key)
-            recorder = stack.enter_context(Recorder(simulation, folder, overwrite=True))
-        stops = Outcomes(simulation, setting.columns)
-        stops.take()
-        for steps in simulation.stretches(at_most=1 if stops.between_rules else None):
-            if recorder:
-                recorder.record()
-            else:
-                simulation.check()
-            stops.take()
-            if steps >= stops.last and not recorder:
-                break
-        if recorder:
-            recorder.finish()
-        return stops.values
 
 
 Ended = dict[str, float] | Exception
@@ -107,10 +60,58 @@ Connect = Callable[[], Client]
 """Gives the cluster, which nothing starts before it is needed."""
 
 
+def carry_out(data: Mapping[str, Any], seeds: Mapping[str, int], setting: Setting) -> dict[str, Ended]:
+    """Run a scenario with the seeds of some runs, by key, but for those that have finished before; how each has ended.
+
+    They are stepped together; where that fails, each is tried by itself, so that a failure costs its own run alone.
+    Outcomes are on the disk before a run counts as finished, so that a worker that dies afterwards costs nothing.
+    """
+    seen = (setting.folder / on_disk.RUNS).is_dir()
+    if setting.store and not seen:
+        raise ResultError(f"{setting.folder}: the worker does not see it; 'keep: stores' needs a shared folder")
+
+    def note(keys: Iterable[str], event: str) -> None:
+        for key in keys if seen else ():
+            on_disk.note(setting.folder, key, event)
+
+    known = {key: setting.finished(key) if seen else None for key in seeds}
+    found: dict[str, Ended] = {key: outcomes for key, outcomes in known.items() if outcomes is not None}
+    note(found, "found")
+    left = {key: seed for key, seed in seeds.items() if key not in found}
+    if not left:
+        return found
+    note(left, "begun")
+    try:
+        scenario = Scenario(validated(Read(dict(data)), "run"))
+        folders = [on_disk.store(setting.folder, key) for key in left] if setting.store else []
+        taken = measured(
+            scenario, list(left.values()), setting.columns, setting.backend, threads=setting.threads, folders=folders
+        )
+    except Exception as error:
+        note(left, f"failed: {error}")
+        if len(left) == 1:
+            return found | dict.fromkeys(left, error)
+        for key, seed in left.items():
+            found |= carry_out(data, {key: seed}, setting)
+        return found
+    for key, outcomes in zip(left, taken, strict=True):
+        if seen:
+            on_disk.finish(setting.folder, key, outcomes)
+            note([key], "finished")
+    return found | dict(zip(left, taken, strict=True))
+
+
+def batches(runs: Iterable[Run], together: int) -> Iterator[list[Run]]:
+    """Runs that differ by their seed alone and follow each other, so many at a time."""
+    for _, same in itertools.groupby(runs, lambda run: (run.point, run.arm)):
+        while batch := list(itertools.islice(same, together)):
+            yield batch
+
+
 def execute(
     connect: Connect, runs: Iterable[Run], setting: Setting, tell: Tell = lambda run, how: None
 ) -> dict[str, Ended]:
-    """Carry out runs on a cluster; what came of each, by key. A run whose worker dies is tried again.
+    """Carry out runs on a cluster; what came of each, by key. Runs whose worker dies are tried again.
 
     `tell` is called for each run, also for those that had finished before.
     """
@@ -126,26 +127,28 @@ def execute(
                 tell(run, known)
     if not to_do:
         return found
-    client, waiting = connect(), iter(to_do.values())
+    client, waiting = connect(), batches((run for run, *_ in to_do.values()), setting.together)
+    submitted: dict[str, list[Run]] = {}
 
     def submit(count: int) -> list[Future]:
-        return [
-            client.submit(carry_out, run.data, run.seed, run.key, setting, key=run.key, pure=False)
-            for run, *_ in itertools.islice(waiting, count)
-        ]
+        futures = []
+        for batch in itertools.islice(waiting, count):
+            key, seeds = batch[0].key, {run.key: run.seed for run in batch}
+            submitted[key] = batch
+            futures.append(client.submit(carry_out, batch[0].data, seeds, setting, key=key, pure=False))
+        return futures
 
     threads = max(1, sum(client.nthreads().values()))
     in_flight = as_completed(submit(_IN_FLIGHT * threads))
     for future in in_flight:
-        key, error = future.key, _error(future)
-        if error is None:
-            found[key] = outcomes = future.result()
-            if on_disk.finished(setting.folder, key) is None:  # the worker does not see the folder
-                on_disk.finish(setting.folder, key, outcomes)
-        else:
-            found[key] = error
-        for run in to_do[key]:
-            tell(run, found[key])
+        batch, error = submitted.pop(future.key), _error(future)
+        ended = future.result() if error is None else {run.key: error for run in batch}
+        for key, how in ended.items():
+            found[key] = how
+            if not isinstance(how, Exception) and on_disk.finished(setting.folder, key) is None:
+                on_disk.finish(setting.folder, key, how)  # the worker does not see the folder
+            for run in to_do[key]:
+                tell(run, how)
         for further in submit(1):
             in_flight.add(further)
     return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from gpusim.ensemble import folder as on_disk
 from gpusim.ensemble.design import value_at
-from gpusim.ensemble.execution import Setting, carry_out
+from gpusim.ensemble.execution import Setting, batches, carry_out
 from gpusim.ensemble.measured import Data
 from gpusim.ensemble.schema import Range
 from gpusim.ensemble.study import Study
@@ -77,12 +77,15 @@ class Problem:
 
     def simulated(self, cube: Sequence[float]) -> np.ndarray:
         """What a simulation has for each measured value: float64 [values]. Raises `GpusimError`."""
-        runs: dict[tuple[str, int], dict[str, float]] = {}
-        for run in self.study.runs([self.values(cube)]):
-            runs[run.arm, run.replicate] = carry_out(run.data, run.seed, run.key, self.setting)
+        by_arm: dict[str, list[dict[str, float]]] = {}
+        for batch in batches(self.study.runs([self.values(cube)]), self.setting.together):
+            for how in carry_out(batch[0].data, {run.key: run.seed for run in batch}, self.setting).values():
+                if isinstance(how, Exception):
+                    raise how
+                by_arm.setdefault(batch[0].arm, []).append(how)
         found = []
         for name, time, arm in zip(self.data.names, self.data.times, self.data.arms, strict=True):
-            found.append(np.mean([outcomes[f"{name}@{time}"] for (a, _), outcomes in runs.items() if a == arm]))
+            found.append(np.mean([outcomes[f"{name}@{time}"] for outcomes in by_arm[arm]]))
         return np.array(found, np.float64)
 
     def residuals(self, cube: Sequence[float]) -> np.ndarray:

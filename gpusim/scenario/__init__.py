@@ -49,6 +49,10 @@ class Scenario:
         data = merge(self.document.model_dump(mode="json", exclude_unset=True), changes)
         return Scenario(validated(Read(data), self.document.name))
 
+    def seeds(self, count: int) -> list[int]:
+        """Those of so many replicates: its own and those that follow it."""
+        return [(self.document.seed + i) % 2**64 for i in range(count)]
+
     @property
     def arms(self) -> tuple[str, ...]:
         """Names of the arms of its trial."""

@@ -1,6 +1,7 @@
 """The runs of a trial, several at a time in processes of their own."""
 
 import json
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -17,12 +18,11 @@ import pandas as pd
 
 from gpusim.backends import availability
 from gpusim.backends.cpu import available_threads
-from gpusim.engine import Simulation
 from gpusim.errors import ResultError
-from gpusim.record import Recorder
 from gpusim.record.files import explained, write_text
 from gpusim.scenario import Scenario
-from gpusim.trial.outcomes import Outcomes, columns
+from gpusim.trial.measuring import measured
+from gpusim.trial.outcomes import columns
 
 TABLE = "outcomes.csv"
 """One row a run: arm, seed, outcomes; in the order of arms and seeds."""
@@ -30,6 +30,8 @@ OUTCOMES = "outcomes.json"
 """In the folder of a run: its outcomes, written last."""
 SCENARIO = "trial.yaml"
 """The scenario with its trial, in the folder of the trial."""
+ENOUGH_ON_CPU, ENOUGH_ON_GPU = 2**15, 2**24
+"""Voxels that keep a process busy between launches: eight lattices of 16^3, where the gain levels off; 64 of 64^3."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def run_trial(
     *,
     backend: str = "auto",
     jobs: int | None = None,
+    together: int | None = None,
     resume: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Trial:
@@ -77,7 +80,9 @@ def run_trial(
     Args:
         folder: of the trial; made if it is not there, and empty unless `resume`, which goes on with the
             runs that have not finished.
-        jobs: runs at a time; one a core by default, or one on a GPU.
+        jobs: processes at a time; one a core by default, or one on a GPU.
+        together: seeds of an arm that a process steps in one go; by default more on small lattices, as long as
+            every process has work. The result does not depend on it.
         progress: called with the number of finished runs and of all.
 
     Raises `ScenarioError`, `ResultError`, and what a run raises.
@@ -93,21 +98,21 @@ def run_trial(
         if not resume and any(folder.iterdir()):
             raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
         write_text(folder / SCENARIO, text)
-    seeds = [(scenario.document.seed + i) % 2**64 for i in range(trial.replicates)]
-    runs = [(name, seed) for seed in seeds for name in arms]
-    with _pool(backend, jobs) as pool:
+    seeds = scenario.seeds(trial.replicates)
+    jobs = jobs or _processes(backend)
+    batch = together or _together(scenario, len(arms) * len(seeds) // jobs, backend)
+    batches = [(name, seeds[i : i + batch]) for i in range(0, len(seeds), batch) for name in arms]
+    found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in arms}
+    with _pool(jobs) as pool:
         with _interrupts_held():
-            futures: dict[Future[dict[str, float]], tuple[str, int]] = {
-                pool.submit(_run, arms[name].with_(seed=seed).to_yaml(), text, folder / name / str(seed), backend): (
-                    name,
-                    seed,
-                )
-                for name, seed in runs
+            futures: dict[Future[dict[int, dict[str, float]]], str] = {
+                pool.submit(_run, arms[name].to_yaml(), text, folder / name, batch, backend): name
+                for name, batch in batches
             }
         try:
-            for done, future in enumerate(as_completed(futures), 1):
-                future.result()
-                progress(done, len(futures))
+            for future in as_completed(futures):
+                found[futures[future]] |= future.result()
+                progress(sum(map(len, found.values())), len(arms) * len(seeds))
         except BrokenProcessPool:
             raise ResultError(
                 f"{folder}: a process that carried out a run was killed, perhaps for want of memory; finished runs "
@@ -116,18 +121,32 @@ def run_trial(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    found = {run: future.result() for future, run in futures.items()}
-    rows = [{"arm": name, "seed": seed, **found[name, seed]} for name in arms for seed in seeds]
+    rows = [{"arm": name, "seed": seed, **found[name][seed]} for name in arms for seed in seeds]
     table = pd.DataFrame(rows, columns=["arm", "seed", *columns(trial.outcomes)])
     with explained(folder):
         write_text(folder / TABLE, table.to_csv(index=False))
     return Trial(folder, scenario, table)
 
 
-def _pool(backend: str, jobs: int | None) -> ProcessPoolExecutor:
-    on_gpu = backend == "cuda" or (backend == "auto" and availability("cuda").available)
+def _on_gpu(backend: str) -> bool:
+    return backend == "cuda" or (backend == "auto" and availability("cuda").available)
+
+
+def _processes(backend: str) -> int:
+    return 1 if _on_gpu(backend) else available_threads()
+
+
+def _together(scenario: Scenario, share: int, backend: str) -> int:
+    """How many seeds to step in one go, where nobody says; at most half of a process's `share` of the runs."""
+    shapes = (scenario.site(name).document.grid.shape for name in scenario.sites)
+    voxels = sum(math.prod(shape) for shape in shapes if shape is not None)
+    enough = ENOUGH_ON_GPU if _on_gpu(backend) else ENOUGH_ON_CPU
+    return max(1, min(share // 2, enough // max(1, voxels)))
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
-        jobs or (1 if on_gpu else available_threads()),
+        jobs,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_begin_worker,
     )
@@ -162,24 +181,22 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run(arm: str, trial: str, folder: Path, backend: str) -> dict[str, float]:
-    """One run into its folder, unless it has finished there before; its outcomes by column."""
-    done = folder / OUTCOMES
-    if done.is_file():
-        known: dict[str, float] = json.loads(done.read_text(encoding="utf-8"))
-        return known
+def _run(arm: str, trial: str, folder: Path, seeds: list[int], backend: str) -> dict[int, dict[str, float]]:
+    """Runs of an arm into their folders, together, but for those that have finished before; outcomes by seed."""
+    found: dict[int, dict[str, float]] = {
+        seed: json.loads((folder / str(seed) / OUTCOMES).read_text(encoding="utf-8"))
+        for seed in seeds
+        if (folder / str(seed) / OUTCOMES).is_file()
+    }
+    left = [seed for seed in seeds if seed not in found]
     document = Scenario.parse(trial).document
     assert document.trial is not None
-    with (
-        Simulation(Scenario.parse(arm), backend, threads=1) as simulation,
-        Recorder(simulation, folder, overwrite=True) as recorder,
-    ):
-        outcomes = Outcomes(simulation, columns(document.trial.outcomes))
-        outcomes.take()
-        for _ in simulation.stretches(at_most=1 if outcomes.between_rules else None):
-            recorder.record()
-            outcomes.take()
-        recorder.finish()
-    with explained(folder):
-        write_text(done, json.dumps(outcomes.values))
-    return outcomes.values
+    if left:
+        folders = [folder / str(seed) for seed in left]
+        wanted = columns(document.trial.outcomes)
+        outcomes = measured(Scenario.parse(arm), left, wanted, backend, threads=1, folders=folders)
+        for seed, into, values in zip(left, folders, outcomes, strict=True):
+            found[seed] = values
+            with explained(into):
+                write_text(into / OUTCOMES, json.dumps(values))
+    return found

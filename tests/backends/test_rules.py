@@ -9,8 +9,6 @@ from gpusim.backends.base import CellLayer, CellTables, Draw, Surroundings, Tall
 from gpusim.model.tables import EFFECT, FLOW_UNITS, MODULATOR, MOTILITY, RELEASE, RULE, EffectKind, Shape, Source
 
 SHAPE = (4, 16, 16)
-ONE = (1, *SHAPE)
-"""Of one replicate."""
 VOXELS = 4 * 16 * 16
 
 
@@ -22,7 +20,7 @@ def backend(one_backend_each):
 
 
 class Applied:
-    """Cells of state 0 in `clock` (uint16 [z, y, x]), to which tables were applied once; arrays are NumPy's."""
+    """Cells of state 0 in `clock` (uint16 [z, y, x]), to which tables were applied once. Arrays are of NumPy."""
 
     def __init__(
         self, backend, rules=(), effects=(), modulators=(), releases=(), clock=0, fields=0.0, body=(0,), planes=None
@@ -36,18 +34,16 @@ class Applied:
             backend.array(np.array([*modulators], MODULATOR)),
             backend.array(np.array([*releases], RELEASE)),
         )
-        clock = np.broadcast_to(np.asarray(clock, np.uint16), SHAPE)
+        one = (1, *SHAPE)
+        clock = np.broadcast_to(np.asarray(clock, np.uint16), one)
         layer = CellLayer(
-            backend.lattice(np.zeros(ONE, np.uint8)),
-            backend.lattice(clock[None].copy()),
-            backend.array(np.zeros((1, 0))),
-            0,
+            backend.lattice(np.zeros(one, np.uint8)), backend.lattice(clock.copy()), backend.array(np.zeros((1, 0))), 0
         )
-        after = backend.lattice(np.full(ONE, 99, np.uint8))
-        values = backend.lattice(np.full((1, *ONE), fields, np.float32))
+        after = backend.lattice(np.full(one, 99, np.uint8))
+        values = backend.lattice(np.full((1, *one), fields, np.float32))
         around = Surroundings(
-            backend.lattice(np.full(ONE, 3, np.uint8)),
-            backend.lattice(np.zeros((1, *ONE), np.uint8)),
+            backend.lattice(np.full(one, 3, np.uint8)),
+            backend.lattice(np.zeros((1, *one), np.uint8)),
             backend.array(np.array(body, np.float32)[:, None]),
             tables,
         )
@@ -58,8 +54,7 @@ class Applied:
         )
         seeds = backend.array(np.array([1], np.uint64))
         backend.apply_rules(layer, after, around, values, tally, Draw(seeds, 2, 3))
-        self.cells, self.clock = backend.to_numpy(after)[0], backend.to_numpy(layer.clock)[0]
-        self.field = backend.to_numpy(values)[:, 0]
+        self.cells, self.clock, self.field = (backend.to_numpy(a) for a in (after[0], layer.clock[0], values[:, 0]))
         self.fired = backend.to_numpy(tally.fired)[:, 0].astype(int).tolist()
         self.flowed = backend.to_numpy(tally.flowed)[:, 0].view(np.int64).tolist()
 

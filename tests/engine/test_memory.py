@@ -1,3 +1,4 @@
+import contextlib
 import subprocess
 import sys
 import tracemalloc
@@ -38,6 +39,26 @@ def test_a_run_takes_what_is_estimated(tmp_path, backend, diffusion):
     assert peak > on_backend(simulation.model)
 
 
+def test_replicates_take_as_many_times_what_one_takes(tmp_path):
+    tracemalloc.start()
+    try:
+        with gpusim.Simulation(scenario(), "cpu", seed=[1, 2, 3]) as simulation, contextlib.ExitStack() as stack:
+            for replicate in simulation.replicates:
+                stack.enter_context(Recorder(replicate, tmp_path / str(replicate.seed)))
+            simulation.step()
+            for replicate in simulation.replicates:
+                replicate.digest()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    buffers = 20 * 2**20  # of the file formats, whatever the size
+    assert (
+        3 * on_backend(simulation.model)
+        < peak
+        < 3 * on_backend(simulation.model) + of_copies(simulation.model) + buffers
+    )
+
+
 FIELDS_AND_CELLS = """
 import gpusim, psutil
 from gpusim.engine.memory import on_backend
@@ -55,7 +76,7 @@ def run(side):
         grid={"shape": [side] * 3}, fields=fields, states=states | {"killer": killer}, tissue={"shapes": shapes}
     )
     with gpusim.Simulation(scenario, "cpu", threads=2) as simulation:
-        assert {choice.solver for choice in simulation.site.stack.transport.choices} == {"explicit", "implicit"}
+        assert {choice.solver for choice in simulation.site.transport.choices} == {"explicit", "implicit"}
         simulation.step(2)
         simulation.totals()
         return on_backend(simulation.model)

@@ -30,7 +30,7 @@ def command(line, folder):
     name, *arguments = line.split()
     assert name == "gpusim"
     return subprocess.run(
-        [sys.executable, "-m", "gpusim.cli", *arguments],
+        [sys.executable, "-m", "gpusim", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -63,6 +63,43 @@ def test_a_table_holds_what_single_runs_give(write, tmp_path, connect):
         assert row["deaths"] == simulation.fired["death"]
 
 
+def test_replicates_that_are_stepped_together_give_the_same_table(write, tmp_path, connect):
+    path = write(GROWING + "keep: stores\n")
+    apart = run(path, tmp_path / "apart", connect, store=True)
+    together = run(path, tmp_path / "together", connect, store=True, together=2)
+    pd.testing.assert_frame_equal(together, apart, check_exact=True)
+    assert Counter(event for _, event in log(tmp_path / "together")) == {"begun": 12, "finished": 12}
+    for store in apart["store"]:
+        counts = [(tmp_path / way / store / "counts.csv").read_bytes() for way in ("apart", "together")]
+        assert counts[0] == counts[1]
+
+
+BURSTING = """\
+name: bursting
+scenario: bursts.yaml
+replicates: 8
+outcomes: {left: {count: cell}}
+"""
+BURSTS = """\
+grid: {shape: [1, 1, 1]}
+time: {until: 10 min, step: {field: 10 min, rules: 10 min}}
+record: {every: 10 min}
+fields: {a: {unit: ng/mL}}
+states: {cell: {}}
+rules: {burst: {transition: cell -> empty, rate: 0.07 /min, releases: {a: 1e20}}}
+tissue: {background: cell}
+"""
+
+
+def test_of_runs_that_are_stepped_together_each_has_its_own_failure(write, tmp_path, connect):
+    path = write(BURSTING)
+    path.with_name("bursts.yaml").write_text(BURSTS)
+    apart = run(path, tmp_path / "apart", connect)
+    assert 0 < (apart["failure"] != "").sum() < 8
+    together = run(path, tmp_path / "together", connect, together=8)
+    pd.testing.assert_frame_equal(together, apart, check_exact=True)
+
+
 def test_arms_are_paired_by_their_random_numbers(write, tmp_path, connect):
     """Replicates of both arms start alike: their difference varies less than that of unpaired ones."""
     study = GROWING.replace("replicates: 3", "replicates: 12").replace("0.001 /min}", "1.1e-4 /min}")

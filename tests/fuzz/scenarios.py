@@ -138,7 +138,7 @@ def survives(text):
             assert again.document == scenario.document
             warnings.filterwarnings("default", "therapies")  # a graft that finds no room says so
             with gpusim.Simulation(scenario, "numpy") as simulation:
-                choices = [choice for site in simulation.sites.values() for choice in site.stack.transport.choices]
+                choices = [choice for site in simulation.sites.values() for choice in site.transport.choices]
                 if max((c.passes for c in choices), default=0) > 1000:
                     return True
                 simulation.step()

@@ -62,6 +62,21 @@ def test_every_arm_is_run_with_every_seed(trial):
     assert (table["most"] == table["lost@60 min"]).all()
 
 
+def test_seeds_that_are_stepped_together_end_as_by_themselves(trial, tmp_path):
+    folder = tmp_path / "out"
+    told = []
+    together = run_trial(
+        trial.scenario, folder, backend="numpy", jobs=1, together=3, progress=lambda *done: told.append(done)
+    )
+    pd.testing.assert_frame_equal(together.table, trial.table)
+    assert told == [(n, 15) for n in (3, 6, 9, 11, 13, 15)]
+    for path in trial.folder.rglob("*.csv"):
+        assert (folder / path.relative_to(trial.folder)).read_bytes() == path.read_bytes()
+    (folder / "slow" / "6" / OUTCOMES).unlink()
+    again = run_trial(trial.scenario, folder, backend="numpy", jobs=1, together=5, resume=True)
+    pd.testing.assert_frame_equal(again.table, trial.table)
+
+
 def test_an_arm_is_the_scenario_with_its_overrides(trial):
     alone = scenario().arm("fast").with_(seed=7)
     with gpusim.Simulation(alone, "numpy") as simulation:

@@ -49,7 +49,7 @@ def page_of(request):
         servers = []
 
         def open_page(*arguments):
-            command = [sys.executable, "-m", "gpusim.cli", "view", *map(str, arguments), "--no-browser"]
+            command = [sys.executable, "-m", "gpusim", "view", *map(str, arguments), "--no-browser"]
             server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             servers.append(server)
             address = re.match(r"http://\S+", server.stdout.readline())

@@ -31,7 +31,7 @@ needs_cpu = pytest.mark.skipif(not availability("cpu").available, reason=availab
 
 
 def gpusim_on(ranks, *arguments):
-    return job(ranks, "-m", "gpusim.cli", "run", *map(str, arguments))
+    return job(ranks, "-m", "gpusim", "run", *map(str, arguments))
 
 
 def job(ranks, *arguments):
@@ -89,6 +89,7 @@ def test_a_shipped_scenario_has_the_digest_of_one_process(ranks, tmp_path):
         (1, ["cold-to-hot"], "backend 'slabs' found one rank, expected two or more: mpirun -n 4 gpusim run"),
         (2, ["nothing"], "nothing: neither a shipped scenario nor a file"),
         (2, ["abscopal"], "takes a single run"),
+        (2, ["cold-to-hot", "--replicates", "3"], "backend 'slabs' takes one replicate at a time, found 3"),
         (2, ["cold-to-hot", "--set=grid.shape=[8, 8, 3]"], "3 planes along z for 2 ranks; expected 2 or more for each"),
         (2, ["cold-to-hot", "--set=fields.oxygen.boundary.z=periodic"], "fields.oxygen.boundary.z: 'periodic'"),
     ],

@@ -1,5 +1,0 @@
-"""`python -m gpusim.cli`."""
-
-from gpusim.cli import main
-
-main()
