@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,11 @@ def run_trial(
             for future in as_completed(futures):
                 found[futures[future]] |= future.result()
                 progress(sum(map(len, found.values())), len(arms) * len(seeds))
+        except BrokenProcessPool:
+            raise ResultError(
+                f"{folder}: a process that carried out a run was killed, perhaps for want of memory; finished runs "
+                f"are kept, to go on: gpusim run --resume {folder}"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

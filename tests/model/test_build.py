@@ -5,6 +5,7 @@ from gpusim import Scenario, ScenarioError
 from gpusim.backends.source import folder
 from gpusim.model import build
 from gpusim.model.tables import EFFECT, MODULATOR, MOTILITY, RELEASE, RULE, Shape, Source, state_set
+from gpusim.tissue.shapes import Uniform
 
 TEXT = """
 grid: {shape: [5, 4, 3], spacing: 10 um}
@@ -200,7 +201,8 @@ def test_infusions_and_resections_come_at_their_steps():
 def test_grafts_are_strewn_anew_each_time():
     graft = {"inject": "ctl", "amount": "3 cell", "radius": "1 mm", "every": "10 min", "doses": 2}
     tumour = {"inject": "tumour", "amount": "1 cell", "radius": "1 mm", "into": ["infected", "vessel"]}
-    first, second, third, last = built(therapies={"a": graft, "b": graft | {"doses": 1}, "c": tumour}).grafts
+    therapies = {"dose": None, "a": graft, "b": graft | {"doses": 1}, "c": tumour}
+    first, second, third, last = built(therapies=therapies).grafts
     assert [g.step for g in (first, second, third, last)] == [0, 5, 0, 0]
     assert {(g.name, g.state, g.count, g.replaces) for g in (first, second, third, last)} == {
         ("a", 5, 3, (4,)),
@@ -211,6 +213,8 @@ def test_grafts_are_strewn_anew_each_time():
     assert len(orders) == 4
     assert {tuple(sorted(order)) for order in orders} == {tuple(range(60))}
     assert {tuple(g.voxels) for g in built(therapies={"a": graft}, seed=1).grafts}.isdisjoint(orders)
+    # Shapes draw from the first streams of the same seed.
+    assert {tuple(np.argsort(Uniform(0, stream).draw(60))) for stream in range(3000)}.isdisjoint(orders)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +242,8 @@ def test_rules_are_noted_where_their_step_is_too_large():
     (note,) = built().notes
     assert note.startswith("the rules' step of 4 min is too large for accuracy: a hazard reaches 0.4 a step")
     assert built(time={"step": {"field": "1 min", "rules": "1 min"}}).notes == ()
+    (note,) = built(time={"step": {"field": "1.2 min", "rules": "1.2 min"}}).notes
+    assert "a hazard reaches 0.12 a step" in note
 
 
 def test_a_quantity_that_can_not_be_converted_names_the_scenario():

@@ -251,6 +251,14 @@ def test_moves_follow_from_the_highest_speed(motility, moves):
     assert built(time={"step": {"motion": None}}, states={"ctl": {"motility": motility}}).cells.moves == moves
 
 
+def test_a_move_may_take_a_part_of_a_minute():
+    cells = built(time={"step": {"field": "3 min", "rules": "3 min", "motion": "1.5 min"}}).cells
+    assert cells.motilities["hop"][3] == pytest.approx(0.6)  # 4 um/min in voxels of 10 um
+    assert cells.motilities["turn"][3] == pytest.approx(1 - math.exp(-1.5 / 5))
+    brief = built(states={"nk": {"motility": {"persistence": "30 s"}}}).cells
+    assert brief.motilities["turn"][4] == pytest.approx(1 - math.exp(-2))
+
+
 def test_of_two_rules_the_faster_sets_the_step():
     fast, slow = ({"transition": "tumour -> empty", "rate": f"{rate} /min", "modulators": []} for rate in (0.05, 0.01))
     for rules in ({"growth": fast, "death": slow}, {"growth": slow, "death": fast}):

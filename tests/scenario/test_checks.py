@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from gpusim import Scenario, ScenarioError
-from gpusim.scenario.checks import nearest
+from gpusim.scenario.checks import nearest, state_names
 from gpusim.scenario.loading import override
 from gpusim.scenario.reading import read_text
 
@@ -240,7 +240,7 @@ trial.expected[0].arms = [a, c]
 """
 GOOD = """
 fields.oxygen.solver = implicit2
-therapies.dose.start = 59.9 min
+time.until = 60.5 min; therapies.dose.start = 60.4 min
 therapies.dose.every = 20 min; therapies.dose.doses = 3; therapies.dose.start = 19 min
 states.empty = {uptake: {oxygen: 1 /min}}; states.none = {layer: immune}
 rules.death.releases = {virus: 1 PFU, oxygen: 1}
@@ -276,6 +276,13 @@ def test_a_contradiction_is_one_line_at_its_place(changes, problem):
         Scenario.parse(changed(changes))
     (line,) = str(caught.value).splitlines()
     assert line.split(": ", 1)[1].startswith(problem.strip())
+
+
+@pytest.mark.parametrize("named", ["", ", empty: {}, none: {layer: immune}"])
+def test_the_vacant_states_come_first_and_once(named):
+    text = f"{{zeta: {{}}, killer: {{layer: immune}}, alpha: {{}}, omega: {{layer: immune}}{named}}}"
+    document = Scenario.parse(f"grid: {{shape: [1, 1, 1]}}\nstates: {text}").document
+    assert state_names(document) == (["empty", "zeta", "alpha"], ["none", "killer", "omega"])
 
 
 def test_a_word_is_suggested_where_it_is_near_and_not_endless():

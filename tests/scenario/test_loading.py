@@ -294,6 +294,7 @@ def test_an_override_makes_what_is_not_there_and_changes_what_is():
     ("key", "message"),
     [
         ("grid.shape[3]", "--set grid.shape[3]: there is no [3] (a list of 3)"),
+        ("grid.shape[9]", "--set grid.shape[9]: there is no [9] (a list of 3)"),
         ("fields[0]", "--set fields[0]: there is no [0] (no list)"),
         ("fields[0].virus", "--set fields[0].virus: there is no [0] (no list)"),
         ("rules.infection.modulators[1].half", "--set rules.infection.modulators[1].half: there is no [1] (a"),

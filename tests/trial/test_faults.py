@@ -37,6 +37,8 @@ import gpusim.cli
 gpusim.cli.main()
 """
 
+KILL_WORKERS = "import multiprocessing; [worker.kill() for worker in multiprocessing.active_children()]"
+
 AT_ONCE = """
 import os, signal
 from gpusim.trial import running
@@ -78,8 +80,9 @@ def whole(tmp_path_factory):
         (AT_ONCE, 130, "gpusim: stopped; finished runs are kept, to go on: gpusim run --resume out\n"),
         (AFTER.format(runs=2, act="os.kill(os.getpid(), signal.SIGKILL)"), -signal.SIGKILL, ""),
         (AFTER.format(runs=1, act="os.kill(os.getpid(), signal.SIGTERM)"), -signal.SIGTERM, ""),
+        (AFTER.format(runs=1, act=KILL_WORKERS), 2, "out: a process that carried out a run was killed"),
     ],
-    ids=["Ctrl-C while workers start", "killed", "terminated"],
+    ids=["Ctrl-C while workers start", "killed", "terminated", "workers killed"],
 )
 def test_a_trial_that_ends_half_way_leaves_no_process_and_no_traceback_and_goes_on(
     whole, tmp_path, code, exit_code, says
