@@ -39,3 +39,9 @@ def test_a_desert_turns_inflamed_under_the_virus_but_not_without_dendritic_cells
         "virus without dendritic cells": Phenotype.DESERT,
     }
     assert (table[table["arm"] == "untreated"]["core"] == 0).all()
+
+
+def test_anti_pd1_alone_does_little_in_a_desert_and_much_in_an_inflamed_tumour(tmp_path):
+    tumour = trial_that_holds("checkpoint", tmp_path).table.groupby("arm")["tumour"].median()
+    assert tumour["desert and anti-PD-1"] == pytest.approx(tumour["desert"], rel=0.05)
+    assert tumour["inflamed and anti-PD-1"] < tumour["inflamed"] / 2
