@@ -26,21 +26,21 @@ template <int32 by>
 struct TableAt {
     Cells cells;
     const float* table;
-    __device__ inline TableAt from(int64 start) const { return TableAt{cells.from(start), table}; }
+    __device__ inline TableAt from(int64 start, int32) const { return TableAt{cells.from(start), table}; }
     __device__ inline float at(int32 x) const { return table[exchange_index<by>(cells, x)]; }
 };
 
 #ifdef GPUSIM_HOST
-// A table read for a whole row before the loop over it, which then is whole vectors. Where the machine has
+// A table read for a whole run of rows before the loop over it, which then is whole vectors. Where the machine has
 // such a lookup, the entries of voxels without an immune cell, which most are, come out of registers.
 class RowOfTable {
   public:
-    RowOfTable(const Cells& cells, const float* table, int32 by, int32 n)
-        : cells(cells), table(table), by(by), n(n), packs((cells.tissue_states + pack - 1) / pack) {
-        if (packs > most_packs || n < pack) packs = 0;
+    RowOfTable(const Cells& cells, const float* table, int32 by, int32 longest)
+        : cells(cells), table(table), by(by), packs((cells.tissue_states + pack - 1) / pack) {
+        if (packs > most_packs) packs = 0;
         for (int32 i = 0; i < packs * pack; ++i)
             alone[i] = i < cells.tissue_states ? table[i * cells.immune_states] : 0.0f;
-        if (by == UNIFORM) one_by_one<UNIFORM>(cells, 0, n);
+        if (by == UNIFORM) one_by_one<UNIFORM>(cells, 0, longest);
     }
 
     struct Values {
@@ -48,10 +48,10 @@ class RowOfTable {
         __device__ inline float at(int32 x) const { return values[x]; }
     };
 
-    __device__ inline Values from(int64 start) {
+    __device__ inline Values from(int64 start, int32 n) {
         const Cells row = cells.from(start);
-        if (by != UNIFORM && by_packs(row)) {
-            if (by == TISSUE_AND_IMMUNE) with_immune(row);
+        if (by != UNIFORM && by_packs(row, n)) {
+            if (by == TISSUE_AND_IMMUNE) with_immune(row, n);
         } else if (by == TISSUE) {
             one_by_one<TISSUE>(row, 0, n);
         } else if (by == TISSUE_AND_IMMUNE) {
@@ -68,9 +68,10 @@ class RowOfTable {
         for (int32 x = first; x < end; ++x) row_values[x] = table[exchange_index<by>(row, x)];
     }
 
-    __device__ inline bool by_packs(const Cells& row) {
+    __device__ inline bool by_packs(const Cells& row, int32 n) {
 #ifdef __AVX2__
-        for (int32 next = 0; packs > 0 && next < n; next += pack) {
+        if (packs == 0 || n < pack) return false;
+        for (int32 next = 0; next < n; next += pack) {
             const int32 x = next + pack <= n ? next : n - pack;
             const __m256i states =
                 _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(row.tissue + x)));
@@ -82,13 +83,13 @@ class RowOfTable {
             }
             _mm256_storeu_ps(row_values + x, found);
         }
-        return packs > 0;
+        return true;
 #else
         return false;
 #endif
     }
 
-    __device__ inline void with_immune(const Cells& row) {
+    __device__ inline void with_immune(const Cells& row, int32 n) {
         uint64 nobody, here;
         std::memset(&nobody, cells.tissue_states, sizeof nobody);
         for (int32 next = 0; next < n; next += pack) {
@@ -100,7 +101,7 @@ class RowOfTable {
 
     Cells cells;
     const float* table;
-    int32 by, n, packs;
+    int32 by, packs;
     alignas(32) float alone[pack * most_packs];
     alignas(32) float row_values[longest_row];  // no axis of a lattice is longer
 };

@@ -29,6 +29,51 @@ struct Span {
     bool one_by_one;  // none may
 };
 
+// What a field meets at the sides of the lattice, as bits: periodic axes, and the open ones among the
+// sides z low, z high, y low, y high, x low, x high. All others are closed.
+enum Boundary { PERIODIC_Z = 1, PERIODIC_Y = 2, PERIODIC_X = 4, FIRST_OPEN = 8, OPEN = 63 * FIRST_OPEN };
+
+// Rows that follow each other and have the same rows around are taken as one on a host, so that short rows
+// fill its vectors too: those of a plane but for its first and its last, where x is closed and no side open.
+// A GPU has a thread for each voxel of a row.
+class Runs {
+  public:
+#ifdef GPUSIM_HOST
+    Runs(const Stack& shape, int32 boundary) : ny(shape.ny) {
+        const int32 nx = shape.nx;
+        if (boundary & (PERIODIC_X | OPEN) || nx < 2 || nx > longest) return;
+        most = longest / nx;
+        for (int32 x = 0; x < most * nx; ++x) sides[x] = 0;
+        for (int32 row = 0; row < most; ++row) {
+            sides[row * nx] = LOW;
+            sides[row * nx + nx - 1] = HIGH;
+        }
+    }
+    // Whether it knows which voxels stand at a side.
+    bool closed() const { return most > 0; }
+    int32 longest_of(int32 nx) const { return most > 0 ? most * nx : nx; }
+    // Rows of the run that begins with row y, of `left` that may be taken.
+    int32 rows_from(int32 y, int32 left) const {
+        if (most < 2 || y == 0 || y >= ny - 1) return 1;
+        const int32 rows = most < left ? most : left;
+        return rows < ny - 1 - y ? rows : ny - 1 - y;
+    }
+    __device__ inline bool starts(int32 x) const { return sides[x] == LOW; }
+    __device__ inline bool ends(int32 x) const { return sides[x] == HIGH; }
+
+  private:
+    static constexpr int32 longest = 512, LOW = 1, HIGH = 2;
+    int32 ny, most = 0;
+    alignas(64) int32 sides[longest];
+#else
+    __device__ inline Runs(const Stack&, int32) {}
+    __device__ inline bool closed() const { return false; }
+    __device__ inline int32 rows_from(int32, int32) const { return 1; }
+    __device__ inline bool starts(int32) const { return false; }
+    __device__ inline bool ends(int32) const { return false; }
+#endif
+};
+
 // Where a block stands: which field, and which row of it.
 struct Place {
     int32 field, replicate, z, y;
@@ -73,10 +118,6 @@ __device__ inline void for_rows(const int32* active, int32 rows, const Use& use)
 // the difference is zero; on a periodic axis, the voxel at the other side.
 __device__ inline int32 before(int32 i, int32 n, bool wraps) { return i > 0 ? -1 : wraps ? n - 1 : 0; }
 __device__ inline int32 after(int32 i, int32 n, bool wraps) { return i < n - 1 ? 1 : wraps ? 1 - n : 0; }
-
-// What a field meets at the sides of the lattice, as bits: periodic axes, and the open ones among the
-// sides z low, z high, y low, y high, x low, x high. All others are closed.
-enum Boundary { PERIODIC_Z = 1, PERIODIC_Y = 2, PERIODIC_X = 4, FIRST_OPEN = 8, OPEN = 63 * FIRST_OPEN };
 
 // From a row to those beside it: within a plane, to the next, or around a periodic axis.
 struct Around {
@@ -172,10 +213,13 @@ struct Row {
     __device__ inline Weights in_x(int32 x) const { return weights_at(x, shape.nx, widths.x, wraps()); }
 
     // The voxels whose neighbours along x are somewhere in the field's memory, if in another row.
-    __device__ inline Span span() const {
+    __device__ inline Span span() const { return span(shape.nx); }
+
+    // The same of a run of n voxels that begins with this row.
+    __device__ inline Span span(int32 n) const {
         // A sum: GCC makes one load of two comparisons side by side, which then waits for both to be stored.
         const int32 first = z + y == 0 ? 1 : 0;
-        const int32 end = z == shape.nz - 1 && y == shape.ny - 1 ? shape.nx - 1 : shape.nx;
+        const int32 end = z == shape.nz - 1 && y == shape.ny - 1 ? n - 1 : n;
         return Span{first, end, widths.x != 1.0f, at_border()};
     }
 
@@ -228,6 +272,17 @@ struct Row {
         const float c = here[x];
         const float from_x = (here[left] - c) * x_weights.low * coupling.face(x, left) +
                              (here[right] - c) * x_weights.high * coupling.face(x, right);
+        return inflow(x, c, from_x);
+    }
+
+    // Where x is closed and every weight 1, whatever stands in memory beyond a side.
+    __device__ inline float inflow(const Runs& runs, int32 x) const {
+        const float from_left = (here[x - 1] - here[x]) * coupling.face(x, x - 1);
+        const float from_right = (here[x + 1] - here[x]) * coupling.face(x, x + 1);
+        return inflow(x, here[x], (runs.starts(x) ? 0.0f : from_left) + (runs.ends(x) ? 0.0f : from_right));
+    }
+
+    __device__ inline float inflow(int32 x, float c, float from_x) const {
         const float from_y = (here[x + around.south] - c) * in_y.low * coupling.face(x, x + around.south) +
                              (here[x + around.north] - c) * in_y.high * coupling.face(x, x + around.north);
         const float from_z = (here[x + around.below] - c) * in_z.low * coupling.face(x, x + around.below) +
@@ -299,4 +354,16 @@ __device__ inline void along(int32 n, const Span& span, const Inside& inside, co
     }
 #endif
     for (int32 i = threadIdx.x; i < n; i += blockDim.x) put(i, anywhere(i));
+}
+
+// The same of a run on a host, where `inside` minds the sides itself.
+template <typename Inside, typename Anywhere, typename Put>
+__device__ inline void along_run(int32 n, const Span& span, const Inside& inside, const Anywhere& anywhere,
+                                 const Put& put) {
+    const bool low = span.first > 0, high = span.end < n;
+    const float at_low = low ? anywhere(0) : 0.0f, at_high = high ? anywhere(n - 1) : 0.0f;
+    INDEPENDENT_ITERATIONS
+    for (int32 i = span.first; i < span.end; ++i) put(i, inside(i));
+    if (low) put(0, at_low);
+    if (high) put(n - 1, at_high);
 }

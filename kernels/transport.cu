@@ -25,57 +25,59 @@ struct Explicit {
     bool implicit;  // exchange
 };
 
-template <bool implicit, typename Coupling, typename Table>
-__device__ inline float stepped(const Row<Coupling>& row, const Table& keep, const Table& gain,
-                                const Weights& x_weights, int32 x, int32 left, int32 right) {
-    const float c = row.here[x], inflow = row.inflow(x_weights, x, left, right);
-    return (implicit ? (c + inflow) * keep.at(x) : c * keep.at(x) + inflow) + gain.at(x);
-}
-
 template <bool first, bool implicit, typename Coupling, typename Table>
-__device__ inline void explicit_row(const Explicit& field, const Row<Coupling>& row, const Table& kept,
-                                    const Table& gained, float* __restrict__ out) {
+__device__ inline void explicit_run(const Explicit& field, const Runs& runs, const Row<Coupling>& row, int32 n,
+                                    const Table& kept, const Table& gained, float* __restrict__ out) {
     const Weights one{1.0f, 1.0f};
     const Table keep = kept, gain = gained;
     const float momentum = field.momentum;
+    const auto euler = [&](int32 x, float inflow) INLINED {
+        const float c = row.here[x];
+        return (implicit ? (c + inflow) * keep.at(x) : c * keep.at(x) + inflow) + gain.at(x);
+    };
     const auto stage = [&](int32 x, float euler) INLINED {
         const float value = first ? euler : euler + momentum * (euler - out[x]);
         return value < 0.0f ? 0.0f : value;
     };
-    along(
-        row.shape.nx, row.span(),
-        [&](int32 x) INLINED { return stage(x, stepped<implicit>(row, keep, gain, one, x, x - 1, x + 1)); },
-        [&](int32 x) INLINED {
-            const float value = stepped<implicit>(row, keep, gain, one, x, row.left(x), row.right(x));
-            if (!(row.boundary & OPEN)) return stage(x, value);
-            const Border border = row.border(x, field.far);
-            const float kept = keep.at(x);
-            return stage(x, (value + kept * border.inflow) / (1.0f + kept * border.rate));
-        },
-        [&](int32 x, float value) INLINED { out[x] = value; });
+    const auto anywhere = [&](int32 x) INLINED {
+        const float value = euler(x, row.inflow(one, x, row.left(x), row.right(x)));
+        if (!(row.boundary & OPEN)) return stage(x, value);
+        const Border border = row.border(x, field.far);
+        const float kept = keep.at(x);
+        return stage(x, (value + kept * border.inflow) / (1.0f + kept * border.rate));
+    };
+    const auto put = [&](int32 x, float value) INLINED { out[x] = value; };
+    if (runs.closed())
+        along_run(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(runs, x))); }, anywhere, put);
+    else
+        along(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(one, x, x - 1, x + 1))); },
+              anywhere, put);
 }
 
 template <bool first, bool implicit, typename Coupling, typename Table>
 LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling, Table& keep, Table& gain,
-                                 const Rows& rows) {
+                                 const Runs& runs, const Rows& rows) {
     const Explicit field = given;  // one's own copy, which nothing written can change
-    const int32 nx = field.shape.nx;
-    RowWriter writer(nx);
+    RowWriter writer(field.shape.nx);
     const int32 plane = rows.first / field.shape.ny;
-    for (int32 i = rows.first, z = plane % field.shape.nz, y = i - plane * field.shape.ny; i < rows.end; ++i) {
-        const int64 start = static_cast<int64>(i) * nx;
+    for (int32 i = rows.first, z = plane % field.shape.nz, y = i - plane * field.shape.ny; i < rows.end;) {
+        const int32 taken = runs.rows_from(y, rows.end - i), n = taken * field.shape.nx;
+        const int64 start = static_cast<int64>(i) * field.shape.nx;
         const auto row = finest_row(field.source + start, coupling.from(start), field.shape, field.boundary,
                                     field.resistance, z, y);
-        const auto kept = keep.from(start), gained = gain.from(start);
-        read_ahead(row.here + row.around.above, nx);
+        const auto kept = keep.from(start, n), gained = gain.from(start, n);
+        read_ahead(row.here + row.around.above, n);
         if (first)
-            writer.write(field.target + start, nx,
-                         [&](float* out) INLINED { explicit_row<first, implicit>(field, row, kept, gained, out); });
+            writer.write(field.target + start, n, [&](float* out) INLINED {
+                explicit_run<first, implicit>(field, runs, row, n, kept, gained, out);
+            });
         else {
-            read_ahead(field.target + start, nx);
-            explicit_row<first, implicit>(field, row, kept, gained, field.target + start);
+            read_ahead(field.target + start, n);
+            explicit_run<first, implicit>(field, runs, row, n, kept, gained, field.target + start);
         }
-        if (++y == field.shape.ny) {
+        i += taken;
+        y += taken;
+        if (y == field.shape.ny) {
             y = 0;
             if (++z == field.shape.nz) z = 0;  // of the next replicate
         }
@@ -85,21 +87,22 @@ LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling
 template <typename Coupling>
 __device__ inline void explicit_rows(const Explicit& field, const Coupling& coupling, const Cells& cells,
                                      const float* keep, const float* gain, int32 exchange_by, const Rows& rows) {
+    const Runs runs(field.shape, field.boundary);
     const auto with = [&](auto&& kept, auto&& gained) INLINED {
         if (field.momentum == 0.0f && field.implicit)
-            explicit_rows<true, true>(field, coupling, kept, gained, rows);
+            explicit_rows<true, true>(field, coupling, kept, gained, runs, rows);
         else if (field.momentum == 0.0f)
-            explicit_rows<true, false>(field, coupling, kept, gained, rows);
+            explicit_rows<true, false>(field, coupling, kept, gained, runs, rows);
         else if (field.implicit)
-            explicit_rows<false, true>(field, coupling, kept, gained, rows);
+            explicit_rows<false, true>(field, coupling, kept, gained, runs, rows);
         else
-            explicit_rows<false, false>(field, coupling, kept, gained, rows);
+            explicit_rows<false, false>(field, coupling, kept, gained, runs, rows);
     };
 #ifdef GPUSIM_HOST
     if constexpr (std::is_same_v<Coupling, SameCoupling>)
         if (exchange_by == UNIFORM) return with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
-    const int32 nx = field.shape.nx;
-    with(RowOfTable(cells, keep, exchange_by, nx), RowOfTable(cells, gain, exchange_by, nx));
+    const int32 longest = runs.longest_of(field.shape.nx);
+    with(RowOfTable(cells, keep, exchange_by, longest), RowOfTable(cells, gain, exchange_by, longest));
 #else
     if (exchange_by == UNIFORM)
         with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});

@@ -139,9 +139,9 @@ def test_check_prints_fields_rules_steps_and_memory(tmp_path):
 def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):
     fast = ["--set", "fields.ifn1.diffusion=1e5 um^2/min"]
     done = gpusim("check", "cold-to-hot", *fast, folder=tmp_path)
-    assert re.search(r"ifn1 .* implicit +240 passes \(stages\), over 40", done.stdout)
+    assert re.search(r"ifn1 .* implicit +240 passes \(stages\), over 60", done.stdout)
     done = gpusim("check", "cold-to-hot", *fast, "--set", "fields.ifn1.solver=explicit", folder=tmp_path)
-    assert "over 40 explicit passes a step: ifn1 (240)" in done.stderr
+    assert "over 60 explicit passes a step: ifn1 (240)" in done.stderr
 
 
 def test_presets_and_info(tmp_path):
