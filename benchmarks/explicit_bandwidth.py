@@ -3,14 +3,11 @@
     python benchmarks/explicit_bandwidth.py [--sizes 64x8 128x8 256x2] [--backend cpu]
 
 Bytes of a pass, each read and written once: 4 read and 4 written a voxel and field, 4 more read in a stage
-with momentum (it reads its target), 1 more for cells that the exchange depends on. The copy is NumPy's, of
-the same arrays, by as many threads. Both are taken in turn; on the cpu backend by the time that the process
-spends on the cores, memory stalls included, so that others on the machine count less.
+with momentum (it reads its target), 1 more for cells that the exchange depends on. The copy is the backend's
+own, of the same arrays, by as many threads. Both are taken in turn, and timed as `gpusim bench` times kernels.
 """
 
 import argparse
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -38,30 +35,19 @@ def simulation(voxels, fields, backend, by_tissue):
 
 def measure(voxels, fields, backend, kind, pairs):
     size, momentum, by_tissue = KINDS[kind]
-    with simulation(voxels, fields, backend, by_tissue) as sim, ThreadPoolExecutor(sim.backend.threads) as pool:
-        state, threads = sim.site.stack.state, sim.backend.threads
-        solver = ExplicitSolver(sim.model, sim.backend, list(range(fields)))
-        active = sim.backend.array(np.arange(fields, dtype=np.int32))
-        source, target = (array.reshape(fields * voxels, -1) for array in (state.fields, state.spare))
-        parts = [slice(p[0], p[-1] + 1) for p in np.array_split(np.arange(fields * voxels), threads)]
+    with simulation(voxels, fields, backend, by_tissue) as sim:
+        state, machine = sim.site.stack.state, sim.backend
+        solver = ExplicitSolver(sim.model, machine, list(range(fields)))
+        active = machine.array(np.arange(fields, dtype=np.int32))
 
         def copy():
-            if backend == "cpu":
-                list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
-            else:
-                target[...] = source
+            machine.copy(state.spare, state.fields)
 
         def step():
             cells = state.tissue.cells, state.immune.cells
-            sim.backend.explicit_step(state.fields, state.spare, *cells, active, solver._tables, momentum, True)
+            machine.explicit_step(state.fields, state.spare, *cells, active, solver._tables, momentum, True)
 
-        def timed(action):
-            clock = time.process_time if backend == "cpu" else time.perf_counter
-            begun = clock()
-            action()
-            return (clock() - begun) / (threads if backend == "cpu" else 1)
-
-        seconds = np.array([(timed(copy), timed(step)) for _ in range(pairs + 1)][1:])
+        seconds = np.array([(machine.seconds(copy), machine.seconds(step)) for _ in range(pairs + 1)][1:])
     count = fields * voxels**3
     best = seconds.min(axis=0)
     share = size / 8 * best[0] / best[1]

@@ -1,5 +1,6 @@
 // How many of a voxel's neighbours hold cells of a set: counted once, for all rules that ask.
 #include "modulators.cuh"
+#include "stencil.cuh"
 
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void mark_members(const uint8* __restrict__ own,    // [R, z, y, x]
@@ -14,28 +15,69 @@ extern "C" __global__ void mark_members(const uint8* __restrict__ own,    // [R,
 }
 ENTRY(mark_members)
 
-// Blocks: replicates x nz x ny rows. `reach` is the largest squared distance: 1, 2 or 3 for 6, 18 or 26 neighbours.
-// Nothing stands outside the grid.
-extern "C" __global__ void count_members(const uint8* __restrict__ members,  // [R, z, y, x]
-                                         uint8* __restrict__ counts,         // [R, z, y, x]
-                                         int32 reach, int32 replicates, int32 nz, int32 ny, int32 nx) {
-    const Voxel first = first_of_row(Stack{replicates, nz, ny, nx});
-    const int32 z = first.z, y = first.y;
-    const int64 start = first.index;
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) counts[start + x] = 0;
+// Calls add(offset, distance) for the row at (z, y) and each that its neighbours stand in, squared distance and
+// all. Nothing stands outside the grid.
+template <typename Add>
+__device__ inline void rows_around(const Stack& shape, int32 reach, int32 z, int32 y, const Add& add) {
     for (int32 dz = -1; dz <= 1; ++dz)
         for (int32 dy = -1; dy <= 1; ++dy) {
             const int32 distance = dz * dz + dy * dy;
-            if (distance > reach || z + dz < 0 || z + dz >= nz || y + dy < 0 || y + dy >= ny) continue;
-            const uint8* row = members + start + (static_cast<int64>(dz) * ny + dy) * nx;
-            const uint8 ahead = distance > 0, beside = distance < reach;
-            for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
-                uint8 count = counts[start + x];
-                if (ahead) count += row[x];
-                if (beside && x > 0) count += row[x - 1];
-                if (beside && x < nx - 1) count += row[x + 1];
-                counts[start + x] = count;
-            }
+            if (distance > reach || z + dz < 0 || z + dz >= shape.nz || y + dy < 0 || y + dy >= shape.ny) continue;
+            add((dz * shape.ny + dy) * shape.nx, distance);
         }
 }
-ENTRY(count_members)
+
+#ifdef GPUSIM_HOST
+// A run of n voxels: first the sums over the rows around, then along x.
+LOOP_FUNCTION void count_run(const uint8* __restrict__ members, uint8* __restrict__ counts, const Stack& shape,
+                             int32 reach, int32 z, int32 y, const Runs& runs, int32 n) {
+    uint8 ahead[longest_row], room[longest_row + 2];
+    uint8* beside = room + 1;
+    std::memset(ahead, 0, n);
+    std::memset(room, 0, n + 2);
+    rows_around(shape, reach, z, y, [&](int32 offset, int32 distance) INLINED {
+        const uint8* row = members + offset;
+        if (distance > 0)
+            for (int32 i = 0; i < n; ++i) ahead[i] += row[i];
+        if (distance < reach)
+            for (int32 i = 0; i < n; ++i) beside[i] += row[i];
+    });
+    if (runs.closed())
+        for (int32 i = 0; i < n; ++i) {
+            const uint8 before = beside[i - 1], after = beside[i + 1];
+            counts[i] = ahead[i] + (runs.starts(i) ? 0 : before) + (runs.ends(i) ? 0 : after);
+        }
+    else
+        for (int32 i = 0; i < n; ++i) counts[i] = ahead[i] + beside[i - 1] + beside[i + 1];
+}
+#endif
+
+// Blocks: replicates x nz x ny rows. `reach` is the largest squared distance: 1, 2 or 3 for 6, 18 or 26 neighbours.
+extern "C" __global__ void count_members(const uint8* __restrict__ members,  // [R, z, y, x]
+                                         uint8* __restrict__ counts,         // [R, z, y, x]
+                                         int32 reach, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Stack shape{replicates, nz, ny, nx};
+#ifdef GPUSIM_HOST
+    const Runs runs(shape, 0);
+    for (int32 row = blockIdx.x; row < blockEnd;) {
+        const int32 plane = row / ny, z = plane % nz, y = row - plane * ny;
+        const int32 taken = runs.rows_from(y, blockEnd - row);
+        const int64 start = static_cast<int64>(row) * nx;
+        count_run(members + start, counts + start, shape, reach, z, y, runs, taken * nx);
+        row += taken;
+    }
+#else
+    const Voxel first = first_of_row(shape);
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+        uint8 count = 0;
+        rows_around(shape, reach, first.z, first.y, [&](int32 offset, int32 distance) {
+            const uint8* here = members + first.index + offset + x;
+            if (distance > 0) count += here[0];
+            if (distance < reach && x > 0) count += here[-1];
+            if (distance < reach && x < nx - 1) count += here[1];
+        });
+        counts[first.index + x] = count;
+    }
+#endif
+}
+ENTRY_OF_ROWS(count_members)

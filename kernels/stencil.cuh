@@ -64,7 +64,7 @@ class Runs {
   private:
     static constexpr int32 longest = 512, LOW = 1, HIGH = 2;
     int32 ny, most = 0;
-    alignas(64) int32 sides[longest];
+    alignas(64) uint8 sides[longest];
 #else
     __device__ inline Runs(const Stack&, int32) {}
     __device__ inline bool closed() const { return false; }
