@@ -1,4 +1,4 @@
-"""The page on the shipped trials, from what they left: docs/trials.md and its pictures.
+"""The pages on the shipped trials, from what they left: docs/trials/NAME.md, its picture, and the table in trials.md.
 
     python docs/trials.py RESULTS
 
@@ -13,7 +13,6 @@ import matplotlib as mpl
 import gpusim
 from gpusim.scenario import presets
 from gpusim.trial import Trial, verdicts
-from gpusim.trial.running import TABLE
 from gpusim.viz import plots
 
 HERE = Path(__file__).parent
@@ -36,33 +35,51 @@ ORDER = (
 
 
 def main(results: Path) -> None:
-    """Write the page."""
+    """Write the pages."""
     mpl.use("Agg")
     assert set(ORDER) == {name for name in presets() if gpusim.Scenario.load(name).arms}
-    page = (HERE / "trials.md").read_text(encoding="utf-8")
-    head = page[: page.index("\n## ")].rstrip()
-    sections = [section(name, results / name) for name in ORDER]
-    (HERE / "trials.md").write_text("\n".join([head, *sections]) + "\n", encoding="utf-8")
+    (HERE / "trials").mkdir(exist_ok=True)
+    for name in ORDER:
+        (HERE / "trials" / f"{name}.md").write_text(page(name, results / name), encoding="utf-8")
+    index = (HERE / "trials.md").read_text(encoding="utf-8")
+    head = index[: index.index("\n| trial |")].rstrip()
+    rows = [row(name, results / name) for name in ORDER]
+    table = ["", "| trial | what | orders that held |", "| --- | --- | --- |", *rows]
+    (HERE / "trials.md").write_text("\n".join([head, *table]) + "\n", encoding="utf-8")
 
 
-def section(name: str, folder: Path) -> str:
-    """What came out of one trial."""
+def described(name: str) -> str:
+    """What a trial is about, as a sentence."""
     description = gpusim.Scenario.load(name).document.description
-    title = f"\n## {name}\n\n{description[0].upper()}{description[1:]}.\n"
-    if not (folder / TABLE).is_file():
-        return f"{title}\nNot run with eight seeds on this version: its orders are expected, not shown."
+    return f"{description[0].upper()}{description[1:]}."
+
+
+def row(name: str, folder: Path) -> str:
+    """Of the table in trials.md."""
+    found = list(verdicts(Trial.open(folder)))
+    return f"| [{name}](trials/{name}.md) | {described(name)} | {sum(v.held for v in found)} of {len(found)} |"
+
+
+def page(name: str, folder: Path) -> str:
+    """What came out of a trial, and its scenario. Its picture is drawn."""
     trial = Trial.open(folder)
-    picture = HERE / "images" / "trials" / f"{name}.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    plots.arms(trial).savefig(picture, dpi=90)
+    plots.arms(trial).savefig(HERE / "images" / "trials" / f"{name}.png", dpi=90)
     lines = [
+        f"# {name}\n\n{described(name)} `gpusim run {name}` carries it out.\n",
+        f"![the arms of {name}, a dot for each seed](../images/trials/{name}.png)\n",
         f"| median (lowest to highest) | {' | '.join(trial.outcomes)} |",
         "| --- " * (len(trial.outcomes) + 1) + "|",
         *(f"| {arm} | {' | '.join(spreads)} |" for arm, spreads in trial.spreads()),
+        "",
+        *(f"- {str(verdict).replace('<', '&lt;')}" for verdict in verdicts(trial)),
+        f"\n## The scenario\n\n```yaml\n{source(name).rstrip()}\n```\n",
     ]
-    found = [f"- {str(verdict).replace('<', '&lt;')}" for verdict in verdicts(trial)]
-    shown = f"![the arms of {name}, a dot for each seed](images/trials/{name}.png)"
-    return "\n".join([title, shown, "", *lines, "", *found])
+    return "\n".join(lines)
+
+
+def source(name: str) -> str:
+    """A trial as it is shipped."""
+    return (HERE.parent / "gpusim" / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

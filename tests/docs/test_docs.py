@@ -10,6 +10,7 @@ from pathlib import Path
 import blocks
 import generate
 import pytest
+import trials
 import yaml
 from pydantic import ValidationError
 
@@ -66,12 +67,21 @@ def test_the_site_builds_with_no_warning(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for page in DOCS.glob("*.md"):
-        folder = "" if page.stem == "index" else page.stem
+    for page in DOCS.rglob("*.md"):
+        folder = "" if page.stem == "index" else page.relative_to(DOCS).with_suffix("")
         assert (tmp_path / "site" / folder / "index.html").is_file()
     api = (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
     assert "Recorder" in api
     assert not list((tmp_path / "site").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", trials.ORDER)
+def test_a_trial_has_a_page_with_its_picture_and_its_scenario(name):
+    text = (DOCS / "trials" / f"{name}.md").read_text(encoding="utf-8")
+    picture = re.search(r"!\[.*\]\((.*)\)", text)[1]
+    assert (DOCS / "trials" / picture).is_file()
+    assert f"```yaml\n{trials.source(name)}```" in text
+    assert trials.described(name) in text
 
 
 def test_everything_is_two_clicks_from_the_readme():
@@ -84,7 +94,7 @@ def test_everything_is_two_clicks_from_the_readme():
         assert page.is_file(), page
     second = first.union(*(linked(page) for page in first if page.suffix == ".md"))
     wanted = {
-        *DOCS.glob("*.md"),
+        *DOCS.rglob("*.md"),
         *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE")),
     }
     assert not wanted - second, f"not within two clicks: {sorted(p.name for p in wanted - second)}"

@@ -1,6 +1,7 @@
 """Shipped trials, all arms and eight seeds: what medicine sees must come out of the mechanisms.
 
-The figures of all stand in docs/trials.md; these are some of the quickest of them.
+The figures of all stand in docs/trials.md; these are the quicker ones. `abscopal`, `memory`, `spread` and `armed` take
+as long as all of these together, and are run by name.
 """
 
 import pytest
@@ -24,7 +25,7 @@ def trial_that_holds(name, folder):
     return trial
 
 
-@pytest.mark.parametrize("name", ["combination", "delivery"])
+@pytest.mark.parametrize("name", ["combination", "delivery", "stroma", "safety", "natural", "lysis"])
 def test_what_a_trial_expects_holds(name, tmp_path):
     trial_that_holds(name, tmp_path)
 
