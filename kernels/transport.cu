@@ -48,7 +48,8 @@ __device__ inline void explicit_run(const Explicit& field, const Runs& runs, con
     };
     const auto put = [&](int32 x, float value) INLINED { out[x] = value; };
     if (runs.closed())
-        along_run(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(runs, x))); }, anywhere, put);
+        along_run(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(runs, x))); },
+                  anywhere, put);
     else
         along(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(one, x, x - 1, x + 1))); },
               anywhere, put);
