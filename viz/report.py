@@ -124,22 +124,46 @@ def _responses(read: Mapping[str, list[list[Reading]]]) -> str:
         if not found:
             continue
         best = ", ".join(f"{sum(r.best is c for r in found)} {c}" for c in dict.fromkeys(r.best for r in found))
-        changes = [run[-1].total / run[0].total - 1 for run in runs if run[0].total > 0]
+        sites = list(runs[0][0].diameters)
+        by_site = [f"{site} {_change([_diameters(run, site) for run in runs])}" for site in sites]
         progressed = [r.progressed / DAY for r in found if r.progressed is not None]
         when = f", median day {statistics.median(progressed):.3g}" if progressed else ""
         rows.append(
             (
                 name,
-                f"{statistics.median(changes):+.0%}" if changes else "",
+                _change([(run[0].total, run[-1].total) for run in runs]),
+                ", ".join(by_site) if len(sites) > 1 else "",
                 best,
                 f"{len(progressed)} of {len(found)}{when}",
                 f"{sum(r.lasting for r in found)} of {len(found)}",
                 f"{sum(r.pseudo_progression for r in found)} of {len(found)}",
             )
         )
-    head = ("", "sum of diameters", "best response", "progressed", "response at the end", "pseudo-progression")
+    head = (
+        "",
+        "sum of diameters",
+        "by site",
+        "best response",
+        "progressed",
+        "response at the end",
+        "pseudo-progression",
+    )
     note = "Categories of RECIST 1.1 by sums of diameters, without its absolute 5 mm; pseudo-progression as in iRECIST."
     return _rows(head, rows) + f"<p class=note>{note}</p>"
+
+
+def _diameters(run: Sequence[Reading], site: str) -> tuple[float, float]:
+    """Of the lesions of a site, at the start and at the end."""
+    return run[0].diameters[site], run[-1].diameters[site]
+
+
+def _change(diameters: Sequence[tuple[float, float]]) -> str:
+    """The median change; of lesions that were not there at the start, in how many runs they are new."""
+    changes = [end / start - 1 for start, end in diameters if start > 0]
+    if changes:
+        return f"{statistics.median(changes):+.0%}"
+    new = sum(end > 0 for _, end in diameters)
+    return f"new in {new} of {len(diameters)}" if new else "none"
 
 
 def _table(compared: Groups) -> str:

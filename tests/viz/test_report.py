@@ -7,8 +7,9 @@ import pytest
 pytest.importorskip("matplotlib")
 
 import gpusim
+from gpusim.analysis.response import Reading
 from gpusim.record import Recorder
-from gpusim.viz.report import groups, save_report
+from gpusim.viz.report import _responses, groups, save_report
 
 SMALL = {
     "grid.shape": [12, 12, 12],
@@ -41,8 +42,16 @@ def test_results_are_compared_on_one_page_that_loads_nothing(folders, tmp_path):
     assert "&lt;untreated&gt;" in text
     assert "<untreated>" not in re.sub(r"<!--.*?-->", "", text)
     assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
-    row = re.search(r"<td>treated</td><td>[+-]\d+%</td><td>1 (CR|PR|SD|PD)</td>", text)
+    row = re.search(r"<td>treated</td><td>[+-]\d+%</td><td></td><td>1 (CR|PR|SD|PD)</td>", text)
     assert row, text[text.index("Response") :][:600]
+
+
+def test_the_lesions_of_each_site_stand_apart():
+    start, end = {"injected": 100.0, "distant": 80.0, "lung": 0.0, "liver": 0.0}, {"injected": 10.0, "distant": 60.0}
+    run = [Reading(0.0, start, 0.0), Reading(1440.0, end | {"lung": 12.0, "liver": 0.0}, 0.0)]
+    assert "<td>-54%</td><td>injected -90%, distant -25%, lung new in 2 of 2, liver none</td>" in _responses(
+        {"virus": [run, run]}
+    )
 
 
 def test_what_is_no_result_is_refused(tmp_path):
