@@ -12,7 +12,7 @@ import matplotlib as mpl
 
 import gpusim
 from gpusim.scenario import presets
-from gpusim.trial import Trial, verdicts
+from gpusim.trial import Trial, Verdict, verdicts
 from gpusim.viz import plots
 
 HERE = Path(__file__).parent
@@ -39,11 +39,15 @@ def main(results: Path) -> None:
     mpl.use("Agg")
     assert set(ORDER) == {name for name in presets() if gpusim.Scenario.load(name).arms}
     (HERE / "trials").mkdir(exist_ok=True)
+    rows = []
     for name in ORDER:
-        (HERE / "trials" / f"{name}.md").write_text(page(name, results / name), encoding="utf-8")
+        trial = Trial.open(results / name)
+        found = list(verdicts(trial))
+        (HERE / "trials" / f"{name}.md").write_text(page(name, trial, found), encoding="utf-8")
+        held = sum(verdict.held for verdict in found)
+        rows.append(f"| [{name}](trials/{name}.md) | {described(name)} | {held} of {len(found)} |")
     index = (HERE / "trials.md").read_text(encoding="utf-8")
     head = index[: index.index("\n| trial |")].rstrip()
-    rows = [row(name, results / name) for name in ORDER]
     table = ["", "| trial | what | orders that held |", "| --- | --- | --- |", *rows]
     (HERE / "trials.md").write_text("\n".join([head, *table]) + "\n", encoding="utf-8")
 
@@ -54,15 +58,8 @@ def described(name: str) -> str:
     return f"{description[0].upper()}{description[1:]}."
 
 
-def row(name: str, folder: Path) -> str:
-    """Of the table in trials.md."""
-    found = list(verdicts(Trial.open(folder)))
-    return f"| [{name}](trials/{name}.md) | {described(name)} | {sum(v.held for v in found)} of {len(found)} |"
-
-
-def page(name: str, folder: Path) -> str:
+def page(name: str, trial: Trial, found: list[Verdict]) -> str:
     """What came out of a trial, and its scenario. Its picture is drawn."""
-    trial = Trial.open(folder)
     plots.arms(trial).savefig(HERE / "images" / "trials" / f"{name}.png", dpi=90)
     lines = [
         f"# {name}\n\n{described(name)} `gpusim run {name}` carries it out.\n",
@@ -71,7 +68,7 @@ def page(name: str, folder: Path) -> str:
         "| --- " * (len(trial.outcomes) + 1) + "|",
         *(f"| {arm} | {' | '.join(spreads)} |" for arm, spreads in trial.spreads()),
         "",
-        *(f"- {str(verdict).replace('<', '&lt;')}" for verdict in verdicts(trial)),
+        *(f"- {str(verdict).replace('<', '&lt;')}" for verdict in found),
         f"\n## The scenario\n\n```yaml\n{source(name).rstrip()}\n```\n",
     ]
     return "\n".join(lines)

@@ -40,11 +40,12 @@ class Device(CpuBackend):
         self.launched.add(kernel)
 
 
-@pytest.fixture(autouse=True)
-def device(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def device():
     made = Device()
-    monkeypatch.setitem(backends._CREATE, made.name, lambda threads: made)
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(backends._CREATE, made.name, lambda threads: made)
+        yield made
 
 
 @settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
@@ -56,6 +57,7 @@ def test_randomised_models_end_in_the_same_bits(data):
 
 
 def test_every_kernel_is_tried(device):
+    device.launched.clear()
     for number in range(12):
         assert outcome(Machine("device"), randomised(Random(number))) == outcome(
             Machine("numpy"), randomised(Random(number))
