@@ -75,6 +75,27 @@ struct Draw {
     }
 };
 
+// The first random words of a row's voxels. A host draws them all at once, in vectors.
+class FirstWords {
+  public:
+#ifdef GPUSIM_HOST
+    __device__ inline FirstWords(const Draw& draw, int64 start, int32 n) {
+        for (int32 x = 0; x < n; ++x) words[x] = draw.at(start + x).word[0];
+    }
+    __device__ inline uint32 at(int32 x) const { return words[x]; }
+
+  private:
+    uint32 words[longest_row];
+#else
+    __device__ inline FirstWords(const Draw& draw, int64 start, int32) : draw(draw), start(start) {}
+    __device__ inline uint32 at(int32 x) const { return draw.at(start + x).word[0]; }
+
+  private:
+    const Draw& draw;
+    int64 start;
+#endif
+};
+
 // Pade approximant of 1 - exp(-hazard), right to third order; beyond its top (hazard = sqrt 12,
 // probability 0.928) it is held there. The comparison also sends NaN to the top.
 __device__ inline float probability(float hazard) {

@@ -6,6 +6,9 @@
 // and they compete: something happens with probability(sum), and what, by share of the sum. The
 // layer is read from `own` and written to `next`, so no voxel sees another's new state; fields are
 // read and written at the voxel alone.
+//
+// Few cells do anything in a step. So the random number comes first, and hazards are looked up only where
+// it is below what the cell and the one beside it could reach: with the highest modulators there can be.
 #include "modulators.cuh"
 
 enum EffectKind { SECRETION = 0, LOSS = 1, EXCHANGE = 2 };
@@ -62,6 +65,7 @@ extern "C" __global__ void apply_rules(
     const int32* __restrict__ effect_begin,  // [states + 1], effects by the state that has them
     const Rule* __restrict__ rules,
     const int32* __restrict__ rule_begin,  // [states + 1], rules by the state that they leave
+    const uint32* __restrict__ ceilings,   // [states, states], of the first random word, by `own` and `other`
     const Modulator* __restrict__ modulators,
     const Release* __restrict__ releases,
     uint64* __restrict__ fired,   // [rules, R]
@@ -69,13 +73,14 @@ extern "C" __global__ void apply_rules(
     const uint64* __restrict__ seeds,  // [R]
     uint64 origin,  // index of the first voxel here in the whole lattice
     uint32 step, uint32 purpose, int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 replicates, int32 nz, int32 ny, int32 nx) {
+    int32 states, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
     const int64 size = volume(lattice.shape);
     Voxel place = first_of_row(lattice.shape);
     const int64 start = place.index;
     const int64 first = row_start(lattice.shape, place.replicate, 0, 0);
     const Draw draw{seeds[place.replicate], origin - first, step, purpose};
+    const FirstWords words(draw, start, nx);
     const bool counted = place.z >= first_counted && place.z < end_counted;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = start + x;
@@ -105,11 +110,11 @@ extern "C" __global__ void apply_rules(
             }
         }
 
+        if (words.at(x) >= ceilings[state * states + other[voxel]]) continue;
         const int32 begin = rule_begin[state], end = rule_begin[state + 1];
         float total = 0.0f;
         for (int32 r = begin; r < end; ++r)
             total = total + rule_hazard(rules[r], modulators, lattice, time_in_state, place);
-        if (!(total > 0.0f)) continue;
         const Random random = draw.at(voxel);
         if (!happens(probability(total), random.word[0])) continue;
 

@@ -115,6 +115,8 @@ class CellTables:
     Attributes:
         effects, effect_begin: changes of fields, by state (int32 [states + 1]).
         rules, rule_begin: transitions, by the state that they leave.
+        ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
+            fires where the first random word is not below.
         motilities: one row a state.
         modulators, releases: what the others point into.
     """
@@ -123,6 +125,7 @@ class CellTables:
     effect_begin: Array
     rules: Array
     rule_begin: Array
+    ceilings: Array
     motilities: Array
     modulators: Array
     releases: Array

@@ -240,7 +240,7 @@ class CompiledBackend(ABC):
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
     ) -> None:
         tables, nz = around.tables, layer.cells.shape[1]
-        by_cells = (tables.effects, tables.effect_begin, tables.rules, tables.rule_begin)
+        by_cells = (tables.effects, tables.effect_begin, tables.rules, tables.rule_begin, tables.ceilings)
         arguments = (
             layer.cells,
             around.other,
@@ -256,6 +256,7 @@ class CompiledBackend(ABC):
             tally.flowed,
             *_drawn(draw),
             *map(np.int32, tally.planes or (0, nz)),
+            np.int32(len(tables.ceilings)),
             *_sizes(layer.cells.shape),
         )
         self.launch("apply_rules", *_rows(layer.cells.shape), arguments)

@@ -117,9 +117,9 @@ COSTS = (
         "apply_rules",
         "by cells",
         19,
-        _RANDOM + 2 * (_HILL + 2) + 17,
-        "state and clock read, and written; one field read, and one read and written; counts read; "
-        "a secretion with a Hill function, a rule with a Hill function and neighbours",
+        _RANDOM + _HILL + 4,
+        "state and clock read, and written; the other layer read; a secretion with a Hill function: one field "
+        "read, and one read and written; of rules the random number, as few fire",
         by_field=False,
     ),
     Cost(

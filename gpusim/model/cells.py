@@ -19,6 +19,7 @@ from gpusim.model.tables import (
     EffectKind,
     Shape,
     Source,
+    in_set,
     state_set,
 )
 from gpusim.scenario import Document
@@ -92,14 +93,16 @@ class CellTables:
         rules, rule_begin, names = self._rules()
         effects, effect_begin = self._effects()
         motilities = self._motilities()
+        modulators = np.array(self._modulators, MODULATOR)
         return Cells(
             rules=rules,
             rule_begin=rule_begin,
             rule_names=names,
+            ceilings=_ceilings(rules, rule_begin, modulators),
             effects=effects,
             effect_begin=effect_begin,
             motilities=motilities,
-            modulators=np.array(self._modulators, MODULATOR),
+            modulators=modulators,
             releases=np.array(self._releases, RELEASE),
             neighbourhoods=np.array(
                 [(np.frombuffer(states, np.uint32), reach) for states, reach in self._neighbourhoods], NEIGHBOURHOOD
@@ -212,6 +215,48 @@ class CellTables:
 
 def _begin(by_state: list[list]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum([len(rows) for rows in by_state])]).astype(np.int32)
+
+
+_MOST_NEIGHBOURS = 2 * 26
+"""Two layers of cells in each voxel around."""
+_ROUNDING = 1e-4
+"""Far above what float32 makes of a sum of hazards, relative to it."""
+
+
+def _ceilings(rules: np.ndarray, rule_begin: np.ndarray, modulators: np.ndarray) -> np.ndarray:
+    """What the first random word must be below for any rule to fire: uint32 [states, states].
+
+    The states are that of the cell and that of the one beside it, in the other layer. From the Pade approximant of
+    kernels/common.cuh, which rises with the hazard.
+    """
+    states = len(rule_begin) - 1
+    highest = np.array([_highest_factor(row, states) for row in modulators]).reshape(-1, states)
+    hazards = np.zeros((states, states))
+    for state in range(states):
+        for rule in rules[rule_begin[state] : rule_begin[state + 1]]:
+            factors = highest[rule["first_modulator"] : rule["end_modulator"]]
+            barred = (factors == 0).any(axis=0)
+            hazards[state] += np.where(barred, 0.0, rule["hazard"] * np.where(factors == 0, 1.0, factors).prod(axis=0))
+    h = np.minimum(hazards * (1 + _ROUNDING), math.sqrt(12))
+    probability = 12 * h / (12 + 6 * h + h * h)
+    return np.ceil(probability * (1 + _ROUNDING) * 2.0**32).astype(np.uint32)
+
+
+def _highest_factor(modulator: np.void, states: int) -> np.ndarray:
+    """The most that a modulator multiplies by, by the state of the cell beside: float64 [states]."""
+    low, high = float(modulator["low"]), float(modulator["low"] + modulator["span"])
+    source, shape, scale = modulator["source"], modulator["shape"], float(modulator["scale"])
+    if source == Source.CONTACT:
+        there = np.array([in_set(modulator["states"], state) for state in range(states)], float)
+        ratio = there * scale
+        raised = ratio ** int(modulator["power"])
+        by_shape = {Shape.STEP: np.where(there >= scale, high, low), Shape.LINEAR: ratio}
+        return np.maximum(by_shape.get(shape, low + (high - low) * raised / (1 + raised)), 0.0)
+    if shape != Shape.LINEAR:
+        most = max(low, high, 0.0)
+    else:
+        most = _MOST_NEIGHBOURS * scale if source == Source.NEIGHBOURS else math.inf
+    return np.full(states, most)
 
 
 def _bound(modulators: Iterable[Modulator]) -> tuple[float, bool]:

@@ -81,6 +81,8 @@ class Cells:
     Attributes:
         rules: transitions; rule_begin: int32 [states + 1], first of each state.
         rule_names: name of the rule of each row; several rows where a rule leaves several states.
+        ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
+            fires where the first random word is not below.
         effects, effect_begin: likewise, secretions and losses that depend on something.
         motilities: one row a state.
         modulators, releases: what the others point into.
@@ -91,6 +93,7 @@ class Cells:
     rules: np.ndarray
     rule_begin: np.ndarray
     rule_names: tuple[str, ...]
+    ceilings: np.ndarray
     effects: np.ndarray
     effect_begin: np.ndarray
     motilities: np.ndarray

@@ -98,3 +98,8 @@ def state_set(states: list[int]) -> np.ndarray:
     for state in states:
         words[state // 32] |= np.uint32(1 << (state % 32))
     return words
+
+
+def in_set(words: np.ndarray, state: int) -> bool:
+    """Whether a state is in a bit set."""
+    return bool(words[state // 32] >> np.uint32(state % 32) & np.uint32(1))

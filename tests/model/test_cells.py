@@ -47,6 +47,35 @@ def test_the_cheapest_modulators_come_first(model):
     assert sources.tolist() == [Source.CONTACT, Source.BODY, Source.FIELD, Source.NEIGHBOURS]
 
 
+def most_likely(model, own, other):
+    """The probability below which the first random word must be, in the scenario's names of states."""
+    numbers = [model.states.names.index(name) for name in (own, other)]
+    return int(model.cells.ceilings[tuple(numbers)]) / 2**32
+
+
+def pade(hazard):
+    return 12 * hazard / (12 + 6 * hazard + hazard**2)
+
+
+def test_no_rule_fires_above_what_its_highest_modulators_allow(model):
+    # 0.01 /min for 4 min, by at most 26 neighbours, a virus and a blood without end, and the contact.
+    alone = built(rules={"growth": {"modulators": [{"neighbours": "tumour", "half": 1}, {"contact": "ctl"}]}})
+    assert most_likely(alone, "empty", "ctl") == pytest.approx(pade(0.04), rel=1e-3)
+    assert most_likely(alone, "empty", "ctl") >= pade(0.04)
+    assert most_likely(alone, "empty", "nk") == most_likely(alone, "tumour", "ctl") == 0
+    assert most_likely(model, "empty", "ctl") >= pade(0.04 * 26)
+
+
+def test_a_hazard_without_bound_may_always_fire():
+    endless = built(rules={"growth": {"modulators": [{"field": "virus", "per": "1 PFU/mL"}]}})
+    assert most_likely(endless, "empty", "none") >= pade(math.sqrt(12))
+
+
+def test_an_inhibitor_bars_nothing_where_there_is_none():
+    calm = built(rules={"growth": {"modulators": [{"field": "virus", "half": "1 PFU/mL", "effect": "inhibits"}]}})
+    assert most_likely(calm, "empty", "none") == pytest.approx(pade(0.04), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("after", "steps"), [("0 min", 0), ("3 min", 1), ("4 min", 1), ("8 min", 2), ("262136 min", 65534)]
 )

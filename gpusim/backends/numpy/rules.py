@@ -1,4 +1,7 @@
-"""NumPy twin of kernels/rules.cu: the same operations in the same order."""
+"""NumPy twin of kernels/rules.cu: the same operations in the same order.
+
+It looks every hazard up and needs no ceilings, which so are held against it.
+"""
 
 import numpy as np
 
