@@ -8,6 +8,7 @@ own, of the same arrays, by as many threads. Both are taken in turn, and timed a
 """
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,13 +40,16 @@ def measure(voxels, fields, backend, kind, pairs):
         state, machine = sim.site.stack.state, sim.backend
         solver = ExplicitSolver(sim.model, machine, list(range(fields)))
         active = machine.array(np.arange(fields, dtype=np.int32))
+        ones = machine.array(np.ones(fields, np.int32))
+        momenta = machine.array(np.full((fields, 1), momentum, np.float32))
+        tables = replace(solver._tables, passes=ones, momenta=momenta, implicit_exchange=ones)
 
         def copy():
             machine.copy(state.spare, state.fields)
 
         def step():
             cells = state.tissue.cells, state.immune.cells
-            machine.explicit_step(state.fields, state.spare, *cells, active, solver._tables, momentum, True)
+            machine.explicit_step(state.fields, state.spare, *cells, active, tables, 1, 2)
 
         seconds = np.array([(machine.seconds(copy), machine.seconds(step)) for _ in range(pairs + 1)][1:])
     count = fields * voxels**3

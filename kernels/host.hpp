@@ -9,6 +9,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 #ifdef __AVX2__
 #include <immintrin.h>
 #elif defined(__SSE2__)

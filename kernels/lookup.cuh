@@ -48,7 +48,18 @@ class RowOfTable {
         __device__ inline float at(int32 x) const { return values[x]; }
     };
 
+    // Looks up all rows from `first` to `end`, for several passes over them.
+    void look_up(int32 first, int32 end, int32 nx, std::vector<float>& room) {
+        room.resize(static_cast<std::size_t>(end - first) * nx);
+        for (int32 row = first; row < end; ++row) {
+            const int64 start = static_cast<int64>(row) * nx;
+            std::memcpy(room.data() + static_cast<int64>(row - first) * nx, from(start, nx).values, nx * sizeof(float));
+        }
+        known = room.data() - static_cast<int64>(first) * nx;
+    }
+
     __device__ inline Values from(int64 start, int32 n) {
+        if (known != nullptr) return Values{known + start};
         const Cells row = cells.from(start);
         if (by != UNIFORM && by_packs(row, n)) {
             if (by == TISSUE_AND_IMMUNE) with_immune(row, n);
@@ -102,6 +113,7 @@ class RowOfTable {
     Cells cells;
     const float* table;
     int32 by, packs;
+    const float* known = nullptr;  // of all voxels, where they have been looked up
     alignas(32) float alone[pack * most_packs];
     alignas(32) float row_values[longest_row];  // no axis of a lattice is longer
 };

@@ -15,15 +15,15 @@ extern "C" __global__ void mark_members(const uint8* __restrict__ own,    // [R,
 }
 ENTRY(mark_members)
 
-// Calls add(offset, distance) for the row at (z, y) and each that its neighbours stand in, squared distance and
-// all. Nothing stands outside the grid.
+// Calls add(offset, distance, dy) for the row at (z, y) and each that its neighbours stand in, squared distance
+// and all. Nothing stands outside the grid along z.
 template <typename Add>
-__device__ inline void rows_around(const Stack& shape, int32 reach, int32 z, int32 y, const Add& add) {
+__device__ inline void rows_around(const Stack& shape, int32 reach, int32 z, const Add& add) {
     for (int32 dz = -1; dz <= 1; ++dz)
         for (int32 dy = -1; dy <= 1; ++dy) {
             const int32 distance = dz * dz + dy * dy;
-            if (distance > reach || z + dz < 0 || z + dz >= shape.nz || y + dy < 0 || y + dy >= shape.ny) continue;
-            add((dz * shape.ny + dy) * shape.nx, distance);
+            if (distance > reach || z + dz < 0 || z + dz >= shape.nz) continue;
+            add((dz * shape.ny + dy) * shape.nx, distance, dy);
         }
 }
 
@@ -35,19 +35,22 @@ LOOP_FUNCTION void count_run(const uint8* __restrict__ members, uint8* __restric
     uint8* beside = room + 1;
     std::memset(ahead, 0, n);
     std::memset(room, 0, n + 2);
-    rows_around(shape, reach, z, y, [&](int32 offset, int32 distance) INLINED {
+    const bool low = y == 0, high = y * shape.nx + n == shape.ny * shape.nx;
+    rows_around(shape, reach, z, [&](int32 offset, int32 distance, int32 dy) INLINED {
         const uint8* row = members + offset;
+        const int32 first = low && dy < 0 ? shape.nx : 0, end = high && dy > 0 ? n - shape.nx : n;
         if (distance > 0)
-            for (int32 i = 0; i < n; ++i) ahead[i] += row[i];
+            for (int32 i = first; i < end; ++i) ahead[i] += row[i];
         if (distance < reach)
-            for (int32 i = 0; i < n; ++i) beside[i] += row[i];
+            for (int32 i = first; i < end; ++i) beside[i] += row[i];
     });
-    if (runs.closed())
+    if (runs.closed()) {
+        const Sides sides = runs.sides(y);
         for (int32 i = 0; i < n; ++i) {
             const uint8 before = beside[i - 1], after = beside[i + 1];
-            counts[i] = ahead[i] + (runs.starts(i) ? 0 : before) + (runs.ends(i) ? 0 : after);
+            counts[i] = ahead[i] + (sides.low_x(i) ? 0 : before) + (sides.high_x(i) ? 0 : after);
         }
-    else
+    } else
         for (int32 i = 0; i < n; ++i) counts[i] = ahead[i] + beside[i - 1] + beside[i + 1];
 }
 #endif
@@ -61,7 +64,7 @@ extern "C" __global__ void count_members(const uint8* __restrict__ members,  // 
     const Runs runs(shape, 0);
     for (int32 row = blockIdx.x; row < blockEnd;) {
         const int32 plane = row / ny, z = plane % nz, y = row - plane * ny;
-        const int32 taken = runs.rows_from(y, blockEnd - row);
+        const int32 taken = runs.rows_from(z, y, blockEnd - row);
         const int64 start = static_cast<int64>(row) * nx;
         count_run(members + start, counts + start, shape, reach, z, y, runs, taken * nx);
         row += taken;
@@ -70,7 +73,8 @@ extern "C" __global__ void count_members(const uint8* __restrict__ members,  // 
     const Voxel first = first_of_row(shape);
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         uint8 count = 0;
-        rows_around(shape, reach, first.z, first.y, [&](int32 offset, int32 distance) {
+        rows_around(shape, reach, first.z, [&](int32 offset, int32 distance, int32 dy) {
+            if (first.y + dy < 0 || first.y + dy >= ny) return;
             const uint8* here = members + first.index + offset + x;
             if (distance > 0) count += here[0];
             if (distance < reach && x > 0) count += here[-1];

@@ -33,44 +33,61 @@ struct Span {
 // sides z low, z high, y low, y high, x low, x high. All others are closed.
 enum Boundary { PERIODIC_Z = 1, PERIODIC_Y = 2, PERIODIC_X = 4, FIRST_OPEN = 8, OPEN = 63 * FIRST_OPEN };
 
-// Rows that follow each other and have the same rows around are taken as one on a host, so that short rows
-// fill its vectors too: those of a plane but for its first and its last, where x is closed and no side open.
-// A GPU has a thread for each voxel of a row.
+// At which sides of its plane each voxel of a run stands.
+struct Sides {
+    static constexpr int32 LOW_X = 1, HIGH_X = 2, LOW_Y = 4, HIGH_Y = 8;
+    const uint8* bits;
+    __device__ inline bool low_x(int32 x) const { return bits[x] & LOW_X; }
+    __device__ inline bool high_x(int32 x) const { return bits[x] & HIGH_X; }
+    __device__ inline bool low_y(int32 x) const { return bits[x] & LOW_Y; }
+    __device__ inline bool high_y(int32 x) const { return bits[x] & HIGH_Y; }
+};
+
+// Rows of a plane that a host takes as one, so that short rows fill its vectors too: where x and y are closed.
+// Those of a plane but for its first and its last have the same rows around. A small plane is taken whole, but
+// for the first and the last of the lattice, around which the memory may end. A GPU has a thread for each voxel.
 class Runs {
   public:
 #ifdef GPUSIM_HOST
-    Runs(const Stack& shape, int32 boundary) : ny(shape.ny) {
-        const int32 nx = shape.nx;
-        if (boundary & (PERIODIC_X | OPEN) || nx < 2 || nx > longest) return;
-        most = longest / nx;
-        for (int32 x = 0; x < most * nx; ++x) sides[x] = 0;
+    Runs(const Stack& shape, int32 boundary) : shape(shape) {
+        const int32 nx = shape.nx, ny = shape.ny;
+        if (boundary & (PERIODIC_X | PERIODIC_Y | OPEN) || nx < 2 || nx > longest) return;
+        planes = ny * nx <= longest;
+        most = planes ? ny : longest / nx;
+        std::memset(bits, 0, most * nx);
         for (int32 row = 0; row < most; ++row) {
-            sides[row * nx] = LOW;
-            sides[row * nx + nx - 1] = HIGH;
+            bits[row * nx] |= Sides::LOW_X;
+            bits[row * nx + nx - 1] |= Sides::HIGH_X;
+        }
+        for (int32 x = 0; planes && x < nx; ++x) {
+            bits[x] |= Sides::LOW_Y;
+            bits[(ny - 1) * nx + x] |= Sides::HIGH_Y;
         }
     }
     // Whether it knows which voxels stand at a side.
     bool closed() const { return most > 0; }
     int32 longest_of(int32 nx) const { return most > 0 ? most * nx : nx; }
-    // Rows of the run that begins with row y, of `left` that may be taken.
-    int32 rows_from(int32 y, int32 left) const {
+    // Rows of the run that begins at (z, y), of `left` that may be taken.
+    int32 rows_from(int32 z, int32 y, int32 left) const {
+        const int32 ny = shape.ny;
+        if (planes && y == 0 && z > 0 && z < shape.nz - 1 && left >= ny) return ny;
         if (most < 2 || y == 0 || y >= ny - 1) return 1;
         const int32 rows = most < left ? most : left;
         return rows < ny - 1 - y ? rows : ny - 1 - y;
     }
-    __device__ inline bool starts(int32 x) const { return sides[x] == LOW; }
-    __device__ inline bool ends(int32 x) const { return sides[x] == HIGH; }
+    __device__ inline Sides sides(int32 y) const { return Sides{planes ? bits + y * shape.nx : bits}; }
 
   private:
-    static constexpr int32 longest = 512, LOW = 1, HIGH = 2;
-    int32 ny, most = 0;
-    alignas(64) uint8 sides[longest];
+    static constexpr int32 longest = 1024;
+    const Stack shape;
+    int32 most = 0;
+    bool planes = false;
+    alignas(64) uint8 bits[longest];
 #else
     __device__ inline Runs(const Stack&, int32) {}
     __device__ inline bool closed() const { return false; }
-    __device__ inline int32 rows_from(int32, int32) const { return 1; }
-    __device__ inline bool starts(int32) const { return false; }
-    __device__ inline bool ends(int32) const { return false; }
+    __device__ inline int32 rows_from(int32, int32, int32) const { return 1; }
+    __device__ inline Sides sides(int32) const { return Sides{nullptr}; }
 #endif
 };
 
@@ -94,19 +111,22 @@ __device__ inline Place place_of(const int32* active, const Stack& stack) {
                  field * volume(stack) + start};
 }
 
-// Some rows of a field. On a GPU a block has one; a host takes its share of a launch in one call.
+// Some rows of a field. On a GPU a block has one; a host takes its share of a launch in one call, or where blocks
+// are `whole` lattices, one of them.
 struct Rows {
     int32 first, end;
 };
 
 template <typename Use>
-__device__ inline void for_rows(const int32* active, int32 rows, const Use& use) {
+__device__ inline void for_rows(const int32* active, const Stack& stack, bool whole, const Use& use) {
+    const int32 lattice = stack.nz * stack.ny, rows = stack.replicates * lattice;
 #ifdef GPUSIM_HOST
+    const int32 block_rows = whole ? lattice : 1;
     for (int32 block = blockIdx.x; block < blockEnd;) {
-        const int32 nth = block / rows, first = block - nth * rows;
-        const int32 end = rows - first < blockEnd - block ? rows : first + blockEnd - block;
-        use(active[nth], Rows{first, end});
-        block += end - first;
+        const int32 nth = block * block_rows / rows, first = block * block_rows - nth * rows;
+        const int32 taken = whole ? 1 : rows - first < blockEnd - block ? rows - first : blockEnd - block;
+        use(active[nth], Rows{first, first + taken * block_rows});
+        block += taken;
     }
 #else
     const int32 nth = blockIdx.x / rows, row = blockIdx.x - nth * rows;
@@ -129,6 +149,13 @@ __device__ inline Around around(const Stack& shape, int32 boundary, int32 z, int
     const bool wraps_z = boundary & PERIODIC_Z, wraps_y = boundary & PERIODIC_Y;
     return Around{before(y, shape.ny, wraps_y) * shape.nx, after(y, shape.ny, wraps_y) * shape.nx,
                   before(z, shape.nz, wraps_z) * plane, after(z, shape.nz, wraps_z) * plane};
+}
+
+// The same from a run of rows. In one that is a plane, each voxel knows whether there is a row beside it.
+__device__ inline Around around_run(const Stack& shape, int32 boundary, int32 z, int32 y, int32 rows) {
+    const Around beside = around(shape, boundary, z, y);
+    const bool plane = rows > 1 && rows == shape.ny;
+    return plane ? Around{-shape.nx, shape.nx, beside.below, beside.above} : beside;
 }
 
 // Coupling across a face is dt D / dx^2 times the weight of the face; D of a face is the harmonic mean
@@ -272,19 +299,25 @@ struct Row {
         const float c = here[x];
         const float from_x = (here[left] - c) * x_weights.low * coupling.face(x, left) +
                              (here[right] - c) * x_weights.high * coupling.face(x, right);
-        return inflow(x, c, from_x);
-    }
-
-    // Where x is closed and every weight 1, whatever stands in memory beyond a side.
-    __device__ inline float inflow(const Runs& runs, int32 x) const {
-        const float from_left = (here[x - 1] - here[x]) * coupling.face(x, x - 1);
-        const float from_right = (here[x + 1] - here[x]) * coupling.face(x, x + 1);
-        return inflow(x, here[x], (runs.starts(x) ? 0.0f : from_left) + (runs.ends(x) ? 0.0f : from_right));
-    }
-
-    __device__ inline float inflow(int32 x, float c, float from_x) const {
         const float from_y = (here[x + around.south] - c) * in_y.low * coupling.face(x, x + around.south) +
                              (here[x + around.north] - c) * in_y.high * coupling.face(x, x + around.north);
+        return inflow(x, c, from_x, from_y);
+    }
+
+    // In a run, whatever stands in memory beyond a side.
+    __device__ inline float inflow(const Sides& sides, int32 x) const {
+        const float c = here[x];
+        const float west = (here[x - 1] - c) * coupling.face(x, x - 1);
+        const float east = (here[x + 1] - c) * coupling.face(x, x + 1);
+        const float south = (here[x + around.south] - c) * coupling.face(x, x + around.south);
+        const float north = (here[x + around.north] - c) * coupling.face(x, x + around.north);
+        const int32 at = sides.bits[x];
+        const float from_x = (at & Sides::LOW_X ? 0.0f : west) + (at & Sides::HIGH_X ? 0.0f : east);
+        const float from_y = (at & Sides::LOW_Y ? 0.0f : south) + (at & Sides::HIGH_Y ? 0.0f : north);
+        return inflow(x, c, from_x, from_y);
+    }
+
+    __device__ inline float inflow(int32 x, float c, float from_x, float from_y) const {
         const float from_z = (here[x + around.below] - c) * in_z.low * coupling.face(x, x + around.below) +
                              (here[x + around.above] - c) * in_z.high * coupling.face(x, x + around.above);
         return coupling.common() * ((from_x + from_y) + from_z);
@@ -318,10 +351,11 @@ inline bool alone_with_neighbours(const Row<Coupling>& row) {
 
 // On the finest level, where at a closed side the difference is zero and needs no weight.
 template <typename Coupling>
-__device__ inline Row<Coupling> finest_row(const float* here, const Coupling& coupling, const Stack& shape,
-                                           int32 boundary, const float* resistance, int32 z, int32 y) {
+__device__ inline Row<Coupling> finest_row(const float* here, const Around& around, const Coupling& coupling,
+                                           const Stack& shape, int32 boundary, const float* resistance, int32 z,
+                                           int32 y) {
     return Row<Coupling>{here,
-                         around(shape, boundary, z, y),
+                         around,
                          coupling,
                          shape,
                          even(),
@@ -332,6 +366,12 @@ __device__ inline Row<Coupling> finest_row(const float* here, const Coupling& co
                          1.0f,
                          Weights{1.0f, 1.0f},
                          Weights{1.0f, 1.0f}};
+}
+
+template <typename Coupling>
+__device__ inline Row<Coupling> finest_row(const float* here, const Coupling& coupling, const Stack& shape,
+                                           int32 boundary, const float* resistance, int32 z, int32 y) {
+    return finest_row(here, around(shape, boundary, z, y), coupling, shape, boundary, resistance, z, y);
 }
 
 // A row of n voxels: put(i, anywhere(i)) for each. On a host nearly all by `inside`, which takes a voxel as

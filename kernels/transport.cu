@@ -47,10 +47,11 @@ __device__ inline void explicit_run(const Explicit& field, const Runs& runs, con
         return stage(x, (value + kept * border.inflow) / (1.0f + kept * border.rate));
     };
     const auto put = [&](int32 x, float value) INLINED { out[x] = value; };
-    if (runs.closed())
-        along_run(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(runs, x))); },
+    if (runs.closed()) {
+        const Sides sides = runs.sides(row.y);
+        along_run(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(sides, x))); },
                   anywhere, put);
-    else
+    } else
         along(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(one, x, x - 1, x + 1))); },
               anywhere, put);
 }
@@ -62,10 +63,11 @@ LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling
     RowWriter writer(field.shape.nx);
     const int32 plane = rows.first / field.shape.ny;
     for (int32 i = rows.first, z = plane % field.shape.nz, y = i - plane * field.shape.ny; i < rows.end;) {
-        const int32 taken = runs.rows_from(y, rows.end - i), n = taken * field.shape.nx;
+        const int32 taken = runs.rows_from(z, y, rows.end - i), n = taken * field.shape.nx;
         const int64 start = static_cast<int64>(i) * field.shape.nx;
-        const auto row = finest_row(field.source + start, coupling.from(start), field.shape, field.boundary,
-                                    field.resistance, z, y);
+        const Around beside = around_run(field.shape, field.boundary, z, y, taken);
+        const auto row = finest_row(field.source + start, beside, coupling.from(start), field.shape,
+                                    field.boundary, field.resistance, z, y);
         const auto kept = keep.from(start, n), gained = gain.from(start, n);
         read_ahead(row.here + row.around.above, n);
         if (first)
@@ -85,25 +87,46 @@ LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling
     }
 }
 
+// Passes over some rows of a field, from one buffer to the other and back. The rows of a pass need those beside
+// them of the pass before: only a thread that has all rows of a lattice may take more than one.
+struct Passes {
+    float* buffers[2];     // [R, z, y, x]; an odd pass reads the first
+    const float* momenta;  // from pass 1
+    int32 first, end;
+};
+
 template <typename Coupling>
-__device__ inline void explicit_rows(const Explicit& field, const Coupling& coupling, const Cells& cells,
-                                     const float* keep, const float* gain, int32 exchange_by, const Rows& rows) {
-    const Runs runs(field.shape, field.boundary);
+__device__ inline void explicit_passes(const Explicit& fixed, const Coupling& coupling, const Cells& cells,
+                                       const float* keep, const float* gain, int32 exchange_by,
+                                       const Passes& passes, const Rows& rows) {
+    const Runs runs(fixed.shape, fixed.boundary);
     const auto with = [&](auto&& kept, auto&& gained) INLINED {
-        if (field.momentum == 0.0f && field.implicit)
-            explicit_rows<true, true>(field, coupling, kept, gained, runs, rows);
-        else if (field.momentum == 0.0f)
-            explicit_rows<true, false>(field, coupling, kept, gained, runs, rows);
-        else if (field.implicit)
-            explicit_rows<false, true>(field, coupling, kept, gained, runs, rows);
-        else
-            explicit_rows<false, false>(field, coupling, kept, gained, runs, rows);
+        for (int32 pass = passes.first; pass < passes.end; ++pass) {
+            Explicit field = fixed;
+            field.source = passes.buffers[1 - pass % 2];
+            field.target = passes.buffers[pass % 2];
+            field.momentum = passes.momenta[pass - 1];
+            if (field.momentum == 0.0f && field.implicit)
+                explicit_rows<true, true>(field, coupling, kept, gained, runs, rows);
+            else if (field.momentum == 0.0f)
+                explicit_rows<true, false>(field, coupling, kept, gained, runs, rows);
+            else if (field.implicit)
+                explicit_rows<false, true>(field, coupling, kept, gained, runs, rows);
+            else
+                explicit_rows<false, false>(field, coupling, kept, gained, runs, rows);
+        }
     };
 #ifdef GPUSIM_HOST
     if constexpr (std::is_same_v<Coupling, SameCoupling>)
         if (exchange_by == UNIFORM) return with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
-    const int32 longest = runs.longest_of(field.shape.nx);
-    with(RowOfTable(cells, keep, exchange_by, longest), RowOfTable(cells, gain, exchange_by, longest));
+    const int32 longest = runs.longest_of(fixed.shape.nx);
+    RowOfTable kept(cells, keep, exchange_by, longest), gained(cells, gain, exchange_by, longest);
+    if (passes.end - passes.first > 1) {
+        static thread_local std::vector<float> room[2];
+        kept.look_up(rows.first, rows.end, fixed.shape.nx, room[0]);
+        gained.look_up(rows.first, rows.end, fixed.shape.nx, room[1]);
+    }
+    with(kept, gained);
 #else
     if (exchange_by == UNIFORM)
         with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
@@ -114,10 +137,11 @@ __device__ inline void explicit_rows(const Explicit& field, const Coupling& coup
 #endif
 }
 
-// Blocks: (active fields) x replicates x nz x ny rows.
+// Blocks: (active fields) x replicates x nz x ny rows for one pass; on a host, (active fields) x replicates for
+// several.
 extern "C" __global__ void explicit_step(
-    const float* __restrict__ source,       // [F, R, z, y, x]
-    float* __restrict__ target,             // [F, R, z, y, x]
+    float* __restrict__ fields,             // [F, R, z, y, x]
+    float* __restrict__ spare,              // [F, R, z, y, x]
     const uint8* __restrict__ tissue,       // [R, z, y, x]
     const uint8* __restrict__ immune,       // [R, z, y, x]
     const int32* __restrict__ active,       // the fields of this launch
@@ -129,18 +153,23 @@ extern "C" __global__ void explicit_step(
     const float* __restrict__ keep,         // [F, tissue_states, immune_states]
     const float* __restrict__ gain,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
-    float momentum, int32 implicit_exchange, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states,
-    int32 immune_states) {
+    const int32* __restrict__ implicit_exchange,  // [F]
+    const int32* __restrict__ passes,             // [F] that each field takes
+    const float* __restrict__ momenta,            // [F, most_passes]
+    int32 most_passes, int32 first, int32 end,    // passes of this launch, from 1
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack shape{replicates, nz, ny, nx};
     const Cells cells{tissue, immune, tissue_states, immune_states};
-    for_rows(active, replicates * nz * ny, [&](int32 f, const Rows& rows) INLINED {
+    for_rows(active, shape, end - first > 1, [&](int32 f, const Rows& rows) INLINED {
         const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
         const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
         const int64 start = f * volume(shape);
-        const Explicit field{source + start, target + start, shape,    boundary[f], resistance + 6 * f,
-                             far + 6 * f,    momentum,       implicit_exchange != 0};
+        const Explicit field{nullptr, nullptr, shape, boundary[f], resistance + 6 * f,
+                             far + 6 * f, 0.0f, implicit_exchange[f] != 0};
+        const Passes taken{{fields + start, spare + start}, momenta + f * most_passes, first,
+                           end <= passes[f] ? end : passes[f] + 1};
         const auto with = [&](const auto& across) INLINED {
-            explicit_rows(field, across, cells, keep + table, gain + table, exchange_by[f], rows);
+            explicit_passes(field, across, cells, keep + table, gain + table, exchange_by[f], taken, rows);
         };
         if (coupling_by[f] == UNIFORM)
             with(SameCoupling{*faces});

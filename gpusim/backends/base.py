@@ -45,12 +45,17 @@ class ExplicitTables:
         diffusion: for the dt of the field's pass.
         keep, gain: float32 [F, tissue states, immune states].
         exchange_by: int32 [F], of `model.tables.VariesBy`.
+        implicit_exchange: int32 [F], whether cells take of what a voxel holds at the end of a pass.
+        passes: int32 [F], of a step; momenta: float32 [F, most passes].
     """
 
     diffusion: Diffusion
     keep: Array
     gain: Array
     exchange_by: Array
+    implicit_exchange: Array
+    passes: Array
+    momenta: Array
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,19 @@ class CellTables:
     motilities: Array
     modulators: Array
     releases: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Equations:
+    """What changes the quantities of a body, as arrays of the backend; layouts as in model/tables.py.
+
+    Attributes:
+        flows: one row a process; rates: float64 [processes], 1/min or unit/min; modulators: what flows point into.
+    """
+
+    flows: Array
+    rates: Array
+    modulators: Array
 
 
 @dataclass
@@ -211,6 +229,8 @@ class Backend(Protocol):
     """Processes that share the lattice out among them."""
     fields_together: bool
     """Whether one launch with all fields is better than one a field (which stays in cache)."""
+    voxels_at_once: int
+    """Of a lattice, up to which `explicit_step` takes several passes in one go; 0 where it takes one."""
 
     def free_memory(self) -> int | None:
         """Bytes free on the device; None where the backend works in the host's memory."""
@@ -233,18 +253,19 @@ class Backend(Protocol):
 
     def explicit_step(
         self,
-        source: Array,
-        target: Array,
+        fields: Array,
+        spare: Array,
         tissue: Array,
         immune: Array,
         active: Array,
         tables: ExplicitTables,
-        momentum: float,
-        implicit_exchange: bool,
+        first: int,
+        end: int,
     ) -> None:
-        """One pass over the fields in `active` (int32) from `source` to `target` (float32 [F, R, z, y, x]).
+        """Passes `first` to `end` over those in `active` (int32) of `fields` (float32 [F, R, z, y, x]) that have them.
 
-        target = e + momentum * (e - target), with e an Euler step of source, (c + inflow) * keep + gain or,
+        Passes count from 1; an odd one goes from `fields` to `spare`, an even one back:
+        target = e + momentum * (e - target), with e an Euler step of the source, (c + inflow) * keep + gain or,
         where exchange is not implicit, c * keep + inflow + gain; held at 0 or above.
         """
         ...
@@ -318,6 +339,13 @@ class Backend(Protocol):
 
     def move(self, layer: CellLayer, bid: Array) -> None:
         """Carry out the moves; of the cells that want one voxel, the lowest bid gets it."""
+        ...
+
+    def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
+        """Let the bodies' quantities (float64 [quantities, R], on the host) change over some time.
+
+        Returns them, and whether the equations of each replicate could be followed, bool [R].
+        """
         ...
 
     def sum_fields(self, fields: Array, replicate: int) -> FieldSums:

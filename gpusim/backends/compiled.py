@@ -11,6 +11,7 @@ from gpusim.backends.base import (
     CellLayer,
     Diffusion,
     Draw,
+    Equations,
     ExplicitTables,
     FieldSums,
     Level,
@@ -22,6 +23,7 @@ from gpusim.backends.base import (
 )
 
 DEPOSIT_THREADS = 256
+CIRCULATE_THREADS = 32
 
 
 def row_threads(nx: int) -> int:
@@ -73,6 +75,7 @@ class CompiledBackend(ABC):
     threads: int
     ranks = 1
     fields_together: bool
+    voxels_at_once = 0
 
     @abstractmethod
     def free_memory(self) -> int | None: ...
@@ -103,18 +106,18 @@ class CompiledBackend(ABC):
 
     def explicit_step(
         self,
-        source: Array,
-        target: Array,
+        fields: Array,
+        spare: Array,
         tissue: Array,
         immune: Array,
         active: Array,
         tables: ExplicitTables,
-        momentum: float,
-        implicit_exchange: bool,
+        first: int,
+        end: int,
     ) -> None:
         arguments = (
-            source,
-            target,
+            fields,
+            spare,
             tissue,
             immune,
             active,
@@ -123,12 +126,19 @@ class CompiledBackend(ABC):
             tables.keep,
             tables.gain,
             tables.exchange_by,
-            np.float32(momentum),
-            np.int32(implicit_exchange),
+            tables.implicit_exchange,
+            tables.passes,
+            tables.momenta,
+            np.int32(tables.momenta.shape[1]),
+            np.int32(first),
+            np.int32(end),
             *_sizes(tissue.shape),
             *_states(tables.keep.shape),
         )
-        self.launch("explicit_step", *_rows(tissue.shape, active.size), arguments)
+        blocks, threads = _rows(tissue.shape, active.size)
+        if end - first > 1:
+            blocks, threads = active.size * len(tissue), tissue[0].size * (end - first)
+        self.launch("explicit_step", blocks, threads, arguments)
 
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
@@ -281,6 +291,23 @@ class CompiledBackend(ABC):
     def move(self, layer: CellLayer, bid: Array) -> None:
         arguments = (layer.cells, layer.clock, layer.heading, bid, np.int32(layer.vacant), *_sizes(layer.cells.shape))
         self.launch("move", *_rows(layer.cells.shape), arguments)
+
+    def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
+        quantities, replicates = values.shape
+        found, followed = self.array(values), self.array(np.ones(replicates, np.int32))
+        arguments = (
+            found,
+            self.array(np.empty((8, quantities, replicates))),
+            followed,
+            equations.flows,
+            equations.rates,
+            equations.modulators,
+            np.float64(minutes),
+            *map(np.int32, (len(equations.rates), quantities, replicates)),
+        )
+        threads = 1 if self.name == "cpu" else CIRCULATE_THREADS
+        self.launch("circulate", -(-replicates // threads), threads, arguments)
+        return self.to_numpy(found), self.to_numpy(followed) > 0
 
     def sum_fields(self, fields: Array, replicate: int) -> FieldSums:
         count, _, nz, ny, nx = fields.shape

@@ -22,12 +22,16 @@ _SLOTS: dict[type, str] = {
     np.uint32: "I4x",
     np.uint64: "Q",
     np.float32: "f4x",
+    np.float64: "d",
 }
 """How a scalar is laid out in its 8 bytes; an array goes as an address."""
 
 _SMALLEST_SHARE = 65_536
 """Voxels (roughly) of a launch below which another thread costs more than it brings."""
 
+
+_VOXELS_IN_CACHE = 2**15
+"""Of a field, its second buffer and what its cells do: half a MiB, a half or less of the nearer cache."""
 
 _LINE = 64
 """Bytes of a line of cache, at which arrays begin."""
@@ -79,6 +83,7 @@ class CpuBackend(CompiledBackend):
 
     name = "cpu"
     fields_together = False
+    voxels_at_once = _VOXELS_IN_CACHE
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and threads < 1:

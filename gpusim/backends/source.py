@@ -3,7 +3,16 @@
 import functools
 from pathlib import Path
 
-FILES = ("transport.cu", "multigrid.cu", "exchange.cu", "neighbours.cu", "rules.cu", "motion.cu", "measure.cu")
+FILES = (
+    "transport.cu",
+    "multigrid.cu",
+    "exchange.cu",
+    "neighbours.cu",
+    "rules.cu",
+    "motion.cu",
+    "measure.cu",
+    "body.cu",
+)
 KERNELS = (
     "explicit_step",
     "combine",
@@ -22,6 +31,7 @@ KERNELS = (
     "propose_moves",
     "move",
     "sum_fields",
+    "circulate",
 )
 
 

@@ -41,10 +41,16 @@ class Replicate(Plottable):
         backend: where its arrays are.
     """
 
-    def __init__(self, scenario: Scenario, sites: Mapping[str, Site], backend: Backend, clock: Clock) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        sites: Mapping[str, Site],
+        backend: Backend,
+        clock: Clock,
+        circulation: Circulation,
+    ) -> None:
         self.scenario, self.sites, self.backend = scenario, sites, backend
-        self._clock = clock
-        self._circulation = Circulation(self.model.body)
+        self._clock, self._circulation = clock, circulation
         # In the order of their names, so that sums do not depend on that of the scenario.
         self._sorted = [sites[name] for name in sorted(sites)]
 
@@ -99,26 +105,15 @@ class Replicate(Plottable):
         """Give the infusions, cut out and put in the cells that are due at the present step."""
         for infusion in self.model.infusions:
             if infusion.step == self.steps:
-                self._circulation.values[infusion.quantity] += infusion.amount
+                self._quantities[infusion.quantity] += infusion.amount
         for site in self._sorted:
             site.operate(self.steps)
 
-    def circulate(self, tallied: Mapping[str, np.ndarray]) -> None:
-        """Pass cells to and from the body, and let its own time go on by an application of the rules.
-
-        `tallied`: firings and flows since the start of each site, int64 [rules + effects, R].
-        """
-        for site in self._sorted:
-            now = tallied[site.name][:, site.replicate]
-            moved = np.split(now - site.given, [len(site.model.cells.rules)])
-            self._circulation.exchange(site.model.body, *moved)
-            site.given = now.copy()
-        self._circulation.advance(self.model.rules_every * self.model.step)
-
     @property
-    def seen_body(self) -> np.ndarray:
-        """The body's quantities as cells see them: float32 [quantities]."""
-        return np.maximum(self._circulation.values, 0.0).astype(np.float32)
+    def _quantities(self) -> np.ndarray:
+        """Those of its body: float64 [quantities], in place."""
+        own: np.ndarray = self._circulation.values[:, self.site.replicate]
+        return own
 
     # Going on later
 
@@ -140,7 +135,7 @@ class Replicate(Plottable):
         """What changes and is not on the backend."""
         counted = {f"{site.name}.counted": site.given for site in self._sorted}
         placed = {f"{site.name}.placed": site.placed for site in self._sorted}
-        return {"circulation": self._circulation.values, **counted, **placed}
+        return {"circulation": self._quantities, **counted, **placed}
 
     def restore(self, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray]) -> None:
         """Go back to a state of this scenario, as `numbers` and `arrays` gave it; then go on bit for bit.
@@ -158,7 +153,7 @@ class Replicate(Plottable):
         for site in self._sorted:
             prefix = f"{site.name}."
             site.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
-        self._circulation.values = arrays["circulation"].copy()
+        self._quantities[:] = arrays["circulation"]
 
     # Looking
 
@@ -195,7 +190,7 @@ class Replicate(Plottable):
     @property
     def body(self) -> dict[str, float]:
         """Quantities of the body, in their own units."""
-        return dict(zip(self.model.body.names, map(float, self._circulation.values), strict=True))
+        return dict(zip(self.model.body.names, map(float, self._quantities), strict=True))
 
     def count(self, state: str) -> int:
         """Cells in one state. Raises `KeyError`."""
@@ -219,7 +214,7 @@ class Replicate(Plottable):
     def digest(self) -> str:
         """SHA-256 over every field, both cell layers, the body and the step count: equal for equal trajectories."""
         layers = (itertools.chain(map(s.field, s.model.fields.names), (s.tissue, s.immune)) for s in self._sorted)
-        return digest(itertools.chain.from_iterable(layers), self._circulation.values, self.steps)
+        return digest(itertools.chain.from_iterable(layers), self._quantities, self.steps)
 
 
 def digest(arrays: Iterable[np.ndarray], body: np.ndarray, steps: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from gpusim.backends import create
 from gpusim.backends.base import Backend
+from gpusim.body import Circulation
 from gpusim.engine import memory
 from gpusim.engine.replicate import Clock, Replicate
 from gpusim.engine.site import Site
@@ -59,12 +60,15 @@ class Simulation(Replicate):
         stacks = {name: Stack(of_site, machine) for name, of_site in models.items()}
         self._stacks = [stacks[name] for name in sorted(stacks)]
         clock = Clock()
+        circulation = Circulation([model.body for model in next(iter(models.values()))], machine)
 
         def sites(replicate: int) -> dict[str, Site]:
             return {name: Site(name, stack, replicate) for name, stack in stacks.items()}
 
-        super().__init__(scenarios[0], sites(0), machine, clock)
-        self._others = [Replicate(each, sites(r), machine, clock) for r, each in enumerate(scenarios[1:], 1)]
+        super().__init__(scenarios[0], sites(0), machine, clock, circulation)
+        self._others = [
+            Replicate(each, sites(r), machine, clock, circulation) for r, each in enumerate(scenarios[1:], 1)
+        ]
         self._show_bodies()
 
     @property
@@ -132,14 +136,14 @@ class Simulation(Replicate):
         """Let the bodies' time go on."""
         if not self.model.body.names:
             return
-        tallied = {name: site.stack.tallied() for name, site in self.sites.items()}
-        for replicate in self.replicates:
-            replicate.circulate(tallied)
+        for stack in self._stacks:
+            self._circulation.exchange(stack.models[0].body, *stack.moved())
+        self._circulation.advance(self.model.rules_every * self.model.step)
         self._show_bodies()
 
     def _show_bodies(self) -> None:
         """Let the cells see the bodies' present quantities."""
         if self.model.body.names:
-            seen = np.stack([replicate.seen_body for replicate in self.replicates], axis=1)
+            seen = np.maximum(self._circulation.values, 0.0).astype(np.float32)
             for stack in self._stacks:
                 stack.show_body(seen)

@@ -21,7 +21,6 @@ class Site:
         stack: the lattices of all replicates, which are stepped together; `replicate`: which of them this is.
         model: its numbers.
         placed: int64 [states], cells that therapies have put in, less those that they have taken.
-        given: int64 [rules + effects], firings and flows that the body has taken in.
     """
 
     def __init__(self, name: str, stack: Stack, replicate: int) -> None:
@@ -29,13 +28,17 @@ class Site:
         self.model = stack.models[replicate]
         self._backend = stack.backend
         self.placed = np.zeros(len(self.model.states.names), np.int64)
-        self.given = np.zeros(len(self.model.cells.rules) + len(self.model.cells.effects), np.int64)
         self._initial_counts = self.model.initial.counts(len(self.model.states.names))
 
     @property
     def transport(self) -> Transport:
         """Its solvers, which are those of all replicates."""
         return self.stack.transport
+
+    @property
+    def given(self) -> np.ndarray:
+        """Firings and flows that the body has taken in: int64 [rules + effects], in place."""
+        return self.stack.given[:, self.replicate]
 
     # Therapies of its own
 
@@ -110,7 +113,8 @@ class Site:
         """Take arrays that `arrays` gave."""
         for name, array in self.kept.items():
             self._backend.write(array, arrays[name])
-        self.placed, self.given = arrays["placed"].copy(), arrays["counted"].copy()
+        self.placed = arrays["placed"].copy()
+        self.given[:] = arrays["counted"]
 
     # Looking
 

@@ -26,6 +26,7 @@ class Stack:
     Attributes:
         models: of each replicate. They differ by what follows from the seed: initial cells, the order of grafts.
         state: their arrays, on the backend.
+        given: int64 [rules + effects, R], firings and flows that the bodies have taken in.
         transport: their solvers.
     """
 
@@ -36,6 +37,7 @@ class Stack:
         self.state = State.start(models, backend)
         self.transport = Transport(model, len(models), backend)
         cells = model.cells
+        self.given = np.zeros((len(cells.rules) + len(cells.effects), len(models)), np.int64)
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
         )
@@ -109,6 +111,12 @@ class Stack:
         fired = self.backend.to_numpy(tally.fired)[: len(cells.rules)]
         flowed = self.backend.to_numpy(tally.flowed)[: len(cells.effects)]
         return np.concatenate([fired, flowed]).view(np.int64)
+
+    def moved(self) -> tuple[np.ndarray, np.ndarray]:
+        """Firings (int64 [rules, R]) and flows (int64 [effects, R]) since the last call."""
+        before, self.given = self.given, self.tallied()
+        since, rules = self.given - before, len(self._model.cells.rules)
+        return since[:rules], since[rules:]
 
     def _around(self, other: CellLayer) -> Surroundings:
         return Surroundings(other.cells, self.state.counts, self.state.body, self._tables)

@@ -1,7 +1,7 @@
 """From a scenario to the arrays of numbers that the engine steps."""
 
 from gpusim.model.build import build
-from gpusim.model.model import Body, Boundary, Cells, Dose, Fields, Graft, Infusion, Model, Process, Resection, States
+from gpusim.model.model import Body, Boundary, Cells, Dose, Fields, Graft, Infusion, Model, Resection, States
 
 __all__ = [
     "Body",
@@ -12,7 +12,6 @@ __all__ = [
     "Graft",
     "Infusion",
     "Model",
-    "Process",
     "Resection",
     "States",
     "build",

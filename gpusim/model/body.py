@@ -4,8 +4,8 @@ import numpy as np
 
 from gpusim import units
 from gpusim.model.cells import modulator_row
-from gpusim.model.model import Body, Cells, Process
-from gpusim.model.tables import FLOW_UNITS, MODULATOR, EffectKind
+from gpusim.model.model import Body, Cells
+from gpusim.model.tables import FLOW, FLOW_UNITS, MODULATOR, EffectKind
 from gpusim.scenario import Document
 from gpusim.scenario.checks import flow_unit
 
@@ -15,22 +15,18 @@ def build_body(document: Document, cells: Cells, volume: float) -> Body:
     quantities = document.body.quantities
     names = list(quantities)
 
-    def index(name: str | None) -> int | None:
-        return None if name is None else names.index(name)
+    def index(name: str | None) -> int:
+        return -1 if name is None else names.index(name)
 
-    processes = []
+    flows: list[tuple[int, ...]] = []
+    rates: list[float] = []
+    modulators: list[np.ndarray] = []
     for process in document.body.processes.values():
         leaves, enters = process.ends
-        rows = [modulator_row(m, document, None, volume) for m in process.modulators]
-        processes.append(
-            Process(
-                leaves=index(leaves),
-                enters=index(enters),
-                by=index(process.by or leaves),
-                rate=units.number(process.rate, flow_unit(document, process)),
-                modulators=np.array(rows, MODULATOR),
-            )
-        )
+        first = len(modulators)
+        modulators += [modulator_row(m, document, None, volume) for m in process.modulators]
+        flows.append((index(leaves), index(enters), index(process.by or leaves), first, len(modulators)))
+        rates.append(units.number(process.rate, flow_unit(document, process)))
     transfers = np.zeros((len(cells.rule_names), len(names)))
     for row, name in enumerate(cells.rule_names):
         rule = document.rules[name]
@@ -42,18 +38,20 @@ def build_body(document: Document, cells: Cells, volume: float) -> Body:
         names=tuple(names),
         units=tuple(q.unit for q in quantities.values()),
         initial=np.array([units.number(q.initial, q.unit) for q in quantities.values()], float),
-        processes=tuple(processes),
+        flows=np.array(flows, FLOW),
+        rates=np.array(rates, float),
+        modulators=np.array(modulators, MODULATOR),
         transfers=transfers,
-        flows=_flows(document, cells, volume),
+        exchanged=_exchanged(document, cells, volume),
     )
 
 
-def _flows(document: Document, cells: Cells, volume: float) -> np.ndarray:
+def _exchanged(document: Document, cells: Cells, volume: float) -> np.ndarray:
     """What a unit of each effect's exchange is in the unit of its quantity: float64 [effects, quantities]."""
     quantities, fields = list(document.body.quantities.values()), list(document.fields.values())
-    flows = np.zeros((len(cells.effects), len(quantities)))
+    found = np.zeros((len(cells.effects), len(quantities)))
     for row, effect in enumerate(cells.effects):
         if effect["kind"] == EffectKind.EXCHANGE:
             field, quantity = fields[effect["field"]], quantities[effect["quantity"]]
-            flows[row, effect["quantity"]] = units.number(f"1 {field.unit} * voxel", quantity.unit, volume) / FLOW_UNITS
-    return flows
+            found[row, effect["quantity"]] = units.number(f"1 {field.unit} * voxel", quantity.unit, volume) / FLOW_UNITS
+    return found

@@ -114,43 +114,32 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Process:
-    """A flow of the body: rate (1/min or unit/min) * `by` * modulators, from `leaves` to `enters`.
-
-    Quantities are indices, or None; modulators are rows of `model.tables.MODULATOR` that look at the body.
-    """
-
-    leaves: int | None
-    enters: int | None
-    by: int | None
-    rate: float
-    modulators: np.ndarray
-
-
-@dataclass(frozen=True)
 class Body:
     """Quantities outside the lattice, and what changes them.
 
     Attributes:
         names, units, initial: by quantity; float64.
-        processes: flows.
+        flows: table of `tables.FLOW`, a row a process: from which quantity to which, in proportion to which (-1: none);
+            rates: float64 [processes], 1/min or unit/min; modulators: what the flows point into.
         transfers: float64 [rules, quantities], cells that a firing of a rule brings.
-        flows: float64 [effects, quantities], what a unit of an exchange (`tables.FLOW_UNITS`) brings.
+        exchanged: float64 [effects, quantities], what a unit of an exchange (`tables.FLOW_UNITS`) brings.
     """
 
     names: tuple[str, ...]
     units: tuple[str, ...]
     initial: np.ndarray
-    processes: tuple[Process, ...]
-    transfers: np.ndarray
     flows: np.ndarray
+    rates: np.ndarray
+    modulators: np.ndarray
+    transfers: np.ndarray
+    exchanged: np.ndarray
 
     @cached_property
     def moved(self) -> tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]]:
-        """What is not 0 in `transfers` and in `flows`: row, quantity, amount."""
+        """What is not 0 in `transfers` and in `exchanged`: row, quantity, amount."""
         transfers, flows = (
             [(int(row), int(q), float(table[row, q])) for row, q in np.argwhere(table)]
-            for table in (self.transfers, self.flows)
+            for table in (self.transfers, self.exchanged)
         )
         return transfers, flows
 

@@ -45,8 +45,7 @@ def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
             if table.dtype[column] == np.float32:
                 yield f"{kind}: {column}", table[column]
     yield "body: initial", body.initial
-    for process in body.processes:
-        yield "body.processes: rate", np.array([process.rate])
+    yield "body.processes: rate", body.rates
     for dose in model.doses:
         yield f"therapies.{dose.name}: amount", dose.amounts
     for infusion in model.infusions:

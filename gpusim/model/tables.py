@@ -78,6 +78,15 @@ MOTILITY = np.dtype(
         ("enters", "<u4", (8,)),
     ]
 )
+FLOW = np.dtype(
+    [
+        ("leaves", "<i4"),
+        ("enters", "<i4"),
+        ("by", "<i4"),
+        ("first_modulator", "<i4"),
+        ("end_modulator", "<i4"),
+    ]
+)
 RELEASE = np.dtype([("field", "<i4"), ("amount", "<f4")])
 RULE = np.dtype(
     [

@@ -6,6 +6,7 @@
 
 #define __global__
 #define __device__
+#define __noinline__
 #define __shared__ static
 #define __syncthreads()
 

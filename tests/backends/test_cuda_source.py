@@ -19,7 +19,9 @@ def test_kernels_compile_without_spills_and_without_contraction(arch):
     for kernel in KERNELS:
         assert f".entry {kernel}(" in ptx
         assert f"Compiling entry function '{kernel}'" in report
-    assert re.findall(r"(\d+) bytes spill", report).count("0") == 2 * len(KERNELS)
+    spilled = re.findall(r"(\d+) bytes spill", report)  # stores and loads, of functions that stand alone too
+    assert len(spilled) >= 2 * len(KERNELS)
+    assert set(spilled) == {"0"}
     assert not re.search(r"\bfma\.", ptx)
     assert set(re.findall(r"\bdiv\.\S*f32", ptx)) <= {"div.rn.f32"}
     assert max(int(n) for n in re.findall(r"Used (\d+) registers", report)) <= MOST_REGISTERS

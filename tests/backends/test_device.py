@@ -25,6 +25,7 @@ class Device(CpuBackend):
 
     name = "device"
     fields_together = True
+    voxels_at_once = 0
 
     def __init__(self):
         super().__init__(threads=1)

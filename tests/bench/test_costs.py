@@ -14,7 +14,8 @@ def test_every_kernel_is_counted():
         name for path in folder().glob("*.cu") for name in re.findall(r"__global__ void (\w+)\(", path.read_text())
     }
     assert set(KERNELS) == entries
-    assert {cost.kernel for cost in COSTS} == entries
+    # All but the body's, which is on no lattice.
+    assert {cost.kernel for cost in COSTS} == entries - {"circulate"}
     assert {cost.case for cost in COSTS} == set(CASES)
     assert len({(cost.kernel, cost.case) for cost in COSTS}) == len(COSTS)
 

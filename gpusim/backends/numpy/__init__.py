@@ -9,6 +9,7 @@ from gpusim.backends.base import (
     CellLayer,
     Diffusion,
     Draw,
+    Equations,
     ExplicitTables,
     FieldSums,
     Level,
@@ -18,7 +19,7 @@ from gpusim.backends.base import (
     Surroundings,
     Tally,
 )
-from gpusim.backends.numpy import exchange, measure, motion, multigrid, neighbours, rules, transport
+from gpusim.backends.numpy import body, exchange, measure, motion, multigrid, neighbours, rules, transport
 
 
 class NumpyBackend:
@@ -30,6 +31,7 @@ class NumpyBackend:
     threads = 1
     ranks = 1
     fields_together = False
+    voxels_at_once = 0
 
     def free_memory(self) -> int | None:
         return None
@@ -48,18 +50,19 @@ class NumpyBackend:
 
     def explicit_step(
         self,
-        source: Array,
-        target: Array,
+        fields: Array,
+        spare: Array,
         tissue: Array,
         immune: Array,
         active: Array,
         tables: ExplicitTables,
-        momentum: float,
-        implicit_exchange: bool,
+        first: int,
+        end: int,
     ) -> None:
-        for r in range(len(tissue)):
-            arrays = (source[:, r], target[:, r], tissue[r], immune[r])
-            transport.explicit_step(*arrays, active, tables, momentum, implicit_exchange)
+        for number in range(first, end):
+            source, target = (fields, spare) if number % 2 else (spare, fields)
+            for r in range(len(tissue)):
+                transport.explicit_step(source[:, r], target[:, r], tissue[r], immune[r], active, tables, number)
 
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
@@ -126,6 +129,9 @@ class NumpyBackend:
     def move(self, layer: CellLayer, bid: Array) -> None:
         for r in range(len(bid)):
             motion.move(_layer(layer, r), bid[r])
+
+    def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
+        return body.circulate(values, equations, minutes)
 
     def sum_fields(self, fields: Array, replicate: int) -> FieldSums:
         return measure.sum_fields(fields[:, replicate])

@@ -15,16 +15,16 @@ def explicit_step(
     immune: np.ndarray,
     active: np.ndarray,
     tables: ExplicitTables,
-    momentum: float,
-    implicit_exchange: bool,
+    number: int,
 ) -> None:
-    """One pass over the fields in `active` from `source` to `target` (float32 [F, z, y, x])."""
+    """Pass `number` over those in `active` that have it, from `source` to `target` (float32 [F, z, y, x])."""
     shape: tuple[int, int, int] = tissue.shape
     planes = max(end - first for first, end in slabs(shape))
     scratch = np.empty((3, planes + 1, *shape[1:]), np.float32)
     for first, end in slabs(shape):
         cells = (tissue[first:end], immune[first:end])
-        for field in active:
+        for field in active[tables.passes[active] >= number]:
+            momentum = tables.momenta[field, number - 1]
             before, c = target[field, first:end], source[field]
             slab = scratch[2, : end - first] if momentum else before
             border = None
@@ -35,7 +35,7 @@ def explicit_step(
                 stencil = Stencil(shape, finest(tables.diffusion), field, first, end, states=tissue)
                 total, border = stencil.inflow(c), stencil.border()
             by = tables.exchange_by[field]
-            if implicit_exchange:
+            if tables.implicit_exchange[field]:
                 np.add(c[first:end], total, out=slab)
                 kept = by_cells(tables.keep[field], by, *cells, out=scratch[0])
                 np.multiply(slab, kept, out=slab)
@@ -49,7 +49,7 @@ def explicit_step(
                 slab[...] = (slab + kept * inflow) / (np.float32(1) + kept * rate)
             if momentum:
                 np.subtract(slab, before, out=before)
-                np.multiply(before, np.float32(momentum), out=before)
+                np.multiply(before, momentum, out=before)
                 np.add(slab, before, out=before)
             np.copyto(before, np.float32(0), where=before < 0)
 

@@ -123,6 +123,7 @@ class SlabsBackend:
 
     name = "slabs"
     fields_together = False
+    voxels_at_once = 0
 
     def __init__(self, job: _Job, inner: str, threads: int) -> None:
         here = backends.create(inner, threads)  # the others then find its kernels in the cache
@@ -184,6 +185,7 @@ class SlabsBackend:
     apply_rules = _ordered("apply_rules")
     propose_moves = _ordered("propose_moves")
     move = _ordered("move")
+    circulate = _ordered("circulate")
     sum_fields = _ordered("sum_fields")
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from gpusim.backends.base import (
     CellLayer,
     Diffusion,
     Draw,
+    Equations,
     ExplicitTables,
     FieldSums,
     Level,
@@ -161,22 +162,28 @@ class Rank:
             mine = coarse[f, 0, own].copy()
             self._world.Allgatherv(mine, [coarse[f], (counts, starts)])
 
+    # The body, which every rank follows by itself
+
+    def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
+        return self._inner.circulate(values, equations, minutes)
+
     # Explicit transport
 
     def explicit_step(
         self,
-        source: Part,
-        target: Part,
+        fields: Part,
+        spare: Part,
         tissue: Part,
         immune: Part,
         active: Array,
         tables: ExplicitTables,
-        momentum: float,
-        implicit_exchange: bool,
+        first: int,
+        end: int,
     ) -> None:
-        old, new, own, other = map(held, (source, target, tissue, immune))
-        self._inner.explicit_step(old, new, own, other, active, tables, momentum, implicit_exchange)
-        self._refresh(target, active)
+        for number in range(first, end):
+            c, other, own, immune_cells = map(held, (fields, spare, tissue, immune))
+            self._inner.explicit_step(c, other, own, immune_cells, active, tables, number, number + 1)
+            self._refresh(spare if number % 2 else fields, active)
 
     def deposit(self, field: Part, voxels: Array, amounts: Array) -> None:
         here = voxels - field.origin

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpusim.backends.base import Backend, ExplicitTables
+from gpusim.backends.base import Array, Backend, ExplicitTables
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion, varies
 from gpusim.engine.transport.exchange import exchange_by
@@ -100,43 +100,46 @@ def schemes(fields: Fields, spacing: float, step: float) -> list[Scheme]:
 
 
 class ExplicitSolver:
-    """Each field by its own scheme; fields whose passes are of one kind share a launch."""
+    """Each field by its own scheme; a launch takes a pass over all fields that have it, or all of a small lattice."""
 
     def __init__(self, model: Model, backend: Backend, chosen: list[int]) -> None:
         fields = model.fields
         self.schemes = schemes(fields, model.spacing, model.step)
         dt = model.step / np.array([scheme.pieces for scheme in self.schemes])
         lost, gained = (dt[:, None, None] * rate for rate in (fields.loss, fields.production))
-        implicit = np.array([scheme.implicit_exchange for scheme in self.schemes])[:, None, None]
+        implicit = np.array([scheme.implicit_exchange for scheme in self.schemes])
         # c' = (c + inflow + dt p) / (1 + dt k), or c + inflow + dt p - dt k c.
-        keep = np.where(implicit, 1.0 / (1.0 + lost), 1.0 - lost)
-        gain = np.where(implicit, gained * keep, gained)
+        keep = np.where(implicit[:, None, None], 1.0 / (1.0 + lost), 1.0 - lost)
+        gain = np.where(implicit[:, None, None], gained * keep, gained)
+        # A field that neither moves nor changes by itself needs no pass at all.
+        moving = (fields.diffusion > 0).any(1) | (fields.loss != 0).any((1, 2)) | (fields.production != 0).any((1, 2))
+        passes = np.zeros(len(fields), np.int32)
+        for f in chosen:
+            passes[f] = self.schemes[f].passes if moving[f] else 0
+        most = int(passes.max(initial=0))
+        momenta = np.zeros((len(fields), most), np.float32)
+        for f, number in np.ndindex(*momenta.shape):
+            momenta[f, number] = self.schemes[f].momentum(number + 1)
         self._backend = backend
         self._tables = ExplicitTables(
             diffusion=diffusion(model, dt, backend),
             keep=backend.array(keep.astype(np.float32)),
             gain=backend.array(gain.astype(np.float32)),
             exchange_by=backend.array(exchange_by(fields)),
+            implicit_exchange=backend.array(implicit.astype(np.int32)),
+            passes=backend.array(passes),
+            momenta=backend.array(momenta),
         )
-        # A field that neither moves nor changes by itself needs no pass at all.
-        moving = (fields.diffusion > 0).any(1) | (fields.loss != 0).any((1, 2)) | (fields.production != 0).any((1, 2))
-        mine = [f for f in chosen if moving[f]]
-        arrays: dict[tuple[int, ...], np.ndarray] = {}
+        at_once = most if model.voxels <= backend.voxels_at_once else 1
         self._launches = []
-        for number in range(1, 1 + max((self.schemes[f].passes for f in mine), default=0)):
-            groups: dict[tuple[float, bool], list[int]] = {}
-            for f in mine:
-                scheme = self.schemes[f]
-                if number <= scheme.passes:
-                    groups.setdefault((scheme.momentum(number), scheme.implicit_exchange), []).append(f)
-            for kind, members in groups.items():
-                active = arrays.setdefault(tuple(members), backend.array(np.array(members, np.int32)))
-                self._launches.append((number, active, *kind))
+        arrays: dict[tuple[int, ...], Array] = {}
+        for first in range(1, most + 1, max(1, at_once)):
+            members = tuple(f for f in chosen if passes[f] >= first)
+            active = arrays.setdefault(members, backend.array(np.array(members, np.int32)))
+            self._launches.append((active, first, first + at_once))
 
     def advance(self, state: State, step: int) -> None:
         """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
-        buffers = (state.fields, state.spare)
         cells = (state.tissue.cells, state.immune.cells)
-        for number, active, momentum, implicit_exchange in self._launches:
-            source, target = buffers[(number + 1) % 2], buffers[number % 2]
-            self._backend.explicit_step(source, target, *cells, active, self._tables, momentum, implicit_exchange)
+        for active, first, end in self._launches:
+            self._backend.explicit_step(state.fields, state.spare, *cells, active, self._tables, first, end)

@@ -1,0 +1,110 @@
+"""Python twin of kernels/body.cu: the same operations in the same order, in float64."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gpusim.backends.base import Equations
+from gpusim.model.tables import Shape
+
+RELATIVE_ERROR = 1e-8
+"""Of a quantity, in one step of the integration."""
+ABSOLUTE_ERROR = 1e-10
+"""In the quantity's own unit: far below a cell."""
+_MOST_HALVINGS = 30
+
+Values = list[float]
+Rates = Callable[[Values], Values]
+
+
+def circulate(values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
+    """The quantities (float64 [quantities, R]) after some time, and whether each replicate could be followed."""
+    rates = _rates(equations)
+    found = [_followed(rates, column.tolist(), minutes) for column in values.T]
+    return np.array([now for now, _ in found]).T.copy(), np.array([done for _, done in found])
+
+
+def _followed(rates: Rates, values: Values, minutes: float) -> tuple[Values, bool]:
+    left = step = minutes
+    while left > 0.0:
+        step, slopes = min(step, left), rates(values)
+        whole = _runge_kutta(rates, values, slopes, step)
+        for _ in range(_MOST_HALVINGS):
+            half = _runge_kutta(rates, values, slopes, step / 2)
+            halves = _runge_kutta(rates, half, rates(half), step / 2)
+            if _close(whole, halves, values):
+                break
+            whole = half
+            step /= 2
+        else:
+            return values, False
+        values = halves
+        left -= step
+        step *= 2
+    return values, True
+
+
+def _runge_kutta(rates: Rates, values: Values, a: Values, step: float) -> Values:
+    """A step from `values`, whose rates are `a`."""
+    b = rates(_moved(values, a, step / 2))
+    c = rates(_moved(values, b, step / 2))
+    d = rates(_moved(values, c, step))
+    slopes = zip(values, a, b, c, d, strict=True)
+    return [v + step * (ka + 2.0 * kb + 2.0 * kc + kd) / 6.0 for v, ka, kb, kc, kd in slopes]
+
+
+def _rates(equations: Equations) -> Rates:
+    flows = [
+        (leaves, enters, by, rate, [_factor(row) for row in equations.modulators[first:end]])
+        for (leaves, enters, by, first, end), rate in zip(
+            equations.flows.tolist(), equations.rates.tolist(), strict=True
+        )
+    ]
+
+    def rates(values: Values) -> Values:
+        seen = [v if v > 0.0 else 0.0 for v in values]
+        found = [0.0] * len(values)
+        for leaves, enters, by, rate, factors in flows:
+            flow = rate if by < 0 else rate * seen[by]
+            for factor in factors:
+                flow *= factor(seen)
+            if leaves >= 0:
+                found[leaves] -= flow
+            if enters >= 0:
+                found[enters] += flow
+        return found
+
+    return rates
+
+
+def _factor(row: np.void) -> Callable[[Sequence[float]], float]:
+    """A row of the table of modulators that looks at the body, in float64."""
+    index, scale, low, span = int(row["index"]), float(row["scale"]), float(row["low"]), float(row["span"])
+    again = range(1, int(row["power"]))
+
+    def step(values: Sequence[float]) -> float:
+        return low + span if values[index] >= scale else low
+
+    def linear(values: Sequence[float]) -> float:
+        return values[index] * scale
+
+    def hill(values: Sequence[float]) -> float:
+        ratio = values[index] * scale
+        raised = ratio = 1e9 if ratio > 1e9 else ratio
+        for _ in again:
+            raised *= ratio
+        return low + span * (raised / (1.0 + raised))
+
+    return {Shape.STEP: step, Shape.LINEAR: linear}.get(Shape(int(row["shape"])), hill)
+
+
+def _moved(values: Values, rates: Values, step: float) -> Values:
+    return [v + step * k for v, k in zip(values, rates, strict=True)]
+
+
+def _close(first: Values, second: Values, start: Values) -> bool:
+    return all(
+        abs(b) < math.inf and abs(a - b) <= ABSOLUTE_ERROR + RELATIVE_ERROR * max(abs(b), abs(s))
+        for a, b, s in zip(first, second, start, strict=True)
+    )
