@@ -5,7 +5,8 @@
 //
 // With no momentum that is a step of Euler; else, where c'' is what the target holds from the pass before
 // the last, a stage of a Runge-Kutta method (gpusim/engine/transport/explicit.py). As a difference,
-// rounding takes no side and mass stays. Held at 0, below which only rounding can lead.
+// rounding takes no side and mass stays. Held at 0, below which only rounding can lead, and so are traces: what
+// decays for ever would end among numbers that a processor takes many times as long for.
 //
 // coupling = D dt / dx^2. In the first form exchange is implicit in the voxel's own concentration: with
 // production p and loss k of the cells there, keep = 1 / (1 + k dt) and gain = p dt keep, tabulated on
@@ -13,6 +14,8 @@
 // In the second it is explicit: keep = 1 - k dt, gain = p dt. In both the steady state does not depend on
 // dt. What passes an open side of the lattice joins p and k, in the first form only.
 #include "stencil.cuh"
+
+constexpr float trace = 1.0e-34f;  // of the field's unit
 
 // What is the same for all rows of a field.
 struct Explicit {
@@ -37,7 +40,7 @@ __device__ inline void explicit_run(const Explicit& field, const Runs& runs, con
     };
     const auto stage = [&](int32 x, float euler) INLINED {
         const float value = first ? euler : euler + momentum * (euler - out[x]);
-        return value < 0.0f ? 0.0f : value;
+        return value < trace ? 0.0f : value;
     };
     const auto anywhere = [&](int32 x) INLINED {
         const float value = euler(x, row.inflow(one, x, row.left(x), row.right(x)));

@@ -266,7 +266,7 @@ class Backend(Protocol):
 
         Passes count from 1; an odd one goes from `fields` to `spare`, an even one back:
         target = e + momentum * (e - target), with e an Euler step of the source, (c + inflow) * keep + gain or,
-        where exchange is not implicit, c * keep + inflow + gain; held at 0 or above.
+        where exchange is not implicit, c * keep + inflow + gain; 0 where that is below 1e-34.
         """
         ...
 

@@ -1,19 +1,21 @@
-"""Shipped trials, all arms and eight seeds: what medicine sees must come out of the mechanisms.
-
-The figures of all stand in docs/trials. These six take a quarter of the time of all; the others are run by name.
-"""
+"""Shipped trials, all arms and eight seeds: what medicine sees must come out of the mechanisms."""
 
 import pytest
 
 import gpusim
 from gpusim.analysis.phenotype import Phenotype, phenotype
 from gpusim.backends import availability
+from gpusim.scenario import presets
 from gpusim.trial import run_trial, verdicts
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend"),
 ]
+
+LOOKED_INTO = ("turning-hot", "checkpoint")
+"""Trials of which more is held than their own orders."""
+TRIALS = [name for name in presets() if gpusim.Scenario.load(name).document.trial is not None]
 
 
 def trial_that_holds(name, folder):
@@ -24,9 +26,15 @@ def trial_that_holds(name, folder):
     return trial
 
 
-@pytest.mark.parametrize("name", ["combination", "delivery", "stroma", "safety"])
+@pytest.mark.parametrize("name", [name for name in TRIALS if name not in LOOKED_INTO])
 def test_what_a_trial_expects_holds(name, tmp_path):
     trial_that_holds(name, tmp_path)
+
+
+def test_all_that_medicine_sees_is_a_trial():
+    assert set(TRIALS) >= {*LOOKED_INTO, "combination", "abscopal", "delivery", "paradox", "stroma", "memory", "safety"}
+    assert set(TRIALS) >= {"chemo-versus-virus", "spread", "natural", "lysis"}
+    assert all(gpusim.Scenario.load(name).document.trial.replicates >= 8 for name in TRIALS)
 
 
 def test_a_desert_turns_inflamed_under_the_virus_but_not_without_dendritic_cells(tmp_path):

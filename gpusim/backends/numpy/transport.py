@@ -7,6 +7,8 @@ from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.stencil import Stencil, by_cells, difference_sum, finest
 from gpusim.model.tables import VariesBy
 
+_TRACE = np.float32(1e-34)
+
 
 def explicit_step(
     source: np.ndarray,
@@ -51,7 +53,7 @@ def explicit_step(
                 np.subtract(slab, before, out=before)
                 np.multiply(before, momentum, out=before)
                 np.add(slab, before, out=before)
-            np.copyto(before, np.float32(0), where=before < 0)
+            np.copyto(before, np.float32(0), where=before < _TRACE)
 
 
 def _plain(diffusion: Diffusion, field: int) -> bool:
