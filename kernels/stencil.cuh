@@ -51,9 +51,9 @@ class Runs {
 #ifdef GPUSIM_HOST
     Runs(const Stack& shape, int32 boundary) : shape(shape) {
         const int32 nx = shape.nx, ny = shape.ny;
-        if (boundary & (PERIODIC_X | PERIODIC_Y | OPEN) || nx < 2 || nx > longest) return;
-        planes = ny * nx <= longest;
-        most = planes ? ny : longest / nx;
+        if (boundary & (PERIODIC_X | PERIODIC_Y | OPEN) || nx < 2 || nx > longest / 2) return;
+        planes = ny * nx <= longest;  // of a larger one half as much: its tables' rows stay in the nearest cache
+        most = planes ? ny : longest / 2 / nx;
         std::memset(bits, 0, most * nx);
         for (int32 row = 0; row < most; ++row) {
             bits[row * nx] |= Sides::LOW_X;

@@ -29,8 +29,8 @@ from gpusim.verification.models import randomised
 
 WIDTHS = {"native": "", "SSE2": "-march=x86-64", "AVX2": "-march=haswell"}
 SANITIZERS = {
-    "address": ("libasan.so", "-fsanitize=address,undefined -fno-sanitize-recover=all -g -O1"),
-    "thread": ("libtsan.so", "-fsanitize=thread -g -O1"),
+    "address": ("libasan.so", "-fsanitize=address,undefined -fno-sanitize-recover=all -g1 -O1"),
+    "thread": ("libtsan.so", "-fsanitize=thread -g1 -O1"),
 }
 _MEANWHILE = {
     # Python and its extensions never give all memory back.
