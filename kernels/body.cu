@@ -20,7 +20,7 @@ struct Equations {
     const Flow* flows;
     const double* rates;  // 1/min, or unit/min
     const Modulator* modulators;
-    int32 count, quantities, replicates;
+    int32 count, quantities;
 };
 
 // The same quantity of all replicates lies together.
@@ -45,7 +45,7 @@ __device__ inline double body_factor(const Modulator& modulator, double value) {
 
 // How fast the quantities change where they are `from` + step * `along`.
 OUT_OF_LINE void body_rates(const Equations& body, const Quantities& from, const Quantities& along,
-                                  double step, const Quantities& out) {
+                            double step, const Quantities& out) {
     const auto at = [&](int32 q) { return seen(step == 0.0 ? from[q] : from[q] + step * along[q]); };
     for (int32 q = 0; q < body.quantities; ++q) out[q] = 0.0;
     for (int32 i = 0; i < body.count; ++i) {
@@ -59,9 +59,8 @@ OUT_OF_LINE void body_rates(const Equations& body, const Quantities& from, const
 }
 
 // A step from `from`, whose rates are `a`; b, c, d are room.
-OUT_OF_LINE void body_step(const Equations& body, const Quantities& from, const Quantities& a,
-                                 double step, const Quantities& b, const Quantities& c, const Quantities& d,
-                                 const Quantities& out) {
+OUT_OF_LINE void body_step(const Equations& body, const Quantities& from, const Quantities& a, double step,
+                           const Quantities& b, const Quantities& c, const Quantities& d, const Quantities& out) {
     body_rates(body, from, a, step / 2.0, b);
     body_rates(body, from, b, step / 2.0, c);
     body_rates(body, from, c, step, d);
@@ -94,7 +93,7 @@ extern "C" __global__ void circulate(double* __restrict__ values,   // [quantiti
                                      int32 processes, int32 quantities, int32 replicates) {
     const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
     if (replicate >= replicates) return;
-    const Equations body{flows, rates, modulators, processes, quantities, replicates};
+    const Equations body{flows, rates, modulators, processes, quantities};
     const auto room = [&](int32 n) {
         return Quantities{scratch + static_cast<int64>(n) * quantities * replicates + replicate, replicates};
     };

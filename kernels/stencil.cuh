@@ -39,8 +39,6 @@ struct Sides {
     const uint8* bits;
     __device__ inline bool low_x(int32 x) const { return bits[x] & LOW_X; }
     __device__ inline bool high_x(int32 x) const { return bits[x] & HIGH_X; }
-    __device__ inline bool low_y(int32 x) const { return bits[x] & LOW_Y; }
-    __device__ inline bool high_y(int32 x) const { return bits[x] & HIGH_Y; }
 };
 
 // Rows of a plane that a host takes as one, so that short rows fill its vectors too: where x and y are closed.

@@ -142,11 +142,13 @@ class Equations:
 
     Attributes:
         flows: one row a process; rates: float64 [processes], 1/min or unit/min; modulators: what flows point into.
+        room: float64 [8, quantities, R], for a kernel to work in.
     """
 
     flows: Array
     rates: Array
     modulators: Array
+    room: Array
 
 
 @dataclass

@@ -104,6 +104,11 @@ class CompiledBackend(ABC):
     def seconds(self, action: Callable[[], object]) -> float:
         """Time that the machine itself spends on an action: its launches, its copies."""
 
+    def _one_each(self, count: int, threads: int) -> tuple[int, int]:
+        """Blocks and threads of a launch with a thread for each of `count`; a host block has one thread."""
+        threads = 1 if self.name == "cpu" else threads
+        return -(-count // threads), threads
+
     def explicit_step(
         self,
         fields: Array,
@@ -234,10 +239,8 @@ class CompiledBackend(ABC):
         self.launch("prolong", *_rows(c.shape, active.size), arguments)
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
-        # A host block has one thread.
-        threads = 1 if self.name == "cpu" else DEPOSIT_THREADS
         arguments = (field, voxels, amounts, np.int64(voxels.size))
-        self.launch("deposit", -(-voxels.size // threads), threads, arguments)
+        self.launch("deposit", *self._one_each(voxels.size, DEPOSIT_THREADS), arguments)
 
     def count_neighbours(
         self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
@@ -297,7 +300,7 @@ class CompiledBackend(ABC):
         found, followed = self.array(values), self.array(np.ones(replicates, np.int32))
         arguments = (
             found,
-            self.array(np.empty((8, quantities, replicates))),
+            equations.room,
             followed,
             equations.flows,
             equations.rates,
@@ -305,8 +308,7 @@ class CompiledBackend(ABC):
             np.float64(minutes),
             *map(np.int32, (len(equations.rates), quantities, replicates)),
         )
-        threads = 1 if self.name == "cpu" else CIRCULATE_THREADS
-        self.launch("circulate", -(-replicates // threads), threads, arguments)
+        self.launch("circulate", *self._one_each(replicates, CIRCULATE_THREADS), arguments)
         return self.to_numpy(found), self.to_numpy(followed) > 0
 
     def sum_fields(self, fields: Array, replicate: int) -> FieldSums:

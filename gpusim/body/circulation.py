@@ -23,7 +23,8 @@ class Circulation:
     def __init__(self, bodies: Sequence[Body], backend: Backend) -> None:
         self._body, self._backend = bodies[0], backend
         self.values = np.stack([body.initial for body in bodies], axis=1)
-        self._equations = Equations(*map(backend.array, (self._body.flows, self._body.rates, self._body.modulators)))
+        body, room = self._body, np.zeros((8, *self.values.shape))
+        self._equations = Equations(*map(backend.array, (body.flows, body.rates, body.modulators, room)))
 
     def exchange(self, body: Body, fired: np.ndarray, flowed: np.ndarray) -> None:
         """Take in and give out what sites, to which `body` belongs, have moved since the last call.

@@ -19,7 +19,7 @@ from gpusim.model.tables import (
     EffectKind,
     Shape,
     Source,
-    in_set,
+    members,
     state_set,
 )
 from gpusim.scenario import Document
@@ -247,7 +247,7 @@ def _highest_factor(modulator: np.void, states: int) -> np.ndarray:
     low, high = float(modulator["low"]), float(modulator["low"] + modulator["span"])
     source, shape, scale = modulator["source"], modulator["shape"], float(modulator["scale"])
     if source == Source.CONTACT:
-        there = np.array([in_set(modulator["states"], state) for state in range(states)], float)
+        there = members(modulator["states"])[:states].astype(float)
         ratio = there * scale
         raised = ratio ** int(modulator["power"])
         by_shape = {Shape.STEP: np.where(there >= scale, high, low), Shape.LINEAR: ratio}

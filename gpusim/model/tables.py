@@ -109,6 +109,6 @@ def state_set(states: list[int]) -> np.ndarray:
     return words
 
 
-def in_set(words: np.ndarray, state: int) -> bool:
-    """Whether a state is in a bit set."""
-    return bool(words[state // 32] >> np.uint32(state % 32) & np.uint32(1))
+def members(words: np.ndarray) -> np.ndarray:
+    """uint8 [256]: 1 for each state in a bit set."""
+    return np.unpackbits(words.view(np.uint8), bitorder="little")

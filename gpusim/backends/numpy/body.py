@@ -1,5 +1,6 @@
 """Python twin of kernels/body.cu: the same operations in the same order, in float64."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -54,6 +55,7 @@ def _runge_kutta(rates: Rates, values: Values, a: Values, step: float) -> Values
     return [v + step * (ka + 2.0 * kb + 2.0 * kc + kd) / 6.0 for v, ka, kb, kc, kd in slopes]
 
 
+@functools.lru_cache(maxsize=8)
 def _rates(equations: Equations) -> Rates:
     flows = [
         (leaves, enters, by, rate, [_factor(row) for row in equations.modulators[first:end]])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpusim.backends.base import Surroundings
-from gpusim.model.tables import Shape, Source
+from gpusim.model.tables import Shape, Source, members
 
 
 @dataclass
@@ -70,8 +70,3 @@ class Slab:
             return np.full(voxels.size, self.body[modulator["index"]], np.float32)
         cells = self.other[self.first : self.end].reshape(-1)[voxels]
         return members(modulator["states"])[cells].astype(np.float32)
-
-
-def members(words: np.ndarray) -> np.ndarray:
-    """uint8 [256]: 1 for each state in a bit set."""
-    return np.unpackbits(words.view(np.uint8), bitorder="little")

@@ -3,9 +3,10 @@
 import numpy as np
 
 from gpusim.backends.base import CellLayer, Draw, Surroundings
-from gpusim.backends.numpy.modulators import Slab, members
+from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.random import happens, unit_interval, voxel_random
 from gpusim.backends.numpy.slabs import slabs
+from gpusim.model.tables import members
 
 _HEADINGS = range(1, 7)
 

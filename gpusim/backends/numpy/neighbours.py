@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpusim.backends.numpy.modulators import members as membership
+from gpusim.model.tables import members as membership
 
 
 def count_neighbours(
