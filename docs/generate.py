@@ -36,6 +36,12 @@ WORDS: list[tuple[Any, str]] = [
     (schema.Unit, "a unit"),
     (schema.Position, "`centre`, or three lengths along x, y, z"),
     (schema.Fraction, "a number from 0 to 1"),
+    (
+        schema.Condition,
+        'a value, a threshold (`"> 20"`), a range (`"20 to 40"`), a pattern (`Tumor*`), or a list of them',
+    ),
+    (schema.Delimiter, "`comma`, `semicolon`, `tab`, `bar` or `space`"),
+    (schema.Encoding, "an encoding, as `latin-1`"),
     (schema.DiffusivityByState, "a diffusivity, or a table of them by tissue state with a `default`"),
     (str, "text"),
     (int, "a whole number"),

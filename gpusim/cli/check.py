@@ -70,7 +70,7 @@ def check(
             "this will be slow, 'solver: auto' would go implicit",
             markup=False,
         )
-    for note in model.notes:
+    for note in dict.fromkeys(note for each in models.values() for note in each.notes):
         err.print(f"gpusim: note: {note}", markup=False)
 
 

@@ -131,7 +131,7 @@ def run(
             out.print(f"resumed at {duration(simulation.minutes)}, step {simulation.steps}")
         for each in simulation.models.values():
             placements(each)
-        for note in model.notes:
+        for note in dict.fromkeys(note for each in simulation.models.values() for note in each.notes):
             err.print(f"gpusim: note: {note}", markup=False)
         with progress(model.name, model.until, "steps", log, done=simulation.steps) as tell:
             for steps in simulation.stretches(at_most=1):

@@ -56,7 +56,7 @@ def _build(scenario: Scenario) -> Model:
     due = partial(_due, step=step, until=until)
     every = steps.whole(units.number(document.record.every, "min"), step, "record.every")
     cells = CellTables(document, states, spacing, step * rules_every, step / moves).build(moves)
-    notes = [f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded]
+    notes = [*initial.notes, *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded)]
     hazard = highest * step * rules_every
     if hazard > steps.MOST_HAZARD * (1 + 1e-9):
         notes.append(

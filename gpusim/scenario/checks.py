@@ -349,6 +349,11 @@ def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Ite
         yield from _state(document, cell_type.state, (*path, "tissue", "types", i, "state"))
     if spec.cells is not None and not spec.types:
         yield (*path, "tissue", "types"), "a table of cells needs 'types': which rows become which state"
+    if spec.image is not None and spec.image.instances is not None and spec.cells is None:
+        yield (*path, "tissue", "image", "instances"), "needs 'tissue.cells': the table that holds this column"
+    if spec.cells is None:
+        for key in sorted({"table", "columns", "length_unit", "types"} & spec.model_fields_set):
+            yield (*path, "tissue", key), "belongs to a table of cells; give 'cells'"
     if spec.cells is None and spec.image is None and grid.shape is None:
         yield (*path, "grid", "shape"), "is missing (only an image or a table of cells can do without)"
 

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from gpusim.scenario.conditions import parse as parse_condition
 from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitError, Volume, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
@@ -472,7 +473,7 @@ Shape = Annotated[Everywhere | Sphere | Box | Cylinder | Vessels, Field(discrimi
 class Columns(_Part):
     """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section.
 
-    Where nothing is said they are x_um, y_um and, if there is one, z_um; or x, y and z.
+    Where nothing is said they are those of the table's format.
     """
 
     x: str = "x_um"
@@ -480,11 +481,64 @@ class Columns(_Part):
     z: str | None = None
 
 
+def _condition(value: Any) -> Any:
+    if isinstance(value, str):
+        parse_condition(value)
+    return value
+
+
+_Value = Annotated[str | bool | int | float, AfterValidator(_condition)]
+Condition = _Value | Annotated[tuple[_Value, ...], Field(min_length=1)]
+"""A value, a threshold ("> 20"), a range ("20 to 40"), a pattern ("Tumor*"), or a list of them, one of which holds."""
+
+
 class CellType(_Part):
-    """Rows in which every column of `where` has the value given become cells of `state`."""
+    """Rows in which every column of `where` fits its condition become cells of `state`."""
 
     state: Name
-    where: dict[str, str | int | float] = {}
+    where: dict[str, Condition] = {}
+
+
+_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
+
+
+def _delimiter(value: Any) -> Any:
+    delimiter = _DELIMITERS.get(value, value) if isinstance(value, str) else value
+    if delimiter not in _DELIMITERS.values():
+        raise ValueError(f"expected one of {', '.join(_DELIMITERS)}, found {value!r}")
+    return delimiter
+
+
+def _encoding(name: str) -> str:
+    try:
+        if not isinstance("".encode(name), bytes):
+            raise LookupError
+    except (LookupError, UnicodeError, ValueError):
+        raise ValueError(f"expected an encoding such as utf-8, utf-16 or latin-1, found {name!r}") from None
+    return name
+
+
+Delimiter = Annotated[str, BeforeValidator(_delimiter)]
+"""What stands between the columns of a text: the sign itself, or its name."""
+Encoding = Annotated[str, AfterValidator(_encoding)]
+
+
+class TableReading(_Part):
+    """How the table of cells is read; what is left out is found by looking at it.
+
+    `format`: the program that wrote it. `where`: the rows that count, each column with its condition; `time`: of a
+    table of several times, the one to take. Of text: the `delimiter` between columns, the `decimal` sign, the
+    `encoding`, and the line of the `header`. Of AnnData: the array of `obsm` that holds the centres.
+    """
+
+    format: Literal["gpusim", "physicell", "qupath", "inform", "halo", "mcmicro", "xenium", "cosmx"] | None = None
+    where: dict[str, Condition] = {}
+    time: Time | None = None
+    delimiter: Delimiter | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: Encoding | None = None
+    header: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    obsm: str | None = None
 
 
 class Depth(_Part):
@@ -499,26 +553,40 @@ class Depth(_Part):
 
 
 class LabelImage(_Part):
-    """An image (NIfTI, TIFF, OME-TIFF, NRRD) in which a number stands for a state.
+    """An image (NIfTI, TIFF, OME-TIFF, NRRD, OME-Zarr) in which a number stands for a state, or for a cell.
 
-    `spacing` is the edge of a pixel, one or along x, y, z; left out, it is what the file says. A voxel
-    takes the label of most of its pixels, or of the one in its middle (`nearest`).
+    `labels` gives the state of each number. Where a number stands for a cell, `instances` is the column of the table
+    `cells` with that number, and `types` gives the states. `spacing` is the edge of a pixel, one or along x, y, z;
+    left out, it is what the file says. A voxel takes the label of most of its pixels, or of the one in its middle
+    (`nearest`).
     """
 
     file: str
-    labels: Annotated[dict[int, Name], Field(min_length=1)]
+    labels: dict[int, Name] = {}
+    instances: str | None = None
     spacing: Length | tuple[Length, Length, Length] | None = None
     resampling: Literal["majority", "nearest"] = "majority"
 
+    @model_validator(mode="after")
+    def _one_meaning(self) -> "LabelImage":
+        if bool(self.labels) == (self.instances is not None):
+            raise ValueError("expected either 'labels' (a state for each number) or 'instances' (a column of 'cells')")
+        return self
+
 
 class Tissue(_Part):
-    """The tissue at time 0: a background, an image, then cells of a table, then shapes in the order given."""
+    """The tissue at time 0: a background, an image, then cells of a table, then shapes in the order given.
+
+    `length_unit` is what one unit of the table's coordinates measures, such as the edge of a pixel; left out, it is
+    what the format says, or 1 um.
+    """
 
     background: Name = "empty"
     image: LabelImage | None = None
     cells: str | None = None
+    table: TableReading = TableReading()
     columns: Columns = Columns()
-    length_unit: Length = "1 um"
+    length_unit: Length | None = None
     types: tuple[CellType, ...] = ()
     margin: Length = "40 um"
     depth: Depth = Depth()

@@ -19,11 +19,12 @@ BUILDING_PER_VOXEL = 52
 
 @dataclass(frozen=True)
 class InitialTissue:
-    """Both cell layers at time 0, uint8 [z, y, x], and how the table of cells was placed."""
+    """Both cell layers at time 0, uint8 [z, y, x], how the table of cells was placed, and what to know of the files."""
 
     tissue: np.ndarray
     immune: np.ndarray
     placements: tuple[Placement, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,11 +52,14 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         nx, ny, nz = document.grid.shape
         shape = (nz, ny, nx)
     image = table = None
+    notes: list[str] = []
     if spec.image is not None:
         image = images.read(spec.image)
+        notes += image.notes
         shape = shape or labels.fitting_shape(image, spacing, spec.depth)
     if spec.cells is not None:
-        table = cells.read(Path(spec.cells), spec)
+        table = cells.read(Path(spec.cells), spec, spec.image.instances if spec.image else None)
+        notes += table.notes
         shape = shape or table.fitting_shape(spacing, units.number(spec.margin, "um"), spec)
     assert shape is not None, "checked on loading"
     voxels = shape[0] * shape[1] * shape[2]
@@ -78,4 +82,4 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
             raise ScenarioError(f"tissue.shapes.{name}: covers no voxel of the grid")
         # A small fraction of a small region may pick none.
         layer[mask if picked is None else mask & picked] = state
-    return InitialTissue(tissue, immune, placements)
+    return InitialTissue(tissue, immune, placements, tuple(notes))

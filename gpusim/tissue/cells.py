@@ -6,6 +6,7 @@ voxel among the 26 around (in a section, the 8), and are left out where none is 
 counted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,28 +14,32 @@ import numpy as np
 import pandas as pd
 
 from gpusim import units
-from gpusim.errors import ScenarioError, extra
+from gpusim.errors import ScenarioError
 from gpusim.scenario.checks import nearest
-from gpusim.scenario.schema import CellType, Tissue
-from gpusim.tissue import sections
+from gpusim.scenario.schema import Tissue
+from gpusim.tissue import conditions, formats, sections, tables
+from gpusim.tissue.formats import Format, plain
 
 LONGEST = 4096
 """Voxels along an axis."""
 _FARTHEST = 1e15
-_PHYSICELL = ["x", "y", "z", "type"]
-"""Columns of a table without a header: PhysiCell's first format."""
-_USUAL = (("x_um", "y_um", "z_um"), ("x", "y", "z"))
-"""Columns of the centres where the scenario names none. A `z` that does not vary is that of a section."""
+_SHOWN = 4
+"""Times or samples that a message lists."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """Centres in um, float64 [rows, 3] in x, y, z; rows of a section have z = 0."""
+class Cells:
+    """Rows of a table: the number of the type that each fits, int64 [rows], -1 for none.
+
+    `centres` in um, float64 [rows, 3] in x, y, z; rows of a section have z = 0. `keys`: the column that was asked for.
+    """
 
     label: str
-    frame: pd.DataFrame
+    types: np.ndarray
     centres: np.ndarray
     flat: bool
+    notes: tuple[str, ...] = ()
+    keys: np.ndarray | None = None
 
     def fitting_shape(self, spacing: float, margin: float, spec: Tissue) -> tuple[int, int, int]:
         """Voxels as (z, y, x) that hold all centres with a margin around."""
@@ -59,102 +64,176 @@ class Placement:
     left_out: int
 
 
-def read(path: Path, spec: Tissue) -> Table:
-    """Read a table of cells. Raises `ScenarioError` naming file, row and column."""
-    if not path.is_file():
-        raise ScenarioError(f"tissue.cells: {path}: no such file")
-    if path.suffix == ".h5ad":
-        frame, wanted = _anndata(path)
-    else:
-        frame = _separated(path)
-        wanted = _centre_columns(frame, spec)
-    for column in [*wanted, *(c for t in spec.types for c in t.where)]:
-        if column not in frame.columns:
-            known = list(map(str, frame.columns))
-            raise ScenarioError(
-                f"tissue.cells: {path}: no column '{column}'{nearest(column, known)} (found: {', '.join(known[:20])})"
-            )
+def read(path: Path, spec: Tissue, key: str | None = None) -> Cells:
+    """Read a table of cells; with a `key`, that column instead of the centres.
+
+    Raises `ScenarioError` naming file, row and column.
+    """
+    label = f"tissue.cells: {path}"
+    wanted = [plain(column) for t in spec.types for column in t.where] + [plain(c) for c in spec.table.where]
+    named = _named(spec)
+    hints = [[*named, *wanted, *([plain(key)] if key else [])], named, wanted] if named or key else [wanted]
+    table = tables.opened(label, path, spec.table, [hint for hint in hints if hint])
+    found = None if key else _format(label, table, spec)
+    times = [name for name in table.names if formats.minutes(name)]
+    samples = [name for name in (found.samples if found else ()) if name in table.names]
+    places = [plain(key)] if key else list(found.columns if found else ())
+    columns = list(dict.fromkeys([*places, *wanted, *times, *samples]))
+    for column in columns:
+        if column not in table.names:
+            listed = ", ".join(table.names[:20])
+            raise ScenarioError(f"{label}: no column '{column}'{nearest(column, table.names)} (found: {listed})")
+    frame = table.load(columns, places)
     if frame.empty:
-        raise ScenarioError(f"tissue.cells: {path}: the table has no rows")
-    unit = units.number(spec.length_unit, "um")
-    centres = np.zeros((len(frame), 3))
-    for axis, column in enumerate(wanted):
-        values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
-        bad = np.flatnonzero(~(np.abs(values) <= _FARTHEST))
-        if bad.size:
-            first = int(bad[0])
-            found = frame[column].iloc[first]
+        raise ScenarioError(f"{label}: the table has no rows")
+    frame = _chosen(label, frame, spec, times, samples)
+    types, missed = _types(frame, spec)
+    if found is None:
+        keys = _numbers(label, frame, plain(key or ""))
+        return Cells(str(path), types, np.zeros((len(frame), 3)), True, _said(path, table.found, missed), keys)
+    centres, flat, notes = _centres(label, frame, found, spec)
+    if found.columns == table.centres and spec.table.obsm is None:
+        notes.append(f"centres from {table.source}")
+    return Cells(str(path), types, centres, flat, _said(path, [*table.found, *notes], missed))
+
+
+def _said(path: Path, found: Sequence[str], missed: Sequence[str]) -> tuple[str, ...]:
+    looked = (f"tissue.cells: {path.name}: read with {', '.join(found)}",) if found else ()
+    return (*looked, *missed)
+
+
+def _named(spec: Tissue) -> tuple[str, ...]:
+    """The columns of the centres that the scenario names."""
+    if "columns" not in spec.model_fields_set:
+        return ()
+    axes = (spec.columns.x, spec.columns.y, *([spec.columns.z] if spec.columns.z else []))
+    return tuple(map(plain, axes))
+
+
+def _format(label: str, table: tables.Table, spec: Tissue) -> Format:
+    """Where the centres stand: in the columns named, by the format named, or by columns that are recognised."""
+    wanted = spec.table.format
+    if named := _named(spec):
+        if wanted or spec.table.obsm:
+            raise ScenarioError(f"{label}: 'tissue.columns' and a format or 'obsm' say the same; give one of them")
+        return formats.of_columns(named, table.names)
+    if table.centres and wanted is None:
+        return Format("", tuple((name,) for name in table.centres))
+    found = formats.recognised(table.names, wanted)
+    if found is None and wanted is not None:
+        raise ScenarioError(
+            f"{label}: not a table of {formats.TITLES[wanted]}: expected columns {formats.expected(wanted)} "
+            f"(found: {', '.join(table.names[:20])})"
+        )
+    if found is None and label.endswith(".h5ad"):
+        raise ScenarioError(
+            f"{label}: expected obsm['spatial'] with 2 or 3 columns, found none; "
+            "'tissue.columns' may name columns of obs, 'tissue.table.obsm' another array"
+        )
+    # What is missing is said by the names of the default columns.
+    return found or formats.of_columns((spec.columns.x, spec.columns.y), table.names)
+
+
+def _chosen(
+    label: str, frame: pd.DataFrame, spec: Tissue, times: Sequence[str], samples: Sequence[str]
+) -> pd.DataFrame:
+    """The rows that count. Raises `ScenarioError` where they are of several times or samples."""
+    reading = spec.table
+    if reading.where:
+        where = {plain(column): condition for column, condition in reading.where.items()}
+        rows = conditions.fits(frame, where, "tissue.table.where")
+        if not rows.any():
+            raise ScenarioError(f"{label}: no row fits 'tissue.table.where': {conditions.misfit(frame, where)}")
+        frame = frame[rows]
+    if reading.time is not None and not times:
+        raise ScenarioError(f"{label}: 'tissue.table.time' needs a column of times such as 'time_min'")
+    for column in times:
+        minutes = pd.to_numeric(frame[column], errors="coerce").to_numpy(float) * units.number(
+            f"1 {formats.minutes(column)}", "min"
+        )
+        known = np.unique(minutes[np.isfinite(minutes)])
+        listed = ", ".join(map(units.duration, known[:_SHOWN])) + ", ..." * (len(known) > _SHOWN)
+        if reading.time is not None:
+            at = units.number(reading.time, "min")
+            frame = frame[np.abs(minutes - at) <= 1e-6 * max(1.0, at)]
+            if frame.empty:
+                raise ScenarioError(f"{label}: no row at {reading.time} (column '{column}' holds {listed})")
+        elif len(known) > 1:
             raise ScenarioError(
-                f"tissue.cells: {path}:{frame.index[first]}: column '{column}': expected a number, found {found!r}"
-                + (f" (and {bad.size - 1} more rows)" if bad.size > 1 else "")
+                f"{label}: holds {len(known)} times ({listed}), one tissue each; choose one, such as "
+                f"'tissue.table.time: {units.duration(known[-1])}'"
             )
-        centres[:, axis] = values * unit
-    return Table(str(path), frame, centres, flat=len(wanted) == 2)
-
-
-def _separated(path: Path) -> pd.DataFrame:
-    """A table of comma-separated values; its index is the line in the file."""
-    try:
-        # Not unpacked on reading: a small archive can hold more than any memory.
-        frame = pd.read_csv(path, compression=None)
-        headless = len(frame.columns) == len(_PHYSICELL) and all(map(_is_number, frame.columns))
-        if headless:
-            frame = pd.read_csv(path, compression=None, header=None, names=_PHYSICELL)
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        raise ScenarioError(f"tissue.cells: {path}: not a table: {str(error).strip()}") from None
-    frame.index = pd.RangeIndex(1 if headless else 2, len(frame) + (1 if headless else 2))
+    for column in samples:
+        known = frame[column].dropna().unique()
+        if len(known) > 1 and column not in map(plain, reading.where):
+            listed = ", ".join(map(str, known[:_SHOWN])) + ", ..." * (len(known) > _SHOWN)
+            raise ScenarioError(
+                f"{label}: column '{column}' holds {len(known)} samples ({listed}), which would lie upon each other; "
+                f"choose one, such as 'tissue.table.where: {{{column}: {known[0]}}}'"
+            )
     return frame
 
 
-def _is_number(text: object) -> bool:
-    try:
-        float(str(text))
-    except ValueError:
-        return False
-    return True
+def _numbers(label: str, frame: pd.DataFrame, column: str) -> np.ndarray:
+    """A column as float64 [rows]. Raises `ScenarioError` with the first row that holds no number."""
+    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
+    bad = np.flatnonzero(~(np.abs(values) <= _FARTHEST))
+    if bad.size:
+        first = int(bad[0])
+        raise ScenarioError(
+            f"{label}:{frame.index[first]}: column '{column}': expected a number, found {frame[column].iloc[first]!r}"
+            + (f" (and {bad.size - 1} more rows)" if bad.size > 1 else "")
+        )
+    return values
 
 
-def _centre_columns(frame: pd.DataFrame, spec: Tissue) -> list[str]:
-    """The two or three columns that hold the centres: those named, or the usual ones that are there."""
-    columns = spec.columns
-    if "columns" not in spec.model_fields_set:
-        for x, y, z in _USUAL:
-            if {x, y} <= set(frame.columns):
-                return [x, y, *([z] if z in frame.columns and frame[z].nunique() > 1 else [])]
-    return [columns.x, columns.y, *([columns.z] if columns.z else [])]
+def _centres(label: str, frame: pd.DataFrame, found: Format, spec: Tissue) -> tuple[np.ndarray, bool, list[str]]:
+    """Centres in um, float64 [rows, 3]; whether they are a section; and what a user should know of them."""
+    title = formats.TITLES[found.name]
+    unit = spec.length_unit or found.unit
+    if unit is None:
+        raise ScenarioError(
+            f"{label}: the positions of {title} ('{found.columns[0]}') are in pixels; say how large one is: "
+            "'tissue.length_unit: 0.5 um'"
+        )
+    notes = []
+    if found.name not in ("", "gpusim", "physicell"):
+        notes.append(f"positions of {title}" + (f" in units of {unit}" if unit != "1 um" else ""))
+    scale = units.number(unit, "um")
+    centres = np.zeros((len(frame), 3))
+    for axis, columns in enumerate(found.axes):
+        values = [_numbers(label, frame, column) for column in columns]
+        centres[:, axis] = sum(values) / len(values) * scale
+    flat = bool(np.ptp(centres[:, 2]) == 0)
+    centres[:, 2] *= not flat
+    return centres, flat, notes
 
 
-def _anndata(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """`obs` of an AnnData file with the columns of `obsm['spatial']` beside, and their names."""
-    with extra("exchange", "to read AnnData"):
-        import anndata
-    try:
-        data = anndata.read_h5ad(path, backed="r")
-        frame, spatial = data.obs, np.asarray(data.obsm["spatial"]) if "spatial" in data.obsm else None
-        data.file.close()
-    except Exception as error:  # anndata and h5py raise many kinds for a file that is none
-        raise ScenarioError(f"tissue.cells: {path}: can't be read as AnnData: {error}") from None
-    if spatial is None or spatial.ndim != 2 or spatial.shape[1] not in (2, 3):
-        found = "none" if spatial is None else f"one of shape {spatial.shape}"
-        raise ScenarioError(f"tissue.cells: {path}: expected obsm['spatial'] with 2 or 3 columns, found {found}")
-    names = [f"spatial {axis}" for axis in "xyz"[: spatial.shape[1]]]
-    return frame.assign(**dict(zip(names, spatial.T, strict=True))), names
+def _types(frame: pd.DataFrame, spec: Tissue) -> tuple[np.ndarray, list[str]]:
+    """Number of the first type that a row fits, int64 [rows], -1 for none; and types without a row, in words.
 
-
-def _types(table: Table, types: tuple[CellType, ...]) -> np.ndarray:
-    """Index of the first type that a row fits, int64 [rows]; -1 for none."""
-    found = np.full(len(table.frame), -1)
-    for i, cell_type in reversed(list(enumerate(types))):
-        fits = np.ones(len(table.frame), bool)
-        for column, value in cell_type.where.items():
-            cells = table.frame[column]
-            fits &= (cells.astype(str) == value if isinstance(value, str) else cells == value).to_numpy(bool)
-        found[fits] = i
-    return found
+    Raises `ScenarioError` where no row fits any.
+    """
+    found = np.full(len(frame), -1)
+    fitting = []
+    for i, cell_type in reversed(list(enumerate(spec.types))):
+        where = {plain(column): condition for column, condition in cell_type.where.items()}
+        rows = conditions.fits(frame, where, f"tissue.types[{i}].where")
+        found[rows] = i
+        fitting.append((i, cell_type.state, where, bool(rows.any())))
+    missed = [
+        f"tissue.types[{i}] ({state}): "
+        + ("all rows that fit it fit an earlier type" if some else f"no row fits: {conditions.misfit(frame, where)}")
+        for i, state, where, some in reversed(fitting)
+        if not (found == i).any()
+    ]
+    if not (found >= 0).any():
+        raise ScenarioError("; ".join(missed[:_SHOWN]))
+    return found, missed
 
 
 def place(
-    table: Table,
+    table: Cells,
     spec: Tissue,
     tissue: np.ndarray,
     immune: np.ndarray,
@@ -171,7 +250,7 @@ def place(
     if section:
         index[:, 2] = 0
     depth = 1 if section else nz
-    types = _types(table, spec.types)
+    types = table.types
     inside = np.all((index >= 0) & (index < [nx, ny, depth]), axis=1)
     account: list[Placement] = []
     planes = [np.full((depth, ny, nx), -1, np.int16) for _ in range(2)]

@@ -31,6 +31,7 @@ class Image:
     label: str
     labels: np.ndarray
     spacing: Spacing
+    notes: tuple[str, ...] = ()
 
     @property
     def flat(self) -> bool:

@@ -5,7 +5,6 @@ import sys
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from fuzz.scenarios import DATA, KEYS, NASTY, PATHS, SMALL, mutated, survives, written
@@ -166,12 +165,6 @@ def test_a_million_bad_rows_are_one_line(tmp_path):
 def test_a_table_of_rubbish_is_refused(tmp_path, text, message):
     (tmp_path / "core.csv").write_text(text)
     refused(tmp_path, CORE, message)
-
-
-def test_a_packed_table_is_not_unpacked(tmp_path):
-    frame = pd.DataFrame({"x_um": np.zeros(10), "y_um": np.zeros(10)})
-    frame.to_csv(tmp_path / "core.csv.gz", index=False)
-    refused(tmp_path, CORE.replace("core.csv", "core.csv.gz"), "not a table")
 
 
 @pytest.mark.parametrize("size", range(0, 400, 40))

@@ -201,3 +201,63 @@ def test_an_anndata_file_without_places_or_that_is_none_is_named(tmp_path):
     (tmp_path / "cells.h5ad").write_text("no")
     with pytest.raises(ScenarioError, match="can't be read as AnnData"):
         build(loaded)
+
+
+def test_cells_of_anndata_lie_where_columns_of_obs_or_another_array_say(tmp_path):
+    import anndata
+
+    obs = pd.DataFrame(
+        {
+            "cell_type": pd.Categorical(["Tumour", "T cell", "B cell"]),
+            "CD8": [0, 1, 0],
+            "X_centroid": [0, 60, 0.0],
+            "Y_centroid": [0, 0, 40.0],
+        },
+        index=["a", "b", "c"],
+    )
+    far = np.array([[0, 0, 7], [600, 0, 7], [0, 400, 7.0]])
+    (tmp_path / "a.yaml").write_text(ANNDATA)
+    loaded = Scenario.load(tmp_path / "a.yaml")
+    for obsm, changes, note in (
+        (
+            {"spatial": far},
+            {"columns": {"x": "X_centroid", "y": "Y_centroid"}},
+            "positions of MCMICRO in units of 0.5 um",
+        ),
+        ({"spatial": far}, {"table": {"format": "mcmicro"}}, "positions of MCMICRO in units of 0.5 um"),
+        ({}, {}, "positions of MCMICRO in units of 0.5 um"),
+        ({"spatial": far}, {"length_unit": "0.05 um"}, "centres from obsm['spatial']"),
+        ({"X_spatial": far}, {"length_unit": "0.05 um"}, "centres from obsm['X_spatial']"),
+        ({"spatial": far * 9, "fine": far}, {"length_unit": "0.05 um", "table": {"obsm": "fine"}}, None),
+    ):
+        anndata.AnnData(np.zeros((3, 2), np.float32), obs=obs, obsm=obsm).write_h5ad(tmp_path / "cells.h5ad")
+        found = build(loaded.with_(tissue=changes)).initial
+        assert found.shape == (1, 7, 8)
+        assert np.argwhere(found.tissue == 1).tolist() == [[0, 2, 2]]
+        assert np.argwhere(found.immune == 3).tolist() == [[0, 2, 5]]
+        assert found.notes == ((f"tissue.cells: cells.h5ad: read with {note}",) if note else ())
+    with pytest.raises(ScenarioError, match=r"no obsm\['coarse'\] \(found: 'fine', 'spatial'\)"):
+        build(loaded.with_(tissue={"table": {"obsm": "coarse"}}))
+
+
+def test_an_anndata_file_that_leads_to_others_or_claims_too_much_is_refused(tmp_path):
+    import h5py
+
+    (tmp_path / "a.yaml").write_text(ANNDATA)
+    for key, message in (
+        ("obs/CD8", "'obs/CD8' lies in another file"),
+        ("obsm/spatial", "'obsm/spatial' lies in another"),
+    ):
+        write_anndata(tmp_path / "cells.h5ad", {"spatial": np.zeros((3, 2))})
+        with h5py.File(tmp_path / "cells.h5ad", "a") as file:
+            del file[key]
+            file[key] = h5py.ExternalLink("other.h5", "/x")
+        with pytest.raises(ScenarioError, match=message):
+            build(Scenario.load(tmp_path / "a.yaml"))
+    write_anndata(tmp_path / "cells.h5ad", {"spatial": np.zeros((3, 2))})
+    with h5py.File(tmp_path / "cells.h5ad", "a") as file:
+        file["obs"].create_dataset("more", shape=(1 << 45,), dtype="f8", chunks=(1 << 10,))
+    with pytest.raises(
+        ScenarioError, match=r"cells.h5ad: 'obs' of 256 TiB need 1.02e\+03 TiB|'obs' of 256 TiB need 1024 TiB"
+    ):
+        build(Scenario.load(tmp_path / "a.yaml"))
