@@ -1,5 +1,6 @@
 """The tissue at time 0: a background, an image of labels, a table of cells, shapes; in that order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,23 +54,28 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         shape = (nz, ny, nx)
     image = table = None
     notes: list[str] = []
+    states_of: Mapping[int, str] = {}
     if spec.image is not None:
         image = images.read(spec.image)
         notes += image.notes
+        states_of = spec.image.labels
         shape = shape or labels.fitting_shape(image, spacing, spec.depth)
     if spec.cells is not None:
         table = cells.read(Path(spec.cells), spec, spec.image.instances if spec.image else None)
         notes += table.notes
+        if image is not None and table.keys is not None:
+            image, states_of, unmatched = labels.of_instances(image, table, spec)
+            notes += unmatched
         shape = shape or table.fitting_shape(spacing, units.number(spec.margin, "um"), spec)
     assert shape is not None, "checked on loading"
     voxels = shape[0] * shape[1] * shape[2]
     memory.require(voxels * BUILDING_PER_VOXEL, memory.available(), "to build the tissue", shape, spacing)
     tissue = np.full(shape, names.index(spec.background), np.uint8)
     immune = np.full(shape, none, np.uint8)
-    if image is not None:
-        labels.place(image, spec, tissue, immune, names, none, spacing)
     placements: tuple[Placement, ...] = ()
-    if table is not None:
+    if image is not None:
+        labels.place(image, states_of, spec, tissue, immune, names, none, spacing)
+    if table is not None and table.keys is None:
         placements = cells.place(table, spec, tissue, immune, names, none, spacing)
     for number, (name, spec_shape) in enumerate(spec.shapes.items()):
         state = names.index(spec_shape.state)

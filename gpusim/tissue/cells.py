@@ -83,7 +83,7 @@ def read(path: Path, spec: Tissue, key: str | None = None) -> Cells:
         if column not in table.names:
             listed = ", ".join(table.names[:20])
             raise ScenarioError(f"{label}: no column '{column}'{nearest(column, table.names)} (found: {listed})")
-    frame = table.load(columns, places)
+    frame = table.load(columns)
     if frame.empty:
         raise ScenarioError(f"{label}: the table has no rows")
     frame = _chosen(label, frame, spec, times, samples)
@@ -210,16 +210,20 @@ def _centres(label: str, frame: pd.DataFrame, found: Format, spec: Tissue) -> tu
 
 
 def _types(frame: pd.DataFrame, spec: Tissue) -> tuple[np.ndarray, list[str]]:
-    """Number of the first type that a row fits, int64 [rows], -1 for none; and types without a row, in words.
+    """Number of the first type that a row fits, int64 [rows], -1 for none; and notes.
+
+    They say which types have no row, and which values are no numbers for a threshold.
 
     Raises `ScenarioError` where no row fits any.
     """
     found = np.full(len(frame), -1)
     fitting = []
+    unread: list[str] = []
     for i, cell_type in reversed(list(enumerate(spec.types))):
         where = {plain(column): condition for column, condition in cell_type.where.items()}
         rows = conditions.fits(frame, where, f"tissue.types[{i}].where")
         found[rows] = i
+        unread += conditions.unread(frame, where, f"tissue.types[{i}].where")
         fitting.append((i, cell_type.state, where, bool(rows.any())))
     missed = [
         f"tissue.types[{i}] ({state}): "
@@ -229,7 +233,7 @@ def _types(frame: pd.DataFrame, spec: Tissue) -> tuple[np.ndarray, list[str]]:
     ]
     if not (found >= 0).any():
         raise ScenarioError("; ".join(missed[:_SHOWN]))
-    return found, missed
+    return found, [*missed, *dict.fromkeys(unread)]
 
 
 def place(

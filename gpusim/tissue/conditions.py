@@ -10,6 +10,7 @@ from gpusim.errors import ScenarioError
 from gpusim.scenario.conditions import ORDERS, Test, number, parse
 from gpusim.scenario.schema import Condition
 
+_MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "true", "false")
 _SHOWN = 6
 """Values of a column that a message lists."""
 
@@ -23,6 +24,23 @@ def fits(frame: pd.DataFrame, where: Mapping[str, Condition], label: str) -> np.
     for column, condition in where.items():
         found &= _column_fits(frame[column], condition, f"{label}.{column}")
     return found
+
+
+def unread(frame: pd.DataFrame, where: Mapping[str, Condition], label: str) -> list[str]:
+    """Values that a threshold can't be compared with, in words; those that stand for a missing one need none."""
+    said = []
+    for column, condition in where.items():
+        texts = [c for c in (condition if isinstance(condition, tuple) else (condition,)) if isinstance(c, str)]
+        if any(test.kind in ORDERS for text in texts for test in parse(text)):
+            values = frame[column].dropna().astype(str).str.strip()
+            wrong = values[pd.to_numeric(values, errors="coerce").isna() & ~values.str.lower().isin(_MISSING)]
+            if len(wrong):
+                said.append(f"{label}.{column}: {len(wrong):,} rows hold no number ({_listed(_unique(wrong))})")
+    return said
+
+
+def _unique(texts: pd.Series) -> pd.Series:
+    return pd.Series(texts.unique())
 
 
 def misfit(frame: pd.DataFrame, where: Mapping[str, Condition]) -> str:
@@ -85,7 +103,7 @@ def _values(column: pd.Series) -> str:
     numbers = pd.to_numeric(column, errors="coerce")
     if len(column) and numbers.notna().all() and numbers.nunique() > _SHOWN:
         return f"{numbers.min():g} to {numbers.max():g}"
-    return _listed(pd.Series(column.dropna().unique()).astype(str))
+    return _listed(_unique(column.dropna().astype(str)))
 
 
 def _listed(texts: pd.Series) -> str:

@@ -90,6 +90,24 @@ def unpacked(label: str, file: BinaryIO, encoding: str, most: int) -> bytes:
     return bytes(data)
 
 
+def first(label: str, file: BinaryIO, count: int) -> bytes:
+    """The first `count` bytes of a file, of what a gzip file holds unpacked.
+
+    Raises `ScenarioError` where it has fewer.
+    """
+    packed = file.read(2) == GZIP
+    file.seek(0)
+    data = bytearray()
+    try:
+        for piece in _pieces(file, "gzip") if packed else iter(lambda: file.read(_PIECE), b""):
+            data += piece
+            if len(data) >= count:
+                return bytes(data[:count])
+    except (zlib.error, OSError, ValueError, EOFError) as error:
+        raise ScenarioError(f"{label}: can't be unpacked: {error}") from None
+    raise ScenarioError(f"{label}: can't be read: the file is cut, {len(data):,} bytes of {count:,}")
+
+
 def _pieces(file: BinaryIO, encoding: str) -> Iterator[bytes]:
     packed = file.read(_PIECE)
     while packed:

@@ -3,13 +3,17 @@
 The middle of the image lies in the middle of the grid.
 """
 
+import dataclasses
 import math
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from gpusim.errors import ScenarioError
 from gpusim.scenario.schema import Depth, Tissue
 from gpusim.tissue import sections
+from gpusim.tissue.cells import Cells
 from gpusim.tissue.images import Image
 
 LONGEST = 4096
@@ -30,8 +34,50 @@ def fitting_shape(image: Image, spacing: float, depth: Depth) -> tuple[int, int,
     return nz, ny, nx
 
 
+def of_instances(image: Image, table: Cells, spec: Tissue) -> tuple[Image, dict[int, str], tuple[str, ...]]:
+    """An image in which numbers stand for the types of the cells, instead of the cells themselves.
+
+    Returns it with the state of each number, and what to know of cells that one of both files alone has.
+    Raises `ScenarioError` where a number stands in several rows, or no row's number is in the image.
+    """
+    assert table.keys is not None
+    keys, first, counts = np.unique(table.keys, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        twice = keys[counts > 1]
+        raise ScenarioError(
+            f"tissue.cells: {table.label}: {len(twice):,} numbers of cells stand in several rows, such as {twice[0]:g}"
+        )
+    found, where = np.unique(image.labels, return_inverse=True)
+    at = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
+    known = keys[at] == found
+    cells = found != 0
+    if not (known & cells).any():
+        raise ScenarioError(
+            f"tissue.image: {image.label}: none of its {cells.sum():,} labels stands in the table of cells; "
+            "see 'tissue.image.instances'"
+        )
+    # 1 more, for 0 is no cell.
+    numbers = np.where(known & cells, table.types[first][at] + 1, 0)
+    notes = [
+        f"tissue.image: {Path(image.label).name}: {count:,} {what}"
+        for count, what in (
+            (int((cells & ~known).sum()), "labels without a row in the table of cells are left out"),
+            (
+                int((~np.isin(keys, found)).sum()),
+                "rows of the table of cells without a label in the image are left out",
+            ),
+            (int((cells & known & (numbers == 0)).sum()), "cells that fit no type are left out"),
+        )
+        if count
+    ]
+    labels = numbers.astype(np.int64)[where].reshape(image.labels.shape)
+    states = {i: cell_type.state for i, cell_type in enumerate(spec.types, 1)}
+    return dataclasses.replace(image, labels=labels), states, tuple(notes)
+
+
 def place(
     image: Image,
+    states_of: Mapping[int, str],
     spec: Tissue,
     tissue: np.ndarray,
     immune: np.ndarray,
@@ -41,6 +87,8 @@ def place(
 ) -> None:
     """Put the labels into both layers, uint8 [z, y, x], in place. States from `none` on are immune.
 
+    `states_of` gives the state that each label stands for.
+
     Of either layer a voxel takes the label that most of its pixels have, on a tie the one that stands
     earlier in `labels`. A pixel with no label counts against all; one with a tissue label, against
     immune cells; one with an immune label says nothing about the tissue under it.
@@ -48,8 +96,8 @@ def place(
     Raises `ScenarioError` where the image holds a label that the scenario does not know.
     """
     assert spec.image is not None
-    known = list(spec.image.labels)
-    states = np.array([names.index(state) for state in spec.image.labels.values()], np.int16)
+    known = list(states_of)
+    states = np.array([names.index(state) for state in states_of.values()], np.int16)
     _all_known(image, known)
     shape = (1, *tissue.shape[1:]) if image.flat else tissue.shape
     if max(spacing / edge for edge in image.spacing) > FINEST:

@@ -41,13 +41,12 @@ _SPATIAL = ("spatial", "X_spatial")
 class Table:
     """A table whose columns are known and whose rows are still in the file.
 
-    `load(columns, numeric)` gives a frame with the place of each row in the file as its index; the columns
-    `numeric` are looked at for their decimal sign. `centres` are columns that hold the centres by the file's own
-    structure, which `source` names. `found`: what was detected, in words.
+    `load(columns)` gives a frame with the place of each row in the file as its index. `centres` are columns that hold
+    the centres by the file's own structure, which `source` names. `found`: what was detected, in words.
     """
 
     names: list[str]
-    load: Callable[[Sequence[str], Sequence[str]], pd.DataFrame]
+    load: Callable[[Sequence[str]], pd.DataFrame]
     found: list[str]
     centres: tuple[str, ...] = ()
     source: str = ""
@@ -94,7 +93,7 @@ def _text(label: str, path: Path, reading: TableReading, hints: Sequence[Collect
         found.append(f"{_DELIMITERS[layout.delimiter]} between columns")
     if layout.line > (layout.headless is False):
         found.append(f"header in line {layout.line}")
-    return Table(layout.names, lambda wanted, numeric: layout.load(label, reading, wanted, numeric, found), found)
+    return Table(layout.names, lambda wanted: layout.load(label, reading, wanted, found), found)
 
 
 def _bytes(label: str, path: Path, found: list[str]) -> bytes:
@@ -159,10 +158,8 @@ class _Layout:
         """The fields of some rows."""
         return list(_split(_head(self.text)[self.first - 1 :], self.delimiter))
 
-    def load(
-        self, label: str, reading: TableReading, wanted: Sequence[str], numeric: Sequence[str], found: list[str]
-    ) -> pd.DataFrame:
-        decimal = reading.decimal or self._decimal(label, numeric, found)
+    def load(self, label: str, reading: TableReading, wanted: Sequence[str], found: list[str]) -> pd.DataFrame:
+        decimal = reading.decimal or self._decimal(label, wanted, found)
         start = 0
         for _ in range(self.first - 1):
             start = self.text.find("\n", start) + 1 or len(self.text)
@@ -187,7 +184,8 @@ class _Layout:
         except (ValueError, OSError, pd.errors.ParserWarning) as error:  # pandas' parser errors are ValueErrors
             raise ScenarioError(f"{label}: not a table: {self._wrong_row() or _one_line(error)}") from None
         frame.index = pd.RangeIndex(self.first, self.first + len(frame))
-        return frame[list(wanted)][frame.notna().any(axis=1)]
+        frame = frame[list(wanted)][frame.notna().any(axis=1)]
+        return frame.apply(_with_points) if decimal == "," else frame
 
     def _wrong_row(self) -> str | None:
         for i, line in enumerate(self.text.splitlines()[self.first - 1 :], self.first):
@@ -196,20 +194,28 @@ class _Layout:
                 return f"line {i} has {count} columns, expected {len(self.names)}"
         return None
 
-    def _decimal(self, label: str, numeric: Sequence[str], found: list[str]) -> str:
-        """The decimal sign of the columns of centres."""
-        at = [self.names.index(name) for name in numeric]
-        values = [row[i].strip() for row in self.sample() for i in at if i < len(row)]
-        commas = [value for value in values if _DECIMAL_COMMA.fullmatch(value)]
-        if not commas or any("." in value for value in values):
+    def _decimal(self, label: str, columns: Sequence[str], found: list[str]) -> str:
+        """The decimal sign of the numbers in some columns."""
+        at = [(name, self.names.index(name)) for name in columns]
+        values = [(name, row[i].strip()) for row in self.sample() for name, i in at if i < len(row)]
+        commas = [(name, value) for name, value in values if _DECIMAL_COMMA.fullmatch(value)]
+        if not commas or any("." in value and number(value) is not None for _, value in values):
             return "."
-        if self.delimiter != ";" and all(_THOUSANDS.fullmatch(value) for value in commas):
+        if self.delimiter != ";" and all(_THOUSANDS.fullmatch(value) for _, value in commas):
             raise ScenarioError(
-                f"{label}: column '{numeric[0]}': '{commas[0]}' may have a decimal comma or a thousands separator; "
-                "say which with 'tissue.table.decimal'"
+                f"{label}: column '{commas[0][0]}': '{commas[0][1]}' may have a decimal comma or a thousands "
+                "separator; say which with 'tissue.table.decimal'"
             )
         found.append("a decimal comma")
         return ","
+
+
+def _with_points(column: pd.Series) -> pd.Series:
+    """A column with decimal points; pandas leaves numbers as they are where one value of a column is none."""
+    if column.dtype != object:
+        return column
+    texts = column.astype(str)
+    return column.where(~texts.str.fullmatch(_DECIMAL_COMMA.pattern), texts.str.replace(",", "."))
 
 
 def _head(text: str) -> list[str]:
@@ -289,7 +295,7 @@ def _parquet(label: str, path: Path, reading: TableReading) -> Table:
     file = pyarrow.parquet.ParquetFile(path)
     names = {plain(name): name for name in file.schema_arrow.names}
 
-    def load(wanted: Sequence[str], numeric: Sequence[str]) -> pd.DataFrame:
+    def load(wanted: Sequence[str]) -> pd.DataFrame:
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
         stored = sum(group.total_byte_size for group in groups)
         files.room(
@@ -331,7 +337,7 @@ def _anndata(label: str, path: Path, reading: TableReading) -> Table:
             centres = tuple(f"{key} {axis}" for axis in "xyz"[: values.shape[1]])
             obs = obs.assign(**dict(zip(centres, values.T, strict=True)))
     obs.columns = pd.Index([plain(name) for name in obs.columns])
-    return Table(list(obs.columns), lambda wanted, numeric: obs[list(wanted)], [], centres, f"obsm['{key}']")
+    return Table(list(obs.columns), lambda wanted: obs[list(wanted)], [], centres, f"obsm['{key}']")
 
 
 def _own_data(label: str, file: Any, name: str) -> None:

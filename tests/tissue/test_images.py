@@ -1,5 +1,7 @@
 """Label images as the libraries of their formats write them."""
 
+import gzip
+import os
 import sys
 
 import numpy as np
@@ -174,7 +176,8 @@ def test_a_plain_tiff_in_centimetres_is_a_section_with_a_spacing(tmp_path):
     [
         (np.full((2, 2, 2), 7, np.uint8), r"no state is given for label 7 \(8 pixels\)"),
         (np.arange(10, 37, dtype=np.int16).reshape(3, 3, 3), r"10 \(1 pixels\), 11 .* and 22 more"),
-        (np.full((2, 2, 2), 1.5, np.float32), "expected whole numbers as labels"),
+        (np.full((2, 2, 2), 1.5, np.float32), r"expected whole numbers as labels, found 1.5 \(8 pixels\)"),
+        (np.full((2, 2, 2), 1.002, np.float32), "expected whole numbers as labels"),
         (np.full((2, 2, 2), np.nan, np.float32), "expected whole numbers as labels"),
         (np.ones((2, 2, 2, 3), np.uint8), r"expected one image of up to 3 axes, found shape \(2, 2, 2, 3\)"),
     ],
@@ -242,3 +245,242 @@ def test_an_image_that_claims_more_than_there_is_room_for_is_refused_unread(tmp_
     for file in ("a.nii", "a.nrrd"):
         with pytest.raises(ScenarioError, match="32767 x 32767 x 32767 pixels need .* are free"):
             build(scenario(tmp_path, file))
+
+
+@pytest.mark.parametrize("compression", ["lzw", "packbits", "zlib", "zstd", "lzma", "jpeg2000"])
+def test_a_tiff_compressed_without_loss_is_read(tmp_path, compression):
+    import tifffile
+
+    section = np.tile(ball()[2], (4, 4))
+    args = {"level": 0} if compression == "jpeg2000" else None
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        section,
+        compression=compression,
+        compressionargs=args,
+        resolution=(500, 500),
+        resolutionunit="CENTIMETER",
+    )
+    assert np.array_equal(build(scenario(tmp_path, "a.tif")).initial.tissue[0], section)
+
+
+def test_a_tiff_compressed_with_loss_is_refused(tmp_path):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((64, 64), np.uint8), compression="jpeg")
+    with pytest.raises(ScenarioError, match="compressed by JPEG; expected none, LZW, deflate"):
+        build(scenario(tmp_path, "a.tif", spacing="20 um"))
+
+
+def write_scaled(path, labels, step, dtype=np.uint8):
+    """Integers that a header scales to labels, as many programs write them."""
+    import nibabel
+
+    image = nibabel.Nifti1Image(np.rint(labels / step).astype(dtype).transpose(2, 1, 0), np.diag([0.02] * 3 + [1]))
+    image.header.set_xyzt_units("mm")
+    image.header.set_slope_inter(step, 0)
+    nibabel.save(image, path)
+
+
+def test_labels_that_are_nearly_whole_are_rounded_and_said(tmp_path):
+    labels = ball()
+    write_nifti(tmp_path / "a.nii", labels * np.float32(0.99999))
+    found = build(scenario(tmp_path, "a.nii")).initial
+    assert np.array_equal(found.tissue, labels)
+    (note,) = found.notes
+    assert note.endswith(f"rounded to whole labels: 0.99999 ({(labels == 1).sum()} pixels), 1.99998 (12 pixels)")
+    write_scaled(tmp_path / "a.nii", labels * 2.0, 4 / 255)  # 127.5 / 255 of 4 is no integer
+    found = build(scenario(tmp_path, "a.nii", labels={2: "tumour", 4: "vessel"})).initial
+    assert np.array_equal(found.tissue, labels)
+    assert "rounded to whole labels: 2.007843" in found.notes[0]
+
+
+def test_a_scale_that_makes_no_whole_numbers_makes_no_labels(tmp_path):
+    write_scaled(tmp_path / "a.nii", np.linspace(0, 1, 27).reshape(3, 3, 3), 1 / 255)
+    with pytest.raises(ScenarioError, match="expected whole numbers as labels, found 0.0"):
+        build(scenario(tmp_path, "a.nii"))
+
+
+def test_the_numbers_of_a_file_without_a_unit_are_shown(tmp_path):
+    import nrrd
+
+    header = {"space": "left-posterior-superior", "space directions": np.diag([1.0, 1.5, 3.0])}
+    nrrd.write(str(tmp_path / "a.nrrd"), ball(), header, index_order="C")
+    write_nifti(tmp_path / "a.nii", ball(), edges=(1, 1.5, 3), unit="unknown")
+    for file in ("a.nrrd", "a.nii"):
+        with pytest.raises(ScenarioError, match=r"says 1 x 1.5 x 3 .* 'tissue.image.spacing: \[1 mm, 1.5 mm, 3 mm\]'"):
+            build(scenario(tmp_path, file))
+
+
+def instances():
+    """Two cells of a section of 4 x 6 pixels, and one that no table knows."""
+    labels = np.zeros((4, 6), np.uint32)
+    labels[:2, :2], labels[2:, :2], labels[:2, 4:], labels[3, 5] = 7, 90_000, 8, 5
+    return labels
+
+
+MASK = """
+grid: {spacing: 20 um}
+states: {tumour: {}, vessel: {}, ctl: {layer: immune}}
+tissue:
+  image: {file: mask.tif, instances: CellID, spacing: 10 um}
+  cells: cells.csv
+  types: [{state: ctl, where: {CD8: "> 10"}}, {state: tumour, where: {CD8: "<= 5"}}]
+"""
+
+
+def test_an_image_whose_numbers_stand_for_cells_takes_their_types_from_a_table(tmp_path):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "mask.tif", instances())
+    (tmp_path / "a.yaml").write_text(MASK)
+    (tmp_path / "cells.csv").write_text("CellID;CD8\n7;1,5\n90000;20\n8;7\n11;1\n")
+    found = build(Scenario.load(tmp_path / "a.yaml")).initial
+    assert found.tissue.tolist() == [[[TUMOUR, 0, 0], [0, 0, 0]]]
+    assert found.immune.tolist() == [[[NONE, NONE, NONE], [CTL, NONE, NONE]]]
+    assert [note.partition("mask.tif: ")[2] for note in found.notes[1:]] == [
+        "1 labels without a row in the table of cells are left out",
+        "1 rows of the table of cells without a label in the image are left out",
+        "1 cells that fit no type are left out",
+    ]
+    for text, message in (
+        ("CellID,CD8\n7,1\n7,2\n", "1 numbers of cells stand in several rows, such as 7"),
+        ("CellID,CD8\n1,1\n2,2\n", "none of its 4 labels stands in the table of cells"),
+        ("cell,CD8\n1,1\n2,2\n", "no column 'CellID'"),
+    ):
+        (tmp_path / "cells.csv").write_text(text)
+        with pytest.raises(ScenarioError, match=message):
+            build(Scenario.load(tmp_path / "a.yaml"))
+    with pytest.raises(ScenarioError, match="expected either 'labels' .* or 'instances'"):
+        Scenario.load(tmp_path / "a.yaml").with_(tissue={"image": {"labels": {1: "tumour"}}})
+    with pytest.raises(ScenarioError, match="tissue.image.instances: needs 'tissue.cells'"):
+        Scenario.load(tmp_path / "a.yaml").with_(tissue={"cells": None, "types": None})
+
+
+def write_ome_zarr(path, labels, names, version="0.4", unit="micrometer", leading=0):
+    """Labels as a program of NGFF 0.4 or 0.5 writes them, with `leading` axes of one time and channel."""
+    import zarr
+
+    root = zarr.open_group(path, mode="w", zarr_format=2 if version == "0.4" else 3)
+
+    def described(group, attributes):
+        group.attrs.update(attributes if version == "0.4" else {"ome": {"version": version, **attributes}})
+
+    axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}][:leading]
+    axes += [{"name": axis, "type": "space", **({"unit": unit} if unit else {})} for axis in "zyx"]
+    scales = {"axes": axes, "coordinateTransformations": [{"type": "scale", "scale": [1] * leading + [2, 2, 2]}]}
+    part = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1] * leading + [10, 10, 10]}]}
+    described(root, {"multiscales": [{**scales, "datasets": [part]}]})
+    root.create_array("0", data=np.zeros(labels.shape, np.uint16))
+    described(root.create_group("labels"), {"labels": names})
+    for name in names:
+        group = root.create_group(f"labels/{name}")
+        described(group, {"multiscales": [{**scales, "datasets": [part]}], "image-label": {}})
+        group.create_array("0", data=labels.reshape((1,) * leading + labels.shape), chunks=(1,) * leading + (4, 4, 4))
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("leading", [0, 2])
+def test_labels_of_ome_zarr_are_read(tmp_path, version, leading):
+    write_ome_zarr(tmp_path / "a.ome.zarr", ball(), ["cells"], version, leading=leading)
+    for file in ("a.ome.zarr", "a.ome.zarr/labels/cells"):
+        assert np.array_equal(build(scenario(tmp_path, file)).initial.tissue, ball())
+
+
+def test_of_several_labels_one_is_asked_for_and_a_link_out_is_not_followed(tmp_path):
+    write_ome_zarr(tmp_path / "a.zarr", ball(), ["cells", "nuclei"], unit=None)
+    with pytest.raises(ScenarioError, match=r"several .*\(cells, nuclei\); name one, such as .*a.zarr/labels/cells"):
+        build(scenario(tmp_path, "a.zarr"))
+    with pytest.raises(ScenarioError, match="says 20 x 20 x 20 without a unit"):
+        build(scenario(tmp_path, "a.zarr/labels/nuclei"))
+    (tmp_path / "a.zarr" / "labels" / "nuclei" / "more").symlink_to("/dev/zero")
+    with pytest.raises(ScenarioError, match="regular files alone, found a link that leads out of it: more"):
+        build(scenario(tmp_path, "a.zarr/labels/nuclei"))
+    with pytest.raises(ScenarioError, match="expected a file that ends in"):
+        build(scenario(tmp_path, "."))
+
+
+def test_a_detached_file_is_regular_and_lies_beside(tmp_path):
+    head = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 12 10 8\nencoding: raw\ndata file: {}\n\n"
+    (tmp_path / "in").mkdir()
+    (tmp_path / "data.raw").write_bytes(ball().tobytes())
+    (tmp_path / "in" / "data.raw").write_bytes(ball().tobytes())
+    os.mkfifo(tmp_path / "in" / "pipe.raw")
+    (tmp_path / "in" / "out.raw").symlink_to(tmp_path / "data.raw")
+    (tmp_path / "in" / "more.raw").write_bytes(bytes(9))
+    for name, message in (
+        ("pipe.raw", "pipe.raw: expected a regular file, found a pipe"),
+        ("../data.raw", r"names the file '../data.raw'; expected one in its own folder"),
+        (tmp_path / "data.raw", "expected one in its own folder"),
+        ("out.raw", "expected one in its own folder"),
+        ("none.raw", "none.raw: no such file"),
+        ("more.raw", "can't be read"),
+    ):
+        (tmp_path / "in" / "a.nrrd").write_text(head.format(name))
+        with pytest.raises(ScenarioError, match=message):
+            build(scenario(tmp_path, "in/a.nrrd", spacing="20 um"))
+    (tmp_path / "in" / "a.nrrd").write_text(head.format("data.raw"))
+    assert np.array_equal(build(scenario(tmp_path, "in/a.nrrd", spacing="20 um")).initial.tissue, ball())
+
+
+def test_a_file_that_unpacks_to_more_than_it_declares_is_refused(tmp_path, monkeypatch):
+    from gpusim.tissue import images
+
+    monkeypatch.setattr(images, "_SLACK", 1 << 16)
+    head = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 12 10 8\nencoding: %s\n\n"
+    for name, packed in (("gzip", gzip.compress(bytes(1 << 24))), ("raw", bytes(1 << 18))):
+        (tmp_path / "a.nrrd").write_bytes(head % name.encode() + packed)
+        with pytest.raises(ScenarioError, match="unpacks to more than|holds more than the pixels"):
+            build(scenario(tmp_path, "a.nrrd", spacing="20 um"))
+    # What stands behind the pixels of a NIfTI file is not unpacked, and an offset that is far away not sought.
+    write_nifti(tmp_path / "b.nii", ball())
+    data = bytearray((tmp_path / "b.nii").read_bytes())
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(data + bytes(1 << 24)))
+    assert np.array_equal(build(scenario(tmp_path, "b.nii.gz")).initial.tissue, ball())
+    data[108:112] = np.float32(2**33).tobytes()
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(data))
+    with pytest.raises(ScenarioError, match="can't be read: pixels from byte 8,589,934,592 on"):
+        build(scenario(tmp_path, "b.nii.gz"))
+
+
+def tiff(compression, data, tile=None):
+    """A TIFF of 4 x 4 bytes whose pixels are packed as `data`, in one strip or one tile of `tile` x `tile`."""
+    import struct
+
+    tags = [(256, 4), (257, 4), (258, 8), (259, compression), (262, 1), (277, 1), (339, 1)]
+    tags += (
+        [(322, tile), (323, tile), (324, None), (325, len(data))] if tile else [(273, None), (278, 4), (279, len(data))]
+    )
+    tags.sort()
+    end = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, end if v is None else v) for tag, v in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + data
+
+
+def test_a_tiff_takes_no_more_than_it_declares(tmp_path, monkeypatch):
+    import imagecodecs
+
+    large = imagecodecs.jpeg2k_encode(np.zeros((2000, 2000), np.uint8), level=0)
+    for data, message in (
+        (tiff(1, bytes(16), tile=1 << 19), "524288 x 524288 pixels need .* are free"),
+        (tiff(8, imagecodecs.zlib_encode(bytes(1 << 24))), "can't be read"),
+        (tiff(34712, large), "a JPEG 2000 stream larger than the image says"),
+        (b"II*\0\x08\0\0\0", r"no image in it \(the file may be cut\)|can't be read whole: .*invalid offset"),
+    ):
+        (tmp_path / "a.tif").write_bytes(data)
+        with pytest.raises(ScenarioError, match=message):
+            build(scenario(tmp_path, "a.tif", spacing="20 um"))
+
+
+def test_an_ome_tiff_that_takes_pixels_from_other_files_is_refused(tmp_path):
+    import tifffile
+
+    xml = """<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    UUID="urn:uuid:1"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="4" SizeY="4"
+    SizeZ="2" SizeC="1" SizeT="1"><TiffData IFD="0" FirstZ="0" PlaneCount="1">
+    <UUID FileName="a.ome.tif">urn:uuid:1</UUID></TiffData>
+    <TiffData IFD="0" FirstZ="1" PlaneCount="1"><UUID FileName="../b.tif">urn:uuid:2</UUID></TiffData>
+    </Pixels></Image></OME>"""
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((4, 4), np.uint8), description=xml, metadata=None)
+    with pytest.raises(ScenarioError, match=r"takes pixels from the file '../b.tif'; expected all in one file"):
+        build(scenario(tmp_path, "a.ome.tif", spacing="20 um"))

@@ -269,6 +269,16 @@ def test_any_text_is_a_condition_or_refused(text):
     assert found
 
 
+def test_a_decimal_comma_of_a_marker_is_found_and_a_value_that_is_no_number_said(tmp_path):
+    types = [{"state": "ctl", "where": {"CD8": "> 1"}}, {"state": "tumour"}]
+    text = "x_um;y_um;CD8\n1;2;1,5\n40;2;0,5\n1;40;NA\n"
+    found = build(scenario(tmp_path, text, types=types)).initial
+    assert [(p.state, p.rows) for p in found.placements] == [("ctl", 1), ("tumour", 2)]
+    assert found.notes == ("tissue.cells: cells.csv: read with semicolons between columns, a decimal comma",)
+    found = build(scenario(tmp_path, text.replace("0,5", "< 2"), types=types)).initial
+    assert found.notes[1] == "tissue.types[0].where.CD8: 1 rows hold no number ('< 2')"
+
+
 def test_a_type_without_a_row_is_said_and_a_table_without_any_is_refused(tmp_path):
     types = [
         {"state": "tumour", "where": {"region": "tumour"}},
@@ -368,7 +378,7 @@ def test_whatever_the_dialect_the_numbers_are_those_written(
     path = tmp_path_factory.mktemp("dialects") / "cells.csv"
     path.write_bytes(text.encode(encoding))
     table = tables.opened("a", path, TableReading(), [])
-    frame = table.load(["x_um", "y_um", "note"], ["x_um", "y_um"])
+    frame = table.load(["x_um", "y_um", "note"])
     assert np.array_equal(frame[["x_um", "y_um"]].to_numpy(float).ravel(), [float(v) for v in written[: 2 * len(rows)]])
     assert set(frame["note"]) == {"é"}
 
