@@ -263,6 +263,11 @@ def _tiff(label: str, path: Path) -> _Read:
         page = series.keyframe
         files.room_for(label, series.shape, series.dtype, _COPIES)
         files.room_for(label, page.chunks, series.dtype, _COPIES)
+        parts = (
+            path.stat().st_size // np.dtype(series.dtype).itemsize if page.compression == 1 else len(page.dataoffsets)
+        )
+        if parts < (series.size if page.compression == 1 else math.prod(page.chunked)):
+            raise ScenarioError(f"{label}: can't be read: it declares more pixels than the file holds")
         # Pages of a plain TIFF are a stack.
         axes = series.axes if "Z" in series.axes else series.axes.replace("I", "Z").replace("Q", "Z")
         kept = [(axis, n) for axis, n in zip(axes, series.shape, strict=True) if axis in "ZYX" or n > 1]
