@@ -242,10 +242,11 @@ def _layout(text: str, reading: TableReading, hints: Sequence[frozenset[str]]) -
             raise ScenarioError(f"tissue.table.header: there is no line {reading.header}")
         delimiter = max(delimiters, key=lambda d: len(split[d][at]))
         return _with_names(text, delimiter, at, split[delimiter])
+    names = {delimiter: [frozenset(_names(row)) for row in rows] for delimiter, rows in split.items()}
     for hint in hints:
         for at in range(len(lines)):
             for delimiter in delimiters:
-                if hint <= set(_names(split[delimiter][at])):
+                if hint <= names[delimiter][at]:
                     return _with_names(text, delimiter, at, split[delimiter])
     best: tuple[float, str, int] | None = None
     for delimiter in delimiters:
@@ -274,8 +275,9 @@ def _names(fields: Sequence[str]) -> list[str]:
 
 def _with_names(text: str, delimiter: str, at: int, rows: Sequence[Sequence[str]]) -> _Layout:
     names = _names(rows[at])
-    below = [row for row in rows[at + 1 :] if any(map(str.strip, row))][:-1] or list(rows[at + 1 :])
-    if below and all(len(row) == len(names) + 1 for row in below):
+    below = [row for row in rows[at + 1 :] if any(map(str.strip, row))]
+    # The last row may be cut.
+    if below and all(len(row) == len(names) + 1 for row in below[:-1] or below):
         # R leaves out the name of the column of row names; others end each row with a delimiter.
         names = ["", *names] if any(row[-1].strip() for row in below) else [*names, ""]
     seen: Counter[str] = Counter()

@@ -233,6 +233,36 @@ def test_a_table_goes_out_and_in_again(result, tmp_path, format, column):
             assert np.array_equal(getattr(simulation, layer), result.array(layer))
 
 
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_of_a_table_with_all_times_one_goes_in_again(result, tmp_path, format):
+    target = tmp_path / f"cells.{format}"
+    export(result, target, format)
+    types = [{"state": state, "where": {"state": state}} for state in ("tumour", "ctl")]
+    scenario = gpusim.Scenario.parse(TEXT).with_(tissue={"shapes": None, "cells": str(target), "types": types})
+    with pytest.raises(gpusim.ScenarioError, match=r"holds 4 times \(0 min, 4 min, 8 min, 10 min\).*time: 10 min'"):
+        gpusim.Simulation(scenario, "numpy")
+    for i in (1, 3):
+        chosen = scenario.with_(tissue={"table": {"time": f"{TIMES[i]} min"}})
+        with gpusim.Simulation(chosen, "numpy") as simulation:
+            for layer in ("tissue", "immune"):
+                assert np.array_equal(getattr(simulation, layer), result.array(layer, i))
+
+
+def test_labels_go_out_and_in_again_one_time_and_one_layer_at_once(result, tmp_path):
+    export(result, tmp_path / "a.ome.zarr", at=10.0)
+    export(result, tmp_path / "all.ome.zarr")
+    image = {"file": str(tmp_path / "a.ome.zarr" / "labels" / "tissue"), "labels": {1: "tumour"}}
+    scenario = gpusim.Scenario.parse(TEXT).with_(tissue={"shapes": None, "image": image})
+    with gpusim.Simulation(scenario, "numpy") as simulation:
+        assert np.array_equal(simulation.tissue, result.array("tissue"))
+    for file, message in (
+        ("a.ome.zarr", "holds several images of labels .tissue, immune."),
+        ("all.ome.zarr/labels/tissue", "4 of t; 'gpusim export --at' writes one time"),
+    ):
+        with pytest.raises(gpusim.ScenarioError, match=message):
+            gpusim.Simulation(scenario.with_(tissue={"image": {"file": str(tmp_path / file)}}), "numpy")
+
+
 def test_a_site_among_several_is_exported_by_its_name(tmp_path):
     sites = "sites:\n  skin: {}\n  lung: {grid: {shape: [8, 6, 4]}}\n"
     record(TEXT + sites, tmp_path / "out")
