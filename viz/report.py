@@ -18,7 +18,7 @@ from gpusim.analysis.response import Reading, Response, readings, response
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.trial import Trial, verdicts
-from gpusim.trial.running import TABLE
+from gpusim.trial.folder import TABLE
 from gpusim.viz.moment import moment_of_result
 from gpusim.viz.palette import THEMES
 from gpusim.viz.render import save_picture

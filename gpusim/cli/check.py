@@ -1,29 +1,49 @@
 """`gpusim check`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from gpusim.cli.app import ScenarioArgument, SetOption, app, err, load, new_table, out, placements, shapes_of
+from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
 from gpusim.engine.memory import of_copies, on_backend
 from gpusim.engine.transport import MOST_PASSES, choices
+from gpusim.ensemble.folder import damages as of_study
+from gpusim.ensemble.folder import is_study
+from gpusim.errors import ResultError
 from gpusim.memory import available, size
 from gpusim.model import Model, build
+from gpusim.record.checking import damages, is_result
+from gpusim.scenario import presets
+from gpusim.trial.folder import damages as of_trial
+from gpusim.trial.folder import is_trial, require_names
 from gpusim.units import duration
 
 
 @app.command()
 def check(
-    scenario: ScenarioArgument,
+    scenario: Annotated[
+        str, typer.Argument(help="A shipped scenario (see 'gpusim presets'), a YAML file, or a folder of results.")
+    ],
     sets: SetOption = None,
     replicates: Annotated[
         int, typer.Option(min=1, metavar="N", help="Count the memory of so many, stepped together.")
     ] = 1,
 ) -> None:
-    """Check a scenario without running it: fields, rules, step sizes, memory."""
+    """Check a scenario without running it: fields, rules, step sizes, memory. Or every byte of a result.
+
+    Of the folder of a run, a trial or a study, every file is held against its checksums; each damage is a line, and
+    any makes the exit code 2. (A folder that has the name of a shipped scenario is meant by ./NAME.)
+    """
+    if Path(scenario).is_dir() and scenario not in presets():
+        if sets or replicates > 1:
+            raise typer.BadParameter(f"{scenario}: is a folder of results; --set and --replicates are for a scenario")
+        _check_folder(Path(scenario))
+        return
     loaded = load(scenario, sets)
+    require_names(loaded)
     models = {name: build(loaded.site(name)) for name in loaded.sites}
     model = models[loaded.sites[0]]
     document = loaded.document
@@ -72,6 +92,21 @@ def check(
         )
     for note in dict.fromkeys(note for each in models.values() for note in each.notes):
         err.print(f"gpusim: note: {note}", markup=False)
+
+
+def _check_folder(folder: Path) -> None:
+    """Say that all of a folder of results is whole. Raises `ResultError` with a line for each damage."""
+    if is_trial(folder):
+        found = list(of_trial(folder))
+    elif is_study(folder):
+        found = list(of_study(folder))
+    elif is_result(folder):
+        found = list(damages(folder))
+    else:
+        raise ResultError(f"{folder}: a folder, and none of a run, a trial or a study")
+    if found:
+        raise ResultError("\n".join(" ".join(line.split()) for line in found))
+    out.print(f"{folder}: whole", markup=False)
 
 
 def _numbers(models: Mapping[str, Model]) -> int:

@@ -7,6 +7,7 @@ import typer
 
 from gpusim.cli.app import app, out
 from gpusim.errors import ResultError
+from gpusim.record.files import aside, explained
 from gpusim.viz import require
 
 
@@ -22,5 +23,6 @@ def compare(
         raise ResultError(f"{output}: expected a name that ends in .html")
     from gpusim.viz.report import save_report
 
-    save_report(results, output, pictures=pictures)
+    with explained(output), aside(output) as unready:
+        save_report(results, unready, pictures=pictures)
     out.print(f"report   {output}")

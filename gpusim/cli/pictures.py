@@ -11,6 +11,7 @@ from gpusim.cli.app import ResultArgument, SetOption, app, err, load, out
 from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.errors import ResultError
 from gpusim.record import Result
+from gpusim.record.files import aside, explained
 from gpusim.viz import require
 
 if TYPE_CHECKING:
@@ -87,18 +88,20 @@ def render(
         count = max(round(seconds * rate), 2)
         pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
         pictures = _told(film.frames(moments, look, pixels, count, turn), output.name, count, log)
-        if ending == ".mp4":
-            film.save_mp4(pictures, output, pixels, rate)
-        else:
-            film.save_gif(pictures, output, rate)
+        with explained(output), aside(output) as unready:
+            if ending == ".mp4":
+                film.save_mp4(pictures, unready, pixels, rate)
+            else:
+                film.save_gif(pictures, unready, rate)
     else:
         drawn = [moment.moment_of_result(found, snapshot) for snapshot in snapshots]
-        if ending == ".png":
-            shown = rendering.save_picture(drawn, output, look, pixels)
-        elif len(drawn) > 1:
+        if ending != ".png" and len(drawn) > 1:
             raise ResultError(f"at: {at}: a page shows one time")
-        else:
-            shown = [page.save_page(drawn[0], output, look)]
+        with explained(output), aside(output) as unready:
+            if ending == ".png":
+                shown = rendering.save_picture(drawn, unready, look, pixels)
+            else:
+                shown = [page.save_page(drawn[0], unready, look)]
         if shown[0].coarse > 1:
             err.print(f"gpusim: note: too large for the memory to draw in: thinned to every {shown[0].coarse}th voxel")
     out.print(str(output))

@@ -15,12 +15,12 @@ import gpusim
 from gpusim.backends import SLABS, create
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
 from gpusim.cli.progress import Log, LogOption, progress
-from gpusim.cli.trial import carry_out
+from gpusim.cli.trial import carry_out, go_on
 from gpusim.errors import ResultError, ScenarioError
 from gpusim.model import Model
 from gpusim.record import Recorder, StopSignals, layout
 from gpusim.scenario import Scenario
-from gpusim.trial.running import SCENARIO as TRIAL
+from gpusim.trial.folder import is_trial
 from gpusim.units import duration
 
 _PICTURE = ("--at", "start, peak, end", "--size", "2400x720")
@@ -30,6 +30,7 @@ _PICTURE_SECONDS = 300
 
 @app.command()
 def run(
+    context: typer.Context,
     scenario: Annotated[
         str | None, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.", show_default=False)
     ] = None,
@@ -72,6 +73,14 @@ def run(
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Simulated time, as in '12 h'.")] = None,
     sets: SetOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in OUT.")] = False,
+    rerun_changed: Annotated[
+        bool,
+        typer.Option(
+            "--rerun-changed",
+            help="With --resume: run again what depends on a scenario, an input file or a program that has changed "
+            "since; without it, that is refused.",
+        ),
+    ] = False,
     picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Draw a picture at the end.")] = True,
     log: LogOption = Log.text,
 ) -> None:
@@ -81,16 +90,17 @@ def run(
 
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
+    if resume is not None:
+        _require_resume_alone(context, resume)
+    elif rerun_changed:
+        raise typer.BadParameter("--rerun-changed goes with --resume")
     # On slabs, all ranks but the first stay in here and do what it says.
     machine = create(backend, threads) if backend == SLABS else backend
     if resume is not None:
-        if (resume / TRIAL).is_file():
+        if is_trial(resume):
             _require_one_process(backend)
-            carry_out(Scenario.load(resume / TRIAL), resume, backend, threads, together, log, resume=True)
+            go_on(resume, backend, threads, together, log, rerun=rerun_changed)
             return
-        others = (scenario, output, seed, replicates, until, sets, overwrite)
-        if any(given not in (None, False, []) for given in others):
-            raise typer.BadParameter("--resume takes the scenario of its folder; only --backend, --threads go with it")
         loaded, folder = _unfinished(resume), resume
     elif scenario is None:
         raise typer.BadParameter("expected a SCENARIO, or --resume OUT")
@@ -105,7 +115,7 @@ def run(
             if replicates is not None:
                 loaded = loaded.with_(trial={"replicates": replicates})
             folder = output or Path("results") / loaded.document.name
-            carry_out(loaded, folder, backend, threads, together, log, resume=False)
+            carry_out(loaded, folder, backend, threads, together, log)
             return
         folder = output or Path("results") / loaded.document.name
     if together is not None:
@@ -116,7 +126,13 @@ def run(
     with simulation, contextlib.ExitStack() as stack:
         recorders = [
             stack.enter_context(
-                Recorder(each, folder if one else folder / str(each.seed), overwrite=overwrite, resume=bool(resume))
+                Recorder(
+                    each,
+                    folder if one else folder / str(each.seed),
+                    overwrite=overwrite,
+                    resume=bool(resume),
+                    rerun=rerun_changed,
+                )
             )
             for each in simulation.replicates
         ]
@@ -157,6 +173,31 @@ def run(
     for summary in summaries:
         of = "" if one else f"  seed {summary['seed']}"
         out.print(f"digest   {summary['digest']}{of}", markup=False)
+
+
+_WITH_RESUME = {
+    False: ("resume", "rerun_changed", "backend", "threads", "log", "picture"),
+    True: ("resume", "rerun_changed", "backend", "threads", "log", "together"),
+}
+"""Parameters that have an effect with --resume, of a run and of a trial."""
+
+
+def _require_resume_alone(context: typer.Context, folder: Path) -> None:
+    """Refuse what would have no effect on going on."""
+    allowed = _WITH_RESUME[is_trial(folder)]
+    given = [
+        option
+        for option in context.command.params
+        if (source := context.get_parameter_source(option.name or "")) and source.name == "COMMANDLINE"
+    ]
+    names = {option.name: option.opts[0] if option.opts[0].startswith("-") else "a scenario" for option in given}
+    refused = [said for name, said in names.items() if name not in allowed]
+    if refused:
+        goes = ", ".join(f"--{name.replace('_', '-')}" for name in allowed[1:])
+        raise typer.BadParameter(
+            f"--resume takes the scenario of its folder, with all that was set; {', '.join(refused)}: no effect on it "
+            f"(what goes with it: {goes})"
+        )
 
 
 def _require_one_process(backend: str) -> None:

@@ -20,7 +20,8 @@ from gpusim.engine.memory import of_copies, on_backend
 from gpusim.errors import BackendError, ResultError
 from gpusim.memory import available
 from gpusim.model import build
-from gpusim.record.files import explained, locked
+from gpusim.record import sums
+from gpusim.record.files import explained, is_empty, locked, remove_unready, write_text
 from gpusim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ TogetherOption = Annotated[
         min=1, metavar="N", help="Replicates that a worker steps in one go; for small lattices, and on a GPU."
     ),
 ]
+RerunOption = Annotated[
+    bool,
+    typer.Option(
+        "--rerun-changed",
+        help="Run again what depends on an input file or a program that has changed since; refused without it.",
+    ),
+]
 SchedulerOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler, as in tcp://host:8786.")
 ]
@@ -66,6 +74,7 @@ def sweep(
     threads: ThreadsOption = None,
     together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
+    rerun_changed: RerunOption = False,
     log: LogOption = Log.text,
 ) -> None:
     """Run a scenario at many points, in several arms, with replicates; leaves one table.
@@ -74,7 +83,7 @@ def sweep(
     what is missing.
     """
     design = _module("design")
-    with _session(study, output, backend, workers, threads, together, scheduler, log) as session:
+    with _session(study, output, backend, workers, threads, together, scheduler, rerun_changed, log) as session:
         frame = session.run(design.points(session.study.document))
         path = session.save(frame, "table.parquet")
     _summary(session.study, frame)
@@ -91,11 +100,12 @@ def sensitivity(
     threads: ThreadsOption = None,
     together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
+    rerun_changed: RerunOption = False,
     log: LogOption = Log.text,
 ) -> None:
     """Tell which parameters the outcomes of a study depend on (Morris, Sobol); resumes as 'sweep' does."""
     module = _module("sensitivity")
-    with _session(study, output, backend, workers, threads, together, scheduler, log) as session:
+    with _session(study, output, backend, workers, threads, together, scheduler, rerun_changed, log) as session:
         method = session.study.document.sensitivity
         if method is None or not session.study.document.parameters:
             raise ResultError(f"{study}: needs 'parameters', and 'sensitivity: {{method: morris}}' or sobol")
@@ -125,11 +135,12 @@ def fit(
     threads: ThreadsOption = None,
     together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
+    rerun_changed: RerunOption = False,
     log: LogOption = Log.text,
 ) -> None:
     """Estimate a study's parameters from measured values over time, with 95% intervals; resumes as 'sweep' does."""
     module, problem = _module("fit"), _module("problem")
-    with _session(study, output, backend, workers, threads, together, scheduler, log) as session:
+    with _session(study, output, backend, workers, threads, together, scheduler, rerun_changed, log) as session:
         table = _module("measured").Data.read(data, session.study)
         posed = problem.pose(session.study, table, session.setting)
         spec = session.study.document.fit
@@ -189,6 +200,7 @@ class _Session:
         path = self.setting.folder / name
         with explained(self.setting.folder):
             _module("sweep").save(frame, path)
+            sums.add(self.setting.folder, name)
         return path
 
 
@@ -201,6 +213,7 @@ def _session(
     threads: int | None,
     together: int,
     scheduler: str | None,
+    rerun: bool,
     log: Log,
 ) -> Iterator[_Session]:
     """Load a study, take its folder, start its workers. Ctrl-C and SIGTERM end it with what is finished kept."""
@@ -213,7 +226,8 @@ def _session(
     if workers is not None:
         own, each = workers, max(1, own * each // workers)
     threads = threads or (each if scheduler is None else 1)
-    setting = execution.Setting(folder, study.columns, backend, threads, study.document.keep == "stores", together)
+    stores = study.document.keep == "stores"
+    setting = execution.Setting(folder, study.columns, backend, threads, stores, together, rerun)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = locked(folder)
@@ -234,12 +248,13 @@ def _session(
 def _note_study(folder: Path, path: Path) -> None:
     """Keep the study file; refuse a folder that holds something else."""
     names = _module("folder")
-    others = {found.name for found in folder.iterdir()} - {".lock"}
-    if others and names.RUNS not in others:
+    if not is_empty(folder) and not (folder / names.RUNS).is_dir():
         raise ResultError(f"{folder}: holds other files than a study; give another folder with -o")
     with explained(folder):
+        remove_unready(folder)
         (folder / names.RUNS).mkdir(exist_ok=True)
-        (folder / names.STUDY).write_bytes(path.read_bytes())
+        write_text(folder / names.STUDY, path.read_text(encoding="utf-8"))
+        sums.add(folder, names.STUDY)
 
 
 def _shares(study: Study, backend: str, together: int) -> tuple[int, int]:

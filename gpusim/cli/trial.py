@@ -8,10 +8,19 @@ from gpusim.cli.app import err, new_table, out
 from gpusim.cli.progress import Log, progress
 from gpusim.scenario import Scenario
 from gpusim.trial import Trial, run_trial, verdicts
+from gpusim.trial.folder import SCENARIO
 
 
 def carry_out(
-    scenario: Scenario, folder: Path, backend: str, jobs: int | None, together: int | None, log: Log, *, resume: bool
+    scenario: Scenario,
+    folder: Path,
+    backend: str,
+    jobs: int | None,
+    together: int | None,
+    log: Log,
+    *,
+    resume: bool = False,
+    rerun: bool = False,
 ) -> None:
     """Run a trial into a folder and tell what came out."""
     spec = scenario.document.trial
@@ -28,6 +37,7 @@ def carry_out(
                 jobs=jobs,
                 together=together,
                 resume=resume,
+                rerun=rerun,
                 progress=lambda done, total: tell(done),
             )
     except KeyboardInterrupt:
@@ -35,6 +45,11 @@ def carry_out(
         raise typer.Exit(130) from None
     report(trial)
     out.print(f"results  {folder}")
+
+
+def go_on(folder: Path, backend: str, jobs: int | None, together: int | None, log: Log, *, rerun: bool = False) -> None:
+    """Go on with the trial in a folder."""
+    carry_out(Scenario.load(folder / SCENARIO), folder, backend, jobs, together, log, resume=True, rerun=rerun)
 
 
 def report(trial: Trial) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import signal
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,11 @@ from gpusim.backends.cpu import available_threads
 from gpusim.ensemble import folder as on_disk
 from gpusim.ensemble.study import Run
 from gpusim.errors import BackendError, ResultError
-from gpusim.record import layout
 from gpusim.scenario import Scenario
 from gpusim.scenario.loading import validated
 from gpusim.scenario.reading import Read
 from gpusim.scenario.schema import Outcome
+from gpusim.trial.kept import keep, kept
 from gpusim.trial.measuring import measured
 
 _IN_FLIGHT = 4
@@ -36,6 +37,7 @@ class Setting:
         columns: outcomes and their times.
         store: whether each run leaves a result folder.
         together: replicates that a worker steps in one go. Outcomes do not depend on it.
+        rerun: run again what depends on an input or a program that has changed since, instead of refusing.
     """
 
     folder: Path
@@ -44,12 +46,11 @@ class Setting:
     threads: int | None = None
     store: bool = False
     together: int = 1
+    rerun: bool = False
 
     def finished(self, key: str) -> dict[str, float] | None:
         """Outcomes of a run that has left all that it should; None where it has not."""
-        if self.store and not (on_disk.store(self.folder, key) / layout.SUMMARY).is_file():
-            return None
-        return on_disk.finished(self.folder, key)
+        return kept(on_disk.outcomes(self.folder, key), key, on_disk.store(self.folder, key) if self.store else None)
 
 
 Ended = dict[str, float] | Exception
@@ -74,7 +75,8 @@ def carry_out(data: Mapping[str, Any], seeds: Mapping[str, int], setting: Settin
         for key in keys if seen else ():
             on_disk.note(setting.folder, key, event)
 
-    known = {key: setting.finished(key) if seen else None for key in seeds}
+    with warnings.catch_warnings(action="ignore"):  # damage is told where the study goes on, and not by each worker
+        known = {key: setting.finished(key) if seen else None for key in seeds}
     found: dict[str, Ended] = {key: outcomes for key, outcomes in known.items() if outcomes is not None}
     note(found, "found")
     left = {key: seed for key, seed in seeds.items() if key not in found}
@@ -96,7 +98,7 @@ def carry_out(data: Mapping[str, Any], seeds: Mapping[str, int], setting: Settin
         return found
     for key, outcomes in zip(left, taken, strict=True):
         if seen:
-            on_disk.finish(setting.folder, key, outcomes)
+            keep(on_disk.outcomes(setting.folder, key), key, outcomes)
             note([key], "finished")
     return found | dict(zip(left, taken, strict=True))
 
@@ -145,13 +147,21 @@ def execute(
         ended = future.result() if error is None else {run.key: error for run in batch}
         for key, how in ended.items():
             found[key] = how
-            if not isinstance(how, Exception) and on_disk.finished(setting.folder, key) is None:
-                on_disk.finish(setting.folder, key, how)  # the worker does not see the folder
+            if not isinstance(how, Exception):
+                _keep_unseen(setting.folder, key, how)
             for run in to_do[key]:
                 tell(run, how)
         for further in submit(1):
             in_flight.add(further)
     return found
+
+
+def _keep_unseen(folder: Path, key: str, outcomes: dict[str, float]) -> None:
+    """Keep the outcomes of a run whose worker does not see the folder."""
+    path = on_disk.outcomes(folder, key)
+    with warnings.catch_warnings(action="ignore"):
+        if kept(path, key) is None:
+            keep(path, key, outcomes)
 
 
 def _error(future: Future) -> Exception | None:

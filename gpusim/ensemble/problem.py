@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.ensemble import folder as on_disk
 from gpusim.ensemble.design import value_at
 from gpusim.ensemble.execution import Setting, batches, carry_out
 from gpusim.ensemble.measured import Data
 from gpusim.ensemble.schema import Range
 from gpusim.ensemble.study import Study
-from gpusim.ensemble.sweep import column
+from gpusim.ensemble.sweep import begin, column
 from gpusim.errors import GpusimError, ScenarioError
 
 LEVEL = 0.95
@@ -104,7 +103,8 @@ class Problem:
 def pose(study: Study, data: Data, setting: Setting) -> Problem:
     """Join a study and its data, and run one point, so that what is wrong is said at once.
 
-    Raises `ScenarioError` where there is nothing to fit.
+    Raises `ScenarioError` where there is nothing to fit, `ResultError` where an input file or the program has changed
+    since runs in the folder finished.
     """
     document = study.document
     if not document.parameters or not all(isinstance(p, Range) for p in document.parameters.values()):
@@ -115,7 +115,8 @@ def pose(study: Study, data: Data, setting: Setting) -> Problem:
         outcomes[name] = document.outcomes[name].model_copy(update={"at": tuple(times)})
     arms = {name: changes for name, changes in document.arms.items() if name in data.arms}
     narrowed = replace(study, document=document.model_copy(update={"outcomes": outcomes, "arms": arms}))
-    (setting.folder / on_disk.RUNS).mkdir(parents=True, exist_ok=True)
     found = Problem(narrowed, data, replace(setting, columns=narrowed.columns))
-    found.simulated([0.5] * len(document.parameters))
+    middle = [0.5] * len(document.parameters)
+    begin(narrowed.runs([found.values(middle)]), setting)
+    found.simulated(middle)
     return found

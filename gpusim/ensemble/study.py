@@ -1,7 +1,6 @@
 """A study: a scenario many times over, as data."""
 
 import copy
-import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gpusim
 from gpusim.ensemble.design import Point
 from gpusim.ensemble.schema import Range, StudyDocument
 from gpusim.errors import ScenarioError
-from gpusim.scenario import Document
+from gpusim.record import provenance
+from gpusim.record.provenance import Provenance
+from gpusim.scenario import Document, inputs
 from gpusim.scenario.checks import Problem, nearest, state_names
 from gpusim.scenario.loading import checked, extended, find, override, validated
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file
@@ -78,16 +78,14 @@ class Study:
 
     def runs(self, points: Sequence[Point]) -> Iterator[Run]:
         """Every run of some points, in the order of the table: by point, arm and replicate."""
-        hash_of_file = functools.cache(_hash_of_file)
         outcomes = {name: outcome.model_dump(mode="json") for name, outcome in self.document.outcomes.items()}
         for i, values in enumerate(points):
             for arm in self.document.arms:
                 data = self._changed(arm, values).data
-                tables = [hash_of_file(path) for path in _tables(data)]
+                common = provenance.key(data, outcomes)
                 for replicate in range(self.document.replicates):
                     seed = seed_of(self.document.seed, replicate, values)
-                    key = _hash(gpusim.__version__, data, tables, seed, outcomes)
-                    yield Run(i, values, arm, replicate, seed, data, key)
+                    yield Run(i, values, arm, replicate, seed, data, _hash(common, seed))
 
     @property
     def columns(self) -> dict[str, tuple[Outcome, str]]:
@@ -121,6 +119,15 @@ class Study:
                 yield from _unknown_in(document, ("outcomes", name), outcome, where)
 
 
+def depends_on(runs: Iterable[Run]) -> Provenance:
+    """What runs depend on besides their scenarios, which their keys tell apart: input files and the program."""
+    files: dict[str, str] = {}
+    for run in runs:
+        if run.replicate == 0:
+            files |= inputs.hashes(run.data)
+    return Provenance(inputs=files)
+
+
 def seed_of(study_seed: int, replicate: int, values: Point) -> int:
     """The seed of a run: the first 8 bytes of SHA-256 over study seed, replicate and the point's values.
 
@@ -132,17 +139,6 @@ def seed_of(study_seed: int, replicate: int, values: Point) -> int:
 
 def _hash(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _hash_of_file(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else ""
-
-
-def _tables(data: dict[str, Any]) -> list[str]:
-    """Tables of cells that a scenario reads, at its head and by site."""
-    parts = [data, *(data.get("sites") or {}).values()]
-    found = [((part or {}).get("tissue") or {}).get("cells") for part in parts]
-    return [path for path in found if isinstance(path, str)]
 
 
 def _first(parameter: Range | list[Any]) -> Any:

@@ -1,7 +1,7 @@
 """A study's points, run, and their table."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from gpusim.ensemble import folder as on_disk
 from gpusim.ensemble.design import Point
 from gpusim.ensemble.execution import Connect, Ended, Setting, Tell, execute
 from gpusim.ensemble.schema import Range, split
-from gpusim.ensemble.study import Run, Study
+from gpusim.ensemble.study import Run, Study, depends_on
 from gpusim.errors import GpusimError
 from gpusim.record.files import written_aside
+from gpusim.record.provenance import agree
 from gpusim.units import UnitError, number
 
 FAILURE = "failure"
@@ -60,12 +61,19 @@ def sweep(
     """Run points and return their table, one row a run, by point, arm and replicate.
 
     The table depends on the study alone: not on workers, nor on what had been run before. Units stand
-    in its `attrs`.
+    in its `attrs`. Raises `ResultError` where an input file or the program has changed since finished runs.
     """
-    (setting.folder / on_disk.RUNS).mkdir(parents=True, exist_ok=True)
     runs = list(study.runs(points))
+    begin(runs, setting)
     found = execute(connect, runs, setting, tell)
     return table(study, runs, found, setting)
+
+
+def begin(runs: Iterable[Run], setting: Setting) -> None:
+    """Make the folder of a study. Raises `ResultError` where what its finished runs depend on has changed since."""
+    finished = setting.folder / on_disk.RUNS
+    finished.mkdir(parents=True, exist_ok=True)
+    agree(setting.folder, depends_on(runs), rerun=setting.rerun or not any(finished.iterdir()))
 
 
 def table(study: Study, runs: Sequence[Run], found: Mapping[str, Ended], setting: Setting) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """The formats that a result can be written in, and the choice among them."""
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy as np
 
 from gpusim.errors import ResultError
 from gpusim.exchange import cells, ome_zarr, vtk
-from gpusim.record import Result, layout
+from gpusim.record import Result
+from gpusim.record.files import aside
 from gpusim.units import duration
 
 
@@ -75,19 +75,12 @@ def export(
     snapshots = [_snapshot(result, at)] if at is not None else list(range(len(result.times)))
     if chosen.one_snapshot:
         snapshots = snapshots[-1:]
-    part = target.with_name(target.name + layout.PART)
-    _remove(part)
     try:
-        part.mkdir(parents=True)
-        chosen.write(result, snapshots, part / target.name)
-        for path in taken:
-            _remove(path)
-        for made in sorted(part.iterdir()):
-            made.rename(target.with_name(made.name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with aside(target) as unready:
+            chosen.write(result, snapshots, unready)
     except OSError as error:
         raise ResultError(f"{target}: can't be written: {error.strerror or error}") from None
-    finally:
-        _remove(part)
     return name
 
 
@@ -101,13 +94,6 @@ def _replaceable(path: Path, result: Path) -> bool:
     if head.is_file():
         return "ome" in json.loads(head.read_text(encoding="utf-8")).get("attributes", {})
     return all(inside.suffix == ".vti" for inside in path.iterdir())
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _snapshot(result: Result, at: float) -> int:

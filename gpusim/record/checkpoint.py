@@ -7,13 +7,14 @@ A checkpoint is a zip archive, `checkpoints/STEP.zip`: `about.json`, each array 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from gpusim.record import layout
 from gpusim.record.files import written_aside
 
 _ABOUT, _CHECKSUMS = "about.json", "sha256"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class DamagedError(ResultError):
@@ -54,7 +55,18 @@ def save(
     """Write a checkpoint of a result folder, then drop all but the newest `keep`. Raises `OSError`."""
     path = folder / layout.CHECKPOINTS / f"{step:012}.zip"
     path.parent.mkdir(exist_ok=True)
-    with written_aside(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with written_aside(path) as file:
+        _write(file, about, numbers, arrays)
+    for old in files(folder)[keep:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def _write(
+    file: BinaryIO, about: Mapping[str, str], numbers: Mapping[str, float], arrays: Iterable[tuple[str, np.ndarray]]
+) -> None:
+    """Equal states make equal files."""
+    with zipfile.ZipFile(file, "w") as archive:
         sums: dict[str, str] = {}
         with _member(archive, _ABOUT, sums) as member:
             text = json.dumps({"format": _FORMAT, "about": dict(about), "numbers": dict(numbers)}, indent=1)
@@ -62,10 +74,17 @@ def save(
         for name, values in arrays:
             with _member(archive, f"{name}.npy", sums) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)
-        archive.writestr(_CHECKSUMS, "".join(f"{sums[name]}  {name}\n" for name in sums))
-    for old in files(folder)[keep:]:
-        old.unlink(missing_ok=True)
-    return path
+        archive.writestr(zipfile.ZipInfo(_CHECKSUMS), "".join(f"{sums[name]}  {name}\n" for name in sums))
+
+
+def verified(path: Path) -> Checkpoint:
+    """Read a checkpoint of which every byte is as it was written. Raises `DamagedError`."""
+    found = load(path)
+    again = io.BytesIO()
+    _write(again, found.about, found.numbers, found.arrays.items())
+    if again.getvalue() != path.read_bytes():
+        raise DamagedError(f"{path}: is damaged: its archive is not as it was written")
+    return found
 
 
 def load(path: Path) -> Checkpoint:

@@ -1,15 +1,21 @@
 """Files that are either whole or not there, and folders with one writer."""
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
 from gpusim.errors import ResultError
 from gpusim.record import layout
+
+_SEAL = "sha256"
 
 
 @contextmanager
@@ -22,25 +28,73 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """Where to write a file or folder that takes its name once it is whole; on an error it leaves nothing.
+
+    It is within a new folder beside `target`, so that no file of anyone's is in the way; what else is written into
+    that folder takes its name too. A file, or a folder of an earlier result, is replaced.
+    """
+    unready = Path(tempfile.mkdtemp(prefix=layout.UNREADY, dir=target.parent))
+    try:
+        yield unready / target.name
+        for made in sorted(unready.iterdir()):
+            final = target.with_name(made.name)
+            if made.is_dir() and final.is_dir():
+                shutil.rmtree(final)
+            made.replace(final)
+    finally:
+        shutil.rmtree(unready, ignore_errors=True)
+
+
+@contextmanager
 def written_aside(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name once it is whole and on the disk; on an error it leaves nothing."""
-    part = path.with_name(path.name + layout.PART)
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with aside(path) as unready, unready.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
     _sync_folder(path.parent)
+
+
+def remove_unready(folder: Path) -> None:
+    """Remove what a process that was killed had not made whole, from a folder of which we are the only writer."""
+    for left in folder.glob(layout.UNREADY + "*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a process that was stopped or killed had not made whole."""
+    return all(path.name == layout.LOCK or path.name.startswith(layout.UNREADY) for path in folder.iterdir())
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with written_aside(path) as file:
         file.write(text.encode())
+
+
+def write_sealed(path: Path, data: Mapping[str, Any]) -> None:
+    """Write data as JSON with its own checksum, whole or not at all."""
+    write_text(path, _sealed(data))
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read data that `write_sealed` has written. Raises `ResultError` where it is anything else, by one bit or more."""
+    try:
+        text = path.read_bytes()
+        data = json.loads(text)
+        del data[_SEAL]
+        whole = _sealed(data).encode() == text
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise ResultError(f"{path}: is damaged: not what gpusim wrote")
+    return data
+
+
+def _sealed(data: Mapping[str, Any]) -> str:
+    seal = hashlib.sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()
+    return json.dumps({**data, _SEAL: seal}, indent=1) + "\n"
 
 
 def _sync_folder(folder: Path) -> None:

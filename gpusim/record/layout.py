@@ -7,7 +7,8 @@ SNAPSHOTS = "snapshots.zarr"
 `body`, float64 [time, quantity], where there is one. Several sites are a group each, with arrays of their own.
 
 It has its full length from the start; the `time` of a snapshot still to come is not a number, and is
-written last.
+written last. Every chunk ends in its CRC-32C. Of a chunk that is missing, fields are read as not a number and cells
+as 255 by other programs; here that is an error.
 """
 COUNTS = "counts.csv"
 """One row each time the rules are applied: cells by state, firings by rule, totals by field, quantities of
@@ -21,8 +22,12 @@ CHECKPOINTS = "checkpoints"
 """Whole states to go on from, by step; gone once the run has finished."""
 LOCK = ".lock"
 """Held by the one run that writes into the folder."""
-PART = ".part"
-"""Ending of what is still being written; renamed once it is whole."""
+UNREADY = ".gpusim-"
+"""First part of the names of folders in which something is still being written, or removed."""
+SUMS = "SHA256SUMS"
+"""Checksums of the files; see `sums.py`."""
+DIGEST = "digest"
+"""Array of the store: SHA-256 of the state at each snapshot, as in the summary, uint8 [time, byte]."""
 
 LAYERS = ("tissue", "immune")
 

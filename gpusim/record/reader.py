@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,10 +13,9 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from gpusim.engine.replicate import digest
 from gpusim.errors import GpusimError, ResultError
 from gpusim.plottable import Plottable
-from gpusim.record import layout, store
+from gpusim.record import layout, store, sums
 from gpusim.scenario import Document, Scenario
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Result(Plottable):
             raise ResultError(f"{folder}: not a result of 'gpusim run' (no {layout.SNAPSHOTS} in it)")
         with self._reading(layout.SNAPSHOTS):
             self._group = zarr.open_group(str(self.folder / layout.SNAPSHOTS), mode="r")
+            self._sums = self._listed()
             self.times = store.times(self._group)
             groups = store.sites(self._group)
         if not len(self.times):
@@ -54,10 +55,28 @@ class Result(Plottable):
             raise ResultError(f"{folder}: no site '{self.site}' (known: {', '.join(self.sites)})")
         self._site = here
 
+    def _listed(self) -> dict[str, str]:
+        """SHA-256 by file, those of the snapshots' arrays compared; empty for a result from before there were any."""
+        if "format" not in self._group.attrs and not (self.folder / layout.SUMS).exists():
+            warnings.warn(f"{self.folder}: an older gpusim made it, without checksums", stacklevel=3)
+            return {}
+        found = sums.read(self.folder)
+        for name in found:
+            if name.startswith(layout.SNAPSHOTS):
+                self._compare(name, found)
+        return found
+
+    def _compare(self, name: str, listed: dict[str, str]) -> None:
+        """Raise `ResultError` where a file is not what was written."""
+        for problem in sums.problem(self.folder, name, listed[name]) if name in listed else ():
+            raise ResultError(problem)
+
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
         """Turn whatever a damaged file makes the libraries raise into a `ResultError`."""
         try:
+            if name != layout.SNAPSHOTS:
+                self._compare(name, self._sums)
             yield
         except GpusimError:
             raise
@@ -75,7 +94,8 @@ class Result(Plottable):
     @cached_property
     def scenario(self) -> Scenario:
         """The scenario as run."""
-        return Scenario.load(self.folder / layout.SCENARIO)
+        with self._reading(layout.SCENARIO):
+            return Scenario.load(self.folder / layout.SCENARIO)
 
     @cached_property
     def document(self) -> Document:
@@ -121,7 +141,7 @@ class Result(Plottable):
             if name not in self._site:
                 known = ", ".join([*self.field_names, *layout.LAYERS])
                 raise ResultError(f"{self.folder}: no field or layer '{name}' (known: {known})")
-            return np.asarray(self._site[name][snapshot % len(self.times)])  # type: ignore[index]
+            return store.read(self._site, name, snapshot % len(self.times))
 
     def dataset(self) -> "xarray.Dataset":
         """The snapshots of this site as an xarray dataset, read as needed."""
@@ -129,15 +149,23 @@ class Result(Plottable):
 
         group = self.site if len(self.sites) > 1 else None
         with self._reading(layout.SNAPSHOTS):
+            for name in (*self.field_names, *layout.LAYERS):
+                for number in range(len(self.times)):
+                    store.require_chunks(store.array_of(self._site, name), number)
             found = xarray.open_zarr(self.folder / layout.SNAPSHOTS, group=group, consolidated=False, chunks=None)
         return found.isel(time=slice(len(self.times)))
 
     def digest(self) -> str:
-        """Digest of the last state of all sites. Raises `ResultError`."""
+        """Digest of the last state of all sites.
+
+        Raises `ResultError` where it is not that which was written with the state, or stands in the summary.
+        """
         last = len(self.times) - 1
-        sites = [Result(self.folder, name) for name in sorted(self.sites)]
-        arrays = (site.array(name) for site in sites for name in (*self.field_names, *layout.LAYERS))
         with self._reading(layout.SNAPSHOTS):
-            step = int(np.asarray(self._group["step"])[last])
-            body = np.asarray(self._group["body"][last]) if "body" in self._group else np.zeros(0)  # type: ignore[index]
-            return digest(arrays, body, step)
+            found = store.digest_of(self._group, self.field_names, last)
+            kept = [store.digest_kept(self._group, last)] if layout.DIGEST in self._group else []
+        summary = self.summary
+        for expected in (*kept, *([summary["digest"]] if summary else [])):
+            if found != expected:
+                raise ResultError(f"{self.folder}: its last state has digest {found}; expected {expected}: is damaged")
+        return found

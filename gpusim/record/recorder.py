@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import tempfile
 import time
 import warnings
 from datetime import UTC, datetime
@@ -19,10 +20,11 @@ from gpusim.engine import Replicate
 from gpusim.errors import ResultError
 from gpusim.model import Model
 from gpusim.model.fingerprint import fingerprint
-from gpusim.record import checkpoint, layout, store
+from gpusim.record import checkpoint, layout, store, sums
 from gpusim.record.checkpoint import Checkpoint, DamagedError
 from gpusim.record.counts import CountsTable
-from gpusim.record.files import explained, locked, write_text
+from gpusim.record.files import explained, locked, remove_unready, write_text
+from gpusim.record.provenance import PROVENANCE, Provenance, agree
 from gpusim.record.versions import versions
 
 
@@ -33,12 +35,23 @@ class Recorder:
         folder: made if it is not there. Raises `ResultError` where it holds anything, unless
             `overwrite`; and then only a folder that an earlier run has written is replaced.
         resume: go on from the newest good checkpoint in `folder`, or from the start where there is
-            none; the replicate takes its state, and what was recorded after it is dropped.
+            none; the replicate takes its state, and what was recorded after it is dropped. Raises `ResultError`
+            where what the result depends on has changed since.
+        rerun: begin again at time 0 instead, where it has.
     """
 
-    def __init__(self, replicate: Replicate, folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:
+    def __init__(
+        self,
+        replicate: Replicate,
+        folder: Path,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        rerun: bool = False,
+    ) -> None:
         self.folder = folder
         self._replicate = replicate
+        self._provenance = Provenance.of(replicate.scenario)
         self._started = datetime.now(UTC)
         spec = replicate.scenario.document.record.checkpoints
         self._keep = spec.keep
@@ -53,13 +66,13 @@ class Recorder:
             model.body.names,
             (site.name for site in self._several),
         )
-        self._model = {"model": fingerprint(replicate.models)}
+        self._model = {"model": fingerprint(replicate.models), "provenance": self._provenance.digest}
         self._last_row = self._last_snapshot = -1
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = locked(folder)
             try:
-                self._open(overwrite, resume)
+                self._open(overwrite, resume, rerun)
             except BaseException:
                 self._lock.release()
                 raise
@@ -107,14 +120,15 @@ class Recorder:
             return
         replicate.check()
         with explained(self.folder):
+            size, sha256 = self._table.synced()
             numbers = {
                 **replicate.numbers,
-                "record.counts_bytes": self._table.synced_size(),
+                "record.counts_bytes": size,
                 "record.snapshots": len(store.times(self._group)),
                 "record.last_row": self._last_row,
                 "record.last_snapshot": self._last_snapshot,
             }
-            about = {**self._model, **versions()}
+            about = {**self._model, "counts": sha256, **versions()}
             checkpoint.save(self.folder, replicate.steps, about, numbers, replicate.arrays(), self._keep)
         self._saved, self._saved_at = replicate.steps, time.monotonic()
 
@@ -126,8 +140,11 @@ class Recorder:
         summary = self._summary()
         with explained(self.folder):
             store.trim(self._group)
-            self._table.synced_size()
-            write_text(self.folder / layout.SUMMARY, json.dumps(summary, indent=2) + "\n")
+            self._table.synced()
+            # The sums first: a folder with a summary has finished.
+            text = json.dumps(summary, indent=2) + "\n"
+            self._sum(layout.COUNTS, more={layout.SUMMARY: text.encode()})
+            write_text(self.folder / layout.SUMMARY, text)
             shutil.rmtree(self.folder / layout.CHECKPOINTS, ignore_errors=True)
         return summary
 
@@ -148,19 +165,30 @@ class Recorder:
             store.append(self._group, self._replicate)
         self._last_snapshot = self._replicate.steps
 
-    def _open(self, overwrite: bool, resume: bool) -> None:
-        if resume and self._resume():
-            return
+    def _open(self, overwrite: bool, resume: bool, rerun: bool) -> None:
         folder, replicate = self.folder, self._replicate
+        if resume and agree(folder, self._provenance, rerun=rerun) and self._resume():
+            return
         _make_room(folder, overwrite or resume)
         # The store first: it marks the folder as ours from then on.
         self._group: zarr.Group = store.create(replicate, folder / layout.SNAPSHOTS, _snapshots(replicate.model))
+        agree(folder, self._provenance)
         write_text(folder / layout.SCENARIO, replicate.scenario.to_yaml())
+        self._sum()
         self._table: CountsTable = CountsTable(folder / layout.COUNTS, self._columns)
+
+    def _sum(self, *more_files: str, more: dict[str, bytes] | None = None) -> None:
+        """List the checksums of what will not change."""
+        sums.write(self.folder, [*sums.WRITTEN_ONCE, *sums.metadata(self.folder), *more_files], more)
 
     def _resume(self) -> bool:
         """Take the newest checkpoint that is whole and fits; False where there is none."""
-        for path in checkpoint.files(self.folder):
+        remove_unready(self.folder)
+        saved = checkpoint.files(self.folder)
+        for damage in sums.problems(self.folder) if saved else ():
+            warnings.warn(f"{damage}; the run begins again at time 0", stacklevel=2)
+            return False
+        for path in saved:
             try:
                 self._go_on(checkpoint.load(path))
             except DamagedError as error:
@@ -176,10 +204,14 @@ class Recorder:
                 f"{self.folder}: its checkpoint is of another model: the scenario or its table of cells has "
                 f"changed since, or another gpusim wrote it ({saved.about.get('gpusim')})"
             )
+        if saved.about["provenance"] != self._model["provenance"]:
+            raise DamagedError(f"{self.folder}: a checkpoint is from before what it depends on changed")
         numbers = saved.numbers
         try:
-            self._group = store.reopen(self.folder / layout.SNAPSHOTS, int(numbers["record.snapshots"]))
-            self._table = CountsTable(self.folder / layout.COUNTS, self._columns, int(numbers["record.counts_bytes"]))
+            fields, snapshots = self._replicate.model.fields.names, int(numbers["record.snapshots"])
+            self._group = store.reopen(self.folder / layout.SNAPSHOTS, fields, snapshots)
+            size = int(numbers["record.counts_bytes"])
+            self._table = CountsTable(self.folder / layout.COUNTS, self._columns, size, saved.about["counts"])
             self._replicate.restore(numbers, saved.arrays)
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise DamagedError(f"{self.folder}: does not hold what its checkpoint goes on from: {error}") from None
@@ -224,23 +256,34 @@ def _snapshots(model: Model) -> int:
     return (period if rows <= every else last) + 1 + (latest != model.until)
 
 
+_OURS = {layout.SUMMARY, layout.SUMS, layout.PICTURE, layout.COUNTS, layout.SCENARIO, PROVENANCE, layout.CHECKPOINTS}
+"""What may be left of a result beside its snapshots."""
+
+
 def _make_room(folder: Path, overwrite: bool) -> None:
     """Empty a folder of an earlier result. Raises `ResultError` where it holds anything else."""
     found = {path.name for path in folder.iterdir()} - {layout.LOCK}
-    if not found:
-        return
-    if not overwrite:
-        unfinished = "" if layout.SUMMARY in found else f", or go on with it (--resume {folder})"
-        raise ResultError(f"{folder}: is not empty; give another folder with -o, or --overwrite{unfinished}")
-    store_part = layout.SNAPSHOTS + layout.PART
-    if not found & {layout.SNAPSHOTS, store_part}:
+    whole = {name for name in found if not name.startswith(layout.UNREADY)}
+    if whole and not overwrite and not _begun_only(folder, whole):
+        unfinished = layout.SCENARIO in whole and layout.SUMMARY not in whole
+        hint = f", or go on with it (--resume {folder})" if unfinished else ""
+        raise ResultError(f"{folder}: is not empty; give another folder with -o, or --overwrite{hint}")
+    if whole and layout.SNAPSHOTS not in whole and not (PROVENANCE in whole and whole <= _OURS):
         raise ResultError(f"{folder}: holds other files than a gpusim result; not overwritten")
     # The summary first and the store last: what is half gone does not look finished, and is still known.
-    if (folder / layout.SNAPSHOTS).exists():
-        shutil.rmtree(folder / store_part, ignore_errors=True)
-    for name in (layout.SUMMARY, layout.PICTURE, layout.COUNTS, layout.SCENARIO):
+    for name in (layout.SUMMARY, layout.SUMS, layout.PICTURE, layout.COUNTS, layout.SCENARIO, PROVENANCE):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / layout.CHECKPOINTS, ignore_errors=True)
     if (folder / layout.SNAPSHOTS).exists():
-        (folder / layout.SNAPSHOTS).rename(folder / store_part)
-    shutil.rmtree(folder / store_part)
+        (folder / layout.SNAPSHOTS).rename(Path(tempfile.mkdtemp(prefix=layout.UNREADY, dir=folder)) / "old")
+    remove_unready(folder)
+
+
+def _begun_only(folder: Path, found: set[str]) -> bool:
+    """Whether a run was stopped before there was anything to go on with, so that nothing is lost."""
+    if not found <= {layout.SNAPSHOTS, PROVENANCE}:
+        return False
+    try:
+        return not len(store.times(zarr.open_group(str(folder / layout.SNAPSHOTS), mode="r")))
+    except Exception:  # a store that is damaged is for its owner to look at
+        return False

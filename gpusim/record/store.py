@@ -6,28 +6,53 @@ there once its `time` is.
 
 from __future__ import annotations
 
-import shutil
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from gpusim.engine import Replicate
+from gpusim.engine.replicate import digest
+from gpusim.errors import ResultError
 from gpusim.model import Model
 from gpusim.record import layout
+from gpusim.record.files import aside
 from gpusim.record.versions import versions
+
+FORMAT = 2
+"""Of the store: 2 has checksums. Attribute `format`, which older ones lack."""
+_DIGEST_BYTES = 32
+_CODECS = (ZstdCodec(), Crc32cCodec())
+_NO_CELL = 255
+
+
+@contextmanager
+def _in_order(path: Path) -> Iterator[None]:
+    """Every chunk is written, whatever its values; what others do to the store meanwhile is a `ResultError`."""
+    try:
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            yield
+    except (KeyError, ValueError) as error:
+        raise ResultError(f"{path}: has been removed or changed meanwhile: {error}") from None
 
 
 def create(replicate: Replicate, path: Path, snapshots: int) -> zarr.Group:
     """A store with room for `snapshots`."""
-    unready = path.with_name(path.name + layout.PART)
-    if unready.exists():
-        shutil.rmtree(unready)
+    with aside(path) as unready, _in_order(path):
+        _fill(zarr.create_group(store=str(unready), zarr_format=3), replicate, snapshots)
+    return zarr.open_group(str(path), mode="r+")
+
+
+def _fill(group: zarr.Group, replicate: Replicate, snapshots: int) -> None:
     model = replicate.model
-    group = zarr.create_group(store=str(unready), zarr_format=3)
     group.attrs.update(
         {
+            "format": FORMAT,
             "title": model.name,
             "scenario": replicate.scenario.to_yaml(),
             "seed": str(replicate.scenario.document.seed),
@@ -42,19 +67,11 @@ def create(replicate: Replicate, path: Path, snapshots: int) -> zarr.Group:
         _create_site(part, replicate.models[name], snapshots)
     if len(replicate.sites) > 1:
         _create_times(group, snapshots)
+    kept = _create(group, layout.DIGEST, np.uint8, (snapshots, _DIGEST_BYTES), 0, ["time", "byte"])
+    kept.attrs["long_name"] = "SHA-256 of the state: fields, cells, body, step"
     if model.body.names:
-        quantities = len(model.body.names)
-        body = group.create_array(
-            "body",
-            shape=(snapshots, quantities),
-            chunks=(1024, quantities),
-            dtype=np.float64,
-            fill_value=np.nan,
-            dimension_names=["time", "quantity"],
-        )
+        body = _create(group, "body", np.float64, (snapshots, len(model.body.names)), np.nan, ["time", "quantity"])
         body.attrs.update({"long_name": "quantities of the body", "names": list(model.body.names)})
-    unready.rename(path)
-    return zarr.open_group(str(path), mode="r+")
 
 
 def sites(group: zarr.Group) -> dict[str, zarr.Group | None]:
@@ -71,14 +88,14 @@ def _create_site(group: zarr.Group, model: Model, snapshots: int) -> None:
     group.attrs["spacing_um"] = model.spacing
     for axis, size in zip("zyx", model.shape, strict=True):
         centres = (np.arange(size) + 0.5) * model.spacing
-        coordinate = group.create_array(axis, data=centres, dimension_names=[axis])
+        coordinate = group.create_array(axis, data=centres, dimension_names=[axis], compressors=_CODECS)
         coordinate.attrs.update({"units": "um", "long_name": f"{axis} of voxel centres"})
     names = model.states.names
     shape = (snapshots, *model.shape)
     for name, unit in zip(model.fields.names, model.fields.units, strict=True):
-        _create(group, name, np.float32, shape).attrs.update({"units": unit, "long_name": name})
+        _create_lattice(group, name, np.float32, shape, np.nan).attrs.update({"units": unit, "long_name": name})
     for layer in layout.LAYERS:
-        _create(group, layer, np.uint8, shape).attrs.update(
+        _create_lattice(group, layer, np.uint8, shape, _NO_CELL).attrs.update(
             {
                 "long_name": f"state of the {layer} cell",
                 "flag_values": list(range(len(names))),
@@ -90,80 +107,162 @@ def _create_site(group: zarr.Group, model: Model, snapshots: int) -> None:
 
 def _create_times(group: zarr.Group, snapshots: int) -> None:
     for name, dtype, unit, none in (("step", np.int64, "1", -1), ("time", np.float64, "min", np.nan)):
-        array = group.create_array(
-            name, shape=(snapshots,), chunks=(1024,), dtype=dtype, fill_value=none, dimension_names=["time"]
-        )
+        array = _create(group, name, dtype, (snapshots,), none, ["time"])
         # Not "units" for the time: xarray would take minutes for a date.
         array.attrs.update({"unit": unit, "long_name": f"simulated {name}"})
 
 
-def reopen(path: Path, snapshots: int) -> zarr.Group:
-    """A store to go on with after its first `snapshots`. Raises `ValueError` where it has fewer."""
+def reopen(path: Path, fields: Sequence[str], snapshots: int) -> zarr.Group:
+    """A store to go on with after its first `snapshots`. Raises `ValueError` where it does not hold them whole."""
     group = zarr.open_group(str(path), mode="r+")
     if len(times(group)) < snapshots:
         raise ValueError(f"{layout.SNAPSHOTS} holds {len(times(group))} snapshots; expected {snapshots}")
+    for number in range(snapshots):
+        if digest_of(group, fields, number) != digest_kept(group, number):
+            raise ValueError(f"snapshot {number} of {layout.SNAPSHOTS} is damaged")
     for left in path.rglob("*.partial"):
         left.unlink()
     if len(times(group)) > snapshots:
-        for part in _with_times(group):
-            _array(part, "time")[snapshots:] = np.nan
-            _array(part, "step")[snapshots:] = -1
+        with _in_order(path):
+            for part in with_times(group):
+                array_of(part, "time")[snapshots:] = np.nan
+                array_of(part, "step")[snapshots:] = -1
     return group
 
 
-def _with_times(group: zarr.Group) -> list[zarr.Group]:
+def digest_kept(group: zarr.Group, number: int) -> str:
+    """The digest that was written with a snapshot."""
+    return bytes(read(group, layout.DIGEST, number)).hex()
+
+
+def digest_of(group: zarr.Group, fields: Sequence[str], number: int) -> str:
+    """The digest of what a snapshot holds; fields in the order of the scenario.
+
+    Raises `ValueError` where a chunk is missing or damaged.
+    """
+    arrays = (
+        read(part, name, number)
+        for _, part in sorted(sites(group).items())
+        if part is not None
+        for name in (*fields, *layout.LAYERS)
+    )
+    body = read(group, "body", number) if "body" in group else np.zeros(0)
+    return digest(arrays, body, int(read(group, "step", number)))
+
+
+def read(group: zarr.Group, name: str, number: int) -> np.ndarray:
+    """An array at one snapshot. Raises `ValueError` where a chunk of it is missing or damaged."""
+    array = array_of(group, name)
+    require_chunks(array, number)
+    return np.asarray(array[number])
+
+
+def read_all(group: zarr.Group, name: str) -> np.ndarray:
+    """An array that is there from the start. Raises `ValueError` where a chunk of it is missing or damaged."""
+    array = array_of(group, name)
+    for first in range(0, array.shape[0], array.chunks[0]):
+        require_chunks(array, first)
+    return np.asarray(array)
+
+
+def require_chunks(array: zarr.Array[Any], number: int) -> None:
+    """Raise `ValueError` where a chunk of a snapshot is missing, which Zarr would read as a fill value."""
+    root = Path(str(array.store_path.store).removeprefix("file://"), array.path)
+    grid = (range(-(-n // chunk)) for n, chunk in zip(array.shape[1:], array.chunks[1:], strict=True))
+    for place in itertools.product(*grid):
+        chunk = root / array.metadata.encode_chunk_key((number // array.chunks[0], *place))
+        if not chunk.is_file():
+            raise ValueError(f"chunk {chunk.relative_to(root.parent)} is missing")
+
+
+def with_times(group: zarr.Group) -> list[zarr.Group]:
     """The store, then the groups of its sites where they are others."""
     return [group, *(site for site in sites(group).values() if site is not None and site is not group)]
 
 
 def times(group: zarr.Group) -> np.ndarray:
-    """Simulated minutes of the snapshots that are there, float64."""
-    found = np.asarray(group["time"])
+    """Simulated minutes of the snapshots that are there, float64. Raises `ValueError` where a chunk is missing."""
+    found = read_all(group, "time")
     missing = np.flatnonzero(np.isnan(found))
     return found[: missing[0]] if missing.size else found
 
 
 def append(group: zarr.Group, replicate: Replicate) -> None:
-    """Write the present state as the next snapshot."""
-    index = len(times(group))
-    for name, part in sites(group).items():
-        assert part is not None, "made with the store"
-        site = replicate.sites[name]
-        for array in (*site.model.fields.names, *layout.LAYERS):
-            _put(part, array, index, site.array(array))
-    if replicate.body:
-        _put(group, "body", index, np.array(list(replicate.body.values())))
-    # Time last, and that of the store last of all: a reader that counts times never sees half a snapshot.
-    for part in reversed(_with_times(group)):
-        _put(part, "step", index, np.int64(replicate.steps))
-        _put(part, "time", index, np.float64(replicate.minutes))
+    """Write the present state as the next snapshot. Raises `ResultError` where the store is no longer there."""
+    with _in_order(folder_of(group)):
+        index = len(times(group))
+        for name, part in sites(group).items():
+            if part is None:
+                raise ValueError(f"no group '{name}'")
+            site = replicate.sites[name]
+            for array in (*site.model.fields.names, *layout.LAYERS):
+                _put(part, array, index, site.array(array))
+        if replicate.body:
+            _put(group, "body", index, np.array(list(replicate.body.values())))
+        _put(group, layout.DIGEST, index, np.frombuffer(bytes.fromhex(replicate.digest()), np.uint8))
+        # Time last, and that of the store last of all: a reader that counts times never sees half a snapshot.
+        for part in reversed(with_times(group)):
+            _put(part, "step", index, np.int64(replicate.steps))
+            _put(part, "time", index, np.float64(replicate.minutes))
 
 
 def trim(group: zarr.Group) -> None:
     """Give up the room for snapshots that will not come."""
-    count = len(times(group))
-    for part in _with_times(group):
-        for name in part.array_keys():
-            array = _array(part, name)
-            if name not in "zyx" and array.shape[0] > count:
-                array.resize((count, *array.shape[1:]))
+    with _in_order(folder_of(group)):
+        count = len(times(group))
+        for part in with_times(group):
+            for name in part.array_keys():
+                array = array_of(part, name)
+                if name not in "zyx" and array.shape[0] > count:
+                    array.resize((count, *array.shape[1:]))
 
 
-def _create(group: zarr.Group, name: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+def folder_of(group: zarr.Group) -> Path:
+    """Where a store is."""
+    return Path(str(group.store_path.store).removeprefix("file://"))
+
+
+def _create_lattice(group: zarr.Group, name: str, dtype: Any, shape: tuple[int, ...], missing: float) -> Any:
+    """Room for an array of a lattice; a chunk comes with its snapshot, and is read as `missing` where it is lost."""
     chunk = tuple(min(n, 128) for n in shape[1:])
     return group.create_array(
-        name, shape=shape, chunks=(1, *chunk), dtype=dtype, dimension_names=["time", "z", "y", "x"]
+        name,
+        shape=shape,
+        chunks=(1, *chunk),
+        dtype=dtype,
+        fill_value=missing,
+        dimension_names=["time", "z", "y", "x"],
+        compressors=_CODECS,
     )
 
 
-def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+def _create(
+    group: zarr.Group, name: str, dtype: Any, shape: tuple[int, ...], none: float, dimensions: list[str]
+) -> zarr.Array[Any]:
+    """A small array, `none` until it is written; its chunks are there from the start."""
+    array = group.create_array(
+        name,
+        shape=shape,
+        chunks=(1024, *shape[1:]),
+        dtype=dtype,
+        fill_value=none,
+        dimension_names=dimensions,
+        compressors=_CODECS,
+    )
+    array[...] = none
+    return array
+
+
+def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """An array by name. Raises `KeyError`, `ValueError` where there is none."""
     array = group[name]
-    assert isinstance(array, zarr.Array)
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"'{name}' is no array")
     return array
 
 
 def _put(group: zarr.Group, name: str, index: int, values: Any) -> None:
-    array = _array(group, name)
+    array = array_of(group, name)
     if index >= array.shape[0]:
         array.resize((index + 1, *array.shape[1:]))
     array[index] = values

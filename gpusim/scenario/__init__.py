@@ -44,9 +44,14 @@ class Scenario:
         """A scenario from YAML text. Raises `ScenarioError`."""
         return cls(validated(read_text(text, "text"), "text"))
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the scenario says, as plain data."""
+        return self.document.model_dump(mode="json", exclude_unset=True)
+
     def with_(self, **changes: Any) -> "Scenario":
         """This scenario with mappings laid over it: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
-        data = merge(self.document.model_dump(mode="json", exclude_unset=True), changes)
+        data = merge(self.data, changes)
         return Scenario(validated(Read(data), self.document.name))
 
     def seeds(self, count: int) -> list[int]:
@@ -61,7 +66,7 @@ class Scenario:
     def arm(self, name: str) -> "Scenario":
         """One arm of the trial as a scenario of its own. Raises `ScenarioError`, `KeyError`."""
         assert self.document.trial is not None, "has arms"
-        read = Read(self.document.model_dump(mode="json", exclude_unset=True))
+        read = Read(self.data)
         read.data.pop("trial")
         try:
             for path, value in self.document.trial.arms[name].items():
@@ -108,5 +113,4 @@ class Scenario:
 
     def to_yaml(self) -> str:
         """The scenario as one file, with nothing left to extend or override."""
-        data = self.document.model_dump(mode="json", exclude_unset=True)
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+        return yaml.safe_dump(self.data, sort_keys=False, allow_unicode=True, width=100)

@@ -30,7 +30,7 @@ NONE = "none"
 _LONGEST_WORD = 80
 _SMOOTH = {"implicit2": "whose second stage makes mass of", "steady": "which forgets"}
 """Solvers for fields that are made and lost bit by bit, and why for these alone."""
-_COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity")
+_COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity", "digest", "byte")
 """What stands beside the fields in a result."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gpusim.errors import ScenarioError
+from gpusim.scenario import inputs
 from gpusim.scenario.checks import Problem, nearest, problems
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
 from gpusim.scenario.schema import KINDS, Document, Site, known_keys
@@ -118,13 +119,9 @@ def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read]) -> None:
 
 
 def _anchor(data: dict[str, Any], folder: Path) -> None:
-    """Let the relative paths of tables and images start from `folder`."""
-    sites = data.get("sites")
-    for part in (data, *(sites.values() if isinstance(sites, dict) else ())):
-        tissue = part.get("tissue") if isinstance(part, dict) else None
-        for holder, key in ((tissue, "cells"), (tissue.get("image") if isinstance(tissue, dict) else None, "file")):
-            if isinstance(holder, dict) and isinstance(holder.get(key), str):
-                holder[key] = str((folder / holder[key]).absolute())
+    """Let the relative paths of input files start from `folder`."""
+    for holder, key in list(inputs.places(data)):
+        holder[key] = str((folder / holder[key]).absolute())
 
 
 def merge(base: Any, top: Any) -> Any:

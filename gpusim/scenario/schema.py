@@ -22,6 +22,11 @@ from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitErr
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
 """Names become columns, folders and labels: letters, digits and underscores, 40 at the most."""
 
+READ = "read"
+InputFile = Annotated[str, READ]
+"""A file that the scenario reads: a relative path starts from the scenario's folder, and the content is part of what
+a result depends on (`gpusim/scenario/inputs.py`)."""
+
 Title = Annotated[str, Field(pattern=r"^\w[\w .+-]{0,79}$")]
 """Of a scenario; it becomes a folder, so that nothing in it may lead elsewhere."""
 
@@ -561,7 +566,7 @@ class LabelImage(_Part):
     (`nearest`).
     """
 
-    file: str
+    file: InputFile
     labels: dict[int, Name] = {}
     instances: str | None = None
     spacing: Length | tuple[Length, Length, Length] | None = None
@@ -583,7 +588,7 @@ class Tissue(_Part):
 
     background: Name = "empty"
     image: LabelImage | None = None
-    cells: str | None = None
+    cells: InputFile | None = None
     table: TableReading = TableReading()
     columns: Columns = Columns()
     length_unit: Length | None = None

@@ -1,13 +1,13 @@
 """The runs of a trial, several at a time in processes of their own."""
 
-import json
 import math
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -19,17 +19,15 @@ import pandas as pd
 from gpusim.backends import availability
 from gpusim.backends.cpu import available_threads
 from gpusim.errors import ResultError
-from gpusim.record.files import explained, write_text
+from gpusim.record import layout, sums
+from gpusim.record.files import explained, is_empty, locked, write_text
+from gpusim.record.provenance import PROVENANCE, Provenance, agree
 from gpusim.scenario import Scenario
+from gpusim.trial.folder import OUTCOMES, SCENARIO, TABLE, key_of, outcomes_of, require_names, run_of
+from gpusim.trial.kept import keep, kept
 from gpusim.trial.measuring import measured
 from gpusim.trial.outcomes import columns
 
-TABLE = "outcomes.csv"
-"""One row a run: arm, seed, outcomes; in the order of arms and seeds."""
-OUTCOMES = "outcomes.json"
-"""In the folder of a run: its outcomes, written last."""
-SCENARIO = "trial.yaml"
-"""The scenario with its trial, in the folder of the trial."""
 ENOUGH_ON_CPU, ENOUGH_ON_GPU = 2**15, 2**24
 """Voxels that keep a process busy between launches: eight lattices of 16^3, where the gain levels off; 64 of 64^3."""
 
@@ -51,6 +49,11 @@ class Trial:
         """Raises `ResultError` where there is none."""
         if not (folder / TABLE).is_file():
             raise ResultError(f"{folder}: no finished trial (no {TABLE} in it)")
+        if (folder / layout.SUMS).exists():
+            for problem in sums.problems(folder, (TABLE, SCENARIO)):
+                raise ResultError(problem)
+        else:
+            warnings.warn(f"{folder}: an older gpusim made it, without checksums", stacklevel=2)
         return cls(folder, Scenario.load(folder / SCENARIO), pd.read_csv(folder / TABLE))
 
     @property
@@ -73,6 +76,7 @@ def run_trial(
     jobs: int | None = None,
     together: int | None = None,
     resume: bool = False,
+    rerun: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Trial:
     """Run every arm with every seed.
@@ -83,36 +87,74 @@ def run_trial(
         jobs: processes at a time; one a core by default, or one on a GPU.
         together: seeds of an arm that a process steps in one go; by default more on small lattices, as long as
             every process has work. The result does not depend on it.
+        rerun: on going on, run again what depends on a scenario, an input or a program that has changed since,
+            instead of refusing.
         progress: called with the number of finished runs and of all.
 
     Raises `ScenarioError`, `ResultError`, and what a run raises.
     """
     trial = scenario.document.trial
     assert trial is not None, "has arms"
+    require_names(scenario)
     arms = {name: scenario.arm(name) for name in scenario.arms}
-    text = scenario.to_yaml()
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if resume and (folder / SCENARIO).is_file() and (folder / SCENARIO).read_text(encoding="utf-8") != text:
-            raise ResultError(f"{folder}: holds another trial; give another folder")
-        if not resume and any(folder.iterdir()):
+        if not resume and not is_empty(folder):
             raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
-        write_text(folder / SCENARIO, text)
-    seeds = scenario.seeds(trial.replicates)
-    jobs = jobs or _processes(backend)
-    batch = together or _together(scenario, len(arms) * len(seeds) // jobs, backend)
-    batches = [(name, seeds[i : i + batch]) for i in range(0, len(seeds), batch) for name in arms]
-    found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in arms}
+        with locked(folder):
+            agree(folder, Provenance.of(scenario), rerun=rerun)
+            write_text(folder / SCENARIO, scenario.to_yaml())
+            seeds = scenario.seeds(trial.replicates)
+            keys = {(name, seed): key_of(scenario, name, seed) for name in arms for seed in seeds}
+            found = {run: kept(outcomes_of(folder, *run), key, run_of(folder, *run)) for run, key in keys.items()}
+            done = {run: outcomes for run, outcomes in found.items() if outcomes is not None}
+            left = {run: key for run, key in keys.items() if run not in done}
+            if left:
+                for name in (layout.SUMS, TABLE):
+                    (folder / name).unlink(missing_ok=True)
+                jobs = jobs or _processes(backend)
+                batch = together or _together(scenario, len(left) // jobs, backend)
+                for outcomes in _carry_out(scenario, arms, left, folder, backend, jobs, batch):
+                    done |= outcomes
+                    progress(len(done), len(keys))
+            rows = [{"arm": name, "seed": seed, **done[name, seed]} for name, seed in keys]
+            table = pd.DataFrame(rows, columns=["arm", "seed", *columns(trial.outcomes)])
+            text = table.to_csv(index=False)
+            sums.write(folder, [SCENARIO, PROVENANCE], {TABLE: text.encode()})
+            write_text(folder / TABLE, text)
+    return Trial(folder, scenario, table)
+
+
+def _carry_out(
+    scenario: Scenario,
+    arms: Mapping[str, Scenario],
+    left: Mapping[tuple[str, int], str],
+    folder: Path,
+    backend: str,
+    jobs: int,
+    together: int,
+) -> Iterator[dict[tuple[str, int], dict[str, float]]]:
+    """Carry out the runs that are left, with their keys by arm and seed; outcomes of some as they have ended."""
+    by_arm = {name: [seed for arm, seed in left if arm == name] for name in arms}
+    longest = max(map(len, by_arm.values()))
+    batches = [
+        (name, seeds[i : i + together])
+        for i in range(0, longest, together)
+        for name, seeds in by_arm.items()
+        if seeds[i : i + together]
+    ]
+    text = scenario.to_yaml()
     with _pool(jobs) as pool:
         with _interrupts_held():
             futures: dict[Future[dict[int, dict[str, float]]], str] = {
-                pool.submit(_run, arms[name].to_yaml(), text, folder / name, batch, backend): name
+                pool.submit(
+                    _run, arms[name].to_yaml(), text, folder / name, {seed: left[name, seed] for seed in batch}, backend
+                ): name
                 for name, batch in batches
             }
         try:
             for future in as_completed(futures):
-                found[futures[future]] |= future.result()
-                progress(sum(map(len, found.values())), len(arms) * len(seeds))
+                yield {(futures[future], seed): outcomes for seed, outcomes in future.result().items()}
         except BrokenProcessPool:
             raise ResultError(
                 f"{folder}: a process that carried out a run was killed, perhaps for want of memory; finished runs "
@@ -121,11 +163,6 @@ def run_trial(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    rows = [{"arm": name, "seed": seed, **found[name][seed]} for name in arms for seed in seeds]
-    table = pd.DataFrame(rows, columns=["arm", "seed", *columns(trial.outcomes)])
-    with explained(folder):
-        write_text(folder / TABLE, table.to_csv(index=False))
-    return Trial(folder, scenario, table)
 
 
 def _on_gpu(backend: str) -> bool:
@@ -181,22 +218,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run(arm: str, trial: str, folder: Path, seeds: list[int], backend: str) -> dict[int, dict[str, float]]:
-    """Runs of an arm into their folders, together, but for those that have finished before; outcomes by seed."""
-    found: dict[int, dict[str, float]] = {
-        seed: json.loads((folder / str(seed) / OUTCOMES).read_text(encoding="utf-8"))
-        for seed in seeds
-        if (folder / str(seed) / OUTCOMES).is_file()
-    }
-    left = [seed for seed in seeds if seed not in found]
+def _run(arm: str, trial: str, folder: Path, keys: dict[int, str], backend: str) -> dict[int, dict[str, float]]:
+    """Runs of an arm into their folders, together; keys and outcomes by seed."""
     document = Scenario.parse(trial).document
     assert document.trial is not None
-    if left:
-        folders = [folder / str(seed) for seed in left]
-        wanted = columns(document.trial.outcomes)
-        outcomes = measured(Scenario.parse(arm), left, wanted, backend, threads=1, folders=folders)
-        for seed, into, values in zip(left, folders, outcomes, strict=True):
-            found[seed] = values
-            with explained(into):
-                write_text(into / OUTCOMES, json.dumps(values))
-    return found
+    folders = [folder / str(seed) for seed in keys]
+    wanted = columns(document.trial.outcomes)
+    for into in folders:
+        (into / OUTCOMES).unlink(missing_ok=True)
+    outcomes = measured(Scenario.parse(arm), list(keys), wanted, backend, threads=1, folders=folders)
+    for (_, key), into, values in zip(keys.items(), folders, outcomes, strict=True):
+        with explained(into):
+            keep(into / OUTCOMES, key, values)
+    return dict(zip(keys, outcomes, strict=True))

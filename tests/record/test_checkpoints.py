@@ -177,7 +177,8 @@ def test_a_folder_that_lost_rows_or_snapshots_goes_back_further(tmp_path, whole)
 
 def test_another_scenario_does_not_go_on_from_it(tmp_path):
     record(tmp_path / "out", stop=4)
-    with pytest.raises(ResultError, match="is of another model"):
+    said = r'(?s)has changed since.*rules.arrival.rate: "0.02 /min" then, "0.03 /min" now'
+    with pytest.raises(ResultError, match=said):
         record(tmp_path / "out", resume=True, text=TEXT.replace("0.02 /min", "0.03 /min"))
     assert steps_saved(tmp_path / "out") == [3]
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gpusim.trial.running import OUTCOMES, TABLE
+from gpusim.trial.folder import OUTCOMES, TABLE
 
 TEXT = """
 name: decay
@@ -94,7 +94,7 @@ def test_a_trial_that_ends_half_way_leaves_no_process_and_no_traceback_and_goes_
     assert "Traceback" not in stopped.stderr
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob(f"*/*/{OUTCOMES}")}
     assert len(kept) >= code.count("done == 2") * 2
-    assert all(json.loads(path.read_text())["left"] > 0 for path in kept)
+    assert all(json.loads(path.read_text())["outcomes"]["left"] > 0 for path in kept)
     assert not (tmp_path / "out" / TABLE).exists()
     resumed = gpusim(tmp_path, "run", "--resume", "out", "--backend", "numpy")
     assert resumed.returncode == 0, resumed.stderr

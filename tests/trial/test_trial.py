@@ -1,6 +1,5 @@
 """Trials: arms that share seeds, verdicts, and going on."""
 
-import json
 import shutil
 
 import numpy as np
@@ -10,8 +9,9 @@ from scipy import stats
 
 import gpusim
 from gpusim.record import layout
+from gpusim.record.files import read_sealed, write_sealed
 from gpusim.trial import Trial, run_trial, verdicts
-from gpusim.trial.running import OUTCOMES
+from gpusim.trial.folder import OUTCOMES
 from gpusim.trial.verdict import compare
 
 TEXT = """
@@ -110,9 +110,10 @@ def test_a_trial_goes_on_where_it_stopped(trial, monkeypatch):
     (trial.folder / "slow" / "6" / OUTCOMES).unlink()
     early = trial.folder / "slow" / "7"
     shutil.rmtree(early)
-    (early / (layout.SNAPSHOTS + layout.PART)).mkdir(parents=True)  # killed before its store was whole
+    (early / (layout.UNREADY + "abc") / layout.SNAPSHOTS).mkdir(parents=True)  # killed before its store was whole
     marked = trial.folder / "fast" / "6" / OUTCOMES
-    marked.write_text(json.dumps(json.loads(marked.read_text()) | {"left": -1.0}))
+    found = read_sealed(marked)
+    write_sealed(marked, found | {"outcomes": found["outcomes"] | {"left": -1.0}})
     resumed = run_trial(trial.scenario, trial.folder, backend="numpy", jobs=1, resume=True)
     assert resumed.table[(resumed.table.arm == "fast") & (resumed.table.seed == 6)]["left"].item() == -1
     rest = ~((trial.table.arm == "fast") & (trial.table.seed == 6))
@@ -120,7 +121,7 @@ def test_a_trial_goes_on_where_it_stopped(trial, monkeypatch):
     pd.testing.assert_frame_equal(Trial.open(trial.folder).table, resumed.table)
     with pytest.raises(gpusim.ResultError, match="is not empty"):
         run_trial(trial.scenario, trial.folder, backend="numpy")
-    with pytest.raises(gpusim.ResultError, match="holds another trial"):
+    with pytest.raises(gpusim.ResultError, match="(?s)has changed since.*seed: 5 then, 1 now"):
         run_trial(trial.scenario.with_(seed=1), trial.folder, backend="numpy", resume=True)
 
 

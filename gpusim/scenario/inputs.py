@@ -1,0 +1,93 @@
+"""The files that a scenario reads besides its YAML."""
+
+import copy
+import functools
+import hashlib
+import time
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from gpusim.scenario.schema import READ, Document
+
+ABSENT = "no such file"
+"""Stands for the content of a file that is not there."""
+_SETTLED = 2.0
+"""Seconds after which a second change of a file shows in its date, on any file system."""
+
+
+def places(
+    data: Any, annotation: Any = Document, metadata: tuple[Any, ...] = ()
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Each mapping within plain data of a scenario, checked or not, and the key under which it names an input file.
+
+    Which keys do is said by the schema alone, by the type `InputFile`.
+    """
+    for form, _ in _forms(annotation, metadata):
+        if isinstance(form, type) and issubclass(form, BaseModel) and isinstance(data, dict):
+            for name, field in form.model_fields.items():
+                key = field.alias or name
+                if key not in data:
+                    continue
+                if isinstance(data[key], str) and any(READ in m for _, m in _forms(field.annotation, field.metadata)):
+                    yield data, key
+                yield from places(data[key], field.annotation, tuple(field.metadata))
+        elif typing.get_origin(form) is dict and isinstance(data, dict):
+            for value in data.values():
+                yield from places(value, typing.get_args(form)[1])
+        elif typing.get_origin(form) in (tuple, list) and isinstance(data, list):
+            for value in data:
+                yield from places(value, typing.get_args(form)[0])
+
+
+def hashes(data: Any) -> dict[str, str]:
+    """SHA-256 of each input file that data of a scenario names, by its path as it stands there."""
+    return {holder[key]: hash_of(Path(holder[key])) for holder, key in places(data)}
+
+
+def with_content(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a scenario's plain data in which the hash of each input file stands in the place of its path."""
+    copied = copy.deepcopy(dict(data))
+    for holder, key in list(places(copied)):
+        holder[key] = {"sha256": hash_of(Path(holder[key]))}
+    return copied
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of the names and hashes of all files in it."""
+    if path.is_dir():
+        inside = sorted(each for each in path.rglob("*") if each.is_file())
+        lines = (f"{_hash_of_file(each)}  {each.relative_to(path).as_posix()}\n" for each in inside)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return _hash_of_file(path) if path.is_file() else ABSENT
+
+
+def _hash_of_file(path: Path) -> str:
+    stat = path.stat()
+    if time.time() - stat.st_mtime < _SETTLED:
+        return _hash_of_content.__wrapped__(path)
+    return _hash_of_content(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@functools.lru_cache(maxsize=1024)
+def _hash_of_content(path: Path, *_: int) -> str:
+    """A file that many runs read is hashed once, as long as its date and size stay."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _forms(annotation: Any, metadata: Any = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """What an annotation may stand for, each with its marks: unions and `Annotated` taken apart."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        inner, *more = typing.get_args(annotation)
+        yield from _forms(inner, (*metadata, *more))
+    elif origin in (typing.Union, types.UnionType):
+        for inner in typing.get_args(annotation):
+            yield from _forms(inner, metadata)
+    else:
+        yield annotation, tuple(metadata)
