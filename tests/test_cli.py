@@ -106,7 +106,9 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_can_go_on(ran, tmp_path, n
     [
         (["run"], "expected a SCENARIO, or --resume OUT"),
         (["run", "cold-to-hot", "--resume", "out"], "takes the scenario of its folder"),
-        (["run", "--replicates", "2", "--resume", "out"], "takes the scenario of its folder"),
+        (["run", "--replicates", "2", "--resume", "out"], "--replicates: no effect on it"),
+        (["run", "--arm", "a", "--until", "99 h", "--resume", "out"], "--arm, --until: no effect on it"),
+        (["run", "cold-to-hot", "--rerun-changed"], "--rerun-changed goes with --resume"),
         (["run", "cold-to-hot", "--replicates", "0"], "--replicates"),
         (["run", "--resume", "out"], "no run to resume"),
         (["run", "cold-to-hott"], "did you mean 'cold-to-hot'"),

@@ -64,6 +64,15 @@ SchedulerOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler, as in tcp://host:8786.")
 ]
 
+_LOOPBACK = "127.0.0.1:0"
+DashboardOption = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where Dask's page on the workers of this machine is served; 0.0.0.0:PORT shows it to others too.",
+    ),
+]
+
 
 @app.command()
 def sweep(
@@ -74,6 +83,7 @@ def sweep(
     threads: ThreadsOption = None,
     together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
+    dashboard: DashboardOption = _LOOPBACK,
     rerun_changed: RerunOption = False,
     log: LogOption = Log.text,
 ) -> None:
@@ -83,7 +93,9 @@ def sweep(
     what is missing.
     """
     design = _module("design")
-    with _session(study, output, backend, workers, threads, together, scheduler, rerun_changed, log) as session:
+    with _session(
+        study, output, backend, workers, threads, together, scheduler, dashboard, rerun_changed, log
+    ) as session:
         frame = session.run(design.points(session.study.document))
         path = session.save(frame, "table.parquet")
     _summary(session.study, frame)
@@ -100,12 +112,15 @@ def sensitivity(
     threads: ThreadsOption = None,
     together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
+    dashboard: DashboardOption = _LOOPBACK,
     rerun_changed: RerunOption = False,
     log: LogOption = Log.text,
 ) -> None:
     """Tell which parameters the outcomes of a study depend on (Morris, Sobol); resumes as 'sweep' does."""
     module = _module("sensitivity")
-    with _session(study, output, backend, workers, threads, together, scheduler, rerun_changed, log) as session:
+    with _session(
+        study, output, backend, workers, threads, together, scheduler, dashboard, rerun_changed, log
+    ) as session:
         method = session.study.document.sensitivity
         if method is None or not session.study.document.parameters:
             raise ResultError(f"{study}: needs 'parameters', and 'sensitivity: {{method: morris}}' or sobol")
@@ -135,12 +150,15 @@ def fit(
     threads: ThreadsOption = None,
     together: TogetherOption = 1,
     scheduler: SchedulerOption = None,
+    dashboard: DashboardOption = _LOOPBACK,
     rerun_changed: RerunOption = False,
     log: LogOption = Log.text,
 ) -> None:
     """Estimate a study's parameters from measured values over time, with 95% intervals; resumes as 'sweep' does."""
     module, problem = _module("fit"), _module("problem")
-    with _session(study, output, backend, workers, threads, together, scheduler, rerun_changed, log) as session:
+    with _session(
+        study, output, backend, workers, threads, together, scheduler, dashboard, rerun_changed, log
+    ) as session:
         table = _module("measured").Data.read(data, session.study)
         posed = problem.pose(session.study, table, session.setting)
         spec = session.study.document.fit
@@ -213,10 +231,13 @@ def _session(
     threads: int | None,
     together: int,
     scheduler: str | None,
+    dashboard: str,
     rerun: bool,
     log: Log,
 ) -> Iterator[_Session]:
     """Load a study, take its folder, start its workers. Ctrl-C and SIGTERM end it with what is finished kept."""
+    if scheduler is not None and dashboard != _LOOPBACK:
+        raise typer.BadParameter("--dashboard is that of this machine's workers; --scheduler has its own")
     if scheduler is not None and workers is not None:
         raise typer.BadParameter("--workers are those of this machine; --scheduler has its own")
     study: Study = _module("study").Study.load(path)
@@ -235,7 +256,9 @@ def _session(
     try:
         _note_study(folder, path)
         with contextlib.ExitStack() as stack:
-            connect = functools.cache(lambda: _connected(stack.enter_context(execution.cluster(scheduler, own))))
+            connect = functools.cache(
+                lambda: _connected(stack.enter_context(execution.cluster(scheduler, own, dashboard)))
+            )
             yield _Session(study, setting, connect, log)
     except KeyboardInterrupt:
         err.print("gpusim: stopped; finished runs are kept, and the same command goes on with the others")
@@ -268,7 +291,7 @@ def _shares(study: Study, backend: str, together: int) -> tuple[int, int]:
 
 def _connected(client: Client) -> Client:
     count = len(client.nthreads())
-    out.print(f"on {count} worker{'s' if count != 1 else ''}")
+    out.print(f"on {count} worker{'s' if count != 1 else ''}, seen at {client.dashboard_link}")
     return client
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from gpusim.backends.cpu import available_threads
 from gpusim.ensemble import folder as on_disk
 from gpusim.ensemble.study import Run
 from gpusim.errors import BackendError, ResultError
+from gpusim.record.stopping import interrupts_held
 from gpusim.scenario import Scenario
 from gpusim.scenario.loading import validated
 from gpusim.scenario.reading import Read
@@ -52,6 +52,10 @@ class Setting:
         """Outcomes of a run that has left all that it should; None where it has not."""
         return kept(on_disk.outcomes(self.folder, key), key, on_disk.store(self.folder, key) if self.store else None)
 
+
+LOOPBACK = "127.0.0.1:0"
+"""Where the page on the workers is served where nobody says: to this machine alone, at a free port."""
+_STARTS = 3
 
 Ended = dict[str, float] | Exception
 """How a run has ended: outcomes by column, or why there are none."""
@@ -170,39 +174,50 @@ def _error(future: Future) -> Exception | None:
     return future.exception() if future.status == "error" else RuntimeError(f"{future.status} by the scheduler")
 
 
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 @contextlib.contextmanager
-def cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
+def cluster(scheduler: str | None, workers: int, dashboard: str = LOOPBACK) -> Iterator[Client]:
     """A client of the scheduler at an address, or of a cluster on this machine that ends with it.
 
-    Each worker is one process that carries out one run at a time. Raises `BackendError` where there
-    is no such scheduler.
+    Each worker is one process that carries out one run at a time.
+
+    Args:
+        dashboard: where the page on the workers is served, HOST:PORT; port 0 takes a free one.
+
+    Raises `BackendError` where there is no such scheduler, or no worker can be started.
     """
     import dask
 
     settings = {"distributed.scheduler.worker-saturation": 1.0, "distributed.comm.timeouts.connect": "20s"}
     with dask.config.set(settings), contextlib.ExitStack() as stack:
-        if scheduler is None:
-            local = LocalCluster(
+        # Ctrl-C reaches the whole group of processes; it is for this one to end the others, once they have started.
+        with interrupts_held():
+            if scheduler is None:
+                address: Any = stack.enter_context(_local_cluster(workers, dashboard))
+            else:
+                address = scheduler
+            try:
+                client = stack.enter_context(Client(address))
+            except (OSError, ValueError) as error:
+                raise BackendError(f"--scheduler {scheduler}: no Dask scheduler there: {error}") from None
+        yield client
+
+
+def _local_cluster(workers: int, dashboard: str) -> LocalCluster:
+    """Workers on this machine. One that is killed while it starts costs a further try."""
+    failure: Exception | None = None
+    for _ in range(_STARTS):
+        try:
+            return LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=None,
-                dashboard_address=":0",
-                silence_logs="ERROR",
+                dashboard_address=dashboard,
+                silence_logs="CRITICAL",
             )
-            client = stack.enter_context(Client(stack.enter_context(local)))
-            # Ctrl-C reaches the whole group of processes; it is for this one to end the others.
-            client.run(_ignore_interrupts)
-        else:
-            try:
-                client = stack.enter_context(Client(scheduler))
-            except (OSError, ValueError) as error:
-                raise BackendError(f"--scheduler {scheduler}: no Dask scheduler there: {error}") from None
-        yield client
+        except Exception as error:  # whatever the first of its many parts to notice raises
+            failure = error
+    raise BackendError(f"workers can't be started: {failure}")
 
 
 def shares(memory: int, free: int, backend: str = "auto") -> tuple[int, int]:

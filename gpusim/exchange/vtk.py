@@ -1,7 +1,10 @@
 """Images for ParaView and kin: a voxel is a cell of a `vtkImageData`, lengths in um, times in min."""
 
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -33,7 +36,7 @@ def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
     times = result.times[list(snapshots)]
     # VTK's reader takes a file of one step for one without steps, whose arrays have no axis of time.
     steps = () if len(times) == 1 else (len(times),)
-    with h5py.File(target, "w") as file:
+    with _FullDisk(target, "w+") as disk, h5py.File(disk, "w") as file:
         root = file.create_group("VTKHDF")
         root.attrs["Version"] = (2, 2)
         root.attrs["Type"] = np.bytes_("ImageData")
@@ -53,6 +56,7 @@ def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
             )
             for i, snapshot in enumerate(snapshots):
                 array[(i,) if steps else ...] = result.array(name, snapshot)
+                disk.require()
         words = {_STATES: result.state_names, _UNITS: _units(result)}
         for name, listed in words.items():
             root.create_dataset(f"FieldData/{name}", data=listed, dtype=h5py.string_dtype("ascii"))
@@ -66,6 +70,42 @@ def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
         for name, listed in words.items():
             root[f"Steps/FieldDataOffsets/{name}"] = np.zeros(len(times), np.int64)
             root[f"Steps/FieldDataSizes/{name}"] = np.tile([1, len(listed)], (len(times), 1))
+
+
+class _FullDisk(io.FileIO):
+    """A file for HDF5, which ends the whole process where a write fails: the failure is told when it is asked for."""
+
+    _failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write all of the data, or remember why not."""
+        view, done = memoryview(data).cast("B"), 0
+        try:
+            while self._failure is None and done < len(view):
+                done += super().write(view[done:]) or 0
+        except OSError as error:
+            self._failure = error
+        if self._failure is not None:
+            self.seek(len(view) - done, os.SEEK_CUR)
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Change the length, or remember why not."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._failure = self._failure or error
+            return size or 0
+
+    def require(self) -> None:
+        """Raise `OSError` where a write has failed."""
+        if self._failure is not None:
+            raise self._failure
+
+    def __exit__(self, *details: Any) -> None:
+        super().__exit__(*details)
+        if details[0] is None:
+            self.require()
 
 
 def folder(target: Path) -> Path:
@@ -92,6 +132,8 @@ def write_series(result: Result, snapshots: Sequence[int], target: Path) -> None
         image.field_data[_UNITS] = _units(result)
         file = f"{i:05d}.vti"
         image.save(images / file)
+        if not (images / file).is_file():  # VTK removes what it could not write, without an error
+            raise OSError(f"{file} could not be written; is the disk full?")
         ElementTree.SubElement(
             collection, "DataSet", timestep=repr(float(result.times[snapshot])), part="0", file=f"{images.name}/{file}"
         )

@@ -72,6 +72,7 @@ def _of_snapshots(folder: Path) -> Iterator[str]:
     yield from problems
     digest = None
     for number, minutes in enumerate(times):
+        digest = None
         with _noted(f"{path}: snapshot {number} at {minutes:g} min") as problems:
             digest = store.digest_of(group, fields, number)
             if digest != store.digest_kept(group, number):

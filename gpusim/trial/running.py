@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from gpusim.errors import ResultError
 from gpusim.record import layout, sums
 from gpusim.record.files import explained, is_empty, locked, write_text
 from gpusim.record.provenance import PROVENANCE, Provenance, agree
+from gpusim.record.stopping import interrupts_held
 from gpusim.scenario import Scenario
 from gpusim.trial.folder import OUTCOMES, SCENARIO, TABLE, key_of, outcomes_of, require_names, run_of
 from gpusim.trial.kept import keep, kept
@@ -145,7 +145,7 @@ def _carry_out(
     ]
     text = scenario.to_yaml()
     with _pool(jobs) as pool:
-        with _interrupts_held():
+        with interrupts_held():
             futures: dict[Future[dict[int, dict[str, float]]], str] = {
                 pool.submit(
                     _run, arms[name].to_yaml(), text, folder / name, {seed: left[name, seed] for seed in batch}, backend
@@ -187,19 +187,6 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_begin_worker,
     )
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits; processes that are started within keep it waiting until they can end without a word."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker() -> None:

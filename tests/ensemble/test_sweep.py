@@ -172,6 +172,63 @@ def test_cores_are_shared_out_and_memory_bounds_the_workers(monkeypatch):
     assert shares(memory=2000, free=1000, backend="cpu") == (1, 16)
 
 
+CELLS = """\
+name: cells
+grid: {shape: [4, 4, 4]}
+time: {until: 1 h, step: {field: 30 min, rules: 30 min}}
+states: {tumour: {}}
+tissue: {cells: cells.csv, types: [{state: tumour, where: {type: t}}]}
+"""
+COUNTED = "name: counted\nscenario: cells.yaml\noutcomes: {tumour: {count: tumour}}\n"
+
+
+def test_an_input_that_has_changed_is_said_and_its_runs_are_not_taken(write, tmp_path, connect):
+    def table(*rows):
+        (tmp_path / "cells.csv").write_text("x,y,z,type\n" + "".join(f"{x},10,10,t\n" for x in rows))
+
+    path = write(COUNTED)
+    (tmp_path / "cells.yaml").write_text(CELLS)
+    table(10)
+    assert run(path, tmp_path / "out", connect)["tumour"].tolist() == [1]
+    table(10, 30, 50)
+    with pytest.raises(gpusim.ResultError, match=r"(?s)has changed since.*cells.csv: \w+\.\.\. then, \w+\.\.\. now"):
+        run(path, tmp_path / "out", connect)
+    with pytest.warns(UserWarning, match="is run again"):
+        assert run(path, tmp_path / "out", connect, rerun=True)["tumour"].tolist() == [3]
+    table(10)  # the runs of the first table are still there
+    with pytest.warns(UserWarning, match="is run again"):
+        assert run(path, tmp_path / "out", connect, rerun=True)["tumour"].tolist() == [1]
+    assert Counter(event for _, event in log(tmp_path / "out")) == {"begun": 2, "finished": 2}
+
+
+def test_damaged_outcomes_are_told_and_run_again(write, tmp_path, connect):
+    first = run(write(GROWING), tmp_path / "out", connect)
+    kept = sorted((tmp_path / "out" / "runs").iterdir())
+    kept[0].write_text("{}")
+    kept[1].write_bytes(kept[1].read_bytes().replace(b"0", b"1", 1))
+    with pytest.warns(UserWarning, match="is damaged.*this run is carried out again"):
+        again = run(write(GROWING), tmp_path / "out", connect)
+    pd.testing.assert_frame_equal(again, first, check_exact=True)
+    assert Counter(event for _, event in log(tmp_path / "out"))["begun"] == 12 + 2
+
+
+def test_workers_of_this_machine_are_seen_by_it_alone_and_a_failing_start_is_tried_again(monkeypatch):
+    asked = []
+
+    class Cluster:
+        def __init__(self, **options):
+            asked.append(options)
+            raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("gpusim.ensemble.execution.LocalCluster", Cluster)
+    with pytest.raises(gpusim.BackendError, match="workers can't be started: Nanny failed"), cluster(None, 2):
+        pass
+    assert [options["dashboard_address"] for options in asked] == ["127.0.0.1:0"] * 3
+    with pytest.raises(gpusim.BackendError), cluster(None, 2, "0.0.0.0:8787"):
+        pass
+    assert asked[-1]["dashboard_address"] == "0.0.0.0:8787"
+
+
 @pytest.mark.slow
 def test_a_killed_worker_costs_only_its_own_run(write, tmp_path):
     """64 points on 2 workers, one killed half-way: complete, nothing run twice after it finished, as on 1 worker."""

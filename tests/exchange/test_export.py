@@ -1,6 +1,8 @@
 """Each format is read back by the library of the tools that it is for."""
 
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -272,3 +274,24 @@ def test_a_site_among_several_is_exported_by_its_name(tmp_path):
             export(one, tmp_path / f"{site}.{name}", name)
         image = vtk_images(tmp_path / f"{site}.vtkhdf")[8]
         assert np.array_equal(image.cell_data["immune"].reshape(shape), one.array("immune", 2))
+
+
+@pytest.mark.parametrize("name", ["a.vtkhdf", "a.csv"])
+def test_a_full_disk_is_said_and_leaves_what_stood_there(result, tmp_path, name):
+    """HDF5 ends its process where a write fails; played by a limit on the size of files."""
+    (tmp_path / name).write_text("good")
+    (tmp_path / (name + ".part")).write_text("a user's own")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "import gpusim.cli; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); gpusim.cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "export", str(result.folder), "-o", str(tmp_path / name), "--overwrite"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "can't be written: File too large" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == [name, name + ".part"]
+    assert (tmp_path / name).read_text() == "good"

@@ -10,7 +10,7 @@ from scipy import stats
 import gpusim
 from gpusim.record import layout
 from gpusim.record.files import read_sealed, write_sealed
-from gpusim.trial import Trial, run_trial, verdicts
+from gpusim.trial import Trial, folder, run_trial, verdicts
 from gpusim.trial.folder import OUTCOMES
 from gpusim.trial.verdict import compare
 
@@ -39,6 +39,7 @@ trial:
     - {outcome: lost, arms: [slow, fast], at: 60 min}
     - {outcome: lost, arms: [slow], at: [20 min, 60 min]}
 """
+COUNTED = TEXT.replace("lost: {fired: death,", "lost: {count: empty,")
 
 
 def scenario(text=TEXT):
@@ -47,8 +48,7 @@ def scenario(text=TEXT):
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
-    text = TEXT.replace("lost: {fired: death, at: [20 min, 60 min]}", "lost: {count: empty, at: [20 min, 60 min]}")
-    return run_trial(scenario(text), tmp_path_factory.mktemp("trial") / "out", backend="numpy", jobs=2)
+    return run_trial(scenario(COUNTED), tmp_path_factory.mktemp("trial") / "out", backend="numpy", jobs=2)
 
 
 def test_every_arm_is_run_with_every_seed(trial):
@@ -63,17 +63,17 @@ def test_every_arm_is_run_with_every_seed(trial):
 
 
 def test_seeds_that_are_stepped_together_end_as_by_themselves(trial, tmp_path):
-    folder = tmp_path / "out"
+    out = tmp_path / "out"
     told = []
     together = run_trial(
-        trial.scenario, folder, backend="numpy", jobs=1, together=3, progress=lambda *done: told.append(done)
+        trial.scenario, out, backend="numpy", jobs=1, together=3, progress=lambda *done: told.append(done)
     )
     pd.testing.assert_frame_equal(together.table, trial.table)
     assert told == [(n, 15) for n in (3, 6, 9, 11, 13, 15)]
     for path in trial.folder.rglob("*.csv"):
-        assert (folder / path.relative_to(trial.folder)).read_bytes() == path.read_bytes()
-    (folder / "slow" / "6" / OUTCOMES).unlink()
-    again = run_trial(trial.scenario, folder, backend="numpy", jobs=1, together=5, resume=True)
+        assert (out / path.relative_to(trial.folder)).read_bytes() == path.read_bytes()
+    (out / "slow" / "6" / OUTCOMES).unlink()
+    again = run_trial(trial.scenario, out, backend="numpy", jobs=1, together=5, resume=True)
     pd.testing.assert_frame_equal(again.table, trial.table)
 
 
@@ -163,3 +163,43 @@ def test_a_mistake_is_named(change, message):
 def test_a_mistake_in_an_arm_is_named():
     with pytest.raises(gpusim.ScenarioError, match=r"trial.arms.fast: .*rules.death.rat: unknown key"):
         scenario(TEXT.replace("rules.death.rate", "rules.death.rat")).arm("fast")
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"left": 1'])
+def test_damaged_outcomes_are_told_and_run_again(tmp_path, text):
+    small = scenario(COUNTED).with_(trial={"replicates": 1, "expected": []})
+    whole = run_trial(small, tmp_path / "out", backend="numpy", jobs=1)
+    (tmp_path / "out" / "fast" / "5" / OUTCOMES).write_text(text)
+    counts = tmp_path / "out" / "slow" / "5" / layout.COUNTS
+    counts.write_text(counts.read_text().replace("216", "217", 1))
+    assert len(list(folder.damages(tmp_path / "out"))) == 2
+    with pytest.warns(UserWarning, match="is damaged.*this run is carried out again"):
+        again = run_trial(small, tmp_path / "out", backend="numpy", jobs=1, resume=True)
+    pd.testing.assert_frame_equal(again.table, whole.table)
+    assert not list(folder.damages(tmp_path / "out"))
+    table = tmp_path / "out" / folder.TABLE
+    table.write_text(table.read_text().replace("216", "217", 1))
+    with pytest.raises(gpusim.ResultError, match="is damaged"):
+        Trial.open(tmp_path / "out")
+
+
+def test_only_the_arm_that_has_changed_is_run_again(tmp_path):
+    small = scenario(COUNTED).with_(trial={"replicates": 1, "expected": []})
+    told = []
+    options = {"backend": "numpy", "jobs": 1, "progress": lambda *done: told.append(done)}
+    run_trial(small, tmp_path / "out", **options)
+    changed = small.with_(trial={"arms": {"fast": {"rules.death.rate": "0.03 /min"}}})
+    said = r'trial.arms.fast.rules.death.rate: "0.02 /min" then, "0.03 /min" now'
+    with pytest.raises(gpusim.ResultError, match=said):
+        run_trial(changed, tmp_path / "out", resume=True, **options)
+    told.clear()
+    with pytest.warns(UserWarning, match="is run again"):
+        run_trial(changed, tmp_path / "out", resume=True, rerun=True, **options)
+    assert told == [(3, 3)]
+
+
+@pytest.mark.parametrize("name", ["outcomes.csv", "Trial.yaml", "SHA256SUMS", "SLOW"])
+def test_an_arm_whose_folder_is_taken_is_refused_before_anything_is_run(tmp_path, name):
+    with pytest.raises(gpusim.ScenarioError, match=f"trial.arms.{name}: its folder would be that of"):
+        run_trial(scenario(TEXT.replace("fast: {rules", f"{name}: {{rules").replace("fast", name)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
