@@ -47,16 +47,24 @@ def _values(moment: Moment, look: Look) -> np.ndarray:
 
 
 def save_mp4(pictures: Iterator[np.ndarray], target: Path, size: tuple[int, int], rate: int) -> None:
-    """Write pictures as H.264, `rate` a second; `size` in even pixels."""
+    """Write pictures as H.264, `rate` a second; `size` in even pixels. Raises `OSError`."""
     writer = imageio_ffmpeg.write_frames(
         str(target), size, fps=rate, codec="libx264", quality=None, output_params=["-crf", "20", "-preset", "medium"]
     )
     writer.send(None)
+    sent = 0
     try:
         for picture in pictures:
             writer.send(np.ascontiguousarray(picture))
+            sent += 1
     finally:
         writer.close()
+    try:
+        kept, _ = imageio_ffmpeg.count_frames_and_secs(str(target))
+    except RuntimeError:
+        kept = 0
+    if kept != sent:  # ffmpeg ends without an error that could be seen from here
+        raise OSError(f"ffmpeg kept {kept} of {sent} frames; is the disk full?")
 
 
 def save_gif(pictures: Iterator[np.ndarray], target: Path, rate: int) -> None:

@@ -81,6 +81,8 @@ def export(
             chosen.write(result, snapshots, unready)
     except OSError as error:
         raise ResultError(f"{target}: can't be written: {error.strerror or error}") from None
+    except ValueError as error:  # of a damaged chunk, read while it is written
+        raise ResultError(f"{target}: can't be written: {error}") from None
     return name
 
 

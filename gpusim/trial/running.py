@@ -1,5 +1,6 @@
 """The runs of a trial, several at a time in processes of their own."""
 
+import contextlib
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -7,7 +8,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from gpusim.backends import availability
 from gpusim.backends.cpu import available_threads
 from gpusim.errors import ResultError
 from gpusim.record import layout, sums
-from gpusim.record.files import explained, is_empty, locked, write_text
+from gpusim.record.files import explained, is_empty, locked, remove_unready, write_text
 from gpusim.record.provenance import PROVENANCE, Provenance, agree
 from gpusim.record.stopping import interrupts_held
 from gpusim.scenario import Scenario
@@ -97,31 +98,33 @@ def run_trial(
     assert trial is not None, "has arms"
     require_names(scenario)
     arms = {name: scenario.arm(name) for name in scenario.arms}
-    with explained(folder):
+    with explained(folder), contextlib.ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         if not resume and not is_empty(folder):
             raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
-        with locked(folder):
-            agree(folder, Provenance.of(scenario), rerun=rerun)
-            write_text(folder / SCENARIO, scenario.to_yaml())
-            seeds = scenario.seeds(trial.replicates)
-            keys = {(name, seed): key_of(scenario, name, seed) for name in arms for seed in seeds}
-            found = {run: kept(outcomes_of(folder, *run), key, run_of(folder, *run)) for run, key in keys.items()}
-            done = {run: outcomes for run, outcomes in found.items() if outcomes is not None}
-            left = {run: key for run, key in keys.items() if run not in done}
-            if left:
-                for name in (layout.SUMS, TABLE):
-                    (folder / name).unlink(missing_ok=True)
-                jobs = jobs or _processes(backend)
-                batch = together or _together(scenario, len(left) // jobs, backend)
-                for outcomes in _carry_out(scenario, arms, left, folder, backend, jobs, batch):
-                    done |= outcomes
-                    progress(len(done), len(keys))
-            rows = [{"arm": name, "seed": seed, **done[name, seed]} for name, seed in keys]
-            table = pd.DataFrame(rows, columns=["arm", "seed", *columns(trial.outcomes)])
-            text = table.to_csv(index=False)
-            sums.write(folder, [SCENARIO, PROVENANCE], {TABLE: text.encode()})
-            write_text(folder / TABLE, text)
+        stack.callback(locked(folder).release)
+        remove_unready(folder)
+        agree(folder, Provenance.of(scenario), rerun=rerun)
+        write_text(folder / SCENARIO, scenario.to_yaml())
+        seeds = scenario.seeds(trial.replicates)
+        keys = {(name, seed): key_of(scenario, name, seed) for name in arms for seed in seeds}
+        found = {run: kept(outcomes_of(folder, *run), key, run_of(folder, *run)) for run, key in keys.items()}
+        done = {run: outcomes for run, outcomes in found.items() if outcomes is not None}
+        left = {run: key for run, key in keys.items() if run not in done}
+        if left:
+            for name in (layout.SUMS, TABLE):
+                (folder / name).unlink(missing_ok=True)
+            jobs = jobs or _processes(backend)
+            batch = together or _together(scenario, len(left) // jobs, backend)
+            runs = _carry_out(scenario, arms, left, folder, backend, jobs, batch)
+            for outcomes in stack.enter_context(contextlib.closing(runs)):
+                done |= outcomes
+                progress(len(done), len(keys))
+        rows = [{"arm": name, "seed": seed, **done[name, seed]} for name, seed in keys]
+        table = pd.DataFrame(rows, columns=["arm", "seed", *columns(trial.outcomes)])
+        text = table.to_csv(index=False)
+        sums.write(folder, [SCENARIO, PROVENANCE], {TABLE: text.encode()})
+        write_text(folder / TABLE, text)
     return Trial(folder, scenario, table)
 
 
@@ -133,7 +136,7 @@ def _carry_out(
     backend: str,
     jobs: int,
     together: int,
-) -> Iterator[dict[tuple[str, int], dict[str, float]]]:
+) -> Generator[dict[tuple[str, int], dict[str, float]], None, None]:
     """Carry out the runs that are left, with their keys by arm and seed; outcomes of some as they have ended."""
     by_arm = {name: [seed for arm, seed in left if arm == name] for name in arms}
     longest = max(map(len, by_arm.values()))

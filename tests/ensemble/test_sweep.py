@@ -189,15 +189,15 @@ def test_an_input_that_has_changed_is_said_and_its_runs_are_not_taken(write, tmp
     path = write(COUNTED)
     (tmp_path / "cells.yaml").write_text(CELLS)
     table(10)
-    assert run(path, tmp_path / "out", connect)["tumour"].tolist() == [1]
+    assert run(path, tmp_path / "out", connect)["tumour"].tolist() == [4]
     table(10, 30, 50)
     with pytest.raises(gpusim.ResultError, match=r"(?s)has changed since.*cells.csv: \w+\.\.\. then, \w+\.\.\. now"):
         run(path, tmp_path / "out", connect)
     with pytest.warns(UserWarning, match="is run again"):
-        assert run(path, tmp_path / "out", connect, rerun=True)["tumour"].tolist() == [3]
+        assert run(path, tmp_path / "out", connect, rerun=True)["tumour"].tolist() == [12]
     table(10)  # the runs of the first table are still there
     with pytest.warns(UserWarning, match="is run again"):
-        assert run(path, tmp_path / "out", connect, rerun=True)["tumour"].tolist() == [1]
+        assert run(path, tmp_path / "out", connect, rerun=True)["tumour"].tolist() == [4]
     assert Counter(event for _, event in log(tmp_path / "out")) == {"begun": 2, "finished": 2}
 
 
