@@ -43,11 +43,12 @@ class Result(Plottable):
             raise ResultError(f"{folder}: not a result of 'gpusim run' (no {layout.SNAPSHOTS} in it)")
         with self._reading(layout.SNAPSHOTS):
             self._group = zarr.open_group(str(self.folder / layout.SNAPSHOTS), mode="r")
-            self._sums = self._listed()
             self.times = store.times(self._group)
             groups = store.sites(self._group)
         if not len(self.times):
             raise ResultError(f"{folder}: holds no snapshot; the run was stopped before its first")
+        with self._reading(layout.SNAPSHOTS):
+            self._sums = self._listed()
         self.sites = tuple(groups)
         self.site = self.sites[0] if site is None else site
         here = groups.get(self.site)
