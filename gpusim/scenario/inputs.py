@@ -3,6 +3,7 @@
 import copy
 import functools
 import hashlib
+import re
 import time
 import types
 import typing
@@ -16,6 +17,7 @@ from gpusim.scenario.schema import READ, Document
 
 ABSENT = "no such file"
 """Stands for the content of a file that is not there."""
+_LONGEST_HEADER = 2**16
 _SETTLED = 2.0
 """Seconds after which a second change of a file shows in its date, on any file system."""
 
@@ -58,12 +60,25 @@ def with_content(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file; of a folder, that of the names and hashes of all files in it."""
-    if path.is_dir():
-        inside = sorted(each for each in path.rglob("*") if each.is_file())
-        lines = (f"{_hash_of_file(each)}  {each.relative_to(path).as_posix()}\n" for each in inside)
+    """SHA-256 of a file; of a folder, or a header with its data in another file, that of all names and hashes."""
+    detached = _detached(path) if path.suffix.lower() == ".nrrd" and path.is_file() else None
+    if path.is_dir() or detached:
+        inside = [path, detached] if detached else sorted(each for each in path.rglob("*") if each.is_file())
+        lines = (
+            f"{_hash_of_file(each)}  {each.name if detached else each.relative_to(path).as_posix()}\n"
+            for each in inside
+        )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     return _hash_of_file(path) if path.is_file() else ABSENT
+
+
+def _detached(path: Path) -> Path | None:
+    """The file beside an NRRD header that holds its data; None where the data follow the header."""
+    with path.open("rb") as file:
+        header = file.read(_LONGEST_HEADER).partition(b"\n\n")[0]
+    named = re.search(rb"^data ?file: *([^\r\n]+?)\s*$", header, re.IGNORECASE | re.MULTILINE)
+    found = path.parent / named[1].decode(errors="replace") if named else None
+    return found if found is not None and found.is_file() else None
 
 
 def _hash_of_file(path: Path) -> str:

@@ -60,3 +60,14 @@ def test_a_module_or_kernel_that_decides_numbers_is_part_of_the_program(tmp_path
     assert len(set(found)) == 4
     (package / "viz" / "a.py").write_text("1")
     assert program() == found[-1]
+
+
+def test_the_data_beside_a_header_and_all_files_of_a_folder_count(tmp_path):
+    (tmp_path / "a.nrrd").write_text("NRRD0004\ntype: uint8\ndata file: a.raw\n\n")
+    (tmp_path / "b.zarr").mkdir()
+    for path, inside in (("a.nrrd", "a.raw"), ("b.zarr", "b.zarr/0")):
+        found = []
+        for content in ("1", "2", "1"):
+            (tmp_path / inside).write_text(content)
+            found.append(inputs.hash_of(tmp_path / path))
+        assert found[0] == found[2] != found[1]
