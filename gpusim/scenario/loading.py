@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from gpusim.errors import ScenarioError
 from gpusim.scenario.checks import Problem, nearest, problems
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
-from gpusim.scenario.schema import KINDS, Document, Site, known_keys
+from gpusim.scenario.schema import KINDS, Document, Site, Titres, known_keys
+from gpusim.units import RATIOS
 
 _MOST_FILES = 40
 _MOST_PROBLEMS = 20
@@ -205,7 +206,7 @@ def validated(read: Read, label: str) -> Document:
 def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[Checked], Iterable[Problem]]) -> Checked:
     """Check data against a schema, and what it makes against `problems`; raises `ScenarioError` with every problem."""
     try:
-        document = schema.model_validate(read.data)
+        document = schema.model_validate(read.data, context={RATIOS: _ratios(read.data)})
     except ValidationError as error:
         found = [
             (_path(e["loc"], read.data, e["type"] == "missing"), _message(dict(e), schema)) for e in error.errors()
@@ -218,6 +219,15 @@ def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[C
         more = [f"and {len(lines) - _MOST_PROBLEMS} more"] if len(lines) > _MOST_PROBLEMS else []
         raise ScenarioError("\n".join(shown[:_MOST_PROBLEMS] + more))
     return document
+
+
+def _ratios(data: dict[str, Any]) -> dict[str, str]:
+    """The ratios to PFU that a scenario states; what is wrong with them, the schema says."""
+    try:
+        stated = Titres.model_validate(data.get("units", {}))
+    except ValidationError:
+        return {}
+    return {name: str(ratio) for name, ratio in stated.model_dump(exclude_none=True).items()}
 
 
 def _fill_in_sites(data: dict[str, Any]) -> None:
