@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +76,12 @@ def load(name: str, sets: list[str] | None, **more: Any) -> Scenario:
     overrides = dict(parse_set(text) for text in sets or [])
     overrides.update({path.replace("__", "."): value for path, value in more.items() if value is not None})
     return Scenario.load(name, overrides)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Say what may be meant, and what it costs; each once."""
+    for note in dict.fromkeys(notes):
+        err.print(f"gpusim: note: {note}", markup=False)
 
 
 def new_table(*columns: str) -> Table:

@@ -12,6 +12,7 @@ import yaml
 
 from gpusim import units
 from gpusim.errors import ScenarioError
+from gpusim.scenario import usage
 from gpusim.scenario.loading import about, library, load, merge, override, parse_set, presets, validated
 from gpusim.scenario.reading import Read, read_text
 from gpusim.scenario.schema import Document
@@ -58,17 +59,36 @@ class Scenario:
         """Names of the arms of its trial."""
         return tuple(self.document.trial.arms) if self.document.trial else ()
 
+    def _changes(self, arm: str) -> dict[str, Any]:
+        assert self.document.trial is not None, "has arms"
+        return self.document.trial.arms[arm]
+
     def arm(self, name: str) -> "Scenario":
         """One arm of the trial as a scenario of its own. Raises `ScenarioError`, `KeyError`."""
-        assert self.document.trial is not None, "has arms"
         read = Read(self.document.model_dump(mode="json", exclude_unset=True))
         read.data.pop("trial")
         try:
-            for path, value in self.document.trial.arms[name].items():
+            for path, value in self._changes(name).items():
                 override(read, path, copy.deepcopy(value))
             return Scenario(validated(read, self.document.name))
         except ScenarioError as error:
             raise ScenarioError(f"trial.arms.{name}: {error}") from None
+
+    @property
+    def notes(self) -> list[str]:
+        """What may be meant, though nothing comes of it, in sentences; of a trial, of its arms too.
+
+        Raises `ScenarioError` where an arm is no scenario.
+        """
+        found = usage.notes(self.document)
+        known = {"the scenario without arms": self.document.model_copy(update={"trial": None}).model_dump()}
+        for name in self.arms:
+            document = self.arm(name).document.model_dump()
+            twin = next((other for other, its in reversed(known.items()) if its == document), None)
+            if twin in self.arms or (twin is not None and self._changes(name)):
+                found.append(f"arm '{name}' is the same as {twin!r}")
+            known[name] = document
+        return found
 
     def ending(self, until: str) -> "Scenario":
         """This scenario with another end; doses that were due later are left out. Raises `ScenarioError`."""

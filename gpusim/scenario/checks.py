@@ -30,6 +30,8 @@ NONE = "none"
 _LONGEST_WORD = 80
 _SMOOTH = {"implicit2": "whose second stage makes mass of", "steady": "which forgets"}
 """Solvers for fields that are made and lost bit by bit, and why for these alone."""
+_OF_CELLS = ("columns", "length_unit", "margin", "table", "types")
+"""Keys of a tissue that say how its table of cells is read."""
 _COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity")
 """What stands beside the fields in a result."""
 
@@ -351,8 +353,10 @@ def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Ite
         yield (*path, "tissue", "types"), "a table of cells needs 'types': which rows become which state"
     if spec.image is not None and spec.image.instances is not None and spec.cells is None:
         yield (*path, "tissue", "image", "instances"), "needs 'tissue.cells': the table that holds this column"
-    if spec.cells is None:
-        for key in sorted({"table", "columns", "length_unit", "types"} & spec.model_fields_set):
+    if spec.cells is None and not path:  # sites share what stands at the head
+        idle = [key for key in _OF_CELLS if key in spec.model_fields_set]
+        idle += ["depth"] if "depth" in spec.model_fields_set and spec.image is None else []
+        for key in idle:
             yield (*path, "tissue", key), "belongs to a table of cells; give 'cells'"
     if spec.cells is None and spec.image is None and grid.shape is None:
         yield (*path, "grid", "shape"), "is missing (only an image or a table of cells can do without)"

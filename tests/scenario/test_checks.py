@@ -205,7 +205,9 @@ tissue.shapes.a.into = x
     tissue.shapes.a: unknown state 'x'
 tissue.image = {file: a.nii, labels: {7: x}}
     tissue.image.labels.7: unknown state 'x'
-tissue.cells = a.csv; tissue.types = [{state: tumour}, {state: x}]
+tissue.depth = {mode: sweep}
+    tissue.depth: belongs to a table of cells; give 'cells'
+tissue.types = [{state: tumour}, {state: x}]; tissue.cells = a.csv
     tissue.types[1].state: unknown state 'x'
 tissue.cells = a.csv
     tissue.types: a table of cells needs 'types': which rows become which state
