@@ -54,9 +54,14 @@ def _build(scenario: Scenario) -> Model:
     moves = steps.moves(document, step, highest_speed(document, volume) / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
-    every = steps.whole(units.number(document.record.every, "min"), step, "record.every")
+    every = steps.between_snapshots(document, step)
     cells = CellTables(document, states, spacing, step * rules_every, step / moves).build(moves)
     notes = [*initial.notes, *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded)]
+    if not (document.time.step.field or document.time.step.rules) and step < steps.longest(highest) / 2:
+        notes.append(
+            f"the step of {step:g} min divides the scenario's times (end, snapshots, doses, 'time.at'); rounder ones "
+            f"would allow {steps.longest(highest):g} min"
+        )
     hazard = highest * step * rules_every
     if hazard > steps.MOST_HAZARD * (1 + 1e-9):
         notes.append(

@@ -381,9 +381,10 @@ def _therapies(document: Document) -> Iterator[Problem]:
                 yield (*path, "inject"), _unknown("field or state", therapy.inject, known)
             else:
                 unit = f"{document.fields[therapy.inject].unit} * voxel"
+                per_cell = f"{unit} / cell"
                 if therapy.targets is not None:
-                    unit += " / cell"
-                elif therapy.amount is not None and convertible(therapy.amount, [f"{unit} / cell"]):
+                    unit = per_cell
+                elif therapy.amount is not None and convertible(therapy.amount, [unit, per_cell]) == per_cell:
                     yield (*path, "targets"), f"is missing: of which cells each gets '{therapy.amount}'"
                     unit = None
             if therapy.into is not None:

@@ -109,9 +109,13 @@ class Step(_Part):
 
 
 class TimeSpec(_Part):
-    """How long a run lasts, and by which steps."""
+    """How long a run lasts, and by which steps.
+
+    Steps that are chosen divide `until`, the times of snapshots and doses, and the times `at`.
+    """
 
     until: Time = "1 day"
+    at: Annotated[tuple[Time, ...], BeforeValidator(_listed), Field(max_length=10_000)] = ()
     step: Step = Step()
 
 

@@ -272,6 +272,8 @@ GOOD = """
 fields.oxygen.solver = implicit2
 therapies.dose.amount = 3 MOI; therapies.dose.targets = tumour
 therapies.dose.amount = 3 TCID50
+therapies.dose.amount = 3
+therapies.dose.amount = 3; therapies.dose.targets = tumour
 units.vp = 1/20 PFU; therapies.dose.amount = 1e9 vp; rules.death.modulators[0].half = 1e3 VP/mL
 states.tumour.uptake.oxygen.rate = 5 %/min; tissue.shapes.a.fraction = 50 %
 time.until = 60.5 min; therapies.dose.start = 60.4 min
