@@ -97,7 +97,9 @@ def _over_readings(read: Mapping[str, list[list[Reading]]], of: object, label: s
 
 def _figure(series: Mapping[str, tuple[np.ndarray, np.ndarray]], label: str) -> Figure:
     """Medians over days, with a band from the lowest to the highest replicate."""
-    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+    # A folder may be called $x$; it is no formula.
+    plain = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+    with mpl.rc_context(plain):
         figure = Figure(figsize=(7.5, 3.6), layout="constrained")
         axes = figure.add_subplot()
         for i, (name, (days, values)) in enumerate(series.items()):

@@ -26,6 +26,8 @@ app = typer.Typer(
 out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
+_LONGEST_NAME = 100
+
 ScenarioArgument = Annotated[str, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.")]
 SetOption = Annotated[
     list[str] | None,
@@ -40,16 +42,26 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except GpusimError as error:
-        for line in str(error).splitlines():
-            # What a file says never reaches the terminal as a command.
-            plain = "".join(c if c.isprintable() else "?" for c in line)
-            err.print("gpusim: " + plain, markup=False)
+        _say(str(error))
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        # What the system says of a file that nothing closer to it has explained: a name that is too long, no rights.
+        named = str(error.filename or "").splitlines() or [""]
+        name = named[0] if len(named[0]) <= _LONGEST_NAME else f"{named[0][:_LONGEST_NAME]}..."
+        _say(f"{name}: {error.strerror}" if name and error.strerror else str(error) or type(error).__name__)
+        sys.exit(2)
     except MemoryError:
         err.print("gpusim: not enough memory; 'gpusim check' says how much a scenario takes", markup=False)
         sys.exit(2)
+
+
+def _say(message: str) -> None:
+    for line in message.splitlines():
+        # What a file says never reaches the terminal as a command.
+        plain = "".join(c if c.isprintable() else "?" for c in line)
+        err.print("gpusim: " + plain, markup=False)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

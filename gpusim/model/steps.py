@@ -64,7 +64,7 @@ def given_times(document: Document) -> dict[str, float]:
 
 
 def dividing(most: float, times: Mapping[str, float]) -> float:
-    """The longest step of at most `most` min that divides all times, or a round one of half of it or more.
+    """The longest step of at most `most` min that divides all times, or a round one of three quarters of it or more.
 
     Raises `ScenarioError` where that would be under a hundredth of it.
     """
@@ -84,7 +84,7 @@ def dividing(most: float, times: Mapping[str, float]) -> float:
                 "times of the scenario; expected a rounder time, or a 'time.step'"
             )
     rounded = [each for each in ROUND_MINUTES if each <= most and _multiple(float(common), each)]
-    return rounded[-1] if rounded and rounded[-1] >= step / 2 else step
+    return rounded[-1] if rounded and rounded[-1] >= 0.75 * step else step
 
 
 def _multiple(time: float, step: float) -> bool:

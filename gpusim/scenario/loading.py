@@ -49,7 +49,10 @@ def about(path: Path) -> str:
 def find(scenario: str, base: Path | None = None) -> Path:
     """The file of a shipped name or of a path (relative to `base`, where an `extends` stands)."""
     known = _shipped()
-    path = Path(scenario).expanduser()
+    try:
+        path = Path(scenario).expanduser()
+    except RuntimeError:
+        raise ScenarioError(f"{scenario}: there is no such user, whose folder '~' stands for") from None
     if base is not None and not path.is_absolute():
         path = base / path
     if path.suffix in (".yaml", ".yml"):

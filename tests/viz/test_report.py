@@ -1,7 +1,9 @@
 """The page that compares results: whole, and with nothing to load from elsewhere."""
 
+import io
 import re
 
+import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -9,7 +11,7 @@ pytest.importorskip("matplotlib")
 import gpusim
 from gpusim.analysis.response import Reading
 from gpusim.record import Recorder
-from gpusim.viz.report import _responses, groups, save_report
+from gpusim.viz.report import _figure, _responses, groups, save_report
 
 SMALL = {
     "grid.shape": [12, 12, 12],
@@ -52,6 +54,15 @@ def test_the_lesions_of_each_site_stand_apart():
     assert "<td>-54%</td><td>injected -90%, distant -25%, lung new in 2 of 2, liver none</td>" in _responses(
         {"virus": [run, run]}
     )
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$x", "a$^b$"])
+def test_a_folder_may_have_the_name_of_a_formula(name):
+    days = np.linspace(0, 1, 3)
+    figure = _figure({name: (days, np.ones((2, 3)))}, "cells")
+    figure.savefig(io.BytesIO(), format="svg")
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [name]
 
 
 def test_what_is_no_result_is_refused(tmp_path):
