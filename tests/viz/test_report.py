@@ -10,7 +10,8 @@ pytest.importorskip("matplotlib")
 
 import gpusim
 from gpusim.analysis.response import Reading
-from gpusim.record import Recorder
+from gpusim.record import Recorder, Result
+from gpusim.viz.moment import TUMOUR_CELLS, moment_of_result
 from gpusim.viz.report import _figure, _responses, groups, save_report
 
 SMALL = {
@@ -54,6 +55,21 @@ def test_the_lesions_of_each_site_stand_apart():
     assert "<td>-54%</td><td>injected -90%, distant -25%, lung new in 2 of 2, liver none</td>" in _responses(
         {"virus": [run, run]}
     )
+
+
+def test_a_result_without_heat_or_fields_is_compared_and_drawn(tmp_path):
+    text = "{grid: {shape: [4, 4, 4]}, time: {until: 12 min}, states: {tumour: {}}, tissue: {background: tumour}}"
+    with gpusim.Simulation(gpusim.Scenario.parse(text), "numpy") as simulation:
+        with Recorder(simulation, tmp_path / "plain") as recorder:
+            simulation.run()
+            recorder.record()
+            recorder.finish()
+        assert moment_of_result(Result(tmp_path / "plain"), -1).values(TUMOUR_CELLS).sum() == 64
+    save_report([tmp_path / "plain"], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "as the scenario has no 'heat': plain" in page
+    assert "<h2>Response</h2>" not in page
+    assert page.count("data:image/png") >= 1
 
 
 @pytest.mark.parametrize("name", [r"$\frac$", "$x", "a$^b$"])
