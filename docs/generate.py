@@ -161,7 +161,8 @@ def shipped() -> str:
     text = [
         "# What is shipped\n",
         "`gpusim presets` lists this; `gpusim check NAME` prints every field, rule and step of a scenario. Each\n"
-        "number in these files names its source, or is said to be assumed.\n",
+        "field, rule, process and state that acts on a field names the source of its numbers, or says that they are\n"
+        "assumed; sizes of tumours and lattices, seeds and times of trials are choices, and have none.\n",
         "## Scenarios\n",
     ]
     for name, path in presets().items():

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pint
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 _LONGEST = 80
 _LARGEST = 1e36
@@ -18,17 +19,28 @@ _LARGEST = 1e36
 _REMEMBERED = 4096
 """Quantities as written, for a scenario says the same few again and again, and its arms and sites too."""
 _ALLOWED = re.compile(r"[\w\s.+\-*/^()µμ%]*")
+_NUMERALS = re.compile(r"[\d\s.eE+\-*/()]*")
 # A power stands right behind a unit and is one digit: a tower of powers would never end.
 _POWER = re.compile(r"\*\*|\^")
 _GOOD_POWER = re.compile(r"(?<=[A-Za-zµμ])(?:\*\*|\^)-?\d(?![\w.*^])")
+
+TITRES = ("vp", "TCID50", "TU")
+"""Units of virus whose ratio to PFU a scenario may state: particles, end-point and transducing titres."""
+_TITRE = re.compile(rf"(?<![A-Za-z_])({'|'.join(TITRES)})(?!\w)", re.IGNORECASE)
 
 
 @functools.lru_cache(maxsize=1)
 def _registry() -> pint.UnitRegistry[float]:
     registry: pint.UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
-    registry.define("PFU = [infectivity] = plaque_forming_unit")
+    registry.define("PFU = [infectivity] = PFU = plaque_forming_unit = pfu = Pfu")
+    # The dose that infects half of all cultures: 1 - exp(-n) = 1/2, n infectious units by Poisson's distribution.
+    registry.define("TCID50 = 0.6931471805599453 * PFU = TCID50 = tcid50")
+    registry.define("vp = [viral_particles] = vp = viral_particle = VP")
+    registry.define("TU = [transduction] = TU = transducing_unit = tu")
+    registry.define("IU = [biological_activity] = IU = international_unit")
     registry.define("cell = [cell_count]")
     registry.define("voxel = [voxel_count]")
+    registry.define("MOI = PFU / cell = MOI = multiplicity_of_infection = moi")
     return registry
 
 
@@ -70,10 +82,16 @@ def parse(text: str, voxel_volume: float = 1.0) -> pint.Quantity[float]:
     return cubed
 
 
+def bare(text: str) -> bool:
+    """Whether a text is a number without any unit: "5", not "5 %". Raises `UnitError` where it is no quantity."""
+    return bool(_NUMERALS.fullmatch(text)) and not parse(text).unit_items()
+
+
 def number(value: float | str, unit: str, voxel_volume: float = 1.0) -> float:
     """`value` as a number of `unit`; a bare number is taken to be in `unit` already.
 
-    `voxel_volume` is in um^3. Raises `UnitError` where the dimensions differ.
+    "5 %" is 0.05 where a pure number is wanted, and refused where a concentration is. `voxel_volume` is in um^3.
+    Raises `UnitError` where the dimensions differ.
     """
     return _converted(value, unit, voxel_volume) if isinstance(value, str) else _in_range(value, unit)
 
@@ -81,15 +99,20 @@ def number(value: float | str, unit: str, voxel_volume: float = 1.0) -> float:
 @functools.lru_cache(maxsize=_REMEMBERED)
 def _converted(text: str, unit: str, voxel_volume: float) -> float:
     found, wanted = parse(text, voxel_volume), parse(unit, voxel_volume)
-    if found.unitless:
+    if bare(text):
         return _in_range(found.magnitude, unit)
-    if found.dimensionality != wanted.dimensionality:
-        raise UnitError(f"is not a quantity in '{unit}'")
     try:
+        if not _of_one_kind(found, wanted):
+            raise UnitError(f"is not a quantity in '{unit}'")
         converted = (found / wanted).to("dimensionless").magnitude
     except ArithmeticError:
         raise UnitError(f"is too large in '{unit}'") from None
     return _in_range(converted, unit)
+
+
+def _of_one_kind(found: pint.Quantity[float], wanted: pint.Quantity[float]) -> bool:
+    """Whether nothing is left of the units of a ratio, angles and counts included: "1 degree/min" is no rate."""
+    return not (found / wanted).to_root_units().unit_items()
 
 
 def _in_range(value: float, unit: str) -> float:
@@ -98,13 +121,43 @@ def _in_range(value: float, unit: str) -> float:
     raise UnitError(f"is too large in '{unit}': expected at most {_LARGEST:g}")
 
 
+def ratio_missing(value: float | str) -> str:
+    """A hint where a quantity is in a unit of virus that has no ratio to PFU yet."""
+    named = _TITRE.search(str(value))
+    return f"; state the ratio, as in 'units: {{{named[1]}: 0.05 PFU}}'" if named else ""
+
+
+def in_pfu(text: str, ratios: Mapping[str, str]) -> str:
+    """A text whose units of `TITRES` are replaced by PFU, where `ratios` say how many of these one is."""
+    by_name = {name.lower(): ratio for name, ratio in ratios.items()}
+
+    def replaced(found: re.Match[str]) -> str:
+        ratio = by_name.get(found[1].lower())
+        return f"({ratio})" if ratio is not None else found[0]
+
+    return _TITRE.sub(replaced, text)
+
+
+RATIOS = "ratios to PFU"
+"""Key of the validation context under which a scenario's ratios stand: a mapping of `TITRES` to texts."""
+
+
+def _by_ratio(value: Any, info: ValidationInfo) -> Any:
+    ratios = (info.context or {}).get(RATIOS)
+    return in_pfu(value, ratios) if ratios and isinstance(value, str) else value
+
+
+InPFU = BeforeValidator(_by_ratio)
+"""Replaces units of virus by PFU, by the ratios of the validation context."""
+
+
 def _checked(unit: str) -> Any:
     def check(text: str) -> str:
         try:
             found = parse(text)
         except UnitError as error:
             raise ValueError(str(error)) from None
-        if found.dimensionality != parse(unit).dimensionality:
+        if bare(text) or not _of_one_kind(found, parse(unit)):
             raise ValueError(f"expected a quantity in '{unit}' or its kin, found {text!r}")
         if found.magnitude < 0:
             raise ValueError(f"expected a quantity of 0 or more, found {text!r}")
@@ -150,8 +203,33 @@ def _any_quantity(value: Any) -> Any:
     return value
 
 
-Amount = Annotated[float | str, BeforeValidator(_any_quantity)]
+Amount = Annotated[float | str, BeforeValidator(_any_quantity), InPFU]
 """A number in the field's unit, or a quantity whose dimension is checked against the field's."""
+
+
+def _pure(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, found {'true' if value else 'false'}")
+    if isinstance(value, str):
+        try:
+            return number(value, "dimensionless")
+        except UnitError as error:
+            raise ValueError(f"expected a number or a share such as '5 %', found {value!r}, which {error}") from None
+    return value
+
+
+PureNumber = Annotated[float, BeforeValidator(_pure)]
+"""A number without a unit, or a share in %: "5 %" is 0.05."""
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a whole number, found {'true' if value else 'false'}")
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
+"""A whole number; `true` is none."""
 
 
 def duration(minutes: float) -> str:

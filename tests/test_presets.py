@@ -35,7 +35,7 @@ def test_another_seed_is_another_tumour(expected):
 
 
 @pytest.mark.parametrize("name", presets())
-def test_every_number_has_its_source(name):
+def test_what_acts_names_its_source(name):
     document = Scenario.load(name).document
     for kind in ("fields", "rules"):
         for key, part in getattr(document, kind).items():
@@ -43,6 +43,11 @@ def test_every_number_has_its_source(name):
     for key, state in document.states.items():
         if state.secretion or state.uptake or state.exchange:
             assert state.source, f"{name}: states.{key} names no source"
+    for kind in ("quantities", "processes"):
+        for key, part in getattr(document.body, kind).items():
+            assert part.source, f"{name}: body.{kind}.{key} names no source"
+    for key, therapy in document.therapies.items():
+        assert therapy.source, f"{name}: therapies.{key} names no source"
     assert document.description
 
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,15 @@ from gpusim import units
         ("1.5 h", "min", 90.0),
         ("300", "PFU", 300.0),
         (3, "um", 3.0),
+        ("5 %", "dimensionless", 0.05),
+        ("50", "%", 50.0),
+        ("0.5 dimensionless", "%", 50.0),
+        ("50 %/h", "1/min", 0.5 / 60),
+        ("3 mm/um", "dimensionless", 3000.0),
+        ("7 pfu", "PFU", 7.0),
+        ("3 MOI", "PFU/cell", 3.0),
+        ("2 TU", "TU", 2.0),
+        ("1 kIU/mL", "IU/mL", 1000.0),
     ],
 )
 def test_number(text, unit, expected):
@@ -61,6 +72,35 @@ def test_any_text_is_read_or_refused(text):
         units.parse(text)
     except units.UnitError:
         pass
+
+
+@pytest.mark.parametrize("text", ["5 %", "5 ppm", "38 dimensionless", "5 mm/um", "5 rad mmHg", "5 count"])
+def test_a_share_an_angle_or_a_count_is_no_concentration(text):
+    with pytest.raises(units.UnitError, match="not a quantity in 'mmHg'"):
+        units.number(text, "mmHg")
+
+
+@pytest.mark.parametrize("text", ["1 degree/min", "60 rpm", "1 Bq"])
+def test_an_angle_or_a_count_is_no_rate(text):
+    with pytest.raises(units.UnitError):
+        units.number(text, "1/min")
+
+
+def test_a_tcid50_is_the_dose_that_infects_half_of_all_cultures():
+    # Poisson's distribution: no infectious unit reaches a culture with probability exp(-n).
+    assert math.exp(-units.number("1 TCID50", "PFU")) == pytest.approx(0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["2e9 vp", "2e9 VP", "2e9vp"])
+def test_viral_particles_become_pfu_by_the_stated_ratio(text):
+    assert units.number(units.in_pfu(text, {"vp": "1/20 PFU"}), "PFU") == pytest.approx(1e8, rel=1e-12)
+    with pytest.raises(units.UnitError):
+        units.number(text, "PFU")
+
+
+@pytest.mark.parametrize("text", ["vpx 3", "the rvp", "5 vp_2"])
+def test_a_word_with_a_unit_in_it_is_left_alone(text):
+    assert units.in_pfu(text, {"vp": "1 PFU"}) == text
 
 
 def test_a_wrong_dimension_is_refused():

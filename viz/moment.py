@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gpusim.scenario import Document, Scenario
 
 HEAT = "heat"
+TUMOUR_CELLS = "tumour cells"
+"""What the volume shows where a scenario has neither fields nor heat."""
 LOOKED_AT = 24
 """Snapshots whose fields are read to say something of all of them, at most."""
 _TUMOUR = ("tumour", "tumour_pdl1", "exposed", "infected")
@@ -48,9 +50,12 @@ class Moment:
 
     @property
     def field_names(self) -> list[str]:
-        """What a volume can be made of: heat where the scenario says what it is, and every field, virus first."""
+        """What a volume can be made of: heat where the scenario says what it is, and every field, virus first.
+
+        Where there is neither, it is made of the tumour's cells.
+        """
         fields = sorted(self.document.fields, key=lambda name: name != "virus")
-        return [*([HEAT] if self.document.heat else []), *fields]
+        return [*([HEAT] if self.document.heat else []), *fields] or [TUMOUR_CELLS]
 
     @property
     def tumour_states(self) -> list[str]:
@@ -80,13 +85,15 @@ class Moment:
         return wanted[self.tissue] | wanted[self.immune]
 
     def values(self, name: str) -> np.ndarray:
-        """Heat or a field: float32 [z, y, x]. Raises `ResultError`."""
+        """Heat, a field or, where there are none, the tumour's cells: float32 [z, y, x]. Raises `ResultError`."""
         if name not in self._fields:
             if name == HEAT and self.document.heat is not None:
                 cytokines = {each: self.read(each) for each in self.document.heat.cytokines}
                 self._fields[name] = heat_of(self.document, self.tissue, self.immune, cytokines)
             elif name in self.document.fields:
                 self._fields[name] = self.read(name)
+            elif name in self.field_names:
+                self._fields[name] = self.cells(self.tumour_states).astype(np.float32)
             else:
                 raise ResultError(
                     f"field '{name}': there is none{nearest(name, self.field_names)} "
@@ -95,8 +102,8 @@ class Moment:
         return self._fields[name]
 
     def unit(self, name: str) -> str:
-        """Unit of a field; heat has none."""
-        return "" if name == HEAT else self.document.fields[name].unit
+        """Unit of a field; heat and cells have none."""
+        return self.document.fields[name].unit if name in self.document.fields else ""
 
     def coarsened(self, factor: int) -> Moment:
         """The same with voxels `factor` times as large: means of fields, the middle one of cells."""

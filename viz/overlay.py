@@ -37,7 +37,9 @@ def length_label(length: float) -> str:
 
 def field_label(name: str, unit: str) -> str:
     """A field as a legend calls it."""
-    return "tumour heat" if name == HEAT else f"{name.replace('_', ' ')}, {unit.replace('um', 'µm')}"
+    if name == HEAT:
+        return "tumour heat"
+    return name.replace("_", " ") + (f", {unit.replace('um', 'µm')}" if unit else "")
 
 
 def overlay(

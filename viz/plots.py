@@ -26,7 +26,13 @@ from gpusim.viz.overlay import field_label, length_label, round_length
 from gpusim.viz.palette import THEMES, field_map, mixed, state_colours, state_label
 
 DAY = 1440.0
-_LINES = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+_LINES = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "text.parse_math": False,  # a folder may be called $x$
+}
 
 
 def counts(

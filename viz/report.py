@@ -54,20 +54,31 @@ def groups(folders: Iterable[Path]) -> tuple[dict[str, list[Result]], list[str]]
 def save_report(folders: Sequence[Path], target: Path, *, pictures: bool = True) -> None:
     """Write the page. Raises `ResultError`, `ScenarioError`."""
     compared, words = groups(folders)
-    read = {label: [readings(result) for result in results] for label, results in compared.items()}
     parts = [
         _verdicts(words),
         "<h2>Tumour cells</h2>" + _inline(_curves(compared, _tumour_cells, "tumour cells")),
-        "<h2>Tumour heat</h2>"
-        + _inline(_over_readings(read, lambda r: r.heat, "mean heat of the largest lesion's core")),
-        "<h2>Sum of diameters</h2>" + _inline(_over_readings(read, lambda r: r.total, "sum of diameters, um")),
-        "<h2>Response</h2>" + _responses(read),
+        *_lesions(compared),
         "<h2>At the end</h2>" + _table(compared),
     ]
     if pictures:
         parts.append("<h2>Pictures</h2>" + _pictures(compared))
     title = ", ".join(folder.name for folder in folders)
     target.write_text(_PAGE.format(title=html.escape(title), body="\n".join(parts)), encoding="utf-8")
+
+
+def _lesions(compared: Groups) -> list[str]:
+    """Heat, diameters and response, of those whose scenario has `heat`: it says what a lesion is."""
+    known = {label: results for label, results in compared.items() if all(r.document.heat for r in results)}
+    read = {label: [readings(result) for result in results] for label, results in known.items()}
+    parts = [
+        "<h2>Tumour heat</h2>"
+        + _inline(_over_readings(read, lambda r: r.heat, "mean heat of the largest lesion's core")),
+        "<h2>Sum of diameters</h2>" + _inline(_over_readings(read, lambda r: r.total, "sum of diameters, um")),
+        "<h2>Response</h2>" + _responses(read),
+    ]
+    without = ", ".join(html.escape(label) for label in compared if label not in known)
+    missing = f"<p>Without lesions, heat and response, as the scenario has no 'heat': {without}.</p>" if without else ""
+    return [*(parts if known else []), missing]
 
 
 def _tumour_cells(result: Result) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +108,9 @@ def _over_readings(read: Mapping[str, list[list[Reading]]], of: object, label: s
 
 def _figure(series: Mapping[str, tuple[np.ndarray, np.ndarray]], label: str) -> Figure:
     """Medians over days, with a band from the lowest to the highest replicate."""
-    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+    # A folder may be called $x$; it is no formula.
+    plain = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+    with mpl.rc_context(plain):
         figure = Figure(figsize=(7.5, 3.6), layout="constrained")
         axes = figure.add_subplot()
         for i, (name, (days, values)) in enumerate(series.items()):

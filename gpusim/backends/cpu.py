@@ -12,7 +12,7 @@ import numpy as np
 
 from gpusim.backends.base import Array
 from gpusim.backends.compiled import CompiledBackend
-from gpusim.backends.compiler import load
+from gpusim.backends.compiler import find_compiler, load
 from gpusim.backends.source import kernel_source
 from gpusim.errors import BackendError
 
@@ -89,6 +89,8 @@ class CpuBackend(CompiledBackend):
         if threads is not None and threads < 1:
             raise BackendError(f"threads: expected 1 or more, found {threads}")
         self._library = load(kernel_source(host=True))
+        if not hasattr(self._library, "launch_explicit_step"):
+            raise BackendError(f"the library that {find_compiler()} makes has no kernels in it; is it a C++ compiler?")
         self._calls: dict[str, _Call] = {}
         self.threads = threads or available_threads()
         self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +26,8 @@ app = typer.Typer(
 out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
-ScenarioArgument = Annotated[str, typer.Argument(help="A shipped scenario (see 'gpusim presets') or a YAML file.")]
+_LONGEST_NAME = 100
+
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a value, as in fields.virus.decay='0.01 /min'."),
@@ -40,16 +41,26 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except GpusimError as error:
-        for line in str(error).splitlines():
-            # What a file says never reaches the terminal as a command.
-            plain = "".join(c if c.isprintable() else "?" for c in line)
-            err.print("gpusim: " + plain, markup=False)
+        _say(str(error))
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        # What the system says of a file that nothing closer to it has explained: a name that is too long, no rights.
+        named = str(error.filename or "").splitlines() or [""]
+        name = named[0] if len(named[0]) <= _LONGEST_NAME else f"{named[0][:_LONGEST_NAME]}..."
+        _say(f"{name}: {error.strerror}" if name and error.strerror else str(error) or type(error).__name__)
+        sys.exit(2)
     except MemoryError:
         err.print("gpusim: not enough memory; 'gpusim check' says how much a scenario takes", markup=False)
         sys.exit(2)
+
+
+def _say(message: str) -> None:
+    for line in message.splitlines():
+        # What a file says never reaches the terminal as a command.
+        plain = "".join(c if c.isprintable() else "?" for c in line)
+        err.print("gpusim: " + plain, markup=False)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -76,6 +87,12 @@ def load(name: str, sets: list[str] | None, **more: Any) -> Scenario:
     overrides = dict(parse_set(text) for text in sets or [])
     overrides.update({path.replace("__", "."): value for path, value in more.items() if value is not None})
     return Scenario.load(name, overrides)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Say what may be meant, and what it costs; each once."""
+    for note in dict.fromkeys(notes):
+        err.print(f"gpusim: note: {note}", markup=False)
 
 
 def new_table(*columns: str) -> Table:

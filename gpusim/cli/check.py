@@ -7,7 +7,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
+from gpusim.cli.app import (
+    SetOption,
+    app,
+    err,
+    load,
+    new_table,
+    out,
+    placements,
+    shapes_of,
+    tell_notes,
+)
 from gpusim.engine.memory import of_copies, on_backend
 from gpusim.engine.transport import MOST_PASSES, choices
 from gpusim.ensemble.folder import damages as of_study
@@ -90,8 +100,7 @@ def check(
             "this will be slow, 'solver: auto' would go implicit",
             markup=False,
         )
-    for note in dict.fromkeys(note for each in models.values() for note in each.notes):
-        err.print(f"gpusim: note: {note}", markup=False)
+    tell_notes([*loaded.notes, *(note for each in models.values() for note in each.notes)])
 
 
 def _check_folder(folder: Path) -> None:

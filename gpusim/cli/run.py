@@ -13,7 +13,7 @@ import typer
 
 import gpusim
 from gpusim.backends import SLABS, create
-from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of
+from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of, tell_notes
 from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.cli.trial import carry_out, go_on
 from gpusim.errors import ResultError, ScenarioError
@@ -115,6 +115,7 @@ def run(
             if replicates is not None:
                 loaded = loaded.with_(trial={"replicates": replicates})
             folder = output or Path("results") / loaded.document.name
+            tell_notes(loaded.notes)
             carry_out(loaded, folder, backend, threads, together, log)
             return
         folder = output or Path("results") / loaded.document.name
@@ -147,8 +148,7 @@ def run(
             out.print(f"resumed at {duration(simulation.minutes)}, step {simulation.steps}")
         for each in simulation.models.values():
             placements(each)
-        for note in dict.fromkeys(note for each in simulation.models.values() for note in each.notes):
-            err.print(f"gpusim: note: {note}", markup=False)
+        tell_notes([*loaded.notes, *(note for each in simulation.models.values() for note in each.notes)])
         with progress(model.name, model.until, "steps", log, done=simulation.steps) as tell:
             for steps in simulation.stretches(at_most=1):
                 for recorder in recorders:

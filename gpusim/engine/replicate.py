@@ -97,7 +97,12 @@ class Replicate(Plottable):
             minutes = units.number(until, "min")
         except units.UnitError as error:
             raise ScenarioError(f"until: {until!r} {error}") from None
-        return whole(minutes, self.model.step, "until")
+        try:
+            return whole(minutes, self.model.step, "until")
+        except ScenarioError as error:
+            raise ScenarioError(
+                f"{error}; among the scenario's times under 'time.at', a chosen step divides it"
+            ) from None
 
     # Its body, and therapies of its own
 

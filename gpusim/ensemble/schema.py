@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from gpusim.scenario.schema import Arms, Name, Outcome, Text, Title
-from gpusim.units import Amount, UnitError, number, parse
+from gpusim.units import Amount, PureNumber, UnitError, WholeNumber, number, parse
 
 
 class _Part(BaseModel):
@@ -46,7 +46,7 @@ class Range(_Part):
     low: Amount = Field(alias="from")
     to: Amount
     scale: Literal["linear", "log"] = "linear"
-    levels: Annotated[int, Field(ge=2, le=10_000)] = 5
+    levels: Annotated[WholeNumber, Field(ge=2, le=10_000)] = 5
 
     @model_validator(mode="after")
     def _rising(self) -> "Range":
@@ -100,7 +100,7 @@ class _Design(_Part):
     """
 
     kind: Literal["grid", "latin-hypercube", "sobol"] = "grid"
-    points: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    points: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] | None = None
 
     @model_validator(mode="after")
     def _counted(self) -> "_Design":
@@ -119,15 +119,15 @@ class Morris(_Part):
     """Elementary effects of Morris: which parameters matter at all, for few runs."""
 
     method: Literal["morris"]
-    trajectories: Annotated[int, Field(ge=2, le=100_000)] = 10
-    levels: Annotated[int, Field(ge=2, le=100)] = 4
+    trajectories: Annotated[WholeNumber, Field(ge=2, le=100_000)] = 10
+    levels: Annotated[WholeNumber, Field(ge=2, le=100)] = 4
 
 
 class Sobol(_Part):
     """Sobol indices: shares of the variance, first order and total. `points` is a power of 2."""
 
     method: Literal["sobol"]
-    points: Annotated[int, Field(ge=2, le=2**20)] = 64
+    points: Annotated[WholeNumber, Field(ge=2, le=2**20)] = 64
 
     @field_validator("points")
     @classmethod
@@ -152,11 +152,11 @@ class Fit(_Part):
     """
 
     method: Literal["abc", "optuna"] = "abc"
-    error: Annotated[float, Field(gt=0, le=2)] = 0.1
-    particles: Annotated[int, Field(ge=10, le=100_000)] = 100
-    populations: Annotated[int, Field(ge=1, le=100)] = 8
-    trials: Annotated[int, Field(ge=10, le=1_000_000)] = 200
-    batch: Annotated[int, Field(ge=1, le=1000)] = 8
+    error: Annotated[PureNumber, Field(gt=0, le=2)] = 0.1
+    particles: Annotated[WholeNumber, Field(ge=10, le=100_000)] = 100
+    populations: Annotated[WholeNumber, Field(ge=1, le=100)] = 8
+    trials: Annotated[WholeNumber, Field(ge=10, le=1_000_000)] = 200
+    batch: Annotated[WholeNumber, Field(ge=1, le=1000)] = 8
 
 
 class StudyDocument(_Part):
@@ -168,8 +168,8 @@ class StudyDocument(_Part):
     set: dict[str, Any] = {}
     parameters: dict[str, Parameter] = {}
     design: Design = _Design()
-    replicates: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    replicates: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 1
+    seed: Annotated[WholeNumber, Field(ge=0, lt=2**64)] = 0
     arms: Arms = {"baseline": {}}
     outcomes: Annotated[dict[Name, Outcome], Field(min_length=1)]
     keep: Literal["table", "stores"] = "table"

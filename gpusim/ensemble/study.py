@@ -15,7 +15,7 @@ from gpusim.record import provenance
 from gpusim.record.provenance import Provenance
 from gpusim.scenario import Document, inputs
 from gpusim.scenario.checks import Problem, nearest, state_names
-from gpusim.scenario.loading import checked, extended, find, override, validated
+from gpusim.scenario.loading import checked, extended, find, override, pass_through, validated
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file
 from gpusim.scenario.schema import Outcome
 from gpusim.trial.outcomes import columns
@@ -93,10 +93,12 @@ class Study:
         return columns(self.document.outcomes)
 
     def _changed(self, arm: str, values: Point) -> Read:
-        return self._with(
+        read = self._with(
             {("parameters", path): (path, value) for path, value in values.items()}
             | {("arms", arm, path): (path, value) for path, value in self.document.arms[arm].items()}
         )
+        pass_through(read, (time for outcome in self.document.outcomes.values() for time in outcome.at))
+        return read
 
     def _with(self, changes: Mapping[KeyPath, tuple[str, Any]]) -> Read:
         """The base with changes laid over it, each known by its place in the study file."""

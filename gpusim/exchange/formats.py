@@ -94,7 +94,10 @@ def _replaceable(path: Path, result: Path) -> bool:
         return False
     head = path / "zarr.json"
     if head.is_file():
-        return "ome" in json.loads(head.read_text(encoding="utf-8")).get("attributes", {})
+        try:
+            return "ome" in json.loads(head.read_text(encoding="utf-8"))["attributes"]
+        except (ValueError, KeyError, TypeError):
+            return False
     return all(inside.suffix == ".vti" for inside in path.iterdir())
 
 

@@ -15,7 +15,7 @@ from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, R
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import secretion_units, state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, Therapy
-from gpusim.tissue import initial_tissue
+from gpusim.tissue import InitialTissue, initial_tissue
 from gpusim.tissue.shapes import Uniform, near_segment, point, within
 
 _STREWN = 1 << 20
@@ -54,9 +54,14 @@ def _build(scenario: Scenario) -> Model:
     moves = steps.moves(document, step, highest_speed(document, volume) / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
-    every = steps.whole(units.number(document.record.every, "min"), step, "record.every")
+    every = steps.between_snapshots(document, step)
     cells = CellTables(document, states, spacing, step * rules_every, step / moves).build(moves)
     notes = [*initial.notes, *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded)]
+    if not (document.time.step.field or document.time.step.rules) and step < steps.longest(highest) / 2:
+        notes.append(
+            f"the step of {step:g} min divides the scenario's times (end, snapshots, doses, 'time.at'); rounder ones "
+            f"would allow {steps.longest(highest):g} min"
+        )
     hazard = highest * step * rules_every
     if hazard > steps.MOST_HAZARD * (1 + 1e-9):
         notes.append(
@@ -76,7 +81,7 @@ def _build(scenario: Scenario) -> Model:
         states=states,
         cells=cells,
         body=build_body(document, cells, volume),
-        doses=tuple(_doses(document, fields, initial.shape, spacing, due)),
+        doses=tuple(_doses(document, fields, states, initial, spacing, due)),
         infusions=tuple(_infusions(document, due)),
         grafts=tuple(_grafts(document, states, initial.shape, spacing, due)),
         resections=tuple(_resections(document, states, initial.shape, spacing, due)),
@@ -155,7 +160,7 @@ def _due(therapy: Therapy, step: float, until: int) -> list[int]:
 
 
 def _doses(
-    document: Document, fields: Fields, shape: tuple[int, int, int], spacing: float, due: _Due
+    document: Document, fields: Fields, states: States, initial: InitialTissue, spacing: float, due: _Due
 ) -> Iterator[Dose]:
     volume = spacing**3
     for name, therapy in document.therapies.items():
@@ -163,11 +168,27 @@ def _doses(
             continue
         assert therapy.amount is not None, "checked on loading"
         unit = document.fields[therapy.inject].unit
-        amount = units.number(therapy.amount, f"{unit} * voxel", volume)
-        voxels = _region(therapy, name, shape, spacing)
+        voxels = _region(therapy, name, initial.shape, spacing)
+        if therapy.targets is None:
+            amount = units.number(therapy.amount, f"{unit} * voxel", volume)
+        else:
+            each = units.number(therapy.amount, f"{unit} * voxel / cell", volume)
+            amount = each * _cells_there(therapy, name, states, initial, voxels)
         amounts = np.full(len(voxels), amount / len(voxels), np.float32)
         for at in due(therapy):
             yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts)
+
+
+def _cells_there(therapy: Therapy, name: str, states: States, initial: InitialTissue, voxels: np.ndarray) -> int:
+    """Cells of the targets in a region at time 0. Raises `ScenarioError` where there are none."""
+    wanted = [states.number(state) for state in therapy.targets or ()]
+    found = sum(int(np.isin(layer.reshape(-1)[voxels], wanted).sum()) for layer in (initial.tissue, initial.immune))
+    if not found:
+        raise ScenarioError(
+            f"therapies.{name}.targets: none of the cells in the region is {' or '.join(therapy.targets or ())} at "
+            "time 0; take a larger 'radius'"
+        )
+    return found
 
 
 def _infusions(document: Document, due: _Due) -> Iterator[Infusion]:

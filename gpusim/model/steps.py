@@ -1,6 +1,8 @@
 """Step sizes, chosen from the scenario's own rates where it does not give them."""
 
 import math
+from collections.abc import Mapping
+from fractions import Fraction
 
 from gpusim import units
 from gpusim.errors import ScenarioError
@@ -9,6 +11,10 @@ from gpusim.scenario import Document
 ROUND_MINUTES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 6.0)
 """Steps that divide an hour."""
 
+_FINEST_PARTS = 1_000_000
+"""Of a minute; finer ones of a user's times are rounding."""
+_MOST_SHORTER = 100
+"""Times that a step may be shorter than the rates allow, to divide a user's times."""
 _SHORTEST = 1e-6
 """Shortest step, min."""
 MOST_HAZARD = 0.1
@@ -21,12 +27,14 @@ def choose(document: Document, highest_rate: float) -> tuple[float, int]:
     `highest_rate` is the largest hazard rate that a rule of the scenario can reach, 1/min.
     """
     given = document.time.step
-    fitting = _fitting(MOST_HAZARD, highest_rate)
+    fitting = longest(highest_rate)
     field = units.number(given.field, "min") if given.field else None
     if given.rules:
         rules = units.number(given.rules, "min")
+    elif field:
+        rules = field * max(1, int(fitting / field + 1e-9))
     else:
-        rules = fitting if not field else field * max(1, int(fitting / field + 1e-9))
+        rules = dividing(fitting, given_times(document))
     field = rules if field is None else field
     for name, value in (("rules", rules), ("field", field)):
         if value < _SHORTEST:
@@ -34,17 +42,69 @@ def choose(document: Document, highest_rate: float) -> tuple[float, int]:
     return field, whole(rules, field, "time.step.rules", "time.step.field")
 
 
-def _fitting(most: float, rate: float) -> float:
-    fitting = [step for step in ROUND_MINUTES if step * rate <= most]
+def longest(highest_rate: float) -> float:
+    """The longest round step, min, over which no rule's hazard passes `MOST_HAZARD`."""
+    fitting = [step for step in ROUND_MINUTES if step * highest_rate <= MOST_HAZARD]
     return fitting[-1] if fitting else ROUND_MINUTES[0]
+
+
+def given_times(document: Document) -> dict[str, float]:
+    """Times above 0 that a scenario names and that a step must end at, min, by their place in it."""
+    time, record = document.time, document.record
+    until = units.number(time.until, "min")
+    texts = {"time.until": time.until} | {f"time.at[{i}]": text for i, text in enumerate(time.at)}
+    if "every" in record.model_fields_set or units.number(record.every, "min") < until:
+        texts["record.every"] = record.every
+    for name, therapy in document.therapies.items():
+        texts[f"therapies.{name}.start"] = therapy.start
+        if therapy.every is not None and therapy.doses > 1:
+            texts[f"therapies.{name}.every"] = therapy.every
+    times = {place: units.number(text, "min") for place, text in texts.items()}
+    return {place: minutes for place, minutes in times.items() if minutes > 0}
+
+
+def dividing(most: float, times: Mapping[str, float]) -> float:
+    """The longest step of at most `most` min that divides all times, or a round one of three quarters of it or more.
+
+    Raises `ScenarioError` where that would be under a hundredth of it.
+    """
+    if all(_multiple(minutes, most) for minutes in times.values()):
+        return most
+    common = Fraction(0)
+    for place, minutes in times.items():
+        exact = Fraction(minutes).limit_denominator(_FINEST_PARTS)
+        common = Fraction(
+            math.gcd(common.numerator * exact.denominator, exact.numerator * common.denominator),
+            common.denominator * exact.denominator,
+        )
+        step = float(common / math.ceil(common / Fraction(most))) if common else 0.0
+        if step < most / _MOST_SHORTER or not _multiple(minutes, step):
+            raise ScenarioError(
+                f"{place}: no step of {most / _MOST_SHORTER:g} min or more divides {minutes:.10g} min and the other "
+                "times of the scenario; expected a rounder time, or a 'time.step'"
+            )
+    rounded = [each for each in ROUND_MINUTES if each <= most and _multiple(float(common), each)]
+    return rounded[-1] if rounded and rounded[-1] >= 0.75 * step else step
+
+
+def _multiple(time: float, step: float) -> bool:
+    count = round(time / step)
+    return count >= 1 and math.isclose(count * step, time, rel_tol=1e-9)
 
 
 def whole(time: float, step: float, name: str, step_name: str = "the step") -> int:
     """`time` / `step` as a whole number of 1 or more; raises `ScenarioError` where it is none."""
-    count = round(time / step)
-    if count < 1 or not math.isclose(count * step, time, rel_tol=1e-9):
+    if not _multiple(time, step):
         raise ScenarioError(f"{name}: expected a multiple of {step_name} ({step:g} min), found {time:g} min")
-    return count
+    return round(time / step)
+
+
+def between_snapshots(document: Document, step: float) -> int:
+    """Steps between two snapshots; what the scenario leaves open, and is longer than the run, fits any step."""
+    every = units.number(document.record.every, "min")
+    if "record.every" in given_times(document):
+        return whole(every, step, "record.every")
+    return max(1, round(every / step))
 
 
 _MOST_HOP = 0.5

@@ -12,7 +12,8 @@ import yaml
 
 from gpusim import units
 from gpusim.errors import ScenarioError
-from gpusim.scenario.loading import about, library, load, merge, override, parse_set, presets, validated
+from gpusim.scenario import usage
+from gpusim.scenario.loading import about, library, load, merge, override, parse_set, pass_through, presets, validated
 from gpusim.scenario.reading import Read, read_text
 from gpusim.scenario.schema import Document
 
@@ -66,14 +67,37 @@ class Scenario:
     def arm(self, name: str) -> "Scenario":
         """One arm of the trial as a scenario of its own. Raises `ScenarioError`, `KeyError`."""
         assert self.document.trial is not None, "has arms"
-        read = Read(self.data)
-        read.data.pop("trial")
         try:
-            for path, value in self.document.trial.arms[name].items():
-                override(read, path, copy.deepcopy(value))
-            return Scenario(validated(read, self.document.name))
+            return self._without_trial(self.document.trial.arms[name])
         except ScenarioError as error:
             raise ScenarioError(f"trial.arms.{name}: {error}") from None
+
+    def _without_trial(self, changes: Mapping[str, Any]) -> "Scenario":
+        """The scenario with overrides, as a single run whose steps end at the times of the trial's outcomes."""
+        read = Read(self.data)
+        trial = read.data.pop("trial")
+        pass_through(read, (time for outcome in trial["outcomes"].values() for time in outcome.get("at", ())))
+        for path, value in changes.items():
+            override(read, path, copy.deepcopy(value))
+        return Scenario(validated(read, self.document.name))
+
+    @property
+    def notes(self) -> list[str]:
+        """What may be meant, though nothing comes of it, in sentences; of a trial, of its arms too.
+
+        Raises `ScenarioError` where an arm is no scenario.
+        """
+        found = usage.notes(self.document)
+        if self.document.trial is None:
+            return found
+        known = {"the scenario without arms": self._without_trial({}).document.model_dump()}
+        for name, changes in self.document.trial.arms.items():
+            document = self.arm(name).document.model_dump()
+            twin = next((other for other, its in reversed(known.items()) if its == document), None)
+            if twin in self.arms or (twin is not None and changes):
+                found.append(f"arm '{name}' is the same as {twin!r}")
+            known[name] = document
+        return found
 
     def ending(self, until: str) -> "Scenario":
         """This scenario with another end; doses that were due later are left out. Raises `ScenarioError`."""
@@ -102,7 +126,9 @@ class Scenario:
         site, first = document.sites[name], next(iter(document.sites))
         here = {key: t for key, t in document.therapies.items() if t.infuse or (t.site or first) == name}
         seed = hashlib.sha256(f"{document.seed} {name}".encode()).digest()[:8]
+        doses = [time for t in document.therapies.values() for time in (t.start, t.every) if time]
         changes = {
+            "time": document.time.model_copy(update={"at": (*document.time.at, *doses)}),  # one step for all sites
             "grid": site.grid,
             "tissue": site.tissue,
             "sites": {},

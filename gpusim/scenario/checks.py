@@ -30,6 +30,8 @@ NONE = "none"
 _LONGEST_WORD = 80
 _SMOOTH = {"implicit2": "whose second stage makes mass of", "steady": "which forgets"}
 """Solvers for fields that are made and lost bit by bit, and why for these alone."""
+_OF_CELLS = ("columns", "length_unit", "margin", "table", "types")
+"""Keys of a tissue that say how its table of cells is read."""
 _COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity", "digest", "byte")
 """What stands beside the fields in a result."""
 
@@ -84,7 +86,7 @@ def _dimension(value: float | str, path: KeyPath, *wanted: str) -> Iterator[Prob
     """`value` must be a bare number or have the dimension of one of `wanted`."""
     if isinstance(value, str) and convertible(value, wanted) is None:
         expected = " or ".join(f"'{unit}'" for unit in wanted)
-        yield path, f"expected a number or a quantity in {expected}, found '{value}'"
+        yield path, f"expected a number or a quantity in {expected}, found '{value}'{units.ratio_missing(value)}"
 
 
 def convertible(value: float | str, wanted: Iterable[str]) -> str | None:
@@ -313,8 +315,8 @@ def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Itera
     else:
         for shape in ("half", "per", "above", "below"):
             value = getattr(modulator, shape)
-            if isinstance(value, str):
-                yield from _dimension(value, (*path, shape), "dimensionless")
+            if isinstance(value, str) and not units.bare(value):
+                yield (*path, shape), f"expected a number of cells without a unit, found '{value}'"
     for shape in ("half", "per"):
         value = getattr(modulator, shape)
         if isinstance(value, str) and units.parse(value).magnitude == 0:
@@ -351,8 +353,10 @@ def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Ite
         yield (*path, "tissue", "types"), "a table of cells needs 'types': which rows become which state"
     if spec.image is not None and spec.image.instances is not None and spec.cells is None:
         yield (*path, "tissue", "image", "instances"), "needs 'tissue.cells': the table that holds this column"
-    if spec.cells is None:
-        for key in sorted({"table", "columns", "length_unit", "types"} & spec.model_fields_set):
+    if spec.cells is None and not path:  # sites share what stands at the head
+        idle = [key for key in _OF_CELLS if key in spec.model_fields_set]
+        idle += ["depth"] if "depth" in spec.model_fields_set and spec.image is None else []
+        for key in idle:
             yield (*path, "tissue", key), "belongs to a table of cells; give 'cells'"
     if spec.cells is None and spec.image is None and grid.shape is None:
         yield (*path, "grid", "shape"), "is missing (only an image or a table of cells can do without)"
@@ -364,16 +368,25 @@ def _therapies(document: Document) -> Iterator[Problem]:
         unit = None
         if therapy.site is not None and therapy.site not in document.sites:
             yield (*path, "site"), _unknown("site", therapy.site, document.sites)
-        for state in (*(therapy.resect or ()), *(therapy.into or ())):
-            yield from _state(document, state, (*path, "resect" if therapy.resect else "into"))
+        for key in ("resect", "into", "targets"):
+            for state in getattr(therapy, key) or ():
+                yield from _state(document, state, (*path, key))
         if therapy.inject in document.states:
             unit = "cell"
+            if therapy.targets is not None:
+                yield (*path, "targets"), "belongs to the injection of a field"
         elif therapy.inject is not None:
             known = [*document.fields, *document.states]
             if therapy.inject not in known:
                 yield (*path, "inject"), _unknown("field or state", therapy.inject, known)
             else:
                 unit = f"{document.fields[therapy.inject].unit} * voxel"
+                per_cell = f"{unit} / cell"
+                if therapy.targets is not None:
+                    unit = per_cell
+                elif therapy.amount is not None and convertible(therapy.amount, [unit, per_cell]) == per_cell:
+                    yield (*path, "targets"), f"is missing: of which cells each gets '{therapy.amount}'"
+                    unit = None
             if therapy.into is not None:
                 yield (*path, "into"), "belongs to the injection of cells"
         elif therapy.infuse is not None:
@@ -391,7 +404,10 @@ def _therapies(document: Document) -> Iterator[Problem]:
                 f"({document.time.until})",
             )
         if unit is not None and therapy.amount is not None and convertible(therapy.amount, [unit]) is None:
-            yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'"
+            missing = units.ratio_missing(therapy.amount)
+            yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'{missing}"
+        elif unit == "cell" and not units.number(therapy.amount or 0, "cell").is_integer():
+            yield (*path, "amount"), f"expected a whole number of cells, found '{therapy.amount}'"
 
 
 def _heat(document: Document) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """From a name or a file to checked data: `extends`, overrides, and messages that say where."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,9 @@ from gpusim.errors import ScenarioError
 from gpusim.scenario import inputs
 from gpusim.scenario.checks import Problem, nearest, problems
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
-from gpusim.scenario.schema import KINDS, Document, Site, known_keys
+from gpusim.scenario.schema import KINDS, Document, Site, Titres, known_keys
+from gpusim.scenario.usage import misspelt
+from gpusim.units import RATIOS
 
 _MOST_FILES = 40
 _MOST_PROBLEMS = 20
@@ -48,7 +50,10 @@ def about(path: Path) -> str:
 def find(scenario: str, base: Path | None = None) -> Path:
     """The file of a shipped name or of a path (relative to `base`, where an `extends` stands)."""
     known = _shipped()
-    path = Path(scenario).expanduser()
+    try:
+        path = Path(scenario).expanduser()
+    except RuntimeError:
+        raise ScenarioError(f"{scenario}: there is no such user, whose folder '~' stands for") from None
     if base is not None and not path.is_absolute():
         path = base / path
     if path.suffix in (".yaml", ".yml"):
@@ -83,7 +88,8 @@ def extended(path: Path) -> Read:
     laid: dict[Path, Read] = {}
     _lay(path, (), laid)
     merged = Read({})
-    for read in laid.values():
+    for file, read in laid.items():
+        _require_known(blanks(merged.data, read.data), merged.data, read, str(file))
         merged.data = merge(merged.data, read.data)
         merged.places.update(read.places)
     return merged
@@ -137,6 +143,33 @@ def merge(base: Any, top: Any) -> Any:
     return merged
 
 
+def blanks(base: Any, top: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Where `top` is blank, to take something of `base` away that is not there."""
+    if isinstance(base, dict) and isinstance(top, dict):
+        for key, value in top.items():
+            if value is None and key not in base:
+                yield (*path, key)
+            elif key in base:
+                yield from blanks(base[key], value, (*path, key))
+
+
+def _require_known(taken: Iterable[KeyPath], data: Any, read: Read, label: str, above: KeyPath = ()) -> None:
+    """Raise `ScenarioError` unless all that is to be `taken` away from `data` is there, or may be left out.
+
+    `above` is the path of the data in what was `read`; `label` names it where a place is not known.
+    """
+    for path in taken:
+        full = (*above, *path)
+        # What stands under `sites` is laid over the scenario's own later.
+        if path[0] == "sites" or path[-1] in known_keys(full[:-1]):
+            continue
+        here = data
+        for part in path[:-1]:
+            here = here[part]
+        close = nearest(str(path[-1]), map(str, here))
+        raise ScenarioError(f"{_place(read, full, label)}: {dotted(full)}: is blank, with nothing to leave out{close}")
+
+
 def override(read: Read, key: str, value: Any, place: str = "--set") -> None:
     """Set the value at a dotted path such as `rules.infection.rate` or `rules.infection.modulators[0].half`.
 
@@ -159,13 +192,24 @@ def override(read: Read, key: str, value: Any, place: str = "--set") -> None:
         _item(here, last, key, place)
         here[last] = value
     elif isinstance(here, dict):
-        if value is None:
+        if value is None and last not in here and _unfilled(read.data) and parts[0] == "sites":
+            here[last] = None  # of the scenario's own tissue, which is laid under this one later
+        elif value is None:
+            read.places[parts] = place
+            _require_known([] if last in here else [parts], read.data, read, place)
             here.pop(last, None)
         else:
             here[last] = value
     else:
         raise ScenarioError(f"{place} {key}: {dotted(parts[:-1])} has no keys of its own")
     read.places[parts] = place
+
+
+def pass_through(read: Read, times: Iterable[str]) -> None:
+    """Let the steps of a scenario that is not checked yet divide some more times."""
+    time = read.data.setdefault("time", {})
+    if isinstance(time, dict) and (more := list(dict.fromkeys(times))):
+        time["at"] = [*(time.get("at") or ()), *more]
 
 
 def _item(here: Any, index: int, key: str, place: str) -> Any:
@@ -195,14 +239,14 @@ def parse_set(text: str) -> tuple[str, Any]:
 
 def validated(read: Read, label: str) -> Document:
     """Check data against the schema and against itself; raises `ScenarioError` with every problem."""
-    _fill_in_sites(read.data)
-    return checked(Document, read, label, problems)
+    _fill_in_sites(read, label)
+    return checked(Document, read, label, lambda document: [*problems(document)] or misspelt(document))
 
 
 def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[Checked], Iterable[Problem]]) -> Checked:
     """Check data against a schema, and what it makes against `problems`; raises `ScenarioError` with every problem."""
     try:
-        document = schema.model_validate(read.data)
+        document = schema.model_validate(read.data, context={RATIOS: _ratios(read.data)})
     except ValidationError as error:
         found = [
             (_path(e["loc"], read.data, e["type"] == "missing"), _message(dict(e), schema)) for e in error.errors()
@@ -217,13 +261,30 @@ def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[C
     return document
 
 
-def _fill_in_sites(data: dict[str, Any]) -> None:
+def _ratios(data: dict[str, Any]) -> dict[str, str]:
+    """The ratios to PFU that a scenario states; what is wrong with them, the schema says."""
+    try:
+        stated = Titres.model_validate(data.get("units", {}))
+    except ValidationError:
+        return {}
+    return {name: str(ratio) for name, ratio in stated.model_dump(exclude_none=True).items()}
+
+
+def _fill_in_sites(read: Read, label: str) -> None:
     """Let each site have the scenario's grid and tissue, with its own laid over them; the scenario's are then gone."""
+    data = read.data
     sites = data.get("sites")
     if not isinstance(sites, dict) or not sites:
         return
     shared = {key: data.pop(key) for key in SITE_KEYS if key in data}
+    for name, site in sites.items():
+        _require_known(blanks(shared, site), shared, read, label, ("sites", name))
     data["sites"] = {name: merge(shared, site or {}) for name, site in sites.items()}
+
+
+def _unfilled(data: dict[str, Any]) -> bool:
+    """Whether the sites do not have the scenario's grid and tissue yet."""
+    return any(key in data for key in SITE_KEYS)
 
 
 def _place(read: Read, path: KeyPath, label: str) -> str:

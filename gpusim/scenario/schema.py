@@ -17,7 +17,21 @@ from pydantic import (
 )
 
 from gpusim.scenario.conditions import parse as parse_condition
-from gpusim.units import Amount, Diffusivity, Length, Rate, Speed, Time, UnitError, Volume, parse
+from gpusim.units import (
+    Amount,
+    Diffusivity,
+    InPFU,
+    Length,
+    PureNumber,
+    Rate,
+    Speed,
+    Time,
+    UnitError,
+    Volume,
+    WholeNumber,
+    number,
+    parse,
+)
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
 """Names become columns, folders and labels: letters, digits and underscores, 40 at the most."""
@@ -40,7 +54,7 @@ def _printable(text: str) -> str:
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_printable)]
 Layer = Literal["tissue", "immune"]
 Position = Literal["centre"] | tuple[Length, Length, Length]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[PureNumber, Field(ge=0, le=1)]
 _NAME = re.compile(r"\w{1,40}")
 
 
@@ -65,7 +79,7 @@ def _unit(text: str) -> str:
     return text
 
 
-Unit = Annotated[str, AfterValidator(_unit)]
+Unit = Annotated[str, AfterValidator(_unit), InPFU]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1)]
 """One name, or a list of them."""
 
@@ -81,7 +95,7 @@ class Grid(_Part):
     """
 
     spacing: Length = "20 um"
-    shape: tuple[int, int, int] | None = None
+    shape: tuple[WholeNumber, WholeNumber, WholeNumber] | None = None
 
     @field_validator("shape")
     @classmethod
@@ -100,9 +114,13 @@ class Step(_Part):
 
 
 class TimeSpec(_Part):
-    """How long a run lasts, and by which steps."""
+    """How long a run lasts, and by which steps.
+
+    Steps that are chosen divide `until`, the times of snapshots and doses, and the times `at`.
+    """
 
     until: Time = "1 day"
+    at: Annotated[tuple[Time, ...], BeforeValidator(_listed), Field(max_length=10_000)] = ()
     step: Step = Step()
 
 
@@ -208,13 +226,13 @@ class Modulator(_Part):
     body: Name | None = None
     neighbourhood: Literal[6, 18, 26] = 26
     half: Amount | None = None
-    power: Annotated[int, Field(ge=1, le=4)] = 1
+    power: Annotated[WholeNumber, Field(ge=1, le=4)] = 1
     per: Amount | None = None
     above: Amount | None = None
     below: Amount | None = None
     effect: Literal["activates", "inhibits"] = "activates"
-    at_zero: Annotated[float, Field(ge=0, le=1e6)] | None = None
-    at_saturation: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    at_zero: Annotated[PureNumber, Field(ge=0, le=1e6)] | None = None
+    at_saturation: Annotated[PureNumber, Field(ge=0, le=1e6)] | None = None
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Modulator":
@@ -542,7 +560,7 @@ class TableReading(_Part):
     delimiter: Delimiter | None = None
     decimal: Literal[".", ","] | None = None
     encoding: Encoding | None = None
-    header: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    header: Annotated[WholeNumber, Field(ge=1, le=10_000)] | None = None
     obsm: str | None = None
 
 
@@ -611,11 +629,12 @@ class Site(_Part):
 class Therapy(_Part):
     """An intervention, once or every so often.
 
-    `inject`: an amount of a field, spread evenly over a region of a `site` (the first, where left out),
-    or so many cells of a state, strewn over it where no other cell of their layer is, or one `into`
+    `inject`: an amount of a field, spread evenly over a region of a `site` (the first, where left out), or
+    so many cells of a state, strewn over it where no other cell of their layer is, or one `into`
     whose place they may take. `resect`: cells of these states are cut out of a region. `infuse`: an
     amount into a quantity of the body. The region is all within `radius` of a point `at`, or of the
-    track of a needle from there `to` another.
+    track of a needle from there `to` another. An amount per cell, such as a MOI (PFU per cell), is given for
+    each cell of `targets` that stands in the region at time 0.
     """
 
     inject: Name | None = None
@@ -623,13 +642,14 @@ class Therapy(_Part):
     resect: Names | None = None
     site: Name | None = None
     amount: Amount | None = None
+    targets: Names | None = None
     into: Names | None = None
     at: Position = "centre"
     to: Position | None = None
     radius: Length = "0 um"
     start: Time = "0 min"
     every: Time | None = None
-    doses: Annotated[int, Field(ge=1, le=10_000)] = 1
+    doses: Annotated[WholeNumber, Field(ge=1, le=10_000)] = 1
     source: Text | None = None
 
     @model_validator(mode="after")
@@ -638,6 +658,8 @@ class Therapy(_Part):
             raise ValueError("expected exactly one of 'inject', 'infuse', 'resect'")
         if self.infuse is not None and {"site", "at", "to", "radius", "into"} & self.model_fields_set:
             raise ValueError("'site', 'at', 'to', 'radius' and 'into' belong to 'inject' and 'resect'")
+        if self.targets is not None and self.inject is None:
+            raise ValueError("'targets' belongs to 'inject'")
         if (self.amount is None) != (self.resect is not None):
             raise ValueError("'inject' and 'infuse' need an 'amount', 'resect' has none")
         magnitude = parse(self.amount).magnitude if isinstance(self.amount, str) else self.amount
@@ -648,6 +670,29 @@ class Therapy(_Part):
         if self.doses > 1 and self.every is None:
             raise ValueError("more than one of 'doses' needs 'every'")
         return self
+
+
+class Titres(_Part):
+    """How many PFU stand for one viral particle (`vp`), end-point dose (`TCID50`), transducing unit (`TU`).
+
+    Quantities in these units are turned into PFU on loading.
+    """
+
+    vp: Amount | None = None
+    TCID50: Amount | None = None
+    TU: Amount | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _in_pfu(cls, ratio: float | str | None) -> float | str | None:
+        if ratio is None:
+            return ratio
+        try:
+            if isinstance(ratio, str) and number(ratio, "PFU") > 0:
+                return ratio
+        except UnitError:
+            pass
+        raise ValueError(f"expected a quantity in 'PFU' above 0, such as '0.05 PFU', found {ratio!r}")
 
 
 class Heat(_Part):
@@ -742,7 +787,7 @@ class Trial(_Part):
     """
 
     arms: Annotated[Arms, Field(max_length=100)]
-    replicates: Annotated[int, Field(ge=1, le=10_000)] = 8
+    replicates: Annotated[WholeNumber, Field(ge=1, le=10_000)] = 8
     outcomes: Annotated[dict[Name, Outcome], Field(min_length=1)]
     expected: tuple[Order, ...] = ()
 
@@ -755,7 +800,7 @@ class Checkpoints(_Part):
 
     every: Time | None = None
     wall: Time = "10 min"
-    keep: Annotated[int, Field(ge=1, le=1000)] = 2
+    keep: Annotated[WholeNumber, Field(ge=1, le=1000)] = 2
 
 
 class Record(_Part):
@@ -770,7 +815,8 @@ class Document(_Part):
 
     name: Title = "unnamed"
     description: Text = ""
-    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    seed: Annotated[WholeNumber, Field(ge=0, lt=2**64)] = 0
+    units: Titres = Titres()
     grid: Grid = Grid()
     time: TimeSpec = TimeSpec()
     fields: dict[Name, FieldSpec] = {}

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from gpusim.backends import availability, compiler, create
+from gpusim.backends import cpu as cpu_backend
 from gpusim.errors import BackendError
 
 cpu = availability("cpu")
@@ -134,6 +135,13 @@ def test_a_compiler_error_is_one_message(cache):
     with pytest.raises(BackendError, match="could not compile the kernels"):
         compiler.load("this is not C++")
     assert not list(cache.iterdir())
+
+
+@needs_compiler
+def test_a_library_without_kernels_is_one_message(cache, monkeypatch):
+    monkeypatch.setattr(cpu_backend, "kernel_source", lambda host: SOURCE)
+    with pytest.raises(BackendError, match="has no kernels in it"):
+        create("cpu")
 
 
 @needs_compiler

@@ -193,6 +193,16 @@ def test_a_folder_of_other_files_is_never_overwritten(result, tmp_path, name):
     assert (folder / "chapter.tex").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"attributes": 3}', '{"attributes": {}}'])
+def test_a_store_that_is_not_known_for_an_image_is_never_overwritten(result, tmp_path, text):
+    target = tmp_path / "a.ome.zarr"
+    target.mkdir()
+    (target / "zarr.json").write_text(text)
+    with pytest.raises(ResultError, match="holds something else; not overwritten"):
+        export(result, target, overwrite=True)
+    assert (target / "zarr.json").read_text() == text
+
+
 def test_a_failure_leaves_nothing(result, tmp_path, monkeypatch):
     with pytest.raises(ResultError, match="no format is known by this name; give --format, or"):
         export(result, tmp_path / "a.doc")

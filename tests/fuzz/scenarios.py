@@ -11,8 +11,9 @@ from gpusim.model import build
 
 SMALL = """
 name: small
+units: {vp: 0.05 PFU, TU: 1 PFU}
 grid: {shape: [5, 4, 3], spacing: 20 um}
-time: {until: 10 min, step: {field: 1 min, rules: 1 min, motion: 1 min}}
+time: {until: 10 min, at: [4 min], step: {field: 1 min, rules: 1 min, motion: 1 min}}
 record: {every: 5 min, checkpoints: {every: 2 min, wall: 1 h, keep: 2}}
 fields:
   virus: {unit: PFU/voxel, diffusion: 1 um^2/min, decay: 0.1 /min, initial: 1, solver: auto}
@@ -38,6 +39,7 @@ therapies:
   dose: {inject: virus, amount: 100 PFU, at: [50 um, 40 um, 30 um], radius: 20 um, start: 2 min, every: 2 min, doses: 3}
   track: {inject: virus, amount: 9 PFU, site: far, at: [0 um, 20 um, 20 um], to: [60 um, 40 um, 30 um], radius: 10 um}
   cells: {inject: ctl, amount: 2 cell, site: far, radius: 40 um, start: 3 min}
+  stock: {inject: virus, amount: 3 MOI, targets: tumour, site: near, radius: 40 um}
   more: {inject: tumour, amount: 3 cell, site: near, into: [empty, vessel], radius: 30 um}
   drip: {infuse: virions, amount: 50 PFU, start: 1 min, every: 1 min, doses: 2}
   cut: {resect: [tumour, ctl], site: near, radius: 25 um, start: 1 min}
@@ -80,6 +82,19 @@ NASTY = [
         "é",
         "名前",
         "a" * 5000,
+    ),
+    *(
+        "5 %",
+        "3 MOI",
+        "1e9 vp",
+        "2 TCID50",
+        "(0.1 PFU)/voxel",
+        "1 rad/min",
+        "1.5 cell",
+        "vp",
+        "1e-9 vp",
+        "7 min",
+        "1e-5 s",
     ),
     *("implicit", "steady", "sweep", "sphere", "vessels", "centre", "1e9", "9" * 70, [1, 1, 1], [10**9] * 3, [0, 1, 2]),
     *(["1e300 um"] * 3, ["0 um"] * 3, ["-1 um"] * 3, {"kind": "vessels", "state": "tumour", "distance": "20 um"}),
@@ -131,6 +146,7 @@ def survives(text):
         warnings.simplefilter("error")
         try:
             scenario = gpusim.Scenario.parse(text)
+            assert all(isinstance(note, str) for note in scenario.notes)
             models = built(scenario)
             if any(model.voxels > 10_000 or len(model.doses) > 1000 for model in models):
                 return True

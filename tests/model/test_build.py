@@ -167,6 +167,23 @@ def test_a_field_has_its_numbers_by_state():
     assert fields.loss[0, :, 1] - fields.loss[0, :, 0] == pytest.approx([3] * 4)
 
 
+def test_a_moi_counts_the_targets_in_the_region_at_time_0():
+    shapes = {"a": {"kind": "box", "state": "tumour", "lower": ["0 um"] * 3, "upper": ["20 um", "20 um", "30 um"]}}
+    dose = {"amount": "3 MOI", "targets": ["tumour", "infected"], "radius": "1 mm", "doses": 1}
+    (found,) = built(tissue={"shapes": shapes}, therapies={"dose": dose}).doses
+    # 12 cells, 3 PFU for each; a voxel holds 1e-9 mL.
+    assert found.amounts.sum() * 1e-9 == pytest.approx(36, rel=1e-6)
+    with pytest.raises(ScenarioError, match=r"dose\.targets: none of the cells in the region is ctl at time 0"):
+        built(therapies={"dose": dose | {"targets": "ctl"}})
+
+
+def test_particles_are_turned_into_pfu_wherever_they_stand():
+    of_particles = Scenario.parse(TEXT.replace("7 PFU", "140 vp") + "units: {vp: 0.05 PFU}\n")
+    of_field = of_particles.with_(fields={"virus": {"initial": "2e9 vp/mL"}})
+    assert build(of_particles).doses[0].amounts.sum() == pytest.approx(7e9)
+    assert build(of_field).fields.initial[0] == pytest.approx(1e8)
+
+
 def test_doses_are_spread_evenly_over_their_region():
     # Around (25, 20, 15) um: dy is 5; dx or dz may be 10 (11.2 um away), not both (15 um).
     dose, *_ = built(therapies={"dose": {"radius": "12 um"}}).doses

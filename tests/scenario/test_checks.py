@@ -69,6 +69,32 @@ fields.virus.solver = implicit2
     fields.virus.solver: found implicit2, whose second stage makes mass of what comes at once (here by therapies.dose)
 fields.oxygen.solver = implicit2; rules.death.releases = {oxygen: 1}
     fields.oxygen.solver: found implicit2, whose second stage makes mass of what comes at once (here by rules.death.rel
+fields.oxygen.initial = 5 %
+    fields.oxygen.initial: expected a number or a quantity in 'mmHg', found '5 %'
+fields.oxygen.boundary.x_low.value = 50000 ppm
+    fields.oxygen.boundary.x_low.value: expected a number or a quantity in 'mmHg', found '50000 ppm'
+states.vessel.exchange.oxygen.blood = 38 dimensionless
+    states.vessel.exchange.oxygen.blood: expected a number or a quantity in 'mmHg', found '38 dimensionless'
+rules.death.releases = {virus: 5 percent}
+    rules.death.releases.virus: expected a number or a quantity in 'PFU/mL' or 'PFU/mL * voxel', found '5 percent'
+body.quantities.drug.initial = 5 %
+    body.quantities.drug.initial: expected a number or a quantity in 'mg', found '5 %'
+states.tumour.uptake.oxygen.rate = 1 rad/min
+    states.tumour.uptake.oxygen.rate: expected a quantity in '1/min' or its kin, found '1 rad/min'
+therapies.dose.amount = 1e9 vp
+    therapies.dose.amount: expected an amount in 'PFU/mL * voxel', found '1e9 vp'; state the ratio, as in 'units: {vp: 0
+therapies.dose.amount = 3 MOI
+    therapies.dose.targets: is missing: of which cells each gets '3 MOI'
+therapies.dose.targets = tumour
+    therapies.dose.amount: expected an amount in 'PFU/mL * voxel / cell', found '100 PFU'
+therapies.dose.amount = 3 MOI; therapies.dose.targets = tumor
+    therapies.dose.targets: unknown state 'tumor'; did you mean 'tumour'?
+therapies.graft.targets = tumour
+    therapies.graft.targets: belongs to the injection of a field
+therapies.graft.amount = 1.5 cell
+    therapies.graft.amount: expected a whole number of cells, found '1.5 cell'
+units.vp = 0.05
+    units.vp: expected a quantity in 'PFU' above 0, such as '0.05 PFU', found 0.05
 states.empty = {layer: immune}
     states.empty.layer: 'empty' stands for no cell in tissue
 rules.egress = null; states.none = {layer: tissue}
@@ -148,7 +174,9 @@ rules.death.modulators = [{body: x, per: 1 cell}]
 rules.death.modulators = [{neighbours: [ctl, x]}]
     rules.death.modulators[0].neighbours: unknown state 'x'
 rules.death.modulators = [{neighbours: ctl, per: 1 mm}]
-    rules.death.modulators[0].per: expected a number or a quantity in 'dimensionless'
+    rules.death.modulators[0].per: expected a number of cells without a unit, found '1 mm'
+rules.death.modulators = [{neighbours: ctl, above: 50 %}]
+    rules.death.modulators[0].above: expected a number of cells without a unit, found '50 %'
 body.quantities.nothing = {}
     body.quantities.nothing: 'nothing' stands for the outside
 body.quantities.drug.initial = 1 cell
@@ -177,7 +205,9 @@ tissue.shapes.a.into = x
     tissue.shapes.a: unknown state 'x'
 tissue.image = {file: a.nii, labels: {7: x}}
     tissue.image.labels.7: unknown state 'x'
-tissue.cells = a.csv; tissue.types = [{state: tumour}, {state: x}]
+tissue.depth = {mode: sweep}
+    tissue.depth: belongs to a table of cells; give 'cells'
+tissue.types = [{state: tumour}, {state: x}]; tissue.cells = a.csv
     tissue.types[1].state: unknown state 'x'
 tissue.cells = a.csv
     tissue.types: a table of cells needs 'types': which rows become which state
@@ -240,6 +270,12 @@ trial.expected[0].arms = [a, c]
 """
 GOOD = """
 fields.oxygen.solver = implicit2
+therapies.dose.amount = 3 MOI; therapies.dose.targets = tumour
+therapies.dose.amount = 3 TCID50
+therapies.dose.amount = 3
+therapies.dose.amount = 3; therapies.dose.targets = tumour
+units.vp = 1/20 PFU; therapies.dose.amount = 1e9 vp; rules.death.modulators[0].half = 1e3 VP/mL
+states.tumour.uptake.oxygen.rate = 5 %/min; tissue.shapes.a.fraction = 50 %
 time.until = 60.5 min; therapies.dose.start = 60.4 min
 therapies.dose.every = 20 min; therapies.dose.doses = 3; therapies.dose.start = 19 min
 states.empty = {uptake: {oxygen: 1 /min}}; states.none = {layer: immune}

@@ -1,15 +1,18 @@
 """The page that compares results: whole, and with nothing to load from elsewhere."""
 
+import io
 import re
 
+import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
 
 import gpusim
 from gpusim.analysis.response import Reading
-from gpusim.record import Recorder
-from gpusim.viz.report import _responses, groups, save_report
+from gpusim.record import Recorder, Result
+from gpusim.viz.moment import TUMOUR_CELLS, moment_of_result
+from gpusim.viz.report import _figure, _responses, groups, save_report
 
 SMALL = {
     "grid.shape": [12, 12, 12],
@@ -52,6 +55,30 @@ def test_the_lesions_of_each_site_stand_apart():
     assert "<td>-54%</td><td>injected -90%, distant -25%, lung new in 2 of 2, liver none</td>" in _responses(
         {"virus": [run, run]}
     )
+
+
+def test_a_result_without_heat_or_fields_is_compared_and_drawn(tmp_path):
+    text = "{grid: {shape: [4, 4, 4]}, time: {until: 12 min}, states: {tumour: {}}, tissue: {background: tumour}}"
+    with gpusim.Simulation(gpusim.Scenario.parse(text), "numpy") as simulation:
+        with Recorder(simulation, tmp_path / "plain") as recorder:
+            simulation.run()
+            recorder.record()
+            recorder.finish()
+        assert moment_of_result(Result(tmp_path / "plain"), -1).values(TUMOUR_CELLS).sum() == 64
+    save_report([tmp_path / "plain"], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "as the scenario has no 'heat': plain" in page
+    assert "<h2>Response</h2>" not in page
+    assert page.count("data:image/png") >= 1
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$x", "a$^b$"])
+def test_a_folder_may_have_the_name_of_a_formula(name):
+    days = np.linspace(0, 1, 3)
+    figure = _figure({name: (days, np.ones((2, 3)))}, "cells")
+    figure.savefig(io.BytesIO(), format="svg")
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [name]
 
 
 def test_what_is_no_result_is_refused(tmp_path):

@@ -1,0 +1,224 @@
+"""What a scenario says and nothing uses: names that nothing reads, states without cells, fields without a source.
+
+A name that resembles one in use is taken for a mistake, and refused; another may be meant (a tracer is there to be
+recorded), and is noted. The library's own parts are written for more than one scenario, and are not looked at.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from gpusim import units
+from gpusim.scenario.checks import EMPTY, NONE, Problem
+from gpusim.scenario.reading import read_file
+from gpusim.scenario.schema import Document, FieldSpec, Quantity, State, Tissue
+
+_WRITES = {"inject", "infuse", "to_body", "transition"}
+"""Keys whose value names what is made, not what is looked at."""
+_TEXTS = {"name", "description", "source", "unit", "arms"}
+_LISTED = 8
+_LIKE = 0.8
+_SHORTEST = 6
+"""Letters of the shortest word that can be misspelt; of shorter ones, those that differ are taken for two names."""
+
+
+def misspelt(document: Document) -> Iterator[Problem]:
+    """Names that nothing uses and that resemble one in use."""
+    fields, quantities = _read(document)
+    reachable = _reachable(document, _tissues(document).values(), _injected(document))
+    for path, kind, used, verdict in (
+        (("fields",), document.fields, fields, "nothing reads"),
+        (("body", "quantities"), document.body.quantities, quantities, "nothing reads"),
+        (("states",), document.states, reachable, "no cell is ever"),
+    ):
+        for name in _unused(kind, used):
+            meant = [other for other in kind if other in used and _alike(name, other)]
+            if meant:
+                yield (*path, name), f"{verdict} '{name}'; did you mean '{meant[0]}'?"
+
+
+def notes(document: Document) -> list[str]:
+    """What may be meant, though nothing comes of it, in sentences."""
+    fields, quantities = _read(document)
+    reachable = _reachable(document, _tissues(document).values(), _injected(document))
+    found = []
+    for kind, used, verdict in (
+        (document.fields, fields, "nothing reads field {}: it is recorded, and has no effect"),
+        (document.body.quantities, quantities, "nothing reads quantity {} of the body: it is recorded, without effect"),
+        (document.states, reachable, "no cell is ever {}: nothing places such cells, and no rule leads there"),
+    ):
+        if unused := _unused(kind, used):
+            found.append(verdict.format(_named(unused)))
+    for site, tissue in _tissues(document).items():
+        at = f" at {site}" if document.sites else ""
+        here = _reachable(document, [tissue], _injected(document, site))
+        needed = fields & _looked_at_by(document, here)
+        wants = [_want(document, name, site, here) for name in document.fields if name in needed]
+        found += [f"{sentence}{at}" for sentence in wants if sentence]
+    return found
+
+
+def _named(names: Iterable[str]) -> str:
+    names = list(names)
+    more = [f"{len(names) - _LISTED} more"] if len(names) > _LISTED else []
+    return ", ".join([*(f"'{name}'" for name in names[:_LISTED]), *more])
+
+
+# Names
+
+
+def _unused(kind: dict[str, FieldSpec] | dict[str, Quantity] | dict[str, State], used: set[str]) -> list[str]:
+    return [name for name, spec in kind.items() if name not in used and (name, spec.source) not in _library()]
+
+
+@functools.lru_cache(maxsize=1)
+def _library() -> set[tuple[str, str]]:
+    """Names and sources in the shipped files."""
+    read = [read_file(path).data for path in Path(str(resources.files("gpusim") / "presets")).rglob("*.yaml")]
+    kinds = [(d.get("fields"), d.get("states"), d.get("body", {}).get("quantities")) for d in read]
+    return {(name, spec.get("source")) for each in kinds for kind in each if kind for name, spec in kind.items()}
+
+
+def _read(document: Document) -> tuple[set[str], set[str]]:
+    """Fields and quantities that something looks at: named as a value, whatever the key, but where they are made.
+
+    What an arm of a trial names is taken to be looked at there.
+    """
+    words = {word for path, word in _leaves(document.model_dump(exclude_unset=True)) if _looks(path)}
+    words |= _in_arms(document)
+    exchanged = {field for state in document.states.values() for field, e in state.exchange.items() if e.body}
+    fields = words | exchanged | set(document.heat.cytokines if document.heat else ())
+    ends = [process.ends for process in document.body.processes.values()]
+    quantities = words | {leaves for leaves, enters in ends if leaves and enters}
+    return fields & document.fields.keys(), quantities & document.body.quantities.keys()
+
+
+def _leaves(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Texts, with the keys that lead there."""
+    if isinstance(data, str):
+        yield path, data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _leaves(value, (*path, str(key)))
+    elif isinstance(data, (list, tuple)):
+        for value in data:
+            yield from _leaves(value, path)
+
+
+def _looks(path: tuple[str, ...]) -> bool:
+    return path[-1] not in _WRITES and not _TEXTS.intersection(path)
+
+
+def _in_arms(document: Document) -> set[str]:
+    arms = document.trial.arms if document.trial else {}
+    return set(re.findall(r"\w+", repr(list(arms.values()))))
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names are one, spelled in two ways: `antibodies` and `antibody`; not `drug_a` and `drug_b`."""
+    first, second = one.lower().split("_"), other.lower().split("_")
+    return len(first) == len(second) and all(map(_alike_words, first, second))
+
+
+def _alike_words(one: str, other: str) -> bool:
+    if _singular(one) == _singular(other):
+        return True
+    # What stands before a word or at its end tells names apart (`uninfected`, `vegfa`, `collagenase`); so do digits.
+    shorter, longer = sorted((one, other), key=len)
+    return (
+        len(longer) >= _SHORTEST
+        and one[0] == other[0]
+        and one[:-1] != other[:-1]
+        and not longer.startswith(shorter)
+        and (one + other).isalpha()
+        and SequenceMatcher(None, one, other).ratio() >= _LIKE
+    )
+
+
+def _singular(word: str) -> str:
+    for plural, single in (("ies", "y"), ("ses", "s"), ("xes", "x")):
+        if word.endswith(plural):
+            return word.removesuffix(plural) + single
+    return word if word.endswith(("ss", "us")) else word.removesuffix("s")
+
+
+# States
+
+
+def _tissues(document: Document) -> dict[str, Tissue]:
+    return {name: site.tissue for name, site in document.sites.items()} or {"": document.tissue}
+
+
+def _injected(document: Document, site: str | None = None) -> set[str]:
+    """Fields and states that therapies put in, at one site or anywhere."""
+    first = next(iter(document.sites), "")
+    here = [t for t in document.therapies.values() if site is None or (t.site or first) == site]
+    return {t.inject for t in here if t.inject}
+
+
+def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]) -> set[str]:
+    """States that a cell can have, if every rule fires."""
+    found = {EMPTY, NONE} | injected | _in_arms(document)
+    for tissue in tissues:
+        found |= {tissue.background}
+        found |= {shape.state for shape in tissue.shapes.values()} | {each.state for each in tissue.types}
+        found |= set(tissue.image.labels.values()) if tissue.image else set()
+    while new := {r.enters for r in document.rules.values() if found.intersection(r.leaves)} - found:
+        found |= new
+    return found
+
+
+# Fields
+
+
+def _looked_at_by(document: Document, states: set[str]) -> set[str]:
+    """What cells of some states look at, in their rules, by what they do and how they move; and some words more."""
+    rules = [rule for rule in document.rules.values() if states.intersection(rule.leaves)]
+    specs = [spec for name, spec in document.states.items() if name in states]
+    losses = [loss for field in document.fields.values() for loss in field.clearance.values()]
+    return {word for part in (*rules, *specs, *losses) for _, word in _leaves(part.model_dump(exclude_unset=True))}
+
+
+def _want(document: Document, name: str, site: str, here: set[str]) -> str:
+    """A sentence where a field has no source, or is used up; `here` are the states of a site."""
+    if name in _in_arms(document):
+        return ""
+    states = {state: spec for state, spec in document.states.items() if state in here}
+    if name in _injected(document, site) or _made(document, name, states) or _from_outside(document.fields[name]):
+        return ""
+    makers = _named(state for state, spec in document.states.items() if _makes(spec, name) and state not in here)
+    missing = f" (no {makers} in the tissue)" if makers else ""
+    if not _some(document.fields[name].initial):
+        return f"field '{name}' is read and stays 0: it has no source{missing}, initial value, boundary or dose"
+    takers = _named(state for state, spec in states.items() if name in spec.uptake)
+    if takers:
+        return f"field '{name}' is used up by {takers}, and nothing brings more{missing}: it will be near 0"
+    return ""
+
+
+def _made(document: Document, field: str, states: dict[str, State]) -> bool:
+    """Whether cells of some states make a field or let it in from the blood, or rules on them release it."""
+    releases = [r.releases.get(field) for r in document.rules.values() if {EMPTY, NONE, *states}.intersection(r.leaves)]
+    return any(map(_some, releases)) or any(_makes(state, field) for state in states.values())
+
+
+def _makes(state: State, field: str) -> bool:
+    secretion, exchange = state.secretion.get(field), state.exchange.get(field)
+    return (secretion is not None and _some(secretion.rate)) or (
+        exchange is not None and (exchange.body is not None or _some(exchange.blood))
+    )
+
+
+def _from_outside(field: FieldSpec) -> bool:
+    return any(
+        _some(side.value) or (side.permeability is not None and _some(side.far)) for side in field.boundary.sides()
+    )
+
+
+def _some(amount: float | str | None) -> bool:
+    """Whether an amount is above 0."""
+    return amount is not None and (units.parse(amount).magnitude if isinstance(amount, str) else amount) > 0
