@@ -40,7 +40,7 @@ def command(tmp_path, monkeypatch, capsys):
         (["check", "~nosuch/x.yaml"], "~nosuch/x.yaml: there is no such user"),
         (["check", f"{LONG}.yaml"], "File name too long"),
         (["check", LONG], "File name too long"),
-        (["check", "folder.yaml"], "folder.yaml: no such file"),
+        (["check", "folder.yaml"], "folder.yaml: a folder, and none of a run, a trial or a study"),
         (["check", "\udcff.yaml"], "no such file"),
         (["check", "a\0b.yaml"], "no such file"),
         (["check", "small.yaml", "--set", f"tissue.image.file={LONG}", "--set", "tissue.image.labels={1: tumour}"], ""),
