@@ -60,7 +60,9 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
             **common,
         )
     names = result.state_names
-    states = [{"label-value": i, "state": name} for i, name in enumerate(names) if i and name != NONE]
+    states: list[dict[str, Any]] = [
+        {"label-value": i, "state": name} for i, name in enumerate(names) if i and name != NONE
+    ]
     for layer in layout.LAYERS:
         labels = data[layer].data
         write_labels(
@@ -71,7 +73,7 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
             scale=scale,
             scaler=None,
             method=Methods.NEAREST,
-            label_metadata={"properties": states},
+            label_metadata={"properties": states, "colors": [_colour(state["label-value"]) for state in states]},
             **common,
         )
     # ome-zarr 0.18 leaves the version out here, which NGFF 0.5 asks for.
@@ -91,3 +93,9 @@ def _channel(data: Any, number: int, name: str) -> dict[str, Any]:
         "active": number == 0,
         "window": {"min": 0.0, "max": top, "start": 0.0, "end": top},
     }
+
+
+def _colour(label: int) -> dict[str, Any]:
+    """The colour of a label: opaque, none of them white."""
+    hexadecimal = _COLOURS[1 + (label - 1) % (len(_COLOURS) - 1)]
+    return {"label-value": label, "rgba": [*bytes.fromhex(hexadecimal), 255]}
