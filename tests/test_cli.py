@@ -5,20 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from commands import run as gpusim
 
 SMALL = ["--set", "grid.shape=[16,16,16]", "--set", "tissue.shapes.tumour.radius=100 um", "--backend", "numpy"]
-
-
-def gpusim(*arguments, folder, **environment):
-    command = [sys.executable, "-m", "gpusim", *arguments]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "160", **environment},
-        check=False,
-    )
 
 
 def digest_line(done):
@@ -50,7 +39,7 @@ def test_show_prints_counts_over_time(ran):
 
 
 def test_replicates_leave_a_result_each_and_one_goes_on_by_itself(ran, tmp_path):
-    arguments = ["run", "cold-to-hot", "-o", "out", "--until", "1 h", "--replicates", "2", *SMALL]
+    arguments = ["run", "cold-to-hot", "-o", "out", "--until", "1 h", "--no-picture", "--replicates", "2", *SMALL]
     done = gpusim(*arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "seed 1 and the 1 that follow" in done.stdout
@@ -59,7 +48,8 @@ def test_replicates_leave_a_result_each_and_one_goes_on_by_itself(ran, tmp_path)
     assert digests[digest_line(ran[1])] == "1"
     counts = [(folder / "counts.csv").read_bytes() for folder in (tmp_path / "out" / "1", ran[0] / "out")]
     assert counts[0] == counts[1]
-    second = gpusim("run", "cold-to-hot", "-o", "second", "--until", "1 h", "--seed", "2", *SMALL, folder=tmp_path)
+    alone = ["run", "cold-to-hot", "-o", "second", "--until", "1 h", "--no-picture", "--seed", "2", *SMALL]
+    second = gpusim(*alone, folder=tmp_path)
     assert digests[digest_line(second)] == "2"
     again = gpusim(*arguments, folder=tmp_path)
     assert again.returncode == 2
