@@ -32,6 +32,7 @@ def share_small_launches():
 _, cpu1, cpu2, cuda = backend_parameters()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "others",
     [
@@ -47,6 +48,7 @@ def test_randomised_models_end_in_the_same_bits_on_every_backend(others, data):
         assert outcome(Machine(*other), data) == expected, other
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=5, suppress_health_check=list(HealthCheck))
 @given(data=scenarios, planes=st.integers(1, 4))
 def test_the_slabs_of_numpy_do_not_matter(data, planes):

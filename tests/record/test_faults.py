@@ -12,9 +12,12 @@ import pytest
 
 HERE = Path(__file__).parent
 compiler = shutil.which("g++")
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or compiler is None, reason="needs Linux (LD_PRELOAD) and g++"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or compiler is None, reason="needs Linux (LD_PRELOAD) and g++"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ CONSENT = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
 }
+pytestmark = pytest.mark.slow
 needs_mpi = pytest.mark.skipif(
     MPIRUN is None or importlib.util.find_spec("mpi4py") is None,
     reason="needs mpi4py and mpirun: pip install 'gpusim[mpi]'",
