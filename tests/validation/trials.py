@@ -61,7 +61,7 @@ def digest(name: str) -> str:
     for arm in map(scenario.arm, scenario.arms):
         at_once = arm.with_(therapies={key: {"start": "0 min"} for key in arm.document.therapies})
         with gpusim.Simulation(at_once, "cpu" if availability("cpu").available else "numpy") as simulation:
-            parts.append(fingerprint({key: model_without_notes(arm, key) for key in arm.sites}))
+            parts.append(fingerprint({key: numbers(build(arm.site(key))) for key in arm.sites}))
             stir(simulation)
             with warnings.catch_warnings(action="ignore"):  # of grafts that find no room
                 simulation.step(APPLICATIONS * simulation.model.rules_every)
@@ -71,9 +71,11 @@ def digest(name: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def model_without_notes(scenario: gpusim.Scenario, site: str) -> Model:
-    """The numbers of a site; remarks to the user may be worded anew."""
-    return dataclasses.replace(build(scenario.site(site)), notes=())
+def numbers(model: Model) -> dict[str, object]:
+    """What a trajectory depends on, without what is only said to the user (notes, how a table was read)."""
+    found = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    del found["notes"], found["name"]
+    return found | {"initial": (model.initial.tissue, model.initial.immune)}
 
 
 def stir(replicate: Replicate) -> None:
