@@ -1,8 +1,8 @@
-"""The pages on the shipped trials, from what they left: docs/trials/NAME.md, its picture, and the table in trials.md.
+"""The pages on the shipped trials: docs/trials/NAME.md, its picture, and the table in trials.md.
 
-    python docs/trials.py RESULTS
+    python docs/trials.py
 
-RESULTS holds a folder for each trial, by name, as `gpusim run NAME -o RESULTS/NAME` leaves it.
+They show the tables that `python tests/validation/trials.py --update` keeps.
 """
 
 import sys
@@ -16,6 +16,9 @@ from gpusim.trial import Trial, Verdict, verdicts
 from gpusim.viz import plots
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "tests"))
+from validation.trials import kept  # noqa: E402
+
 ORDER = (
     "turning-hot",
     "abscopal",
@@ -34,15 +37,16 @@ ORDER = (
 )
 
 
-def main(results: Path) -> None:
+def main() -> None:
     """Write the pages."""
     mpl.use("Agg")
     assert set(ORDER) == {name for name in presets() if gpusim.Scenario.load(name).arms}
     (HERE / "trials").mkdir(exist_ok=True)
     rows = []
     for name in ORDER:
-        trial = Trial.open(results / name)
-        found = list(verdicts(trial))
+        trial = kept(name)
+        found = verdicts(trial)
+        plots.arms(trial).savefig(HERE / "images" / "trials" / f"{name}.png", dpi=90)
         (HERE / "trials" / f"{name}.md").write_text(page(name, trial, found), encoding="utf-8")
         held = sum(verdict.held for verdict in found)
         rows.append(f"| [{name}](trials/{name}.md) | {described(name)} | {held} of {len(found)} |")
@@ -59,8 +63,7 @@ def described(name: str) -> str:
 
 
 def page(name: str, trial: Trial, found: list[Verdict]) -> str:
-    """What came out of a trial, and its scenario. Its picture is drawn."""
-    plots.arms(trial).savefig(HERE / "images" / "trials" / f"{name}.png", dpi=90)
+    """What came out of a trial, and its scenario."""
     lines = [
         f"# {name}\n\n{described(name)} `gpusim run {name}` carries it out.\n",
         f"![the arms of {name}, a dot for each seed](../images/trials/{name}.png)\n",
@@ -80,4 +83,4 @@ def source(name: str) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -12,6 +12,16 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `quick` what is not `slow`; a `campaign` always is."""
+    for item in items:
+        if item.get_closest_marker("campaign"):
+            item.add_marker("slow")
+        if not item.get_closest_marker("slow"):
+            item.add_marker("quick")
+
+
 @pytest.fixture(params=backend_parameters())
 def backend(request: pytest.FixtureRequest) -> tuple[str, int | None]:
     """Every backend in turn, as (name, threads)."""

@@ -16,3 +16,15 @@ def backend_parameters() -> list:
         pytest.param(("cpu", 2), id="cpu2", marks=no_cpu),
         pytest.param(("cuda", None), id="cuda", marks=[pytest.mark.gpu, no_cuda]),
     ]
+
+
+def first_backend(*names: str) -> list:
+    """The backends of these names; those that a quicker one stands for are marked `campaign`."""
+    quickest = "cpu2" if availability("cpu").available else "numpy"
+    return [
+        pytest.param(
+            *p.values, id=p.id, marks=p.marks if p.id in (quickest, "cuda") else [*p.marks, pytest.mark.campaign]
+        )
+        for p in backend_parameters()
+        if p.id in names
+    ]

@@ -5,20 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from commands import run as gpusim
 
 SMALL = ["--set", "grid.shape=[16,16,16]", "--set", "tissue.shapes.tumour.radius=100 um", "--backend", "numpy"]
-
-
-def gpusim(*arguments, folder, **environment):
-    command = [sys.executable, "-m", "gpusim", *arguments]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "160", **environment},
-        check=False,
-    )
 
 
 def digest_line(done):
@@ -32,6 +21,7 @@ def ran(tmp_path_factory):
     return folder, gpusim("run", "cold-to-hot", "-o", "out", "--until", "1 h", *SMALL, folder=folder)
 
 
+@pytest.mark.slow
 def test_run_leaves_a_result_a_picture_and_a_digest(ran):
     folder, done = ran
     assert done.returncode == 0, done.stderr
@@ -41,6 +31,7 @@ def test_run_leaves_a_result_a_picture_and_a_digest(ran):
     assert gpusim("digest", "out", folder=folder).stdout.strip() == digest_line(done)
 
 
+@pytest.mark.slow
 def test_show_prints_counts_over_time(ran):
     folder, _ = ran
     shown = gpusim("show", "out", folder=folder)
@@ -49,8 +40,9 @@ def test_show_prints_counts_over_time(ran):
     assert "60 min" in shown.stdout
 
 
+@pytest.mark.slow
 def test_replicates_leave_a_result_each_and_one_goes_on_by_itself(ran, tmp_path):
-    arguments = ["run", "cold-to-hot", "-o", "out", "--until", "1 h", "--replicates", "2", *SMALL]
+    arguments = ["run", "cold-to-hot", "-o", "out", "--until", "1 h", "--no-picture", "--replicates", "2", *SMALL]
     done = gpusim(*arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "seed 1 and the 1 that follow" in done.stdout
@@ -59,13 +51,15 @@ def test_replicates_leave_a_result_each_and_one_goes_on_by_itself(ran, tmp_path)
     assert digests[digest_line(ran[1])] == "1"
     counts = [(folder / "counts.csv").read_bytes() for folder in (tmp_path / "out" / "1", ran[0] / "out")]
     assert counts[0] == counts[1]
-    second = gpusim("run", "cold-to-hot", "-o", "second", "--until", "1 h", "--seed", "2", *SMALL, folder=tmp_path)
+    alone = ["run", "cold-to-hot", "-o", "second", "--until", "1 h", "--no-picture", "--seed", "2", *SMALL]
+    second = gpusim(*alone, folder=tmp_path)
     assert digests[digest_line(second)] == "2"
     again = gpusim(*arguments, folder=tmp_path)
     assert again.returncode == 2
     assert "out/1: is not empty" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_second_run_into_the_folder_is_refused(ran):
     folder, _ = ran
     again = gpusim("run", "cold-to-hot", "-o", "out", "--until", "1 h", *SMALL, folder=folder)
@@ -73,6 +67,7 @@ def test_a_second_run_into_the_folder_is_refused(ran):
     assert "is not empty" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_with_a_checkpoint_and_the_run_can_go_on(ran, tmp_path, number):
     # The run sends the signal to itself after its third step.
@@ -146,6 +141,7 @@ def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):
     assert "over 60 explicit passes a step: ifn1 (240)" in done.stderr
 
 
+@pytest.mark.slow
 def test_presets_and_info(tmp_path):
     assert "cold-to-hot" in gpusim("presets", folder=tmp_path).stdout
     done = gpusim("info", folder=tmp_path, CXX="no-such-compiler")
@@ -155,6 +151,7 @@ def test_presets_and_info(tmp_path):
         assert "pip install 'gpusim[cuda12]' or 'gpusim[cuda13]'" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_a_compiler_run_says_so_once(tmp_path):
     arguments = [a for a in SMALL if a not in ("--backend", "numpy")]
     done = gpusim(

@@ -1,3 +1,5 @@
+from functools import cache
+
 import pytest
 from machines import backend_parameters
 
@@ -9,29 +11,28 @@ from gpusim.scenario import presets
 STANDALONE = [name for name in presets() if Scenario.load(name).document.tissue.cells is None]
 
 
-@pytest.fixture(scope="module")
-def expected():
-    """Digest of each shipped scenario on the NumPy backend."""
-    found = {}
-    for name in STANDALONE:
-        with gpusim.Simulation(name, "numpy") as simulation:
-            simulation.run(until="1 h")
-            found[name] = simulation.digest()
-    return found
+@cache
+def expected(name):
+    """Digest of a shipped scenario on the NumPy backend."""
+    with gpusim.Simulation(name, "numpy") as simulation:
+        simulation.run(until="1 h")
+        return simulation.digest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", backend_parameters()[1:])
 @pytest.mark.parametrize("name", STANDALONE)
-def test_shipped_scenarios_end_in_the_same_bits_on_every_backend(name, backend, expected):
+def test_shipped_scenarios_end_in_the_same_bits_on_every_backend(name, backend):
     with gpusim.Simulation(name, backend[0], threads=backend[1]) as simulation:
         simulation.run(until="1 h")
-        assert simulation.digest() == expected[name]
+        assert simulation.digest() == expected(name)
 
 
-def test_another_seed_is_another_tumour(expected):
+@pytest.mark.slow
+def test_another_seed_is_another_tumour():
     with gpusim.Simulation("cold-to-hot", "numpy", seed=2) as simulation:
         simulation.run(until="1 h")
-        assert simulation.digest() != expected["cold-to-hot"]
+        assert simulation.digest() != expected("cold-to-hot")
 
 
 @pytest.mark.parametrize("name", presets())

@@ -56,11 +56,15 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
             scale={**scale, "c": 1.0},
             name=result.scenario.document.name,
             method=Methods.LOCAL_MEAN,
-            omero={"channels": [_channel(data, i, name) for i, name in enumerate(result.field_names)]},
             **common,
         )
+        # Not by `write_image`, which takes a mapping up to ome-zarr 0.18 and an object of its own later.
+        channels = [_channel(data, i, name) for i, name in enumerate(result.field_names)]
+        _add(group, omero={"channels": channels})
     names = result.state_names
-    states = [{"label-value": i, "state": name} for i, name in enumerate(names) if i and name != NONE]
+    states: list[dict[str, Any]] = [
+        {"label-value": i, "state": name} for i, name in enumerate(names) if i and name != NONE
+    ]
     for layer in layout.LAYERS:
         labels = data[layer].data
         write_labels(
@@ -71,16 +75,20 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
             scale=scale,
             scaler=None,
             method=Methods.NEAREST,
-            label_metadata={"properties": states},
+            label_metadata={"properties": states, "colors": [_colour(state["label-value"]) for state in states]},
             **common,
         )
     # ome-zarr 0.18 leaves the version out here, which NGFF 0.5 asks for.
-    labelled = group["labels"].attrs
-    labelled["ome"] = {"version": "0.5", **labelled["ome"]}  # type: ignore[dict-item]
+    _add(group["labels"], version="0.5")
     group.attrs["gpusim"] = {
         "times_min": times.tolist(),
         "units": {name: result.unit(name) for name in result.field_names},
     }
+
+
+def _add(group: Any, **metadata: Any) -> None:
+    """Add to what NGFF says of a group."""
+    group.attrs["ome"] = {**group.attrs["ome"], **metadata}
 
 
 def _channel(data: Any, number: int, name: str) -> dict[str, Any]:
@@ -91,3 +99,9 @@ def _channel(data: Any, number: int, name: str) -> dict[str, Any]:
         "active": number == 0,
         "window": {"min": 0.0, "max": top, "start": 0.0, "end": top},
     }
+
+
+def _colour(label: int) -> dict[str, Any]:
+    """The colour of a label: opaque, none of them white."""
+    hexadecimal = _COLOURS[1 + (label - 1) % (len(_COLOURS) - 1)]
+    return {"label-value": label, "rgba": [*bytes.fromhex(hexadecimal), 255]}

@@ -10,8 +10,8 @@ import numpy as np
 from gpusim.model.model import Model
 
 
-def fingerprint(models: Mapping[str, Model]) -> str:
-    """SHA-256 over every number and name of the models of all sites."""
+def fingerprint(models: Mapping[str, Model | Mapping[str, object]]) -> str:
+    """SHA-256 over every number and name of the models of all sites; or of parts of them, by name."""
     sha = hashlib.sha256()
     for part in _parts(dict(models)):
         sha.update(part)

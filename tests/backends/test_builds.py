@@ -10,12 +10,14 @@ import sys
 import pytest
 from backends.builds import digests, sanitized
 
-linux = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or shutil.which("g++") is None, reason="needs Linux and g++"
-)
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or shutil.which("g++") is None, reason="needs Linux and g++"
+    ),
+]
 
 
-@linux
 def test_optimisation_simd_width_and_threads_do_not_change_a_bit():
     found = dict(digests(4, ["g++"], ["-O0", "-O3"], ["native"], [1, 4]))
     found |= dict(digests(4, ["g++"], ["-O3"], ["SSE2"], [3]))
@@ -23,15 +25,11 @@ def test_optimisation_simd_width_and_threads_do_not_change_a_bit():
     assert len(set(found.values())) == 1, found
 
 
-@linux
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["address", "thread"])
 def test_sanitizers_find_nothing_in_randomised_models(kind):
     assert sanitized(kind, "digest(6, Machine('cpu', 3))") == ""
 
 
-@linux
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expression", "finding"), [("a[n]", "insufficient space|heap-buffer-overflow"), ("n << 40", "shift exponent")]
 )

@@ -94,6 +94,7 @@ def test_a_compiler_that_does_not_start_is_one_message(cache, wrapped):
         compiler.load(SOURCE)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_where_the_cache_can_not_be_written_a_temporary_one_goes_with_the_process(tmp_path):
     (tmp_path / "file").write_text("")
@@ -137,6 +138,7 @@ def test_a_compiler_error_is_one_message(cache):
     assert not list(cache.iterdir())
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_library_without_kernels_is_one_message(cache, monkeypatch):
     monkeypatch.setattr(cpu_backend, "kernel_source", lambda host: SOURCE)

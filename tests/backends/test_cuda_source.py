@@ -13,7 +13,11 @@ MOST_REGISTERS = 96
 """With these, an SM still holds 5 blocks of 128 threads."""
 
 
-@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"])
+between = [pytest.param(arch, marks=pytest.mark.campaign) for arch in ("sm_80", "sm_90", "sm_100")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["sm_75", *between, "sm_120"])
 def test_kernels_compile_without_spills_and_without_contraction(arch):
     ptx, report = compiled(arch)
     for kernel in KERNELS:

@@ -22,6 +22,7 @@ def test_bench_prints_each_kernel_and_each_case():
         assert row["ratio"] == pytest.approx(row["measured_ms"] / row["best_ms"])
 
 
+@pytest.mark.slow
 def test_predictions_need_no_gpu():
     pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
     done = run(app, ["bench", "--predict", "h100", "--voxels", "128", "--fields", "8"])

@@ -19,6 +19,7 @@ def scenario(**overrides):
     return gpusim.Scenario.load("cold-to-hot", {"grid.shape": [SIDE] * 3, **overrides})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("diffusion", ["600 um^2/min", "1e5 um^2/min"], ids=["explicit", "implicit"])
 @pytest.mark.parametrize("backend", ["numpy", "cpu"])
 def test_a_run_takes_what_is_estimated(tmp_path, backend, diffusion):
@@ -39,6 +40,7 @@ def test_a_run_takes_what_is_estimated(tmp_path, backend, diffusion):
     assert peak > on_backend(simulation.model)
 
 
+@pytest.mark.slow
 def test_replicates_take_as_many_times_what_one_takes(tmp_path):
     tracemalloc.start()
     try:
@@ -90,6 +92,7 @@ print(estimate, peak - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_eight_fields_take_twelve_bytes_a_voxel_and_field_at_most():
     done = subprocess.run([sys.executable, "-c", FIELDS_AND_CELLS], capture_output=True, text=True, check=True)
@@ -101,6 +104,7 @@ def test_eight_fields_take_twelve_bytes_a_voxel_and_field_at_most():
 POINTS = {"start": ["0 um", "0 um", "0 um"], "end": ["900 um", "800 um", "300 um"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from gpusim.backends import create
+from gpusim.backends import availability, create
 from gpusim.backends.base import Diffusion, MassByCells
 from gpusim.engine.transport.multigrid import Multigrid, Recipe, last_widths, level_shapes
 
+BACKEND = "cpu" if availability("cpu").available else "numpy"
+"""What holds on one holds on the other, which has the same bits (tests/backends/test_bits.py)."""
 SHAPES = [(32, 32, 32), (31, 33, 17), (65, 9, 17), (5, 50, 50), (1, 64, 63), (1, 1, 100), (2, 3, 4)]
 
 
@@ -38,8 +40,8 @@ def diffusion(coupling, backend, boundary=0):
 @pytest.mark.parametrize("coupling", [0.1, 5.0, 250.0])
 @pytest.mark.parametrize("sink", [5.0, 1e4])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_cycle_takes_the_error_to_a_third_or_less(one_backend_each, shape, sink, coupling):
-    backend = create(*one_backend_each)
+def test_a_cycle_takes_the_error_to_a_third_or_less(shape, sink, coupling):
+    backend = create(BACKEND)
     mass, _, rhs = system(shape, sink, backend)
     active, table = backend.array(np.zeros(1, np.int32)), diffusion([coupling] * 3, backend)
     multigrid, right = Multigrid(1, 1, shape, backend), backend.array(rhs)
@@ -101,7 +103,7 @@ def media(shape):
     ("medium", "bound"), [("half", 1 / 3), ("wall", 0.5), ("ball", 1 / 3), ("a tenth", 0.5), ("a third", 0.8)]
 )
 def test_cycles_stand_jumps_in_d(medium, bound, coupling, ratio):
-    backend, shape = create("cpu"), (24, 27, 32)
+    backend, shape = create(BACKEND), (24, 27, 32)
     tissue = media(shape)[medium].astype(np.uint8)
     table = diffusion([coupling, coupling * ratio, 0.0], backend)
     found = contraction(backend, shape, table, tissue)
@@ -112,8 +114,8 @@ def test_cycles_stand_jumps_in_d(medium, bound, coupling, ratio):
 @pytest.mark.parametrize("coupling", [5.0, 250.0])
 @pytest.mark.parametrize("boundary", [7, 4, 63 << 3, 8, 48 << 3 | 2], ids=["periodic", "x", "open", "z low", "mixed"])
 @pytest.mark.parametrize("shape", [(32, 32, 32), (31, 33, 17), (1, 64, 63), (2, 3, 4)])
-def test_cycles_stand_open_and_periodic_sides(one_backend_each, shape, boundary, coupling):
-    backend = create(*one_backend_each)
+def test_cycles_stand_open_and_periodic_sides(shape, boundary, coupling):
+    backend = create(BACKEND)
     table = diffusion([coupling] * 3, backend, boundary)
     found = contraction(backend, shape, table, np.zeros(shape, np.uint8), boundary & 7)
     backend.close()

@@ -13,6 +13,8 @@ from gpusim.ensemble.execution import Setting, cluster, shares
 from gpusim.ensemble.study import Study
 from gpusim.ensemble.sweep import save, sweep
 
+pytestmark = pytest.mark.slow
+
 GROWING = """\
 name: growing
 scenario: growth.yaml

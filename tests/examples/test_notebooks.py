@@ -12,6 +12,7 @@ pytest.importorskip("pyvista", reason="PyVista is not installed")
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_shows_its_pictures(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)

@@ -125,11 +125,20 @@ def test_napari_gets_channels_labels_units_and_a_pyramid(result, tmp_path):
 def test_the_image_is_valid_ngff(result, tmp_path):
     import zarr
     from ome_zarr_models.v05 import Image
+    from ome_zarr_models.v05.image_label import ImageLabel
 
     export(result, tmp_path / "a.ome.zarr")
     image = Image.from_zarr(zarr.open_group(tmp_path / "a.ome.zarr", mode="r"))
     assert image.ome_attributes.version == "0.5"
     assert image.labels.ome_attributes.labels == ["tissue", "immune"]
+    for layer in ("tissue", "immune"):
+        found = ImageLabel.from_zarr(zarr.open_group(tmp_path / "a.ome.zarr" / "labels" / layer, mode="r"))
+        described = found.ome_attributes.image_label
+        labels = [part.label_value for part in described.properties]
+        assert labels == [part.label_value for part in described.colors]
+        colours = {part.rgba for part in described.colors}
+        assert len(colours) == len(labels)
+        assert all(colour[3] == 255 for colour in colours)
 
 
 @pytest.mark.parametrize(("name", "read"), [("a.csv", pd.read_csv), ("a.parquet", pd.read_parquet)])

@@ -21,6 +21,7 @@ changes = st.tuples(st.sampled_from(PATHS), st.just("set"), st.sampled_from(NAST
 )
 
 
+@pytest.mark.slow
 @settings(deadline=5000, max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.lists(changes, min_size=1, max_size=3))
 def test_a_scenario_with_hostile_values_runs_or_is_refused(made):
@@ -28,6 +29,7 @@ def test_a_scenario_with_hostile_values_runs_or_is_refused(made):
     survives(written(mutated(made)))
 
 
+@pytest.mark.slow
 @settings(deadline=5000, max_examples=200)
 @given(st.text(max_size=200), st.integers(0, len(SMALL)), st.integers(0, 40))
 def test_a_torn_scenario_runs_or_is_refused(text, place, lost):

@@ -12,9 +12,12 @@ import pytest
 
 HERE = Path(__file__).parent
 compiler = shutil.which("g++")
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or compiler is None, reason="needs Linux (LD_PRELOAD) and g++"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or compiler is None, reason="needs Linux (LD_PRELOAD) and g++"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def campaign(library, folder, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("moments", "seed"), [pytest.param(4, 1, id="few"), pytest.param(50, 2, id="50", marks=pytest.mark.slow)]
+    ("moments", "seed"), [pytest.param(4, 1, id="few"), pytest.param(50, 2, id="50", marks=pytest.mark.campaign)]
 )
 def test_a_killed_run_loses_no_more_than_one_cadence_and_ends_in_the_same_bits(library, tmp_path, moments, seed):
     assert campaign(library, tmp_path, moments, seed)["kills"] >= moments
@@ -47,9 +50,9 @@ def test_a_killed_run_loses_no_more_than_one_cadence_and_ends_in_the_same_bits(l
     ("moments", "seed", "error"),
     [
         pytest.param(3, 1, errno.ENOSPC, id="full"),
-        pytest.param(25, 2, errno.ENOSPC, id="full25", marks=pytest.mark.slow),
-        pytest.param(25, 3, errno.EROFS, id="read-only25", marks=pytest.mark.slow),
-        pytest.param(25, 4, errno.EIO, id="broken25", marks=pytest.mark.slow),
+        pytest.param(25, 2, errno.ENOSPC, id="full25", marks=pytest.mark.campaign),
+        pytest.param(25, 3, errno.EROFS, id="read-only25", marks=pytest.mark.campaign),
+        pytest.param(25, 4, errno.EIO, id="broken25", marks=pytest.mark.campaign),
     ],
 )
 def test_a_failing_disk_ends_with_a_message_and_the_good_data_stays(library, tmp_path, moments, seed, error):

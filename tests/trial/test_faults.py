@@ -74,6 +74,7 @@ def whole(tmp_path_factory):
     return (folder / "out" / TABLE).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "exit_code", "says"),
     [

@@ -1,44 +1,80 @@
-"""Shipped trials, all arms and eight seeds: what medicine sees must come out of the mechanisms."""
+"""Shipped trials, all arms and eight seeds: what medicine sees must come out of the mechanisms.
 
+The tables of the last full runs stand beside this file (trials.py). Here each is held to be that of the present
+code, by its digest, and to show the expected orders; one trial is run in full, another with each commit.
+"""
+
+import pandas as pd
 import pytest
+from validation import trials
 
 import gpusim
 from gpusim.analysis.phenotype import Phenotype, phenotype
 from gpusim.backends import availability
-from gpusim.scenario import presets
 from gpusim.trial import run_trial, verdicts
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend"),
-]
-
-LOOKED_INTO = ("turning-hot", "checkpoint")
-"""Trials of which more is held than their own orders."""
-TRIALS = [name for name in presets() if gpusim.Scenario.load(name).document.trial is not None]
+from gpusim.trial.running import TABLE
 
 
-def trial_that_holds(name, folder):
-    trial = run_trial(gpusim.Scenario.load(name), folder / name, backend="cpu")
+@pytest.mark.parametrize("name", trials.NAMES)
+def test_a_kept_table_is_of_the_present_code_and_scenario(name):
+    assert trials.digest(name) == trials.stored()[name], "run: python tests/validation/trials.py --update"
+
+
+@pytest.mark.parametrize("name", trials.NAMES)
+def test_what_a_trial_expects_holds(name):
+    trial = trials.kept(name)
+    spec = trial.scenario.document.trial
+    rows = [(arm, seed) for arm in trial.scenario.arms for seed in trial.scenario.seeds(spec.replicates)]
+    assert list(trial.table[["arm", "seed"]].itertuples(index=False, name=None)) == rows
     found = verdicts(trial)
     assert found
     assert all(verdict.held for verdict in found), "\n".join(map(str, found))
-    return trial
 
 
-@pytest.mark.parametrize("name", [name for name in TRIALS if name not in LOOKED_INTO])
-def test_what_a_trial_expects_holds(name, tmp_path):
-    trial_that_holds(name, tmp_path)
+def test_there_is_no_table_without_its_trial():
+    assert trials.stored().keys() == set(trials.NAMES)
+    assert {path.stem for path in trials.TABLES.iterdir()} == set(trials.NAMES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend")
+@pytest.mark.parametrize("name", trials.chosen())
+def test_a_trial_in_full_comes_out_as_kept(name, tmp_path):
+    run_trial(gpusim.Scenario.load(name), tmp_path / name, backend="cpu")
+    assert (tmp_path / name / TABLE).read_text() == (trials.TABLES / f"{name}.csv").read_text()
+
+
+def test_the_trial_in_full_changes_with_the_commit_alone(monkeypatch):
+    monkeypatch.delenv(trials.CHOICE, raising=False)
+    assert trials.chosen() == trials.chosen()
+    assert set(trials.chosen()) < set(trials.NAMES)
+    monkeypatch.setenv(trials.CHOICE, "all")
+    assert trials.chosen() == trials.NAMES
+
+
+def test_a_digest_sees_each_number_of_each_arm(monkeypatch):
+    """Also what acts late or rarely, and the outcomes that are asked for."""
+    before = gpusim.Scenario.load("memory")
+    changes = [
+        {"rules": {"starvation": {"rate": "1/(11 hour)"}}},
+        {"trial": {"outcomes": {name: {"at": "1 day"} for name in list(before.document.trial.outcomes)[:1]}}},
+    ]
+    seen = {trials.digest("memory")}
+    for change in changes:
+        changed = before.with_(**change)
+        monkeypatch.setattr(trials.gpusim.Scenario, "load", lambda name, changed=changed: changed)
+        seen.add(trials.digest("memory"))
+    assert len(seen) == 1 + len(changes)
 
 
 def test_all_that_medicine_sees_is_a_trial():
-    assert set(TRIALS) >= {*LOOKED_INTO, "combination", "abscopal", "delivery", "paradox", "stroma", "memory", "safety"}
-    assert set(TRIALS) >= {"chemo-versus-virus", "spread", "natural", "lysis"}
-    assert all(gpusim.Scenario.load(name).document.trial.replicates >= 8 for name in TRIALS)
+    wanted = {"turning-hot", "checkpoint", "combination", "abscopal", "delivery", "paradox", "stroma", "memory"}
+    assert set(trials.NAMES) >= wanted | {"safety", "chemo-versus-virus", "spread", "natural", "lysis"}
+    assert all(gpusim.Scenario.load(name).document.trial.replicates >= 8 for name in trials.NAMES)
 
 
-def test_a_desert_turns_inflamed_under_the_virus_but_not_without_dendritic_cells(tmp_path):
-    table = trial_that_holds("turning-hot", tmp_path).table
+def test_a_desert_turns_inflamed_under_the_virus_but_not_without_dendritic_cells():
+    table = trials.kept("turning-hot").table
     medians = table.groupby("arm")[["core", "margin"]].median()
     found = {arm: phenotype(row.core, row.margin) for arm, row in medians.iterrows()}
     assert found == {
@@ -49,7 +85,7 @@ def test_a_desert_turns_inflamed_under_the_virus_but_not_without_dendritic_cells
     assert (table[table["arm"] == "untreated"]["core"] == 0).all()
 
 
-def test_anti_pd1_alone_does_little_in_a_desert_and_much_in_an_inflamed_tumour(tmp_path):
-    tumour = trial_that_holds("checkpoint", tmp_path).table.groupby("arm")["tumour"].median()
+def test_anti_pd1_alone_does_little_in_a_desert_and_much_in_an_inflamed_tumour():
+    tumour: pd.Series = trials.kept("checkpoint").table.groupby("arm")["tumour"].median()
     assert tumour["desert and anti-PD-1"] == pytest.approx(tumour["desert"], rel=0.05)
     assert tumour["inflamed and anti-PD-1"] < tumour["inflamed"] / 2

@@ -10,7 +10,13 @@ def described(finding):
     return f"{finding.what}: expected {finding.expected:g}, found {finding.found:g}, order {finding.order}"
 
 
-@pytest.mark.parametrize("case", [pytest.param(c, id=c.name, marks=() if c.quick else pytest.mark.slow) for c in CASES])
+def marks(case):
+    if case.name == "more bits of NumPy":
+        return pytest.mark.campaign
+    return () if case.quick else pytest.mark.slow
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=marks(case)) for case in CASES])
 def test_what_theory_says_is_found(case, one_backend_each):
     if case.of_kernels and one_backend_each[0] == "numpy":
         pytest.skip("it is what others are held against")

@@ -26,6 +26,8 @@ from gpusim.viz.palette import STATES, THEMES, field_map  # noqa: E402
 from gpusim.viz.render import Stage, picture  # noqa: E402
 from gpusim.viz.scene import LAYERS, Look  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SIZE = (320, 180)
 SPACING = 20.0
 

@@ -14,6 +14,8 @@ from gpusim.record import Recorder, Result
 from gpusim.viz.moment import TUMOUR_CELLS, moment_of_result
 from gpusim.viz.report import _figure, _responses, groups, save_report
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "grid.shape": [12, 12, 12],
     "tissue.shapes.tumour.radius": "80 um",

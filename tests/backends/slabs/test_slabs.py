@@ -23,6 +23,7 @@ CONSENT = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
 }
+pytestmark = pytest.mark.slow
 needs_mpi = pytest.mark.skipif(
     MPIRUN is None or importlib.util.find_spec("mpi4py") is None,
     reason="needs mpi4py and mpirun: pip install 'gpusim[mpi]'",
@@ -53,8 +54,8 @@ def job(ranks, *arguments):
         pytest.param("cpu", 2, 0, 3, marks=needs_cpu),
         pytest.param("cpu", 4, 6, 7, marks=needs_cpu),
         ("numpy", 3, 7, 8),
-        pytest.param("cpu", 2, 9, 17, marks=[needs_cpu, pytest.mark.slow]),
-        pytest.param("cpu", 4, 17, 20, marks=[needs_cpu, pytest.mark.slow]),
+        pytest.param("cpu", 2, 9, 17, marks=[needs_cpu, pytest.mark.campaign]),
+        pytest.param("cpu", 4, 17, 20, marks=[needs_cpu, pytest.mark.campaign]),
     ],
 )
 def test_randomised_models_end_in_the_same_bits_on_slabs(inner, ranks, first, end):
