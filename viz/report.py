@@ -98,7 +98,8 @@ def _which_cells(compared: Groups) -> str:
     for name, results in compared.items():
         ways.setdefault(tuple(tumour_states(results[0].scenario.document)), []).append(name)
     told = [
-        f"{', '.join(states) or 'none in the scenario'}" + (f" ({', '.join(names)})" if len(ways) > 1 else "") for states, names in ways.items()
+        f"{', '.join(states) or 'none in the scenario'}" + (f" ({', '.join(names)})" if len(ways) > 1 else "")
+        for states, names in ways.items()
     ]
     return f"<p class=note>{ALL_TUMOUR_CELLS.capitalize()}: {html.escape('; '.join(told))}.</p>"
 

@@ -33,16 +33,10 @@ def whole(unit: str, voxels: Sequence[int], spacings: Sequence[float]) -> Whole:
     Args:
         voxels, spacings: of each lattice; spacings in um.
     """
-    per_volume = unit.rpartition("/")
-    if per_volume[0] and per_volume[2].strip() == "voxel":
-        return Whole(1.0, per_volume[0].strip(), is_amount=True)
-    if per_volume[0] and len(set(spacings)) == 1:
-        try:
-            factor = units.number(f"{spacings[0] ** 3} um^3", f"1 {per_volume[2].strip()}")
-        except units.UnitError:
-            pass
-        else:
-            return Whole(factor, per_volume[0].strip(), is_amount=True)
+    amounts = {units.amount_per_voxel(unit, spacing**3) for spacing in spacings}
+    amount = amounts.pop()
+    if amount is not None and not amounts:
+        return Whole(*amount, is_amount=True)
     return Whole(1 / sum(voxels), unit, is_amount=False)
 
 

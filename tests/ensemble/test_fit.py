@@ -21,7 +21,7 @@ parameters:
   fields.drug.initial: {from: 3, to: 8, scale: log}
   fields.drug.decay: {from: 0.01 /min, to: 0.04 /min, scale: log}
 outcomes:
-  drug: {total: drug}
+  drug: {mean: drug}
 fit: {method: METHOD, error: 0.1, particles: 40, populations: 3, trials: 80}
 """
 MINUTES = np.array([0.0, 10, 20, 30, 40, 50, 60])

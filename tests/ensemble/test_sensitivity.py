@@ -55,7 +55,7 @@ parameters:
   fields.drug.initial: {from: 1, to: 3}
   fields.drug.decay: {from: 0.005 /min, to: 0.05 /min}
 outcomes:
-  drug: {total: drug}
+  drug: {mean: drug}
 sensitivity: {method: sobol, points: 128}
 """
 
