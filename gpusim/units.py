@@ -121,6 +121,20 @@ def _in_range(value: float, unit: str) -> float:
     raise UnitError(f"is too large in '{unit}': expected at most {_LARGEST:g}")
 
 
+def amount_per_voxel(unit: str, voxel_volume: float) -> tuple[float, str] | None:
+    """What 1 of a unit is in a voxel (um^3), as an amount: 1 PFU/voxel is (1, "PFU"), 1 ng/mL (volume in mL, "ng").
+
+    None for a unit that is neither per voxel nor per volume: sums of it over voxels are no amounts.
+    """
+    amount, _, of_what = (part.strip() for part in unit.rpartition("/"))
+    if not amount or of_what == "voxel":
+        return (1.0, amount) if amount else None
+    try:
+        return number(f"{voxel_volume!r} um^3", f"1 {of_what}"), amount
+    except UnitError:
+        return None
+
+
 def ratio_missing(value: float | str) -> str:
     """A hint where a quantity is in a unit of virus that has no ratio to PFU yet."""
     named = _TITRE.search(str(value))

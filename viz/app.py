@@ -22,14 +22,15 @@ from trame.widgets import vuetify3 as v3
 from vtkmodules.vtkInteractionStyle import vtkInteractorStyleTrackballCamera
 from vtkmodules.vtkRenderingCore import vtkRenderWindowInteractor
 
+from gpusim.analysis import ALL_TUMOUR_CELLS, Whole
 from gpusim.errors import GpusimError
 from gpusim.units import duration
 from gpusim.viz import scene
 from gpusim.viz.moment import HEAT
 from gpusim.viz.overlay import ROOM, overlay
-from gpusim.viz.palette import STATES, THEMES
+from gpusim.viz.palette import STATES, THEMES, state_label
 from gpusim.viz.scene import Look
-from gpusim.viz.sources import FromSimulation, Source
+from gpusim.viz.sources import FromSimulation, Source, virus_of
 
 _SIZE = (1280, 800)
 _LAYER_NAMES = {
@@ -202,7 +203,8 @@ class App:
     def refresh_curves(self, *_: object, **__: object) -> None:
         """Draw the curves."""
         found = [source.curves(self.state.site) for source in self.sources]
-        self.state.curves = _curves(found, self.state.theme)
+        virus = virus_of(self.sources[0].moment(0, self.state.site))
+        self.state.curves = _curves(found, self.state.theme, virus)
 
     # Acts
 
@@ -384,8 +386,8 @@ def _png(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()
 
 
-def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: str) -> str:
-    """Cells, heat and virus over time; a second source is dashed."""
+def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: str, virus: Whole | None) -> str:
+    """Cells, heat and virus (told as `virus` says) over time; a second source is dashed."""
     dark = THEMES[theme].dark
     ink = "#e8ecf2" if dark else "#202020"
     figure = Figure(figsize=(4, 7), dpi=110)
@@ -395,7 +397,7 @@ def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: st
     panels = (
         ("cells", ("tumour", "infected", "ctl")),
         ("mean heat of the tumour", (HEAT,)),
-        ("virus, total", ("virus",)),
+        (f"virus, {virus.label}" if virus else "", ("virus",)),
     )
     for each, (label, names) in zip(axes, panels, strict=True):
         for curves, style in zip(found, ("-", "--"), strict=False):
@@ -403,7 +405,7 @@ def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: st
                 if name in curves:
                     minutes, values = curves[name]
                     colour = {HEAT: "#f0763b", "virus": "#35b779", "infected": "#00b386"}.get(name, STATES.get(name))
-                    called = {"ctl": "CD8 T cells"}.get(name, name) if style == "-" else None
+                    called = {"tumour": ALL_TUMOUR_CELLS}.get(name, state_label(name)) if style == "-" else None
                     each.plot(minutes / 1440, values, style, color=colour, linewidth=1.5, label=called)
         each.set_ylabel(label, color=ink, fontsize=8)
         each.set_facecolor("none")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpusim.analysis import heat_of
+from gpusim.analysis import ALL_TUMOUR_CELLS, heat_of, tumour_states
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.scenario.checks import nearest
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from gpusim.scenario import Document, Scenario
 
 HEAT = "heat"
-TUMOUR_CELLS = "tumour cells"
+TUMOUR_CELLS = ALL_TUMOUR_CELLS
 """What the volume shows where a scenario has neither fields nor heat."""
 LOOKED_AT = 24
 """Snapshots whose fields are read to say something of all of them, at most."""
-_TUMOUR = ("tumour", "tumour_pdl1", "exposed", "infected")
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ class Moment:
     @property
     def tumour_states(self) -> list[str]:
         """States that make up a tumour, living and infected."""
-        known = self.document.heat.tumour if self.document.heat else _TUMOUR
-        return [name for name in known if name in self.states]
+        return [name for name in tumour_states(self.document) if name in self.states]
 
     @property
     def immune_states(self) -> list[str]:

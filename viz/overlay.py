@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 
+from gpusim.analysis import ALL_TUMOUR_CELLS
 from gpusim.units import duration
 from gpusim.viz.moment import HEAT
 from gpusim.viz.palette import field_map, mixed, state_colours, state_label
@@ -138,12 +139,20 @@ class _Pen:
         known = {name for layer in layers for name in drawn.get(layer, ())}
         if "section" in layers:
             known |= {name for name in names if name != "empty"}
-        elif "surface" in layers:
-            known.add("tumour")
-            colours["tumour"] = self.shown[0].look.theme.surface
-        y = self._states(left, y, "tissue cells", [name for name in names if name in known], colours)
+        numbers = {state_label(name): (colours[name], self._numbers([name])) for name in names if name in known}
+        if "surface" in layers and "section" not in layers:
+            numbers = {
+                ALL_TUMOUR_CELLS: (self.shown[0].look.theme.surface, self._numbers(moment.tumour_states)),
+                **numbers,
+            }
+        y = self._states(left, y, "tissue cells", numbers)
         if "cells" in layers:
-            self._states(left, y, "immune cells", moment.immune_states, colours)
+            immune = {state_label(name): (colours[name], self._numbers([name])) for name in moment.immune_states}
+            self._states(left, y, "immune cells", immune)
+
+    def _numbers(self, states: Sequence[str]) -> list[int]:
+        """Cells in some states, of each scene."""
+        return [sum(shown.cells[name] for name in states) for shown in self.shown]
 
     def _colour_bar(self, left: float, y: float) -> float:
         shown = self.shown[0]
@@ -161,19 +170,18 @@ class _Pen:
             self.text(at, y + thick + 0.85 * self.letter, f"{low + share * (high - low):.3g}", 0.9, ha="center")
         return y + thick + 3.0 * self.letter
 
-    def _states(self, left: float, y: float, heading: str, states: Sequence[str], colours: dict[str, str]) -> float:
-        """Those of the states that occur, and how many cells of each there are in each of the scenes."""
-        numbers = {name: [shown.cells[name] for shown in self.shown] for name in states}
-        numbers = {name: of_each for name, of_each in numbers.items() if any(of_each)}
+    def _states(self, left: float, y: float, heading: str, given: Mapping[str, tuple[str, list[int]]]) -> float:
+        """Kinds of cell that occur, by label, each with its colour and how many there are in each of the scenes."""
+        numbers = {label: of for label, of in given.items() if any(of[1])}
         if not numbers:
             return y
         self.text(left, y, heading, weight="bold")
         radius = 0.42 * self.letter
         last = self.width - self.edge - 0.5 * self.letter
         columns = [last - _COLUMN * self.letter * i for i in reversed(range(len(self.shown)))]
-        for right, label in zip(columns, self._labels(), strict=True):
-            self.text(right, y, label, 0.95, ha="right", color=self.faint)
-        for name, of_each in numbers.items():
+        for right, head in zip(columns, self._labels(), strict=True):
+            self.text(right, y, head, 0.95, ha="right", color=self.faint)
+        for label, (colour, of_each) in numbers.items():
             y += 1.5 * self.letter
             # Round at any shape of the picture: pixels, not shares of it.
             self.figure.add_artist(
@@ -181,12 +189,12 @@ class _Pen:
                     (left + radius, self.height - y),
                     radius,
                     transform=None,
-                    facecolor=colours[name],
-                    edgecolor=mixed(colours[name], self.ink, 0.45),
+                    facecolor=colour,
+                    edgecolor=mixed(colour, self.ink, 0.45),
                     linewidth=0.05 * self.letter,
                 )
             )
-            self.text(left + 3.2 * radius, y, state_label(name), 0.95)
+            self.text(left + 3.2 * radius, y, label, 0.95)
             for right, number in zip(columns, of_each, strict=True):
                 self.text(right, y, f"{number:,}", 0.95, ha="right", color=self.faint)
         return y + 2.4 * self.letter

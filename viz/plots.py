@@ -223,6 +223,42 @@ def arms(trial: Trial, outcomes: Sequence[str] | None = None) -> Figure:
     return figure
 
 
+def sensitivity(table: pd.DataFrame, outcome: str | None = None) -> Figure:
+    """Indices of each parameter, their 95% intervals, and the noise that an index must pass to show an effect.
+
+    Args:
+        table: as `gpusim sensitivity` leaves it. outcome: one of its outcomes; the first where left out.
+
+    Raises `ResultError` where the table has no such outcome.
+    """
+    known = list(dict.fromkeys(table["outcome"]))
+    if outcome is not None and outcome not in known:
+        raise ResultError(f"no outcome '{outcome}' in the table (it has: {', '.join(known)})")
+    chosen = table[table["outcome"] == (outcome or known[0])]
+    shown = [name for name in ("mu_star", "first", "total") if name in table]
+    names = list(dict.fromkeys(chosen["arm"]))
+    with mpl.rc_context(_LINES):
+        size = (2.6 + 3.2 * len(shown), 1.1 + 0.34 * len(chosen))
+        figure, panels = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False, layout="constrained")
+        for panel, index in zip(panels[0], shown, strict=True):
+            rows = np.arange(len(chosen))
+            colours = [f"C{names.index(arm)}" for arm in chosen["arm"]]
+            widths = chosen[f"{index}_half_width"].to_numpy(float)
+            panel.barh(rows, chosen[index], xerr=widths, color=colours, height=0.6, error_kw={"elinewidth": 1})
+            noise = chosen[f"{index}_noise"].to_numpy(float)
+            panel.barh(rows, noise, color="none", edgecolor="#404040", hatch="////", height=0.8, linewidth=0.8)
+            panel.set(xlabel={"mu_star": "mean absolute effect (mu*)"}.get(index, f"{index} index"))
+            panel.axvline(0, color="#808080", linewidth=0.8)
+        several = len(names) > 1
+        labels = [f"{p}, {arm}" if several else p for p, arm in zip(chosen["parameter"], chosen["arm"], strict=True)]
+        panels[0][0].set_yticks(range(len(chosen)), labels)
+        panels[0][0].invert_yaxis()
+        hatched = Patch(facecolor="none", edgecolor="#404040", hatch="////", label="noise of seeds (95%)")
+        figure.legend(handles=[hatched], loc="outside lower right", fontsize=8)
+        figure.suptitle(outcome or known[0], fontsize=10)
+    return figure
+
+
 def section(moment: Moment, *, z: float | None = None, axes: Axes | None = None, legend: bool = True) -> Axes:
     """What a pathologist sees: the cells in a plane across z (um; by default through the tumour's middle).
 

@@ -7,22 +7,26 @@ import html
 import io
 import statistics
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from gpusim.analysis import ALL_TUMOUR_CELLS, Whole, tumour_states, whole
 from gpusim.analysis.response import Reading, Response, readings, response
 from gpusim.errors import ResultError
 from gpusim.record import Result
-from gpusim.trial import Trial, verdicts
+from gpusim.trial import Trial, Verdict, verdicts
 from gpusim.trial.folder import TABLE
-from gpusim.viz.moment import moment_of_result
+from gpusim.viz.moment import LOOKED_AT, Moment, moment_of_result, some_of
+from gpusim.viz.overlay import field_label
 from gpusim.viz.palette import THEMES
 from gpusim.viz.render import save_picture
-from gpusim.viz.scene import Look
+from gpusim.viz.scene import Look, span_of
 
 DAY = 1440.0
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b3a8c", "#000000")
@@ -32,31 +36,33 @@ Groups = Mapping[str, Sequence[Result]]
 """What is compared, by its label: replicates of one arm, or a single result."""
 
 
-def groups(folders: Iterable[Path]) -> tuple[dict[str, list[Result]], list[str]]:
+def groups(folders: Iterable[Path]) -> tuple[dict[str, list[Result]], list[Verdict]]:
     """Results by label, and the verdicts of trials among them. Raises `ResultError`."""
     found: dict[str, list[Result]] = {}
-    words: list[str] = []
+    found_of_trials: list[Verdict] = []
     given = list(folders)
     for folder in given:
         if not (folder / TABLE).is_file():
             found[folder.name if folder.name not in found else str(folder)] = [Result(folder)]
             continue
         trial = Trial.open(folder)
-        words += [str(verdict) for verdict in verdicts(trial)]
+        found_of_trials += verdicts(trial)
         for arm, rows in trial.table.groupby("arm", sort=False):
             label = str(arm) if len(given) == 1 else f"{folder.name}: {arm}"
             found[label] = [Result(folder / str(arm) / str(seed)) for seed in rows["seed"]]
     if not found:
         raise ResultError("compare: expected one result or more")
-    return found, words
+    return found, found_of_trials
 
 
 def save_report(folders: Sequence[Path], target: Path, *, pictures: bool = True) -> None:
     """Write the page. Raises `ResultError`, `ScenarioError`."""
-    compared, words = groups(folders)
+    compared, found = groups(folders)
     parts = [
-        _verdicts(words),
-        "<h2>Tumour cells</h2>" + _inline(_curves(compared, _tumour_cells, "tumour cells")),
+        _verdicts(found),
+        f"<h2>{ALL_TUMOUR_CELLS.capitalize()}</h2>"
+        + _inline(_curves(compared, _tumour_cells, ALL_TUMOUR_CELLS))
+        + _which_cells(compared),
         *_lesions(compared),
         "<h2>At the end</h2>" + _table(compared),
     ]
@@ -82,10 +88,20 @@ def _lesions(compared: Groups) -> list[str]:
 
 
 def _tumour_cells(result: Result) -> tuple[np.ndarray, np.ndarray]:
-    heat = result.scenario.document.heat
-    counts = result.counts
-    states = heat.tumour if heat else [c[6:] for c in counts.columns if c.startswith("cells.tumour")]
+    counts, states = result.counts, tumour_states(result.scenario.document)
     return counts["minutes"].to_numpy() / DAY, counts[[f"cells.{s}" for s in states]].sum(axis=1).to_numpy(float)
+
+
+def _which_cells(compared: Groups) -> str:
+    """The states that "all tumour cells" are, for each way in which the results' scenarios have them."""
+    ways: dict[tuple[str, ...], list[str]] = {}
+    for name, results in compared.items():
+        ways.setdefault(tuple(tumour_states(results[0].scenario.document)), []).append(name)
+    told = [
+        f"{', '.join(states) or 'none in the scenario'}" + (f" ({', '.join(names)})" if len(ways) > 1 else "")
+        for states, names in ways.items()
+    ]
+    return f"<p class=note>{ALL_TUMOUR_CELLS.capitalize()}: {html.escape('; '.join(told))}.</p>"
 
 
 def _curves(compared: Groups, of: object, label: str) -> Figure:
@@ -181,14 +197,17 @@ def _change(diameters: Sequence[tuple[float, float]]) -> str:
 
 def _table(compared: Groups) -> str:
     """Cells and harm at the end, medians."""
-    columns = {
+    columns: dict[str, Callable[[pd.DataFrame], float]] = {
         "healthy cells lost": lambda c: c["cells.healthy"].iloc[0] - c["cells.healthy"].iloc[-1],
         "off-target infections": lambda c: c["fired.off_target_infection"].iloc[-1],
         "lowest leukocytes": lambda c: c["body.leukocytes"].min(),
-        "peak IFN-gamma, total": lambda c: c["total.ifng"].max(),
         "peak T cells": lambda c: c["cells.ctl"].max(),
         "memory T cells": lambda c: c["body.memory"].iloc[-1],
     }
+    told = {_interferon(results[0]) for results in compared.values()} - {None}
+    for each in sorted(told, key=str):
+        assert each is not None
+        columns[f"peak IFN-gamma, {each.label}"] = partial(_peak_interferon, each)
     rows = []
     for name, results in compared.items():
         counts = [result.counts for result in results]
@@ -202,24 +221,59 @@ def _table(compared: Groups) -> str:
     return _rows(("", *columns), rows)
 
 
+def _interferon(result: Result) -> Whole | None:
+    """How the field `ifng` is told over the lattices of a result."""
+    field = result.scenario.document.fields.get("ifng")
+    sites = [Result(result.folder, site) for site in result.sites]
+    sizes = [each.array("tissue", 0).size for each in sites], [each.spacing for each in sites]
+    return whole(field.unit, *sizes) if field else None
+
+
+def _peak_interferon(told: Whole, counts: pd.DataFrame) -> float:
+    return float(counts["total.ifng"].max() * told.factor)
+
+
+def _spans(sites: Sequence[Result]) -> dict[tuple[str, str], tuple[float, float]]:
+    """Of each field that is shown, by its name and unit: the span of its colours, over all results and times."""
+    fields: dict[tuple[str, str], list[Callable[[], Moment]]] = {}
+    for result in sites:
+        key = _shown_field(moment_of_result(result))
+        for i in some_of(len(result.times), LOOKED_AT):
+            fields.setdefault(key, []).append(partial(moment_of_result, result, i))
+    return {key: span_of(moment().values(key[0]) for moment in moments) for key, moments in fields.items()}
+
+
+def _shown_field(moment: Moment) -> tuple[str, str]:
+    name = moment.field_names[0]
+    return name, moment.unit(name)
+
+
 def _pictures(compared: Groups) -> str:
-    shown, look = [], Look(theme=THEMES["light"])
+    shown = []
+    spans = _spans([Result(results[0].folder, site) for results in compared.values() for site in results[0].sites])
     with tempfile.TemporaryDirectory() as folder:
         for i, (name, results) in enumerate(compared.items()):
             for site in results[0].sites:
                 path = Path(folder) / f"{i}-{site}.png"
-                save_picture(moment_of_result(Result(results[0].folder, site)), path, look, _PICTURE)
+                moment = moment_of_result(Result(results[0].folder, site))
+                field = _shown_field(moment)
+                look = Look(field[0], THEMES["light"], spans[field])
+                save_picture(moment, path, look, _PICTURE)
                 data = base64.b64encode(path.read_bytes()).decode()
                 label = html.escape(name + (f", {site}" if len(results[0].sites) > 1 else ""))
                 image = f'<img src="data:image/png;base64,{data}" alt="">'
                 shown.append(f"<figure>{image}<figcaption>{label}</figcaption></figure>")
-    return f"<div class=pictures>{''.join(shown)}</div>"
+    scales = "; ".join(
+        f"{field_label(*field).rstrip(', ')}, from {low:g} to {high:g}" for field, (low, high) in spans.items()
+    )
+    note = f"The end of the first seed of each. One scale of colours in all pictures, for all times: {scales}."
+    return f"<p class=note>{html.escape(note)}</p><div class=pictures>{''.join(shown)}</div>"
 
 
-def _verdicts(words: Sequence[str]) -> str:
-    if not words:
+def _verdicts(found: Sequence[Verdict]) -> str:
+    if not found:
         return ""
-    items = "".join(f"<li class={'bad' if w.startswith('NOT') else 'good'}>{html.escape(w)}</li>" for w in words)
+    items = "".join(f"<li class={each.finding.name.lower()}>{html.escape(str(each))}</li>" for each in found)
     return f"<h2>What was expected</h2><ul>{items}</ul>"
 
 
@@ -237,7 +291,8 @@ h1, h2 {{ font-weight: 600 }} h2 {{ margin-top: 2.5rem }}
 table {{ border-collapse: collapse; font-size: 14px }}
 th, td {{ padding: .35rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
 th:first-child, td:first-child {{ text-align: left }}
-li.good::marker {{ content: "\\2713  " }} li.bad::marker {{ content: "\\2717  " }}
+li.held::marker {{ content: "\\2713  " }} li.not_held::marker {{ content: "\\2717  " }}
+li.too_few::marker {{ content: "?  " }}
 .note {{ color: #666; font-size: 13px }}
 .pictures {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem }}
 figure {{ margin: 0 }} img, svg {{ width: 100%; height: auto }} figcaption {{ text-align: center; font-size: 14px }}

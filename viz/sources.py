@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from gpusim.analysis import Whole, whole
 from gpusim.engine import Simulation
 from gpusim.errors import GpusimError, ResultError
 from gpusim.record import Result
@@ -37,7 +38,7 @@ class Source(Protocol):
         ...
 
     def curves(self, site: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Times (min) and values by name: tumour, infected, CD8 T cells, heat, virus."""
+        """Times (min) and values by name: tumour (all of its cells), infected, CD8 T cells, heat, virus."""
         ...
 
 
@@ -50,6 +51,12 @@ def _heat(moment: Moment) -> float:
     """Mean heat of the tumour's voxels; 0 where there is no tumour or no heat."""
     where = moment.cells(moment.tumour_states)
     return float(moment.values(HEAT)[where].mean()) if moment.document.heat and where.any() else 0.0
+
+
+def virus_of(moment: Moment) -> Whole | None:
+    """How the virus of a site is told; None where there is no such field."""
+    field = moment.document.fields.get("virus")
+    return whole(field.unit, [moment.tissue.size], [moment.spacing]) if field else None
 
 
 class FromResult:
@@ -86,7 +93,9 @@ class FromResult:
             "ctl": (times, _cells(table, prefix, ["ctl"])),
         }
         if f"{prefix}total.virus" in table:
-            found["virus"] = (times, table[f"{prefix}total.virus"].to_numpy(float))
+            told = virus_of(first)
+            assert told is not None, "the scenario has the field"
+            found["virus"] = (times, told.factor * table[f"{prefix}total.virus"].to_numpy(float))
         some = some_of(len(self.minutes), LOOKED_AT)
         if first.document.heat:
             found[HEAT] = (self.minutes[some], np.array([_heat(self.moment(i, site)) for i in some]))
@@ -116,7 +125,8 @@ class FromSimulation:
         """Keep the present numbers for the curves."""
         for site, log in self._log.items():
             moment = moment_of_simulation(self.simulation, site)
-            virus = float(moment.values("virus").sum()) if "virus" in moment.document.fields else 0.0
+            told = virus_of(moment)
+            virus = told.factor * float(moment.values("virus").sum(dtype=np.float64)) if told else 0.0
             numbers = (moment.cells(states).sum() for states in (moment.tumour_states, ["infected"], ["ctl"]))
             log.append((self.simulation.minutes, *map(float, numbers), virus, _heat(moment)))
 

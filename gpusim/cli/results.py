@@ -1,5 +1,6 @@
 """`gpusim show`, `heat`, `digest`: what a run has left."""
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gpusim.analysis import phenotype_of_table, read_lesions
+from gpusim.analysis import ALL_TUMOUR_CELLS, phenotype_of_table, read_lesions, volume_label, whole
 from gpusim.cli.app import ResultArgument, app, err, new_table, out
 from gpusim.record import Result
 from gpusim.units import duration
@@ -22,14 +23,22 @@ def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="
     found = Result(result)
     counts = found.counts
     states = [c for c in counts.columns if c.startswith("cells.") and counts[c].max() > 0 and c != "cells.none"]
-    totals = [c for c in counts.columns if c.startswith("total.")]
+    units = {name: field.unit for name, field in found.scenario.document.fields.items()}
+    lattices = [Result(result, site) for site in found.sites]
+    sizes = [math.prod(each.array("tissue", 0).shape) for each in lattices], [each.spacing for each in lattices]
+    told = {name: whole(unit, *sizes) for name, unit in units.items()}
+    named = {f"{name}, {each.label}": counts[f"total.{name}"] * each.factor for name, each in told.items()}
     last = len(counts) - 1
     shown = sorted({round(last * k / (rows - 1)) for k in range(rows)})
-    for first, columns, form in (("cells at", states, ",.0f"), ("fields, total at", totals, ".4g")):
-        table = new_table(first, *(c.split(".", 1)[1] for c in columns))
+    cells = {state.split(".", 1)[1]: counts[state] for state in states}
+    for first, columns, form in (
+        ("cells at", cells, ",.0f"),
+        (f"fields, in {volume_label(*sizes)}, at", named, ".4g"),
+    ):
+        table = new_table(first, *columns)
         for i in shown:
-            row = counts.iloc[i]
-            table.add_row(duration(float(row["minutes"])), *(format(float(row[c]), form) for c in columns))
+            minutes = duration(float(counts["minutes"].iloc[i]))
+            table.add_row(minutes, *(format(float(values.iloc[i]), form) for values in columns.values()))
         out.print(table)
     if found.summary is None:
         err.print("gpusim: note: this run has not finished", markup=False)
@@ -54,7 +63,7 @@ def _heat_table(result: Result) -> Table:
     """Lesions of a site over time."""
     document = result.document
     first = "at" if len(result.sites) == 1 else f"{result.site}, at"
-    table = new_table(first, "tumour cells", "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
+    table = new_table(first, ALL_TUMOUR_CELLS, "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
     for i, minutes in enumerate(result.times):
         found = read_lesions(document, partial(result.array, snapshot=i))
         for lesion in found[:_LESIONS_SHOWN]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import gpusim
+from gpusim.analysis import volume_label, whole
 from gpusim.backends import SLABS, create
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of, tell_notes
 from gpusim.cli.progress import Log, LogOption, progress
@@ -242,14 +243,16 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
     fired = new_table("what happened", f"times{spread}")
     for name in summaries[0]["fired"]:
         fired.add_row(name.replace("_", " "), _spread(of_all("fired", name), ",.10g"))
-    fields = new_table("field", f"total over voxels{spread}", "unit")
+    sites = summaries[0]["sites"].values()
+    numbers, spacings = [math.prod(site["shape_zyx"]) for site in sites], [site["spacing_um"] for site in sites]
+    fields = new_table(f"field, in {volume_label(numbers, spacings)}", f"at end{spread}", "unit")
     for name, unit in zip(model.fields.names, model.fields.units, strict=True):
-        fields.add_row(name, _spread(of_all("totals", name), ".4g"), unit)
+        told = whole(unit, numbers, spacings)
+        fields.add_row(name, _spread([told.factor * total for total in of_all("totals", name)], ".4g"), told.label)
     for table in (cells, fired, fields):
         if table.row_count:
             out.print(table)
-    voxels = sum(math.prod(site["shape_zyx"]) for site in summaries[0]["sites"].values())
-    updates = voxels * len(model.fields) * summaries[0]["steps"] * len(summaries)
+    updates = sum(numbers) * len(model.fields) * summaries[0]["steps"] * len(summaries)
     seconds = sum(summary["seconds"] for summary in summaries)
     out.print(f"{seconds:.1f} s, {updates / max(seconds, 1e-9) / 1e6:.1f} million voxel-field steps/s")
 

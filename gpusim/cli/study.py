@@ -96,7 +96,7 @@ def sweep(
     with _session(
         study, output, backend, workers, threads, together, scheduler, dashboard, rerun_changed, log
     ) as session:
-        frame = session.run(design.points(session.study.document))
+        frame = session.run(session.study, design.points(session.study.document))
         path = session.save(frame, "table.parquet")
     _summary(session.study, frame)
     out.print(f"table    {path} ({len(frame):,} rows)")
@@ -124,16 +124,20 @@ def sensitivity(
         method = session.study.document.sensitivity
         if method is None or not session.study.document.parameters:
             raise ResultError(f"{study}: needs 'parameters', and 'sensitivity: {{method: morris}}' or sobol")
-        frame = session.run(module.points(session.study, method))
+        frame, repeats = module.table(session.study, method, session.run)
         session.save(frame, "sensitivity-runs.parquet")
         _failures(frame, fatal=False)
-        found = module.analyse(session.study, method, frame)
+        if repeats is not None:
+            session.save(repeats, "sensitivity-repeats.parquet")
+            _failures(repeats, fatal=False)
+        found = module.analyse(session.study, method, frame, repeats)
         path = session.save(found, "sensitivity.parquet")
     names = list(found.columns[3:])
     table = new_table("outcome", "arm", "parameter", *(name.replace("_", " ") for name in names))
     for row in found.to_dict("records"):
         table.add_row(row["outcome"], row["arm"], row["parameter"], *(f"{row[name]:.3g}" for name in names))
     out.print(table)
+    out.print("noise: what a parameter without any effect stays below with a probability of 0.95, by its seeds alone")
     out.print(f"indices  {path}")
 
 
@@ -181,8 +185,12 @@ def fit(
         path = session.save(frame, "estimates.parquet")
         session.save(found.points, "particles.parquet" if by_abc else "trials.parquet")
     out.print(estimates)
-    if found.note:
-        err.print(f"gpusim: note: {found.note}")
+    out.print(
+        f"seeds      runs that differ by their seed alone differ by {found.seeds:.1%} (standard deviation of a value); "
+        f"{found.share:.0%} of the variance of a measured value"
+    )
+    for note in found.notes:
+        err.print(f"gpusim: note: {note}")
     out.print(f"estimates  {path}")
 
 
@@ -195,9 +203,9 @@ class _Session:
         self.connect = connect
         self.log = log
 
-    def run(self, points: list[Point]) -> pd.DataFrame:
-        """Run points, and say how far that is."""
-        document = self.study.document
+    def run(self, study: Study, points: list[Point]) -> pd.DataFrame:
+        """Run points of the session's study, or of one that differs by its replicates, and say how far that is."""
+        document = study.document
         total = len(points) * len(document.arms) * document.replicates
         out.print(
             f"{document.name}: {len(points):,} points, {len(document.arms)} arms, {document.replicates} replicates: "
@@ -211,7 +219,7 @@ class _Session:
                 done, failed = done + 1, failed + isinstance(how, Exception)
                 tell(done, lambda: {"failed": failed})
 
-            return _module("sweep").sweep(self.study, points, self.setting, self.connect, ended)
+            return _module("sweep").sweep(study, points, self.setting, self.connect, ended)
 
     def save(self, frame: pd.DataFrame, name: str) -> Path:
         """Write a table into the study's folder."""

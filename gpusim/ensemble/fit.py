@@ -11,6 +11,11 @@ from gpusim.ensemble.execution import Connect
 from gpusim.ensemble.problem import Problem
 from gpusim.ensemble.sweep import column
 
+_SWAMPED = 0.5
+"""Share of the noise of seeds in a measured value's variance, from which on a fit warns of it."""
+_UNDETERMINED = 0.85
+"""Share of a range that an interval takes, from which on a fit says so: without any data it takes 0.95."""
+
 
 class Estimate(NamedTuple):
     """A parameter: its estimate and the ends of its 95% interval, in `unit` (empty where it has none)."""
@@ -23,11 +28,20 @@ class Estimate(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Estimates, the weighted particles or trials that they come from, and a note of what a user should know."""
+    """What was found.
+
+    Attributes:
+        points: the weighted particles or trials that the estimates come from.
+        seeds: standard deviation of the logarithm of a value between runs that differ by their seed alone, over the
+            values; share: of the variance of a measured value that it makes.
+        notes: what a user should know.
+    """
 
     estimates: list[Estimate]
     points: pd.DataFrame
-    note: str
+    seeds: float
+    share: float
+    notes: list[str]
 
 
 def fit(problem: Problem, connect: Connect, tell: Callable[[], None] = lambda: None) -> Fit:
@@ -41,7 +55,19 @@ def fit(problem: Problem, connect: Connect, tell: Callable[[], None] = lambda: N
     units = [column(parameter).unit or "" for parameter in problem.study.document.parameters.values()]
     estimates = [Estimate(n, unit, *map(float, end)) for n, unit, end in zip(problem.names, units, ends.T, strict=True)]
     points = pd.DataFrame(problem.in_units(found.points), columns=problem.names).assign(**found.columns)
-    return Fit(estimates, points, found.note)
+    by_seeds = float(np.mean(found.seeds**2))
+    subjects = problem.study.document.fit.subjects
+    share = by_seeds / subjects / (by_seeds / subjects + problem.deviation**2)
+    notes = list(found.notes)
+    if share > _SWAMPED:
+        notes.append(
+            f"the noise of seeds swamps the measurement: it makes {share:.0%} of the variance of a measured value; "
+            "intervals count it, and only more subjects (fit.subjects), outcomes or arms narrow them"
+        )
+    for name, width in zip(problem.names, found.high - found.low, strict=True):
+        if width > _UNDETERMINED:
+            notes.append(f"{name}: the data do not determine it: its interval takes {width:.0%} of the range")
+    return Fit(estimates, points, float(np.sqrt(by_seeds)), share, notes)
 
 
 def frame(estimates: Sequence[Estimate]) -> pd.DataFrame:

@@ -11,11 +11,14 @@ from gpusim.ensemble.execution import Setting, batches, carry_out
 from gpusim.ensemble.measured import Data
 from gpusim.ensemble.schema import Range
 from gpusim.ensemble.study import Study
+from gpusim.ensemble.surface import Noise
 from gpusim.ensemble.sweep import begin, column
 from gpusim.errors import GpusimError, ScenarioError
 
 LEVEL = 0.95
 """Of the intervals of a fit."""
+_REPEATS = 20
+"""Runs at the estimate from which the noise of the seeds is estimated, where a method has none."""
 _LOWEST = 1e-3
 """Share of the lowest measured value that a simulated 0 counts as: logarithms need more than 0."""
 _IMPOSSIBLE = 1e3
@@ -29,7 +32,9 @@ class Found:
     Attributes:
         estimate, low, high: float64 [parameters], the ends those of 95% intervals.
         points: float64 [points, parameters]; columns: more of each point (weight, or chi2).
-        note: what a user should know, or nothing.
+        seeds: float64 [values], standard deviation of the logarithm of each value between runs that differ by their
+            seed alone.
+        notes: what a user should know.
     """
 
     estimate: np.ndarray
@@ -37,15 +42,33 @@ class Found:
     high: np.ndarray
     points: np.ndarray
     columns: dict[str, np.ndarray]
-    note: str = ""
+    seeds: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def quantile(points: np.ndarray, weights: np.ndarray, q: float) -> np.ndarray:
+    """Of each column of weighted points (float64 [points, columns]), linear between them.
+
+    As for points of equal weight, of which so many as are effective (Kish 1965) divide the line into one part more
+    than there are points: between the k-th lowest and the k-th highest of n draws lies a further one with a
+    probability of 1 - 2 k / (n + 1).
+    """
+    found = []
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    for values in points.T:
+        order = np.argsort(values, kind="stable")
+        below = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
+        found.append(np.interp(q, (below * effective + 0.5) / (effective + 1), values[order]))
+    return np.array(found)
 
 
 @dataclass(frozen=True)
 class Problem:
     """A study against measured values.
 
-    Residuals are in standard deviations of a measurement: log(simulated / measured) / s, with
-    s = sqrt(log(1 + error^2)) of the lognormal error. Simulated values are means over the replicates.
+    A measured value is taken to be the mean of `subjects` runs of the model, each with a seed of its own, times a
+    lognormal error; a simulated one is the mean over the replicates. Residuals are in standard deviations of that
+    error: log(simulated / measured) / s, with s = sqrt(log(1 + error^2)).
     """
 
     study: Study
@@ -74,30 +97,48 @@ class Problem:
         rows = [[c(v) for c, v in zip(columns, self.values(row).values(), strict=True)] for row in cube]
         return np.array(rows, np.float64)
 
+    @property
+    def noise(self) -> Noise:
+        """What measured and simulated values differ by beside the parameters."""
+        arms = np.array(self.data.arms)
+        subjects = self.study.document.fit.subjects
+        return Noise(self.deviation, self.study.document.replicates / subjects, arms[:, None] == arms)
+
     def simulated(self, cube: Sequence[float]) -> np.ndarray:
-        """What a simulation has for each measured value: float64 [values]. Raises `GpusimError`."""
+        """What each replicate has for each measured value: float64 [replicates, values]. Raises `GpusimError`."""
         by_arm: dict[str, list[dict[str, float]]] = {}
         for batch in batches(self.study.runs([self.values(cube)]), self.setting.together):
             for how in carry_out(batch[0].data, {run.key: run.seed for run in batch}, self.setting).values():
                 if isinstance(how, Exception):
                     raise how
                 by_arm.setdefault(batch[0].arm, []).append(how)
-        found = []
-        for name, time, arm in zip(self.data.names, self.data.times, self.data.arms, strict=True):
-            found.append(np.mean([outcomes[f"{name}@{time}"] for outcomes in by_arm[arm]]))
-        return np.array(found, np.float64)
+        wanted = zip(self.data.names, self.data.times, self.data.arms, strict=True)
+        found = [[outcomes[f"{name}@{time}"] for outcomes in by_arm[arm]] for name, time, arm in wanted]
+        return np.array(found, np.float64).T
 
-    def residuals(self, cube: Sequence[float]) -> np.ndarray:
-        """Of each measured value: float64 [values]. A run that fails is as far off as can be."""
+    def logs(self, cube: Sequence[float]) -> np.ndarray:
+        """log(simulated / measured) of each value: float64 [values], not numbers where a run failed."""
         try:
-            simulated = np.maximum(self.simulated(cube), _LOWEST * self.data.values.min())
+            return self._against(self.simulated(cube).mean(axis=0))
         except GpusimError:
-            return np.full(len(self.data.values), _IMPOSSIBLE)
-        return np.log(simulated / self.data.values) / self.deviation
+            return np.full(len(self.data.values), np.nan)
 
-    def misfit(self, cube: Sequence[float]) -> float:
-        """Sum of the squared residuals: chi^2."""
-        return float(np.sum(self.residuals(cube) ** 2))
+    def _against(self, simulated: np.ndarray) -> np.ndarray:
+        found: np.ndarray = np.log(np.maximum(simulated, _LOWEST * self.data.values.min()) / self.data.values)
+        return found
+
+    def residuals(self, logs: np.ndarray) -> np.ndarray:
+        """Of each measured value, from the `logs` of a point: a run that failed is as far off as can be."""
+        return np.where(np.isfinite(logs), logs / self.deviation, _IMPOSSIBLE)
+
+    def between_seeds(self, cube: Sequence[float]) -> np.ndarray:
+        """Standard deviation of the logarithms between seeds, from repeats at a point: float64 [values]."""
+        document = self.study.document.model_copy(update={"replicates": _REPEATS})
+        repeated = replace(self, study=replace(self.study, document=document))
+        try:
+            return self._against(repeated.simulated(cube)).std(axis=0, ddof=1)
+        except GpusimError:
+            return np.full(len(self.data.values), np.nan)
 
 
 def pose(study: Study, data: Data, setting: Setting) -> Problem:
@@ -109,6 +150,12 @@ def pose(study: Study, data: Data, setting: Setting) -> Problem:
     document = study.document
     if not document.parameters or not all(isinstance(p, Range) for p in document.parameters.values()):
         raise ScenarioError("parameters: a fit needs ranges, {from: ..., to: ...}, and no lists")
+    fit = document.fit
+    if fit.method == "abc" and document.replicates != fit.subjects:
+        raise ScenarioError(
+            "replicates: abc takes the noise of seeds in a measured value from that in a simulated one, so both "
+            f"must be means of as many runs: expected {fit.subjects}, as fit.subjects says, found {document.replicates}"
+        )
     outcomes = {}
     for name in dict.fromkeys(data.names):
         times = dict.fromkeys(t for n, t in zip(data.names, data.times, strict=True) if n == name)

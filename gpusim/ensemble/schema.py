@@ -147,12 +147,14 @@ class Fit(_Part):
     """How parameters are fitted to measured values.
 
     `error` is the relative standard deviation of one measurement (0.1: a tenth), taken to be
-    lognormal. `abc`: sequential Monte Carlo by `populations` of `particles`; `optuna`: `trials` of a
+    lognormal; `subjects`, how many animals or patients a measured value is the mean of: in a model each
+    differs by its seed. `abc`: sequential Monte Carlo by `populations` of `particles`; `optuna`: `trials` of a
     tree-structured Parzen estimator, `batch` at a time.
     """
 
     method: Literal["abc", "optuna"] = "abc"
     error: Annotated[PureNumber, Field(gt=0, le=2)] = 0.1
+    subjects: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 1
     particles: Annotated[WholeNumber, Field(ge=10, le=100_000)] = 100
     populations: Annotated[WholeNumber, Field(ge=1, le=100)] = 8
     trials: Annotated[WholeNumber, Field(ge=10, le=1_000_000)] = 200

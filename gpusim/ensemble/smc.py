@@ -14,14 +14,15 @@ import numpy as np
 from distributed import as_completed
 
 from gpusim.ensemble.execution import Connect
-from gpusim.ensemble.problem import LEVEL, Found, Problem
+from gpusim.ensemble.problem import LEVEL, Found, Problem, quantile
 
 
 def search(problem: Problem, connect: Connect, tell: Callable[[], None]) -> Found:
     """Sequential Monte Carlo with the measurement's error as its kernel, so that nothing is left to a tolerance.
 
-    Wilkinson 2013, by the scheme of Schaelte and Hasenauer 2020: acceptance is tempered from
-    population to population down to the true error.
+    A particle's values come from runs with seeds of their own, as many as the subjects of a measured value, so that
+    the posterior counts the noise of the seeds. Wilkinson 2013, by the scheme of Schaelte and Hasenauer 2020:
+    acceptance is tempered from population to population down to the true error.
     """
     import pyabc
 
@@ -44,18 +45,14 @@ def search(problem: Problem, connect: Connect, tell: Callable[[], None]) -> Foun
         temperature = history.get_all_populations()["epsilon"].iloc[-1]
     cube, weights = frame[names].to_numpy(np.float64), np.asarray(weights, np.float64)
     low, middle, high = (quantile(cube, weights, q) for q in ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2))
-    note = f"stopped at {temperature:.2g} times the error's variance: too wide; give more 'populations'"
-    return Found(middle, low, high, cube, {"weight": weights}, note if temperature > 1 else "")
-
-
-def quantile(points: np.ndarray, weights: np.ndarray, q: float) -> np.ndarray:
-    """Of each column of weighted points (float64 [points, columns]), linear between their midpoints."""
-    found = []
-    for values in points.T:
-        order = np.argsort(values, kind="stable")
-        below = np.cumsum(weights[order]) - weights[order] / 2
-        found.append(np.interp(q, below / weights.sum(), values[order]))
-    return np.array(found)
+    notes = []
+    if temperature > 1:
+        notes.append(f"stopped at {temperature:.2g} times the error's variance: too wide; give more 'populations'")
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    if (effective + 1) * (1 - LEVEL) / 2 < 1:
+        notes.append(f"{effective:.0f} effective particles are too few for a 95% interval; give more 'particles'")
+    seeds = connect().submit(problem.between_seeds, list(middle), pure=False).result()
+    return Found(middle, low, high, cube, {"weight": weights}, seeds, tuple(notes))
 
 
 class _Model:
@@ -68,7 +65,8 @@ class _Model:
         self._names = names
 
     def __call__(self, parameters: Any) -> dict[str, np.ndarray]:
-        return {"residuals": self._problem.residuals([parameters[name] for name in self._names])}
+        cube = [parameters[name] for name in self._names]
+        return {"residuals": self._problem.residuals(self._problem.logs(cube))}
 
 
 def _sampler(connect: Connect, tell: Callable[[], None]) -> Any:

@@ -14,7 +14,7 @@ from gpusim.errors import ScenarioError
 from gpusim.record import provenance
 from gpusim.record.provenance import Provenance
 from gpusim.scenario import Document, inputs
-from gpusim.scenario.checks import Problem, nearest, state_names
+from gpusim.scenario.checks import Problem, nearest, of_no_amount, state_names
 from gpusim.scenario.loading import checked, extended, find, override, pass_through, validated
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file
 from gpusim.scenario.schema import Outcome
@@ -147,14 +147,27 @@ def _first(parameter: Range | list[Any]) -> Any:
     return parameter.low if isinstance(parameter, Range) else parameter[0]
 
 
+_KINDS = {
+    "count": "state",
+    "volume": "state",
+    "total": "field",
+    "mean": "field",
+    "fired": "rule",
+    "body": "quantity",
+}
+"""What an outcome of each kind names."""
+
+
 def _unknown_in(document: Document, place: KeyPath, outcome: Outcome, where: str) -> Iterator[Problem]:
     known: Mapping[str, Iterable[str]] = {
         "count": [state for layer in state_names(document) for state in layer],
         "total": document.fields,
+        "mean": document.fields,
         "fired": document.rules,
         "body": document.body.quantities,
     }
     kind = outcome.kind
+    yield from of_no_amount(document, outcome, place)
     if outcome.site is not None and outcome.site not in document.sites:
         among = list(document.sites)
         yield (
@@ -170,7 +183,14 @@ def _unknown_in(document: Document, place: KeyPath, outcome: Outcome, where: str
     among = list(known["count" if kind == "volume" else kind])
     for name in [names] if isinstance(names, str) else names:
         if name not in among:
-            what = {"count": "state", "volume": "state", "total": "field", "fired": "rule", "body": "quantity"}[kind]
+            what = {
+                "count": "state",
+                "volume": "state",
+                "total": "field",
+                "mean": "field",
+                "fired": "rule",
+                "body": "quantity",
+            }[kind]
             yield (
                 (*place, kind),
                 f"unknown {what} '{name}' {where}"

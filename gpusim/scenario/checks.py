@@ -444,11 +444,20 @@ def _trial(document: Document) -> Iterator[Problem]:
                 yield (*path, "at"), _unknown(f"time of '{order.outcome}'", time, times)
 
 
+def of_no_amount(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
+    """A total of what does not add up, such as a pressure."""
+    field = document.fields.get(outcome.total or "")
+    if field is not None and units.amount_per_voxel(field.unit, 1.0) is None:
+        yield (*path, "total"), f"a sum of '{field.unit}' over voxels is no amount; use 'mean: {outcome.total}'"
+
+
 def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
     for state in outcome.count or outcome.volume or ():
         yield from _state(document, state, (*path, outcome.kind))
-    if outcome.total is not None:
-        yield from _field(document, outcome.total, (*path, "total"))
+    for name in (outcome.total, outcome.mean):
+        if name is not None:
+            yield from _field(document, name, (*path, outcome.kind))
+    yield from of_no_amount(document, outcome, path)
     if outcome.fired is not None and outcome.fired not in document.rules:
         yield (*path, "fired"), _unknown("rule", outcome.fired, document.rules)
     if outcome.body is not None:

@@ -712,7 +712,8 @@ class Heat(_Part):
 class Outcome(_Part):
     """One number of a run, when it ends or at some times.
 
-    `count`: cells in some states; `volume`: the same in mm^3; `total`: a field summed over the voxels;
+    `count`: cells in some states; `volume`: the same in mm^3; `total`: the amount of a field
+    whose unit is per voxel (of PFU/voxel: PFU) or per volume (of ng/mL: ng); `mean`: of any field, by volume;
     `fired`: firings of a rule since the start; `body`: a quantity of the body; `lesion`: of the largest
     lesion, its cells, diameter (um), CD8 cells per mm^2 in core or margin, mean heat of the core; 0
     where no lesion is left. `site`: at that one alone, instead of all. `take`: its highest or lowest
@@ -722,6 +723,7 @@ class Outcome(_Part):
     count: Names | None = None
     volume: Names | None = None
     total: Name | None = None
+    mean: Name | None = None
     fired: Name | None = None
     body: Name | None = None
     lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
@@ -743,7 +745,7 @@ class Outcome(_Part):
         return self
 
 
-OUTCOME_KINDS = ("count", "volume", "total", "fired", "body", "lesion")
+OUTCOME_KINDS = ("count", "volume", "total", "mean", "fired", "body", "lesion")
 
 
 def _nothing_changed(arms: Any) -> Any:

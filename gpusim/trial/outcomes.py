@@ -1,5 +1,6 @@
 """Numbers taken from a simulation, or from one of its replicates, while it runs."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from gpusim import units
@@ -32,13 +33,24 @@ def measure(outcome: Outcome, replicate: Replicate) -> float:
     if outcome.lesion is not None:
         return _of_lesion(replicate, names, outcome.lesion)
     if outcome.total is not None:
-        return sum(site.totals(replicate.steps)[outcome.total] for site in sites)
+        return sum(_amount(site, outcome.total, replicate.steps) for site in sites)
+    if outcome.mean is not None:
+        volumes = [math.prod(site.model.shape) * site.model.spacing**3 for site in sites]
+        sums = [site.totals(replicate.steps)[outcome.mean] * site.model.spacing**3 for site in sites]
+        return sum(sums) / sum(volumes)
     if outcome.fired is not None:
         return float(sum(site.fired[outcome.fired] for site in sites))
     if outcome.count is not None:
         return float(sum(_cells(site, outcome.count) for site in sites))
     assert outcome.volume is not None
     return sum(_cells(site, outcome.volume) * site.model.spacing**3 * 1e-9 for site in sites)
+
+
+def _amount(site: Site, field: str, steps: int) -> float:
+    fields = site.model.fields
+    amount = units.amount_per_voxel(fields.units[fields.names.index(field)], site.model.spacing**3)
+    assert amount is not None, "checked with the scenario"
+    return amount[0] * site.totals(steps)[field]
 
 
 def _cells(site: Site, states: Iterable[str]) -> int:

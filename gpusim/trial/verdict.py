@@ -1,5 +1,6 @@
 """Whether the arms of a trial came out in the expected order."""
 
+import enum
 import itertools
 from dataclasses import dataclass
 
@@ -33,6 +34,14 @@ class Comparison:
     p: float
 
 
+class Finding(enum.StrEnum):
+    """Whether an expected order held; with few seeds not even all of them in order can tell."""
+
+    HELD = "held"
+    TOO_FEW = "in order, with too few seeds to tell"
+    NOT_HELD = "NOT HELD"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """An expected order and what came out: medians by arm or time, and each against the next."""
@@ -45,7 +54,17 @@ class Verdict:
     @property
     def held(self) -> bool:
         """Whether each is below the next, by its median and significantly."""
-        return all(c.difference > 0 and c.p < SIGNIFICANT for c in self.comparisons)
+        return self.finding is Finding.HELD
+
+    @property
+    def finding(self) -> Finding:
+        """What is to be said of the order."""
+        if not all(c.difference > 0 for c in self.comparisons):
+            return Finding.NOT_HELD
+        if all(c.p < SIGNIFICANT for c in self.comparisons):
+            return Finding.HELD
+        least_p = 0.5**self.seeds
+        return Finding.TOO_FEW if least_p >= SIGNIFICANT else Finding.NOT_HELD
 
     def __str__(self) -> str:
         order = " < ".join(self.medians)
@@ -54,10 +73,7 @@ class Verdict:
             f"{c.higher} - {c.lower} = {c.difference:.3g} [{c.interval[0]:.3g} to {c.interval[1]:.3g}], p = {c.p:.2g}"
             for c in self.comparisons
         )
-        in_order = all(c.difference > 0 for c in self.comparisons)
-        too_few = in_order and 0.5**self.seeds >= SIGNIFICANT  # that is the least p of the test
-        word = "held" if self.held else "in order, with too few seeds to tell" if too_few else "NOT HELD"
-        return f"{word}: {order} in {self.outcome} (medians of {self.seeds} seeds {values}; {effects})"
+        return f"{self.finding}: {order} in {self.outcome} (medians of {self.seeds} seeds {values}; {effects})"
 
 
 def verdicts(trial: Trial) -> list[Verdict]:

@@ -1,14 +1,17 @@
+from dataclasses import dataclass, replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ensemble.recovery import recover
+from scipy import stats
 
 import gpusim
+from gpusim.ensemble import search
 from gpusim.ensemble.execution import Setting
 from gpusim.ensemble.fit import fit
 from gpusim.ensemble.measured import Data
-from gpusim.ensemble.problem import pose
-from gpusim.ensemble.search import paraboloid
-from gpusim.ensemble.smc import quantile
+from gpusim.ensemble.problem import Problem, pose, quantile
 from gpusim.ensemble.study import Study
 
 DECAYING = """\
@@ -18,7 +21,7 @@ parameters:
   fields.drug.initial: {from: 3, to: 8, scale: log}
   fields.drug.decay: {from: 0.01 /min, to: 0.04 /min, scale: log}
 outcomes:
-  drug: {total: drug}
+  drug: {mean: drug}
 fit: {method: METHOD, error: 0.1, particles: 40, populations: 3, trials: 80}
 """
 MINUTES = np.array([0.0, 10, 20, 30, 40, 50, 60])
@@ -62,21 +65,79 @@ def test_known_parameters_are_found_again(tmp_path, connect):
     assert rate.high / rate.low < 3.3, "no narrower than a third of the range: nothing was learnt"
 
 
-def test_a_paraboloid_is_read_exactly():
-    points = np.random.default_rng(0).random((60, 2))
-    covariance = np.array([[0.02, 0.01], [0.01, 0.03]])
-    middle = np.array([0.4, 0.6])
-    chi2 = 3 + np.einsum("ni,ij,nj->n", points - middle, np.linalg.inv(covariance), points - middle)
-    found, deviation = paraboloid(points, chi2)
-    assert found == pytest.approx(middle, abs=1e-9)
-    assert deviation == pytest.approx(np.sqrt([0.02, 0.03]), rel=1e-9)
+def mean_logs(cube):
+    """Logarithm of the mean volume of a made-up tumour at seven times: it grows in radius by a rate from a radius."""
+    cube = np.asarray(cube)
+    return 3 * np.log(0.5 + cube[..., 1:] + 0.15 * 4 ** cube[..., :1] * np.arange(1, 8))
 
 
-def test_where_no_minimum_shows_the_interval_is_the_range():
-    points = np.random.default_rng(0).random((60, 2))
-    found, deviation = paraboloid(points, -((points - 0.5) ** 2).sum(axis=1))
-    assert np.isinf(deviation).all()
-    assert ((found >= 0) & (found <= 1)).all()
+@dataclass(frozen=True)
+class Emulated(Problem):
+    """A problem whose runs are a formula times lognormal noise, common to the times of a run in four parts of five."""
+
+    noise_of_seeds: float = 0.0
+
+    def simulated(self, cube):
+        found = [self.one(cube, run.seed) for run in self.study.runs([self.values(cube)])]
+        return np.array(found)
+
+    def one(self, cube, seed):
+        draws = np.random.default_rng(seed).standard_normal(8)
+        chance = np.sqrt(0.8) * draws[0] + np.sqrt(0.2) * draws[1:]
+        return np.exp(mean_logs(cube) + self.noise_of_seeds * chance - self.noise_of_seeds**2 / 2)
+
+
+class Inline:
+    """A cluster that does its work at once."""
+
+    def submit(self, function, *arguments, **_):
+        return function(*arguments)
+
+    def gather(self, found):
+        return found
+
+
+EMULATED = """
+name: emulated
+scenario: growth.yaml
+parameters:
+  rules.division.rate: {from: 0 /min, to: 1 /min}
+  rules.death.rate: {from: 0 /min, to: 1 /min}
+replicates: REPLICATES
+outcomes: {volume: {volume: tumour}}
+fit: {method: optuna, error: 0.1, trials: 48, batch: 24, subjects: SUBJECTS}
+"""
+
+
+def emulated(study, number, noise_of_seeds):
+    """Data set `number`: the problem, and its true parameters as shares of their ranges."""
+    fit_of = study.document.fit
+    study = replace(study, document=study.document.model_copy(update={"seed": number}))
+    rng = np.random.default_rng([1, number])
+    truth = 0.15 + 0.7 * rng.random(2)
+    blank = Data(("volume",) * 7, tuple(f"{i} h" for i in range(1, 8)), ("baseline",) * 7, np.ones(7))
+    problem = Emulated(study, blank, Setting(Path(), {}), noise_of_seeds)
+    seeds = rng.integers(2**63, size=fit_of.subjects)
+    measured = np.mean([problem.one(truth, seed) for seed in seeds], axis=0)
+    values = measured * np.exp(problem.deviation * rng.standard_normal(7))
+    return replace(problem, data=replace(blank, values=values)), truth
+
+
+@pytest.mark.parametrize(
+    ("replicates", "subjects", "noise", "sets"), [(1, 1, 0.2, 200), pytest.param(3, 6, 0.3, 60, marks=pytest.mark.slow)]
+)
+def test_intervals_cover_with_the_noise_of_seeds(write, replicates, subjects, noise, sets):
+    """Of 95% intervals, 91 to 98% hold the truth; the bounds are those of 200 sets, wider where there are fewer."""
+    text = EMULATED.replace("REPLICATES", str(replicates)).replace("SUBJECTS", str(subjects))
+    study = Study.load(write(text))
+    inside = []
+    for number in range(sets):
+        problem, truth = emulated(study, number, noise)
+        found = search.search(problem, Inline, lambda: None)
+        inside.append((found.low <= truth) & (truth <= found.high))
+    low, high = (0.91, 0.98) if sets == 200 else stats.binom.ppf([0.005, 0.995], sets, 0.95) / sets
+    assert (np.mean(inside, axis=0) >= low).all(), np.mean(inside, axis=0)
+    assert np.mean(inside) <= high
 
 
 def test_quantiles_heed_weights():
@@ -105,6 +166,40 @@ def test_a_mistake_in_the_data_is_a_line_with_its_place(write, tmp_path, table, 
     with pytest.raises(gpusim.ScenarioError) as caught:
         pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", study.columns, "numpy"))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("METHOD,", "abc, subjects: 3,", "replicates: abc takes the noise of seeds in a measured value from that in a"),
+        (
+            "METHOD, error: 0.1, particles: 40, populations: 3, trials: 80",
+            "optuna, trials: 35",
+            "fit.trials: 35 are too",
+        ),
+    ],
+)
+def test_what_a_method_cannot_count_is_refused(write, tmp_path, old, new, message):
+    study = Study.load(write(DECAYING.replace(old, new)))
+    (tmp_path / "data.csv").write_text("h,drug\n0.5,4\n1,2\n")
+    with pytest.raises(gpusim.ScenarioError) as caught:
+        fit(
+            pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", study.columns, "numpy")),
+            Inline,
+        )
+    assert message in str(caught.value)
+
+
+def test_a_fit_says_how_much_of_it_is_noise_of_seeds(write):
+    """Noise of a known size is found again, and a fit that it swamps says so."""
+    study = Study.load(write(EMULATED.replace("REPLICATES", "1").replace("SUBJECTS", "1")))
+    found = fit(emulated(study, 3, 0.3)[0], Inline)
+    assert found.seeds == pytest.approx(0.3, rel=0.3)
+    assert found.share == pytest.approx(0.3**2 / (0.3**2 + np.log1p(0.01)), abs=0.08)
+    assert any("swamps the measurement: it makes" in note for note in found.notes)
+    without = fit(emulated(study, 3, 0.0)[0], Inline)
+    assert without.share < 0.02
+    assert not any("swamps" in note for note in without.notes)
 
 
 def test_each_row_is_a_measurement_and_blanks_are_none(write, tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import gpusim
 from gpusim.ensemble import sensitivity
@@ -54,7 +55,7 @@ parameters:
   fields.drug.initial: {from: 1, to: 3}
   fields.drug.decay: {from: 0.005 /min, to: 0.05 /min}
 outcomes:
-  drug: {total: drug}
+  drug: {mean: drug}
 sensitivity: {method: sobol, points: 128}
 """
 
@@ -64,8 +65,10 @@ def test_sobol_indices_of_a_decaying_drug(write, tmp_path, connect):
     """c exp(-k t), a product of independent factors: indices in closed form, from the factors' moments."""
     study = Study.load(write(DECAYING))
     method = study.document.sensitivity
-    frame = sweep(study, sensitivity.points(study, method), Setting(tmp_path / "out", study.columns, "numpy"), connect)
-    found = sensitivity.analyse(study, method, frame).set_index("parameter")
+    setting = Setting(tmp_path / "out", study.columns, "numpy")
+    tables = sensitivity.table(study, method, lambda study, points: sweep(study, points, setting, connect))
+    found = sensitivity.analyse(study, method, *tables).set_index("parameter")
+    assert (found[["first_noise", "total_noise"]] == 0).all(axis=None), "nothing in it depends on a seed"
 
     def moments(f, low, high):
         nodes, weights = np.polynomial.legendre.leggauss(40)
@@ -81,11 +84,54 @@ def test_sobol_indices_of_a_decaying_drug(write, tmp_path, connect):
     assert found["total"].to_numpy() == pytest.approx(first + c_variance * k_variance / variance, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    "method", [Morris(method="morris", trajectories=12), Sobol(method="sobol", points=64)], ids=["morris", "sobol"]
+)
+@pytest.mark.parametrize("replicates", [1, 3])
+def test_what_has_no_effect_stays_below_the_noise(write, method, replicates):
+    """In 95 of 100 studies, but for chance: a parameter that does something, one that does nothing, and noisy seeds."""
+    study = Study.load(write(DECAYING.replace("outcomes:", f"replicates: {replicates}\noutcomes:")))
+    index = "mu_star" if method.method == "morris" else "total"
+    below, above, studies = 0, 0, 100
+    for number in range(studies):
+        rng = np.random.default_rng([number, replicates])
+
+        def run(study, points, rng=rng):
+            rows = [
+                {"point": i, "arm": "baseline", "replicate": r, "failure": "", "drug": 3 * x + rng.normal(0, 0.5)}
+                for i, point in enumerate(points)
+                for r in range(study.document.replicates)
+                for x in [float(point["fields.drug.initial"])]
+            ]
+            return pd.DataFrame(rows)
+
+        found = sensitivity.analyse(study, method, *sensitivity.table(study, method, run))
+        working, idle = found[index]
+        floor = found[f"{index}_noise"].iloc[0]
+        below, above = below + (idle < floor), above + (working > floor)
+    low, high = stats.binom.ppf([0.001, 0.999], studies, 0.95)
+    assert low <= below <= high, below
+    assert above == studies
+
+
+def test_one_replicate_is_repeated_at_some_points(write):
+    study = Study.load(write(DECAYING))
+    asked = []
+
+    def run(study, points):
+        asked.append((study.document.replicates, points))
+        return pd.DataFrame({"point": range(len(points))})
+
+    _, repeats = sensitivity.table(study, study.document.sensitivity, run)
+    assert [(replicates, len(points)) for replicates, points in asked] == [(1, 512), (2, 32)]
+    assert [asked[0][1][i] for i in repeats["point"]] == asked[1][1]
+
+
 def test_gaps_are_refused(write):
     study = Study.load(write(DECAYING))
     frame = pd.DataFrame({"arm": ["baseline"], "failure": ["too hot"], "drug": [np.nan]})
     with pytest.raises(gpusim.ResultError, match="1 of 1 runs failed, the first with: too hot"):
-        sensitivity.analyse(study, study.document.sensitivity, frame)
+        sensitivity.analyse(study, study.document.sensitivity, frame, None)
 
 
 def test_both_methods_ask_for_as_many_points_as_their_authors_say(write):

@@ -20,7 +20,7 @@ arms:
   long:
 replicates: 2
 outcomes:
-  drug: {total: drug}
+  drug: {mean: drug}
 """
 
 
@@ -37,9 +37,9 @@ outcomes:
         ("0.001 /min", "0 /min", "'scale: log' needs 'from' above 0"),
         ("[1, 2]", "[]", "study.yaml:5: parameters.fields.drug.initial: expected one value or more"),
         ("[1, 2]", "3", "study.yaml:5: parameters.fields.drug.initial: input should be a valid list, found 3"),
-        ("total: drug", "total: drag", "study.yaml:11: outcomes.drug.total: unknown field 'drag' in arm 'short'; did"),
-        ("total: drug", "total: drug, count: x", "expected exactly one of 'count', 'volume', 'total'"),
-        ("total: drug", "lesion: cells", "needs a scenario with 'heat'"),
+        ("mean: drug", "mean: drag", "study.yaml:11: outcomes.drug.mean: unknown field 'drag' in arm 'short'; did"),
+        ("mean: drug", "mean: drug, count: x", "expected exactly one of 'count', 'volume', 'total'"),
+        ("mean: drug", "lesion: cells", "needs a scenario with 'heat'"),
         ("time.until: 30 min", "fields.drug.initial: 3", "study.yaml:7: arms.short.fields.drug.initial: is a"),
         ("time.until: 30 min", "time.untill: 30 min", "study.yaml:7: arms.short: time.untill: unknown key; did"),
         ("replicates: 2", "design: sobol", "'sobol' needs 'points', as in points: 64"),
@@ -101,7 +101,7 @@ def test_a_key_changes_with_what_the_outcomes_depend_on(write, tmp_path):
     first = keys(DOSES)
     assert keys(DOSES.replace("doses", "other")) == first
     assert not set(keys(DOSES + "seed: 1\n")) & set(first)
-    assert not set(keys(DOSES.replace("total: drug", "total: drug, at: 30 min"))) & set(first)
+    assert not set(keys(DOSES.replace("mean: drug", "mean: drug, at: 30 min"))) & set(first)
     assert set(keys(DOSES.replace("[1, 2]", "[2, 3]"))) & set(first)
     path = tmp_path / "decay.yaml"
     path.write_text(path.read_text().replace("rules: 30 min", "rules: 15 min"))

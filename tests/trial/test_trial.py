@@ -125,6 +125,32 @@ def test_a_trial_goes_on_where_it_stopped(trial, monkeypatch):
         run_trial(trial.scenario.with_(seed=1), trial.folder, backend="numpy", resume=True)
 
 
+def test_a_field_is_taken_as_an_amount_or_a_mean(tmp_path):
+    """A sum of a pressure is no number; of a concentration it is an amount, in voxels of 20 um (8e-9 mL)."""
+    text = """
+    grid: {shape: [2, 3, 4]}
+    time: {until: 10 min, step: {field: 10 min, rules: 10 min}}
+    fields:
+      oxygen: {unit: mmHg, initial: 38}
+      drug: {unit: ng/mL, initial: 2}
+      virus: {unit: PFU/voxel, initial: 5}
+    states: {cell: {}}
+    trial:
+      replicates: 1
+      arms: {a: {}}
+      outcomes: {pressure: {mean: oxygen}, drug: {total: drug}, level: {mean: drug}, virus: {total: virus}}
+    """
+    table = run_trial(scenario(text), tmp_path / "out", backend="numpy", jobs=1).table
+    assert table[["pressure", "drug", "level", "virus"]].iloc[0].tolist() == pytest.approx(
+        [38, 24 * 2 * 8e-9, 2, 24 * 5], rel=1e-6
+    )
+    with pytest.raises(gpusim.ScenarioError) as caught:
+        scenario(text.replace("mean: oxygen", "total: oxygen"))
+    assert "trial.outcomes.pressure.total: a sum of 'mmHg' over voxels is no amount; use 'mean: oxygen'" in str(
+        caught.value
+    )
+
+
 def test_a_comparison_is_by_seed():
     rng = np.random.default_rng(1)
     low = rng.normal(0, 10, 12)

@@ -121,6 +121,19 @@ def test_a_summary_is_four_figures(results):
     assert len(plots.summary(results[0]).axes) >= 4
 
 
+def test_sensitivity_is_drawn_with_its_noise():
+    rows = [
+        {"outcome": "left", "arm": "a", "parameter": p, "mu_star": m, "mu_star_half_width": 0.5, "mu_star_noise": 2.0}
+        for p, m in (("rate", 7.0), ("idle", 1.0))
+    ]
+    (panel,) = plots.sensitivity(pd.DataFrame(rows)).axes
+    widths = [bar.get_width() for bar in panel.patches]
+    assert widths == [7.0, 1.0, 2.0, 2.0]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["rate", "idle"]
+    with pytest.raises(gpusim.ResultError, match="no outcome 'lost' in the table"):
+        plots.sensitivity(pd.DataFrame(rows), "lost")
+
+
 def test_the_arms_of_a_trial_are_dots_at_their_values(tmp_path):
     from gpusim.trial import Trial
 

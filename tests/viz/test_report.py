@@ -11,8 +11,11 @@ pytest.importorskip("matplotlib")
 import gpusim
 from gpusim.analysis.response import Reading
 from gpusim.record import Recorder, Result
+from gpusim.trial import Verdict
+from gpusim.trial.verdict import Comparison
+from gpusim.viz import report
 from gpusim.viz.moment import TUMOUR_CELLS, moment_of_result
-from gpusim.viz.report import _figure, _responses, groups, save_report
+from gpusim.viz.report import _figure, _responses, _verdicts, groups, save_report
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +52,46 @@ def test_results_are_compared_on_one_page_that_loads_nothing(folders, tmp_path):
     assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
     row = re.search(r"<td>treated</td><td>[+-]\d+%</td><td></td><td>1 (CR|PR|SD|PD)</td>", text)
     assert row, text[text.index("Response") :][:600]
+
+
+def test_pictures_of_one_report_share_their_colours(folders, tmp_path, monkeypatch):
+    """One span for all arms and times, above what any of them reaches but for a few voxels; the page says it."""
+    looks = []
+
+    def save_picture(moment, path, look, size):
+        looks.append(look)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(report, "save_picture", save_picture)
+    monkeypatch.setattr(report, "_shown_field", lambda moment: ("virus", moment.unit("virus")))
+    save_report(folders, tmp_path / "report.html")
+    assert len(looks) == 2
+    (span,) = {look.span for look in looks}
+    results = [Result(folder) for folder in folders]
+    moments = [moment_of_result(result, i) for result in results for i in range(len(result.times))]
+    top = max(float(np.quantile(moment.values("virus"), 0.999)) for moment in moments)
+    assert 0 < top <= span[1] <= 2 * top
+    assert {look.field for look in looks} == {"virus"}
+    text = (tmp_path / "report.html").read_text()
+    assert f"for all times: virus, PFU/voxel, from 0 to {span[1]:g}." in text
+    assert "All tumour cells: tumour, tumour_pdl1, exposed, infected." in text
+
+
+def test_only_an_order_that_held_has_a_tick():
+    def verdict(p, seeds, difference=1.0):
+        return Verdict("left", {"a": 1.0, "b": 2.0}, (Comparison("a", "b", difference, (0, 2), 1.0, p),), seeds)
+
+    page = _verdicts([verdict(0.01, 8), verdict(0.25, 2), verdict(0.5, 8)])
+    assert re.findall(r"<li class=(\w+)>(\S+)", page) == [
+        ("held", "held:"),
+        ("too_few", "in"),
+        ("not_held", "NOT"),
+    ]
+    assert re.findall(r"li\.(\w+)::marker {{ content: \"(\S+)", report._PAGE) == [
+        ("held", "\\2713"),
+        ("not_held", "\\2717"),
+        ("too_few", "?"),
+    ]
 
 
 def test_the_lesions_of_each_site_stand_apart():
