@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpusim.verification import CASES, Machine
+from gpusim.verification import CASES, Extent, Machine
 from gpusim.verification.case import Finding, near, refinement
 
 
@@ -10,7 +10,10 @@ def described(finding):
     return f"{finding.what}: expected {finding.expected:g}, found {finding.found:g}, order {finding.order}"
 
 
-@pytest.mark.parametrize("case", [pytest.param(c, id=c.name, marks=() if c.quick else pytest.mark.slow) for c in CASES])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.name, marks=() if case.extent is Extent.QUICK else pytest.mark.slow) for case in CASES],
+)
 def test_what_theory_says_is_found(case, one_backend_each):
     if case.of_kernels and one_backend_each[0] == "numpy":
         pytest.skip("it is what others are held against")
