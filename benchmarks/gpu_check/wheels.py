@@ -2,8 +2,8 @@
 
     python benchmarks/gpu_check/wheels.py --python 3.12 --has LIST
 
-LIST is what `python3 -m pip list --format=freeze` prints there. What it has in another version than gpusim asks for is
-fetched too. Needs a network here; Linux on x86-64 there.
+LIST is what `python3 -m pip list --format=freeze` prints there. What it has in a version that does not do is fetched
+too. Needs a network here; Linux on x86-64 there.
 """
 
 import argparse
@@ -13,7 +13,11 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections import defaultdict
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 PLATFORMS = [f"manylinux_2_{n}_x86_64" for n in range(39, 4, -1)] + ["manylinux2014_x86_64", "manylinux1_x86_64"]
@@ -31,21 +35,37 @@ def main():
     lines = arguments.has.read_text().splitlines() if arguments.has else []
     there = {plain(name): version for name, _, version in (line.partition("==") for line in lines)}
     with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "constraints.txt"  # what is there stays, where that is possible
-        kept.write_text("".join(f"{name}=={version}\n" for name, version in there.items() if version))
-        for constraints in (["-c", str(kept)], []):
-            asked = ["install", "--dry-run", "--ignore-installed", "--report", "-", "--target", folder]
-            done = pip(*asked, "--quiet", *target, *constraints, *project["dependencies"])
-            if done.returncode == 0:
-                break
-        else:
-            sys.exit(done.stderr)
-    found = [(each["metadata"]["name"], each["metadata"]["version"]) for each in json.loads(done.stdout)["install"]]
-    missing = [f"{name}=={version}" for name, version in found if there.get(plain(name)) != version]
+        asked = ["install", "--dry-run", "--ignore-installed", "--report", "-", "--target", folder, "--quiet"]
+        done = pip(*asked, *target, *project["dependencies"])
+    if done.returncode:
+        sys.exit(done.stderr)
+    found = {plain(each["metadata"]["name"]): each["metadata"] for each in json.loads(done.stdout)["install"]}
+    needs = {name: metadata.get("requires_dist", []) for name, metadata in found.items()} | {
+        "gpusim": project["dependencies"]
+    }
+    names = lacking(needs, there, {"python_version": arguments.python, "extra": ""})
+    missing = [f"{name}=={found[name]['version']}" for name in names]
     if missing:
         done = pip("download", "--quiet", "--no-deps", *target, "-d", str(ROOT / ".whl"), *missing)
-    print("\n".join(sorted(missing)))
+    print("\n".join(missing))
     sys.exit(done.stderr if done.returncode else 0)
+
+
+def lacking(needs, there, environment):
+    """Packages that are not there in a version that suits all others which are to be fetched."""
+    fetched = set(needs)
+    while True:
+        asked = defaultdict(SpecifierSet)
+        for name in fetched:
+            for requirement in map(Requirement, needs[name]):
+                if requirement.marker is None or requirement.marker.evaluate(environment):
+                    asked[plain(requirement.name)] &= requirement.specifier
+        still = {
+            name for name in fetched if name not in there or not asked[name].contains(there[name], prereleases=True)
+        }
+        if still == fetched:
+            return sorted(fetched - {"gpusim"})
+        fetched = still
 
 
 def pip(*arguments):

@@ -98,7 +98,7 @@ class Kernel:
             self._launch(call.pointers, max(1, blocks), max(1, threads))
 
         self._device.launched[self.name] += 1
-        self._device.do("launches", run)
+        self._device.do("launches", run if self._device.working else lambda: None)
 
 
 class PlayedDevice:
@@ -107,6 +107,7 @@ class PlayedDevice:
     Attributes:
         counts: "launches", "waits", copies "to device", "to host" and "on device".
         launched: launches by kernel.
+        working: whether launches do anything; where only counts are asked for, they need not.
         allocated: bytes of all arrays made so far; largest: of the largest copy between host and device.
     """
 
@@ -114,6 +115,7 @@ class PlayedDevice:
         launchers = "\n".join(f"LAUNCHER({kernel}, {str(kernel in WAITING).lower()})" for kernel in KERNELS)
         shim = (Path(__file__).parent / "played.hpp").read_text().replace("#pragma once", "")
         self.library = load("\n".join([shim, kernel_source(host=False), launchers]))
+        self.working = True
         self.reset()
         self._due = []
         self.cupy = SimpleNamespace(

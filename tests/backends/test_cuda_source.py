@@ -1,6 +1,7 @@
 """What will run on a GPU, checked without one: NVRTC and ptxas need no driver."""
 
 import re
+import sys
 
 import pytest
 
@@ -96,6 +97,14 @@ def test_a_damaged_entry_is_compiled_anew(compilations):
     path.write_bytes(b"made for sm_91")
     assert nvrtc.kernels(90).read_bytes() == b"made for sm_90"
     assert compilations == ["sm_90", "sm_90"]
+
+
+@pytest.mark.parametrize("missing", ["cuda.bindings", "cuda.bindings.nvrtc"])
+def test_without_the_compiler_one_message_says_what_to_install(monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delattr("cuda.bindings.nvrtc", raising=False)
+    with pytest.raises(BackendError, match=r"NVRTC does not load .*; pip install 'gpusim\[cuda12\]' or"):
+        nvrtc.compile_kernels("sm_90")
 
 
 def test_a_mistake_in_the_source_is_one_message(monkeypatch):

@@ -4,10 +4,11 @@ import gc
 
 import numpy as np
 import pytest
-from backends.played import PlayedDevice
+from backends.played import CUDADriverError, PlayedDevice
 
 import gpusim
 from gpusim.backends import availability, staging
+from gpusim.errors import BackendError
 
 pytestmark = pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler")
 
@@ -39,6 +40,19 @@ def test_a_step_waits_twice_where_there_is_a_body(device):
     assert device.counts["to host"] == 3 * (2 + 2)
     # The body and a flag to the equations, the body to the cells.
     assert device.counts["to device"] == 3 * 3
+
+
+def test_a_step_of_cold_to_hot_is_told_to_the_device_in_so_few_calls(device, monkeypatch):
+    monkeypatch.setattr(device, "working", False)
+    simulation = gpusim.Simulation("cold-to-hot", device.backend())
+    simulation.step(2)
+    device.reset()
+    simulation.step()
+    assert device.counts.pop("launches") <= 120  # docs/performance.md says so
+    assert device.counts == {"to device": 3, "to host": 4, "waits": 2}
+    device.reset()
+    simulation.check()
+    assert device.counts == {"to device": 1, "launches": 1, "to host": 1, "waits": 1}
 
 
 def test_the_tallies_of_all_sites_are_one_wait(device):
@@ -109,6 +123,15 @@ def test_arrays_and_parts_of_them_come_back_as_they_went(device, shape, monkeypa
     assert np.array_equal(one, other)
     del array
     gc.collect()
+
+
+def test_a_driver_that_refuses_the_kernels_is_one_message(device, monkeypatch):
+    def refuse(path):
+        raise CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image")
+
+    monkeypatch.setattr(device.cupy, "RawModule", refuse)
+    with pytest.raises(BackendError, match=r"the driver does not take played.cubin, .*: CUDA_ERROR_NO_BINARY_FOR_GPU"):
+        device.backend()
 
 
 def test_short_actions_are_timed_behind_other_work(device):

@@ -1,5 +1,6 @@
 """`benchmarks/gpu_check.sh`, in small on the cpu backend: it keeps in step with the code."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -38,6 +39,28 @@ def test_the_check_of_a_gpu_runs_in_small_on_the_cpu(tmp_path):
     assert "SMOKE PASS" in done.stdout
     assert re.search(r"^STEP 24\^3: median \d", done.stdout, re.MULTILINE)
     assert re.search(r"^explicit_step +\d", done.stdout, re.MULTILINE)
+
+
+def test_wheels_are_those_that_are_not_there_in_a_version_that_does():
+    spec = importlib.util.spec_from_file_location("wheels", ROOT / "benchmarks" / "gpu_check" / "wheels.py")
+    wheels = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(wheels)
+    needs = {
+        "gpusim": ["numpy>=2.0", "zarr>=3.1", "pydantic>=2.9", "tzdata; python_version < '3.0'"],
+        "numpy": [],
+        "zarr": ["numcodecs>=0.14", "donfig>=0.8"],
+        "numcodecs": ["numpy>=1.24"],
+        "donfig": [],
+        "pydantic": ["pydantic_core==2.50"],
+        "pydantic-core": [],
+        "tzdata": [],
+    }
+    there = {"numpy": "2.5.2", "numcodecs": "0.13", "pydantic": "2.12", "pydantic-core": "2.41", "tzdata": "2026.1"}
+    # pydantic stays, and so does the core that it came with.
+    assert wheels.lacking(needs, there, {"python_version": "3.12", "extra": ""}) == ["donfig", "numcodecs", "zarr"]
+    assert "pydantic-core" in wheels.lacking(
+        needs, there | {"pydantic": "2.8"}, {"python_version": "3.12", "extra": ""}
+    )
 
 
 def test_every_step_names_what_is_there():
