@@ -109,12 +109,13 @@ class Simulation(Replicate):
         Raises `NumericalError` where a concentration goes wrong, in any replicate. That is looked for once in each
         period of `record.every`, and at the end, as a GPU is waited for each time.
         """
-        period = self.steps // self.model.record_every
-        for _ in self.stretches(until):
-            if self.steps // self.model.record_every > period:
-                period = self.steps // self.model.record_every
+        every, checked = self.model.record_every, self.steps
+        for steps in self.stretches(until):
+            if steps // every > checked // every:
                 self._check()
-        self._check()
+                checked = steps
+        if checked < self.steps:
+            self._check()
 
     def _check(self) -> None:
         for replicate in self.replicates:
