@@ -140,3 +140,12 @@ def test_short_actions_are_timed_behind_other_work(device):
     device.reset()
     assert 0 < backend.seconds(lambda: backend.copy(array, array)) < 1e-3
     assert device.counts["on device"] > 100
+
+
+def test_what_was_sent_arrives_though_the_backend_is_gone(device):
+    backend = device.backend()
+    values = np.arange(1000.0)
+    array = backend.array(values)
+    del backend
+    gc.collect()
+    assert np.array_equal(array._held, values)
