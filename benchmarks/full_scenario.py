@@ -3,13 +3,13 @@
     python benchmarks/full_scenario.py [--voxels 96] [--hours 6] [--from-hours 24] [--backend cpu] [--threads 2]
 
 A melanoma under an armed herpes virus, with all immune cells of the library. It is run for some time first, so that
-every mechanism is at work. The time of a kernel is that of its launches, measured around each of them; what is left
-is Python's.
+every mechanism is at work. The time of a kernel is that of its launches, measured around each of them, on a GPU by
+its own clock; what is left is Python's, and on a GPU also the gaps between launches.
 """
 
 import argparse
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import gpusim
@@ -30,25 +30,25 @@ def main():
     fields = len(scenario.document.fields)
     with gpusim.Simulation(scenario, arguments.backend, threads=arguments.threads) as simulation:
         simulation.run(until=f"{arguments.from_hours} h")
-        backend, seconds, launches = simulation.backend, Counter(), Counter()
+        backend, marks = simulation.backend, defaultdict(list)
         launch = backend.launch
 
         def timed(kernel, *rest):
-            begun = time.perf_counter()
+            begun = backend.mark()
             launch(kernel, *rest)
-            seconds[kernel] += time.perf_counter() - begun
-            launches[kernel] += 1
+            marks[kernel].append((begun, backend.mark()))
 
         backend.launch = timed
         begun, spent = time.perf_counter(), time.process_time()
         simulation.run(until=f"{arguments.from_hours + arguments.hours} h")
         wall, cores = time.perf_counter() - begun, time.process_time() - spent
+        seconds = Counter({kernel: sum(backend.between(*each) for each in pairs) for kernel, pairs in marks.items()})
     print(
         f"{arguments.voxels}^3, {fields} fields, {arguments.hours} h in {wall:.1f} s: "
         f"{arguments.hours * 60 / wall:.1f} simulated hours a minute ({cores / wall:.2f} cores at work)"
     )
     for kernel, spent in seconds.most_common():
-        print(f"{kernel:18} {spent:8.2f} s {100 * spent / wall:5.1f}%  {launches[kernel]:6} launches")
+        print(f"{kernel:18} {spent:8.2f} s {100 * spent / wall:5.1f}%  {len(marks[kernel]):6} launches")
     print(f"{'Python':18} {wall - sum(seconds.values()):8.2f} s {100 - 100 * sum(seconds.values()) / wall:5.1f}%")
 
 

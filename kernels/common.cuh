@@ -41,6 +41,21 @@ __device__ inline int64 row_start(const Stack& stack, int32 replicate, int32 z, 
 
 __device__ inline int64 volume(const Stack& stack) { return row_start(stack, stack.replicates, 0, 0); }
 
+// The sum over all threads of a block, in the first of them. All take part; blocks are of whole warps.
+__device__ inline uint64 block_sum(uint64 value) {
+#ifndef GPUSIM_HOST
+    __shared__ uint64 sums[32];  // of each warp
+    for (int32 distance = 16; distance > 0; distance /= 2)
+        value += __shfl_down_sync(0xFFFFFFFFu, value, distance);
+    if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = value;
+    __syncthreads();
+    if (threadIdx.x == 0)
+        for (int32 warp = 1; warp < blockDim.x / 32; ++warp) value += sums[warp];
+    __syncthreads();  // before a later sum writes its own
+#endif
+    return value;
+}
+
 struct Random {
     uint32 word[4];
 };

@@ -27,6 +27,9 @@ LOOP_FUNCTION void sum_run(const float* __restrict__ c, int64 first, int32 n, ui
             atomicMin(fault, static_cast<uint64>(first + x));
             break;
         }
+    units = block_sum(units);
+    parts = block_sum(parts);
+    if (threadIdx.x > 0) return;
     if (units) atomicAdd(whole, units);
     if (parts) atomicAdd(fraction, parts);
 }

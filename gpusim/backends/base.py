@@ -7,6 +7,7 @@ Operations are on the R replicates of a lattice at once: runs that differ by the
 None sees another, and each gets the bits of a run by itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -251,6 +252,10 @@ class Backend(Protocol):
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """A copy of an array, or of a part of one, in host memory."""
+        ...
+
+    def fetch(self, arrays: Sequence[Array]) -> list[np.ndarray]:
+        """Copies of several arrays, or of parts of them, in host memory; a device is waited for once."""
         ...
 
     def explicit_step(

@@ -3,6 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -86,15 +87,21 @@ class CompiledBackend(ABC):
     def lattice(self, values: np.ndarray, finest: int | None = None) -> Array:
         return self.array(values)
 
+    def to_numpy(self, array: Array) -> np.ndarray:
+        return self.fetch([array])[0]
+
     @abstractmethod
-    def to_numpy(self, array: Array) -> np.ndarray: ...
+    def fetch(self, arrays: Sequence[Array]) -> list[np.ndarray]: ...
 
     @abstractmethod
     def write(self, array: Array, values: np.ndarray) -> None: ...
 
     @abstractmethod
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
-        """Run a kernel; arguments are arrays of the backend and NumPy scalars of the kernel's types."""
+        """Run a kernel; arguments are arrays of the backend and NumPy scalars of the kernel's types.
+
+        A launch of 0 blocks does nothing.
+        """
 
     @abstractmethod
     def copy(self, target: Array, source: Array) -> None:
@@ -102,7 +109,15 @@ class CompiledBackend(ABC):
 
     @abstractmethod
     def seconds(self, action: Callable[[], object]) -> float:
-        """Time that the machine itself spends on an action: its launches, its copies."""
+        """Time that the machine itself spends on an action: its launches, its copies. It may be repeated."""
+
+    @abstractmethod
+    def mark(self) -> Any:
+        """The present moment in the sequence of launches."""
+
+    @abstractmethod
+    def between(self, begun: Any, ended: Any) -> float:
+        """Seconds between two moments; waits for the later one."""
 
     def _one_each(self, count: int, threads: int) -> tuple[int, int]:
         """Blocks and threads of a launch with a thread for each of `count`; a host block has one thread."""
@@ -309,16 +324,15 @@ class CompiledBackend(ABC):
             *map(np.int32, (len(equations.rates), quantities, replicates)),
         )
         self.launch("circulate", *self._one_each(replicates, CIRCULATE_THREADS), arguments)
-        return self.to_numpy(found), self.to_numpy(followed) > 0
+        after, good = self.fetch([found, followed])
+        return after, good > 0
 
     def sum_fields(self, fields: Array, replicate: int) -> FieldSums:
         count, _, nz, ny, nx = fields.shape
-        whole = self.array(np.zeros(count, np.uint64))
-        fraction = self.array(np.zeros(count, np.uint64))
-        fault = self.array(np.full(count, 2**64 - 1, np.uint64))
-        arguments = (fields, whole, fraction, fault, np.int32(replicate), *_sizes(fields.shape))
+        sums = self.array(np.repeat(np.array([[0], [0], [2**64 - 1]], np.uint64), count, axis=1))
+        arguments = (fields, *sums, np.int32(replicate), *_sizes(fields.shape))
         self.launch("sum_fields", count * nz * ny, row_threads(nx), arguments)
-        return FieldSums(*map(self.to_numpy, (whole, fraction, fault)))
+        return FieldSums(*self.to_numpy(sums))
 
     def close(self) -> None:  # noqa: B027 (nothing to give back unless a backend says so)
         """Give back threads and memory."""

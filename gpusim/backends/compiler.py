@@ -1,8 +1,7 @@
-"""The machine's C++ compiler, and a per-user cache of what it made."""
+"""The machine's C++ compiler."""
 
 import ctypes
 import functools
-import hashlib
 import os
 import platform
 import shutil
@@ -10,8 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
+from gpusim.backends import cache
 from gpusim.errors import BackendError
 
 FLAGS = (
@@ -57,65 +55,31 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         raise BackendError(f"the C++ compiler {command[0]} does not start: {error.strerror}") from None
 
 
-def _cache() -> Path:
-    """$GPUSIM_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("GPUSIM_CACHE") or platformdirs.user_cache_dir("gpusim"))
-
-
-def _writable_cache() -> Path:
-    """The cache; a temporary folder where it can't be written."""
-    try:
-        _cache().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=_cache()):
-            return _cache()
-    except OSError:
-        return Path(_temporary_cache().name)
-
-
-@functools.cache
-def _temporary_cache() -> tempfile.TemporaryDirectory[str]:
-    """Goes when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="gpusim-cache-", ignore_cleanup_errors=True)
-
-
 def load(source: str, extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """Compile `source`, or take it from the cache, and load it. Raises `BackendError`.
-
-    A library's name ends in the hash of its bytes: a damaged one is noticed before it is loaded, and made anew.
-    """
+    """Compile `source`, or take it from the cache, and load it. Raises `BackendError`."""
     compiler = find_compiler()
     flags = (*FLAGS, *extra_flags)
-    key = hashlib.sha256("\0".join([source, *flags, _identity(compiler)]).encode()).hexdigest()
-    name = f"kernels-{key[:32]}"
-    for library in sorted(_cache().glob(f"{name}-*.so")):
+    entry = cache.name(source, *flags, _identity(compiler))
+    for library in cache.found(entry, ".so"):
         try:
-            if library.stem == f"{name}-{_hash(library)}":
-                return ctypes.CDLL(str(library))
-            library.unlink(missing_ok=True)
+            return ctypes.CDLL(str(library))
         except OSError:
             continue
     try:
-        library = _compile(compiler, flags, source, _writable_cache(), name)
-        return ctypes.CDLL(str(library))
+        return ctypes.CDLL(str(cache.keep(entry, ".so", _compile(compiler, flags, source))))
     except OSError as error:
         raise BackendError(f"the kernels that {compiler} makes can't be kept or loaded: {error}") from None
 
 
-def _hash(library: Path) -> str:
-    return hashlib.sha256(library.read_bytes()).hexdigest()[:32]
-
-
-def _compile(compiler: str, flags: tuple[str, ...], source: str, cache: Path, name: str) -> Path:
-    """Compile aside and rename, so that no other process sees half a library."""
-    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as folder:
+def _compile(compiler: str, flags: tuple[str, ...], source: str) -> bytes:
+    """A shared library."""
+    with tempfile.TemporaryDirectory(prefix="gpusim-build-") as folder:
         text, built = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
         text.write_text(source, encoding="utf-8")
         message = ""
         for native in (("-march=native",), ("-mcpu=native",), ()):
             done = _run([compiler, *flags, *native, str(text), "-o", str(built)])
             if done.returncode == 0:
-                library = cache / f"{name}-{_hash(built)}.so"
-                os.replace(built, library)
-                return library
+                return built.read_bytes()
             message = done.stderr.strip()
         raise BackendError(f"{compiler} could not compile the kernels: {message[-2000:]}")

@@ -106,13 +106,15 @@ class CpuBackend(CompiledBackend):
         aligned.address = aligned.ctypes.data
         return aligned
 
-    def to_numpy(self, array: Array) -> np.ndarray:
-        return np.array(array)
+    def fetch(self, arrays: Sequence[Array]) -> list[np.ndarray]:
+        return [np.array(array) for array in arrays]
 
     def write(self, array: Array, values: np.ndarray) -> None:
         array[...] = values
 
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
+        if not blocks:
+            return
         call = self._calls.get(kernel)
         if call is None:
             call = self._calls[kernel] = _Call(getattr(self._library, f"launch_{kernel}"), arguments)
@@ -134,6 +136,12 @@ class CpuBackend(CompiledBackend):
         np.copyto(*first)
         for other in others:
             other.result()
+
+    def mark(self) -> float:
+        return time.perf_counter()
+
+    def between(self, begun: float, ended: float) -> float:
+        return ended - begun
 
     def seconds(self, action: Callable[[], object]) -> float:
         # Of the processor, stalls included, by thread: others on the machine count less.

@@ -3,12 +3,12 @@
 Needs NVRTC and its Python bindings, and no GPU.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 
-from gpusim.backends.cuda import OPTIONS
-from gpusim.backends.source import KERNELS, kernel_source
-from gpusim.errors import BackendError
+from gpusim.backends.nvrtc import compile_kernels
+from gpusim.backends.source import KERNELS
 
 _REGISTERS = 65_536
 _WARPS = 64
@@ -35,31 +35,14 @@ class Resources:
         return blocks * warps / _WARPS
 
 
-def compiled(architecture: str) -> tuple[str, str]:
-    """PTX of all kernels for an architecture such as "sm_90", and the report of ptxas. Raises `BackendError`."""
-    try:
-        from cuda.bindings import nvrtc
-    except ImportError:
-        raise BackendError(
-            "registers come from NVRTC: pip install 'cuda-bindings>=13' 'nvidia-cuda-nvrtc>=13'"
-        ) from None
-    _, program = nvrtc.nvrtcCreateProgram(kernel_source(host=False).encode(), b"gpusim.cu", 0, [], [])
-    options = [*(o.encode() for o in OPTIONS), f"--gpu-architecture={architecture}".encode(), b"--ptxas-options=-v"]
-    (failed,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    _, size = nvrtc.nvrtcGetProgramLogSize(program)
-    log = b" " * size
-    nvrtc.nvrtcGetProgramLog(program, log)
-    if failed != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        raise BackendError(f"NVRTC could not compile the kernels for {architecture}: {log.decode()[-2000:]}")
-    _, size = nvrtc.nvrtcGetPTXSize(program)
-    ptx = b" " * size
-    nvrtc.nvrtcGetPTX(program, ptx)
-    return ptx.decode(), log.decode()
-
-
+@functools.cache
 def resources(architecture: str) -> dict[str, Resources]:
-    """By kernel. Raises `BackendError`."""
-    _, report = compiled(architecture)
+    """By kernel, on an architecture such as "sm_90". Raises `BackendError`."""
+    return of_log(compile_kernels(architecture).log)
+
+
+def of_log(report: str) -> dict[str, Resources]:
+    """By kernel, of what the compiler's log says."""
     parts = re.split(r"Compiling entry function '(\w+)'", report)[1:]
     found = {}
     for kernel, text in zip(parts[::2], parts[1::2], strict=True):

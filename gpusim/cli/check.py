@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from gpusim.backends.staging import BYTES
 from gpusim.cli.app import (
     SetOption,
     app,
@@ -64,7 +65,7 @@ def check(
     out.print(
         f"{shapes_of(models)}, {f'{replicates} replicates, ' * (replicates > 1)}{size(taken)} on the backend{share}, "
         f"{size(max(map(of_copies, models.values())))} to write "
-        f"({size(available())} are free here)"
+        f"({size(available())} are free here); a GPU's copies take {size(BYTES)} of the host"
     )
     out.print(
         f"step {model.step:g} min; rules every {model.step * model.rules_every:g} min; "

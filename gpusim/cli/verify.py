@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpusim.backends import create
+from gpusim.backends import availability, create
 from gpusim.cli.app import app, err, new_table, out
 from gpusim.cli.progress import Log, LogOption, progress
 
@@ -22,24 +22,32 @@ def print_verification(
         int | None, typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only the cases that take about a second.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="All cases: more models against NumPy.")] = False,
     log: LogOption = Log.text,
 ) -> None:
     """Prove this machine: problems with known solutions, and every kernel against NumPy, bit for bit.
 
-    Takes about a minute with compiled kernels, several with NumPy. Exit code 1 where a case fails.
+    Takes about a minute with compiled kernels, several with NumPy. The last line says whether this machine gives the
+    bits of the reference, NumPy. Exit code 1 where a case fails.
     """
-    from gpusim.verification import Machine, chosen, verify  # brings statistics, slow to load
+    from gpusim.verification import Extent, Machine, chosen, verify  # brings statistics, slow to load
 
+    if quick and full:
+        raise typer.BadParameter("--quick and --full: expected one of them")
+    extent = Extent.QUICK if quick else Extent.FULL if full else Extent.USUAL
     found = create(backend, threads)
     machine = Machine(found.name, threads)
     found.close()
     begun = time.perf_counter()
     table = new_table("case", "number", "expected", "found", "error", "allowed", "order", "verdict")
     cases, failed = 0, []
-    total = len(chosen(machine, quick=quick))
+    total = len(chosen(machine, extent))
+    of_kernels: list[bool] = []
     with progress("verify", total, "cases", log) as tell:
-        for case, findings in verify(machine, quick=quick):
+        for case, findings in verify(machine, extent):
             cases += 1
+            if case.of_kernels:
+                of_kernels += [finding.good for finding in findings]
             tell(cases, partial(dict, case=case.name))
             for i, finding in enumerate(findings):
                 table.add_row(case.name if i == 0 else "", *_row(finding))
@@ -48,11 +56,15 @@ def print_verification(
     out.print(table)
     seconds = time.perf_counter() - begun
     if failed:
-        err.print(
-            f"gpusim: {len(failed)} of {cases} cases fail on {machine.backend}: {', '.join(failed)}", markup=False
-        )
+        names = ", ".join(failed)
+        err.print(f"gpusim: {len(failed)} of {cases} cases fail on {machine.backend}: {names}", markup=False)
+    else:
+        out.print(f"all {cases} cases hold on {machine.backend} ({seconds:.0f} s)")
+    if of_kernels:
+        verdict = "gives the bits of the reference" if all(of_kernels) else "does NOT give the bits of the reference"
+        out.print(f"{machine.backend}, {availability(machine.backend).reason}: {verdict}", markup=False)
+    if failed:
         raise typer.Exit(1)
-    out.print(f"all {cases} cases hold on {machine.backend} ({seconds:.0f} s)")
 
 
 def _row(finding: "Finding") -> tuple[str, ...]:

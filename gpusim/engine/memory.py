@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gpusim import memory
+from gpusim.backends import staging
 from gpusim.backends.base import Backend
 from gpusim.engine import state, transport
 from gpusim.model import Model
@@ -33,4 +34,5 @@ def require(models: Sequence[Model], replicates: int, backend: Backend) -> None:
         memory.require(needed + copies, memory.available(), what, model.shape, model.spacing)
     else:
         memory.require(needed, free, what, model.shape, model.spacing)
+        copies += staging.BYTES
         memory.require(copies, memory.available(), "on the host for writing", model.shape, model.spacing)

@@ -12,7 +12,7 @@ from gpusim.body import Circulation
 from gpusim.engine import memory
 from gpusim.engine.replicate import Clock, Replicate
 from gpusim.engine.site import Site
-from gpusim.engine.stack import Stack
+from gpusim.engine.stack import Stack, tallied
 from gpusim.errors import BackendError, ScenarioError
 from gpusim.model import build
 from gpusim.scenario import Scenario
@@ -106,11 +106,20 @@ class Simulation(Replicate):
     def run(self, until: str | None = None) -> None:
         """Run until a simulated time ("12 h"), or the scenario's own end.
 
-        Raises `NumericalError` where a concentration goes wrong, in any replicate.
+        Raises `NumericalError` where a concentration goes wrong, in any replicate. That is looked for once in each
+        period of `record.every`, and at the end, as a GPU is waited for each time.
         """
-        for _ in self.stretches(until):
-            for replicate in self.replicates:
-                replicate.check()
+        every, checked = self.model.record_every, self.steps
+        for steps in self.stretches(until):
+            if steps // every > checked // every:
+                self._check()
+                checked = steps
+        if checked < self.steps:
+            self._check()
+
+    def _check(self) -> None:
+        for replicate in self.replicates:
+            replicate.check()
 
     def stretches(self, until: str | None = None, *, at_most: int | None = None) -> Iterator[int]:
         """Run from one application of the rules to the next, or by `at_most` steps where that is less.
@@ -136,8 +145,8 @@ class Simulation(Replicate):
         """Let the bodies' time go on."""
         if not self.model.body.names:
             return
-        for stack in self._stacks:
-            self._circulation.exchange(stack.models[0].body, *stack.moved())
+        for stack, counts in zip(self._stacks, tallied(self._stacks), strict=True):
+            self._circulation.exchange(stack.models[0].body, *stack.moved(counts))
         self._circulation.advance(self.model.rules_every * self.model.step)
         self._show_bodies()
 

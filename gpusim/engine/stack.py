@@ -107,14 +107,11 @@ class Stack:
 
     def tallied(self) -> np.ndarray:
         """Firings and flows since the start: int64 [rules + effects, R], by row of both tables."""
-        tally, cells = self.state.tally, self._model.cells
-        fired = self.backend.to_numpy(tally.fired)[: len(cells.rules)]
-        flowed = self.backend.to_numpy(tally.flowed)[: len(cells.effects)]
-        return np.concatenate([fired, flowed]).view(np.int64)
+        return tallied([self])[0]
 
-    def moved(self) -> tuple[np.ndarray, np.ndarray]:
-        """Firings (int64 [rules, R]) and flows (int64 [effects, R]) since the last call."""
-        before, self.given = self.given, self.tallied()
+    def moved(self, tallied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Firings (int64 [rules, R]) and flows (int64 [effects, R]) since the last call, of what is `tallied` now."""
+        before, self.given = self.given, tallied
         since, rules = self.given - before, len(self._model.cells.rules)
         return since[:rules], since[rules:]
 
@@ -149,3 +146,14 @@ class Stack:
         for i in self._counts_for[purpose]:
             states, reach = self._neighbourhoods[i]
             self.backend.count_neighbours(own.cells, other.cells, states, reach, state.members, state.counts[i])
+
+
+def tallied(stacks: Sequence[Stack]) -> list[np.ndarray]:
+    """What each stack has tallied since the start, as `Stack.tallied`; a device is waited for once."""
+    backend = stacks[0].backend
+    counts = backend.fetch([each for stack in stacks for each in (stack.state.tally.fired, stack.state.tally.flowed)])
+    found = []
+    for stack, fired, flowed in zip(stacks, counts[::2], counts[1::2], strict=True):
+        cells = stack.models[0].cells
+        found.append(np.concatenate([fired[: len(cells.rules)], flowed[: len(cells.effects)]]).view(np.int64))
+    return found

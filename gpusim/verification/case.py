@@ -1,5 +1,6 @@
 """What a case is made of: a machine to run on, and findings, numbers held against theory."""
 
+import enum
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -86,6 +87,17 @@ def refinement(what: str, expected: Sequence[float], found: Sequence[float], ord
     )
 
 
+class Extent(enum.IntEnum):
+    """How much of a machine is verified; each includes those before it."""
+
+    QUICK = 0
+    """Cases that take about a second each on the cpu backend."""
+    USUAL = 1
+    """A minute on a GPU, and on the cores of a usual machine."""
+    FULL = 2
+    """All; of what it adds, most of the time is NumPy's."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A problem with a known solution.
@@ -93,13 +105,13 @@ class Case:
     Attributes:
         name: short, for a table.
         run: yields its findings on a machine.
-        quick: takes about a second on the cpu backend.
+        extent: of the verification that it belongs to.
         of_kernels: holds a backend against NumPy, and so says nothing of NumPy itself.
     """
 
     name: str
     run: Callable[[Machine], Iterator[Finding]]
-    quick: bool = True
+    extent: Extent = Extent.QUICK
     of_kernels: bool = False
 
 

@@ -1,31 +1,114 @@
-"""The GPU's source, checked without a GPU: NVRTC and ptxas need no driver."""
+"""What will run on a GPU, checked without one: NVRTC and ptxas need no driver."""
 
 import re
+import sys
 
 import pytest
 
+from gpusim.backends import nvrtc
+from gpusim.backends.compiled import CIRCULATE_THREADS
 from gpusim.backends.source import KERNELS
-from gpusim.bench.resources import compiled
+from gpusim.bench.costs import COSTS
+from gpusim.bench.resources import of_log
+from gpusim.errors import BackendError
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
 
-MOST_REGISTERS = 96
-"""With these, an SM still holds 5 blocks of 128 threads."""
-
-
-between = [pytest.param(arch, marks=pytest.mark.campaign) for arch in ("sm_80", "sm_90", "sm_100")]
+BOUNDS = {
+    "explicit_step": (64, 0.5),
+    "combine": (32, 1.0),
+    "smooth_finest": (64, 0.5),
+    "smooth_coarse": (72, 0.43),
+    "restrict_finest": (96, 0.31),
+    "restrict_coarse": (96, 0.31),
+    "restrict_mass": (32, 1.0),
+    "restrict_coupling": (32, 1.0),
+    "restrict_mean": (32, 0.5),
+    "prolong": (32, 1.0),
+    "deposit": (32, 1.0),
+    "mark_members": (32, 1.0),
+    "count_members": (32, 1.0),
+    "apply_rules": (32, 1.0),
+    "propose_moves": (72, 0.43),
+    "move": (32, 1.0),
+    "sum_fields": (32, 1.0),
+    "circulate": (96, 0.31),
+}
+"""On capability 9.0, at rows of 128 voxels: registers a thread at most, and the occupancy that they leave at least."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ["sm_75", *between, "sm_120"])
-def test_kernels_compile_without_spills_and_without_contraction(arch):
-    ptx, report = compiled(arch)
+@pytest.mark.parametrize("capability", [75, 90, pytest.param(120, marks=pytest.mark.campaign)])
+def test_kernels_compile_without_spills_contraction_and_flushing(capability):
+    architecture = nvrtc.architecture(capability)
+    made = nvrtc.compile_kernels(architecture)
+    assert made.code.startswith(b"\x7fELF")
     for kernel in KERNELS:
-        assert f".entry {kernel}(" in ptx
-        assert f"Compiling entry function '{kernel}'" in report
-    spilled = re.findall(r"(\d+) bytes spill", report)  # stores and loads, of functions that stand alone too
+        assert f".entry {kernel}(" in made.ptx
+        assert f"Compiling entry function '{kernel}'" in made.log
+    spilled = re.findall(r"(\d+) bytes spill", made.log)  # stores and loads, of functions that stand alone too
     assert len(spilled) >= 2 * len(KERNELS)
     assert set(spilled) == {"0"}
-    assert not re.search(r"\bfma\.", ptx)
-    assert set(re.findall(r"\bdiv\.\S*f32", ptx)) <= {"div.rn.f32"}
-    assert max(int(n) for n in re.findall(r"Used (\d+) registers", report)) <= MOST_REGISTERS
+    assert ".ftz" not in made.ptx
+    assert not re.search(r"\bfma\.", made.ptx)
+    assert set(re.findall(r"\bdiv\.\S*f32", made.ptx)) <= {"div.rn.f32"}
+    if capability == 90:
+        threads = {cost.kernel: cost.threads(128) for cost in COSTS} | {"circulate": CIRCULATE_THREADS}
+        found = {name: (each.registers, each.occupancy(threads[name])) for name, each in of_log(made.log).items()}
+        assert found.keys() == BOUNDS.keys()
+        past = {name: have for name, have in found.items() if have[0] > BOUNDS[name][0] or have[1] < BOUNDS[name][1]}
+        assert past == {}
+
+
+def test_a_gpu_later_than_the_compiler_gets_virtual_instructions_of_the_latest_that_it_knows():
+    latest = nvrtc._known()[-1]
+    assert nvrtc.architecture(latest) == f"sm_{latest}"
+    assert nvrtc.architecture(latest + 80) == f"compute_{latest}"
+    with pytest.raises(BackendError, match=r"compute capability is 3.5, NVRTC \d+\.\d+ makes code from \d\.\d on"):
+        nvrtc.architecture(35)
+
+
+@pytest.fixture
+def compilations(monkeypatch, tmp_path):
+    """Architectures that were compiled for, in a cache of one's own."""
+    asked = []
+
+    def compile_kernels(architecture):
+        asked.append(architecture)
+        return nvrtc.Compilation("ptx", f"made for {architecture}".encode(), "")
+
+    monkeypatch.setenv("GPUSIM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(nvrtc, "compile_kernels", compile_kernels)
+    return asked
+
+
+def test_kernels_are_compiled_once_for_an_architecture_its_options_and_its_compiler(compilations, monkeypatch):
+    first = nvrtc.kernels(90)
+    assert (nvrtc.kernels(90), first.read_bytes(), first.suffix) == (first, b"made for sm_90", ".cubin")
+    assert nvrtc.kernels(200).suffix == ".ptx"
+    monkeypatch.setattr(nvrtc, "OPTIONS", (*nvrtc.OPTIONS, "--use_fast_math"))
+    assert nvrtc.kernels(90).stem[:40] != first.stem[:40]
+    monkeypatch.setattr(nvrtc, "_versions", lambda: ("14.0",))
+    nvrtc.kernels(90)
+    assert compilations == ["sm_90", f"compute_{nvrtc._known()[-1]}", "sm_90", "sm_90"]
+
+
+def test_a_damaged_entry_is_compiled_anew(compilations):
+    path = nvrtc.kernels(90)
+    path.write_bytes(b"made for sm_91")
+    assert nvrtc.kernels(90).read_bytes() == b"made for sm_90"
+    assert compilations == ["sm_90", "sm_90"]
+
+
+@pytest.mark.parametrize("missing", ["cuda.bindings", "cuda.bindings.nvrtc"])
+def test_without_the_compiler_one_message_says_what_to_install(monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delattr("cuda.bindings.nvrtc", raising=False)
+    with pytest.raises(BackendError, match=r"NVRTC does not load .*; pip install 'gpusim\[cuda12\]' or"):
+        nvrtc.compile_kernels("sm_90")
+
+
+def test_a_mistake_in_the_source_is_one_message(monkeypatch):
+    monkeypatch.setattr(nvrtc, "kernel_source", lambda host: "this is not C++")
+    with pytest.raises(BackendError, match="NVRTC could not compile the kernels for sm_90: gpusim.cu"):
+        nvrtc.compile_kernels("sm_90")

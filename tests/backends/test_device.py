@@ -1,18 +1,16 @@
 """What a GPU gets of the kernels, its own branches and launches, without a GPU: the same bits in an adverse order."""
 
-from pathlib import Path
 from random import Random
 
 import pytest
+from backends.played import PlayedDevice
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gpusim
 from gpusim import backends
 from gpusim.backends import availability
-from gpusim.backends.compiler import load
-from gpusim.backends.cpu import CpuBackend, _Call
-from gpusim.backends.source import KERNELS, kernel_source
+from gpusim.backends.source import KERNELS
 from gpusim.verification import Machine
 from gpusim.verification.bits import outcome
 from gpusim.verification.models import randomised
@@ -23,33 +21,13 @@ pytestmark = [
 ]
 
 
-class Device(CpuBackend):
-    """The source and the launches of the cuda backend, played by one thread of the host."""
-
-    name = "device"
-    fields_together = True
-    voxels_at_once = 0
-
-    def __init__(self):
-        super().__init__(threads=1)
-        launchers = "\n".join(f"LAUNCHER({kernel})" for kernel in KERNELS)
-        shim = (Path(__file__).parent / "device.hpp").read_text().replace("#pragma once", "")
-        self._library = load("\n".join([shim, kernel_source(host=False), launchers]))
-        self.launched = set()
-
-    def launch(self, kernel, blocks, threads, arguments):
-        call = _Call(getattr(self._library, f"launch_{kernel}"), arguments)
-        call.fill(arguments)
-        call.function(call.pointers, blocks, threads)
-        self.launched.add(kernel)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def device():
-    made = Device()
+    played = PlayedDevice()
+    made = played.backend()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backends._CREATE, made.name, lambda threads: made)
-        yield made
+        patch.setitem(backends._CREATE, "device", lambda threads: made)
+        yield played
 
 
 @settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
@@ -61,11 +39,11 @@ def test_randomised_models_end_in_the_same_bits(data):
 
 
 def test_every_kernel_is_tried(device):
-    device.launched.clear()
+    device.reset()
     for number in range(12):
         data = randomised(Random(number))
         assert outcome(Machine("device"), data) == outcome(Machine("cpu", 1), data)
-    assert device.launched == set(KERNELS)
+    assert set(device.launched) == set(KERNELS)
 
 
 def test_replicates_of_a_shipped_scenario_end_in_the_bits_of_single_runs():

@@ -60,6 +60,17 @@ class Applied:
         self.flowed = backend.to_numpy(tally.flowed)[:, 0].view(np.int64).tolist()
 
 
+def test_a_launch_of_no_blocks_does_nothing(backend):
+    if backend.name == "numpy":
+        pytest.skip("it launches nothing")
+    cells = backend.array(np.zeros(1, np.uint8))
+    for blocks, expected in ((0, 0), (1, 1)):
+        states = backend.array(np.full(8, 2**32 - 1, np.uint32))
+        marked = backend.array(np.zeros(1, np.uint8))
+        backend.launch("mark_members", blocks, 32, (cells, cells, marked, states, np.int32(1)))
+        assert (backend.to_numpy(marked) > 0).sum() == expected
+
+
 def rule(to, hazard, after=0, modulators=(0, 0), releases=(0, 0)):
     return (to, hazard, after, *modulators, *releases)
 

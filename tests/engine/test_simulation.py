@@ -61,8 +61,9 @@ DOSE = {"dose": {"inject": "a", "amount": "1e9 g", "at": ["10 um", "10 um", "10 
     ],
 )
 def test_a_runaway_ends_with_its_place_and_its_source(simulate, changes, source):
-    simulation = simulate(DECAY + SOURCE, **changes)
-    message = r"field 'a' at voxel x=0, y=0, z=0 \((source|empty) and none\) is .* at \d min \(step \d\).*"
+    # It is looked for where a record is due.
+    simulation = simulate(DECAY + SOURCE, record={"every": "2 min"}, **changes)
+    message = r"field 'a' at voxel x=0, y=0, z=0 \((source|empty) and none\) is .* at 2 min \(step 2\).*"
     with pytest.raises(gpusim.NumericalError, match=message + re.escape(source)):
         simulation.run()
 

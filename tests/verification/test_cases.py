@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpusim.verification import CASES, Machine
+from gpusim.verification import CASES, Extent, Machine
 from gpusim.verification.case import Finding, near, refinement
 
 
@@ -11,9 +11,9 @@ def described(finding):
 
 
 def marks(case):
-    if case.name == "more bits of NumPy":
+    if case.of_kernels and case.extent is not Extent.QUICK:
         return pytest.mark.campaign
-    return () if case.quick else pytest.mark.slow
+    return () if case.extent is Extent.QUICK else pytest.mark.slow
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=marks(case)) for case in CASES])

@@ -1,5 +1,6 @@
 """The operations in NumPy alone: the reference that kernels are held against."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,9 @@ class NumpyBackend:
 
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.array(array)
+
+    def fetch(self, arrays: Sequence[Array]) -> list[np.ndarray]:
+        return [np.array(array) for array in arrays]
 
     def write(self, array: Array, values: np.ndarray) -> None:
         array[...] = values

@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -170,6 +171,9 @@ class SlabsBackend:
 
     def write(self, array: Handle, values: np.ndarray) -> None:
         self._order("scatter", array, whole=values)
+
+    def fetch(self, arrays: Sequence[Handle]) -> list[np.ndarray]:
+        return [self.to_numpy(array) for array in arrays]
 
     to_numpy = _ordered("gather")
     explicit_step = _ordered("explicit_step")

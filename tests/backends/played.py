@@ -1,0 +1,179 @@
+"""The cuda backend without a GPU: its own code, on a CuPy that one thread of the host plays.
+
+What is told to the device is done as late as possible, when it is waited for: copies from page-locked memory
+too. Fresh memory of the device holds rubbish. Launches, copies and waits are counted.
+"""
+
+import ctypes
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gpusim.backends import cuda
+from gpusim.backends.compiler import load
+from gpusim.backends.cpu import _Call
+from gpusim.backends.cuda import CudaBackend
+from gpusim.backends.source import KERNELS, kernel_source
+
+WAITING = {
+    "restrict_finest", "restrict_coarse", "restrict_mass", "restrict_coupling", "restrict_mean", "sum_fields"
+}  # fmt: skip
+"""Kernels in which the threads of a block wait for each other; the player stops at any other that does."""
+
+
+class CUDADriverError(RuntimeError):
+    """As CuPy's."""
+
+
+class Pointer:
+    """As `cupy.cuda.MemoryPointer`."""
+
+    def __init__(self, device, held):
+        self._device, self._held, self.ptr = device, held, held.ctypes.data
+
+    def copy_from_host_async(self, address, size):
+        self._device.do("to device", lambda: ctypes.memmove(self.ptr, address, size), size)
+
+    def copy_to_host_async(self, address, size):
+        self._device.do("to host", lambda: ctypes.memmove(address, self.ptr, size), size)
+
+    def copy_from_device_async(self, source, size):
+        self._device.do("on device", lambda: ctypes.memmove(self.ptr, source.ptr, size), size)
+
+    def memset_async(self, value, size):
+        self._device.do("on device", lambda: ctypes.memset(self.ptr, value, size), size)
+
+
+class Array:
+    """As `cupy.ndarray`: only what a host can see of it."""
+
+    def __init__(self, device, held):
+        self._device, self._held = device, held
+        self.shape, self.dtype, self.size, self.ndim = held.shape, held.dtype, held.size, held.ndim
+        self.nbytes, self.flags = held.nbytes, held.flags
+
+    @property
+    def data(self):
+        return Pointer(self._device, self._held)
+
+    def __len__(self):
+        return len(self._held)
+
+    def __getitem__(self, index):
+        return Array(self._device, np.asarray(self._held[index]))
+
+    def __array__(self, *_, **__):
+        raise TypeError("an array of the device is not NumPy's")
+
+
+class PinnedMemory:
+    """As CuPy's. To give it back is to wait for the device."""
+
+    def __init__(self, device, size):
+        self.held = type("Held", (ctypes.c_ubyte * size,), {"__del__": lambda held: device.catch_up()})()
+        self.ptr = ctypes.addressof(self.held)
+        ctypes.memset(self.ptr, 0xA5, size)
+
+
+class Kernel:
+    """As `cupy.RawKernel`; a dimension of 0 becomes 1, as there."""
+
+    def __init__(self, device, name):
+        self._device, self.name = device, name
+        self._launch = getattr(device.library, f"launch_{name}")
+
+    def __call__(self, grid, block, arguments):
+        (blocks,), (threads,) = grid, block
+        held = [a._held if isinstance(a, Array) else a for a in arguments]
+
+        def run():
+            call = _Call(self._launch, held)
+            call.fill(held)
+            self._launch(call.pointers, max(1, blocks), max(1, threads))
+
+        self._device.launched[self.name] += 1
+        self._device.do("launches", run if self._device.working else lambda: None)
+
+
+class PlayedDevice:
+    """A device, and the module `cupy` for it.
+
+    Attributes:
+        counts: "launches", "waits", copies "to device", "to host" and "on device".
+        launched: launches by kernel.
+        working: whether launches do anything; where only counts are asked for, they need not.
+        allocated: bytes of all arrays made so far; largest: of the largest copy between host and device.
+    """
+
+    def __init__(self):
+        launchers = "\n".join(f"LAUNCHER({kernel}, {str(kernel in WAITING).lower()})" for kernel in KERNELS)
+        shim = (Path(__file__).parent / "played.hpp").read_text().replace("#pragma once", "")
+        self.library = load("\n".join([shim, kernel_source(host=False), launchers]))
+        self.working = True
+        self.reset()
+        self._due = []
+        self.cupy = SimpleNamespace(
+            empty=self._empty,
+            RawModule=lambda path: SimpleNamespace(get_function=lambda name: Kernel(self, name)),
+            get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 0),
+            cuda=SimpleNamespace(
+                driver=SimpleNamespace(CUDADriverError=CUDADriverError),
+                Device=lambda: SimpleNamespace(compute_capability="90", id=0, mem_info=(2**34, 2**34)),
+                PinnedMemory=lambda size: PinnedMemory(self, size),
+                PinnedMemoryPointer=lambda memory, offset: memory.held,
+                Event=lambda: Event(self),
+                get_elapsed_time=lambda begun, ended: 1e3 * (ended.at - begun.at),
+                get_current_stream=lambda: SimpleNamespace(synchronize=self.synchronize),
+            ),
+        )
+
+    def reset(self):
+        """Count from 0."""
+        self.counts, self.launched = Counter(), Counter()
+        self.allocated = self.largest = 0
+
+    def _empty(self, shape, dtype):
+        made = np.empty(shape, dtype)
+        made.reshape(-1).view(np.uint8)[...] = 0xA5
+        self.allocated += made.nbytes
+        return Array(self, made)
+
+    def do(self, what, action, size=0):
+        self.counts[what] += 1
+        if what in ("to device", "to host"):
+            self.largest = max(self.largest, size)
+        self._due.append(action)
+
+    def synchronize(self):
+        self.counts["waits"] += 1
+        self.catch_up()
+
+    def catch_up(self):
+        """Do all that is due."""
+        for action in self._due:
+            action()
+        self._due.clear()
+
+    def backend(self):
+        """The cuda backend on this device."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cuda, "_cupy", lambda: self.cupy)
+            patch.setattr(cuda.nvrtc, "kernels", lambda capability: Path("played.cubin"))
+            return CudaBackend()
+
+
+class Event:
+    """As `cupy.cuda.Event`."""
+
+    def __init__(self, device):
+        self._device, self.at = device, None
+
+    def record(self):
+        self._device._due.append(lambda: setattr(self, "at", time.perf_counter()))
+
+    def synchronize(self):
+        self._device.synchronize()
