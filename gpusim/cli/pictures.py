@@ -10,8 +10,6 @@ import gpusim
 from gpusim.cli.app import ResultArgument, SetOption, app, err, load, out
 from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.errors import ResultError
-from gpusim.record import Result
-from gpusim.record.files import aside, explained
 from gpusim.viz import require
 
 if TYPE_CHECKING:
@@ -63,6 +61,9 @@ def render(
     ending = output.suffix.lower()
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
+    from gpusim.record import Result
+    from gpusim.record.files import aside, explained
+
     found = Result(result, site)
     require()
     from gpusim.viz import film, moment, page, palette, scene
