@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpusim.backends.staging import BYTES
 from gpusim.cli.app import (
     SetOption,
     app,
@@ -45,6 +44,7 @@ def check(
     """
     import numpy as np
 
+    from gpusim.backends.staging import BYTES
     from gpusim.engine.memory import of_copies, on_backend
     from gpusim.engine.transport import MOST_PASSES, choices
     from gpusim.model import build
