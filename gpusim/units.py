@@ -8,10 +8,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pint
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+
+if TYPE_CHECKING:
+    import pint
 
 _LONGEST = 80
 _LARGEST = 1e36
@@ -31,6 +33,8 @@ _TITRE = re.compile(rf"(?<![A-Za-z_])({'|'.join(TITRES)})(?!\w)", re.IGNORECASE)
 
 @functools.lru_cache(maxsize=1)
 def _registry() -> pint.UnitRegistry[float]:
+    import pint
+
     registry: pint.UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
     registry.define("PFU = [infectivity] = PFU = plaque_forming_unit = pfu = Pfu")
     # The dose that infects half of all cultures: 1 - exp(-n) = 1/2, n infectious units by Poisson's distribution.

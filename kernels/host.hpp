@@ -22,16 +22,19 @@
 #define __shared__ static thread_local
 #define __syncthreads()
 
+// One for all files, which are compiled apart: what is inline in several of them must mean the same.
+#define HOST_STATE __attribute__((visibility("hidden"))) inline thread_local
+
 struct HostIndex {
     int x;
 };
-static thread_local HostIndex blockIdx{0};
-static thread_local HostIndex gridDim{0};
-static thread_local int blockEnd = 0;
+HOST_STATE HostIndex blockIdx{0};
+HOST_STATE HostIndex gridDim{0};
+HOST_STATE int blockEnd = 0;
 struct HostShare {
     int first, end;
 };
-static thread_local HostShare share{0, 0};  // the blocks of a launch that this thread takes
+HOST_STATE HostShare share{0, 0};  // the blocks of a launch that this thread takes
 struct HostThread {
     static constexpr int x = 0;
 };

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyvista as pv
@@ -15,6 +16,7 @@ import vtkmodules.vtkInteractionStyle  # noqa: F401  gives interactors their sty
 from aiohttp import web
 from matplotlib.figure import Figure
 from PIL import Image
+from pydantic import Field
 from trame.app import get_server
 from trame.ui.vuetify3 import SinglePageWithDrawerLayout
 from trame.widgets import html, vtk
@@ -26,6 +28,8 @@ from gpusim.analysis import ALL_TUMOUR_CELLS, Whole
 from gpusim.errors import GpusimError
 from gpusim.units import duration
 from gpusim.viz import scene
+from gpusim.viz.access import Access
+from gpusim.viz.link import Link, Number
 from gpusim.viz.moment import HEAT
 from gpusim.viz.overlay import ROOM, overlay
 from gpusim.viz.palette import STATES, THEMES, state_label
@@ -48,6 +52,8 @@ _LEFT, _RIGHT = 0.2, 0.96
 _PLAY_SECONDS = 0.35
 _ASPECT = 1.05
 """Width over height of the view that all of a scene is to fit in: a narrow window's."""
+_RANGES = {"opacity": (0.1, 5.0, 0.1), "cut_x": (2, 98, 1), "cut_y": (2, 98, 1)}
+"""Ends and steps of sliders."""
 _WAIT_SECONDS = 0.03
 """For more changes, before they are drawn: a slider sends each of its steps."""
 
@@ -83,6 +89,7 @@ class App:
         self._fill_state(theme)
         self._aimed = self._waiting = self._serving = False
         self._turn = asyncio.Lock()  # a step runs in a thread, and alone
+        self._player: asyncio.Task[None] | None = None
         self.refresh()
         self._build()
 
@@ -125,6 +132,32 @@ class App:
                 "dose_z": round(size[2] / 2),
             }
         )
+
+    def _settable(self) -> dict[str, Any]:
+        """The states that a page may set, with their types."""
+        state, short, layer = self.state, Annotated[str, Field(max_length=80)], Literal[tuple(scene.LAYERS)]
+        types = {
+            "index": Annotated[int, Field(ge=0, le=state.last)],
+            "field": Literal[tuple(state.fields)],
+            "site": Literal[tuple(state.sites)],
+            "theme": Literal[tuple(THEMES)],
+            "layers": Annotated[list[layer], Field(max_length=len(scene.LAYERS))],  # type: ignore[valid-type]
+            "playing": bool,
+            "cut": bool,
+            "main_drawer": bool,
+        }
+        ranges = {name: ends[:2] for name, ends in _RANGES.items()}
+        if self.live:
+            types |= {"dose_field": Literal[tuple(self._injectable)], "dose": short, "dose_radius": short}
+            ranges |= {f"dose_{axis}": (0, length) for axis, length in zip("xyz", self.size, strict=True)}
+        return types | {name: Annotated[Number, Field(ge=low, le=high)] for name, (low, high) in ranges.items()}
+
+    def _acts(self) -> dict[str, Any]:
+        """The names of what a page may have done, with the types of the arguments."""
+        types: dict[Callable[..., Any], Any] = {self._go_to: tuple[Annotated[Number, Field(ge=-0.1, le=1.1)]]}
+        if self.live:
+            types |= {self.step_once: tuple[()], self.inject: tuple[()]}
+        return {self.controller.trigger_name(act): each for act, each in types.items()}
 
     def _look(self) -> Look:
         state = self.state
@@ -216,6 +249,11 @@ class App:
         self.refresh_curves()
         self.refresh()
 
+    def _playing(self, playing: bool, **_: object) -> None:
+        """Begin to play; a player that is there already finds what has been clicked since."""
+        if playing and (self._player is None or self._player.done()):
+            self._player = asyncio.get_running_loop().create_task(self._play())
+
     async def _play(self) -> None:
         """Go on until told to stop: through the snapshots, or through the simulation's own time."""
         while self.state.playing:
@@ -230,12 +268,12 @@ class App:
         """Some steps of the live simulation, beside the server's own work."""
         assert self.live is not None
         simulation = self.live.simulation
-        left = simulation.model.until - simulation.steps
-        if left <= 0:
-            self.state.playing = False
-            self.state.message = "the scenario's end is reached"
-            return
         async with self._turn:
+            left = simulation.model.until - simulation.steps
+            if left <= 0:
+                self.state.playing = False
+                self.state.message = "the scenario's end is reached"
+                return
             try:
                 await asyncio.get_running_loop().run_in_executor(None, simulation.step, min(self.steps, left))
                 simulation.check()
@@ -272,10 +310,6 @@ class App:
             minutes = (share - _LEFT) / (_RIGHT - _LEFT) * self.sources[0].minutes[-1]
             self.state.index = int(np.abs(self.sources[0].minutes - minutes).argmin())
 
-    def _playing(self, playing: bool, **_: object) -> None:
-        if playing:
-            asyncio.get_running_loop().create_task(self._play())
-
     # Page
 
     def _build(self) -> None:
@@ -309,7 +343,11 @@ class App:
             with page.content, html.Div(style="display: flex; width: 100%; height: 100%"):
                 with html.Div(style="position: relative; flex: 1; min-width: 0; height: 100%", id="view"):
                     view = vtk.VtkRemoteView(
-                        self.plotter.render_window, interactive_ratio=0.5, interactive_quality=60, still_quality=92
+                        self.plotter.render_window,
+                        ref="scene",
+                        interactive_ratio=0.5,
+                        interactive_quality=60,
+                        still_quality=92,
                     )
                     self.controller.update_view = view.update
                     html.Img(
@@ -336,6 +374,10 @@ class App:
     def _button(self, icon: str | tuple[str], act: str | Callable[..., Any], name: str) -> None:
         v3.VBtn(icon=icon, click=act, id=name, title=name)
 
+    def _slider(self, name: str, label: str, **more: Any) -> None:
+        low, high, step = _RANGES[name]
+        v3.VSlider(v_model=(name,), min=low, max=high, step=step, label=label, **more)
+
     def _controls(self) -> None:
         plain = {"density": "compact", "hide_details": True, "variant": "outlined", "classes": "ma-3"}
         slider = {"density": "compact", "hide_details": True, "classes": "mx-4 my-1", "thumb_size": 14}
@@ -343,10 +385,10 @@ class App:
         v3.VSelect(v_model=("site",), items=("sites",), label="site", v_if="sites.length > 1", **plain)
         v3.VSelect(v_model=("layers",), items=("layer_items",), label="layers", multiple=True, **plain)
         v3.VSelect(v_model=("theme",), items=("themes", list(THEMES)), label="theme", **plain)
-        v3.VSlider(v_model=("opacity",), min=0.1, max=5, step=0.1, label="opacity", **slider)
+        self._slider("opacity", "opacity", **slider)
         v3.VSwitch(v_model=("cut",), label="cut open", density="compact", hide_details=True, classes="mx-4")
         for axis in "xy":
-            v3.VSlider(v_model=(f"cut_{axis}",), min=2, max=98, step=1, label=f"cut {axis}", v_if="cut", **slider)
+            self._slider(f"cut_{axis}", f"cut {axis}", v_if="cut", **slider)
         if self.live:
             html.Div("inject here", classes="text-subtitle-2 mx-4 mt-4")
             v3.VSelect(v_model=("dose_field",), items=("dose_fields",), label="what", **plain)
@@ -357,26 +399,38 @@ class App:
             v3.VBtn("inject", click=self.inject, classes="ma-4", id="inject", variant="tonal")
         html.Div("{{ message }}", classes="mx-4 text-caption", id="message")
 
-    def start(self, port: int, host: str, open_browser: bool, ready: Callable[[str], None]) -> None:
+    def start(self, port: int, access: Access, open_browser: bool, ready: Callable[[str], None]) -> None:
         """Serve until interrupted; `ready` gets the address. Raises `OSError` where the port is taken."""
 
         def told(**_: object) -> None:
             self._serving = True
-            ready(f"http://{host}:{self.server.port}/")
+            address = access.address(self.server.port)
+            ready(address)
+            if open_browser:
+                asyncio.get_running_loop().call_later(0.1, webbrowser.open, address)
+
+        async def session(request: web.Request) -> web.Response:
+            # The page asks a launcher for its session first; here it is the one there is.
+            return web.json_response({"sessionURL": f"ws://{request.host}/socket", "secret": access.token})
 
         def join(server: Any) -> None:
-            # The page asks a launcher for its session first; here it is the one there is.
-            server.app.router.add_post("/paraview/", _session)
+            link = Link(self.server.protocol, server, access, self.state.sceneId, self._settable(), self._acts())
+            access.protect(server.app)
+            server.app.router.add_post("/paraview/", session)
+            server.app.router.add_get("/socket", link.handleWsRequest)
 
+        self.server.cli.set_defaults(nows=True)  # trame's own socket, which takes any message
         self.controller.on_server_bind.add(join)
         self.controller.on_server_ready.add(told)
         self.server.start(
-            port=port, host=host, open_browser=open_browser, show_connection_info=False, timeout=0, exec_mode="main"
+            port=port,
+            host=access.host,
+            open_browser=False,
+            show_connection_info=False,
+            timeout=0,
+            backend="aiohttp",
+            exec_mode="main",
         )
-
-
-async def _session(request: web.Request) -> web.Response:
-    return web.json_response({"sessionURL": f"ws://{request.host}/ws"})
 
 
 def _png(pixels: np.ndarray) -> str:

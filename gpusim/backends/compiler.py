@@ -7,6 +7,9 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gpusim.backends import cache
@@ -16,7 +19,6 @@ FLAGS = (
     "-std=c++17",
     "-O3",
     "-fPIC",
-    "-shared",
     # float32 arithmetic must round as NumPy's and a GPU's does.
     "-ffp-contract=off",
     "-fno-trapping-math",
@@ -55,31 +57,45 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         raise BackendError(f"the C++ compiler {command[0]} does not start: {error.strerror}") from None
 
 
-def load(source: str, extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """Compile `source`, or take it from the cache, and load it. Raises `BackendError`."""
+def load(units: str | Sequence[str], extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Compile translation units into one library, or take it from the cache, and load it. Raises `BackendError`.
+
+    Compiling is announced by a warning, for it may take a while.
+    """
+    units = [units] if isinstance(units, str) else units
     compiler = find_compiler()
     flags = (*FLAGS, *extra_flags)
-    entry = cache.name(source, *flags, _identity(compiler))
+    entry = cache.name(*units, *flags, _identity(compiler))
     for library in cache.found(entry, ".so"):
         try:
             return ctypes.CDLL(str(library))
         except OSError:
             continue
+    warnings.warn(f"compiling kernels with {compiler} (once, about 20 s)", stacklevel=2)
     try:
-        return ctypes.CDLL(str(cache.keep(entry, ".so", _compile(compiler, flags, source))))
+        return ctypes.CDLL(str(cache.keep(entry, ".so", _compile(compiler, flags, units))))
     except OSError as error:
         raise BackendError(f"the kernels that {compiler} makes can't be kept or loaded: {error}") from None
 
 
-def _compile(compiler: str, flags: tuple[str, ...], source: str) -> bytes:
-    """A shared library."""
-    with tempfile.TemporaryDirectory(prefix="gpusim-build-") as folder:
-        text, built = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
-        text.write_text(source, encoding="utf-8")
-        message = ""
+def _compile(compiler: str, flags: tuple[str, ...], units: Sequence[str]) -> bytes:
+    """A shared library; as many units are compiled at once as there are cores."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gpusim-build-") as folder,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        texts = [Path(folder) / f"{i}.cpp" for i in range(len(units))]
+        for text, unit in zip(texts, units, strict=True):
+            text.write_text(unit, encoding="utf-8")
+        objects = [text.with_suffix(".o") for text in texts]
+        built = Path(folder) / "kernels.so"
         for native in (("-march=native",), ("-mcpu=native",), ()):
-            done = _run([compiler, *flags, *native, str(text), "-o", str(built)])
-            if done.returncode == 0:
+            command = [compiler, *flags, *native]
+            steps = [[*command, "-c", str(text), "-o", str(made)] for text, made in zip(texts, objects, strict=True)]
+            done = list(pool.map(_run, steps))
+            if not any(each.returncode for each in done):
+                done.append(_run([*command, "-shared", *map(str, objects), "-o", str(built)]))
+            failed = [each for each in done if each.returncode]
+            if not failed:
                 return built.read_bytes()
-            message = done.stderr.strip()
-        raise BackendError(f"{compiler} could not compile the kernels: {message[-2000:]}")
+        raise BackendError(f"{compiler} could not compile the kernels: {failed[0].stderr.strip()[-2000:]}")

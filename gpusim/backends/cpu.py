@@ -13,7 +13,7 @@ import numpy as np
 from gpusim.backends.base import Array
 from gpusim.backends.compiled import CompiledBackend
 from gpusim.backends.compiler import find_compiler, load
-from gpusim.backends.source import kernel_source
+from gpusim.backends.source import host_units
 from gpusim.errors import BackendError
 
 _SLOTS: dict[type, str] = {
@@ -88,7 +88,7 @@ class CpuBackend(CompiledBackend):
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise BackendError(f"threads: expected 1 or more, found {threads}")
-        self._library = load(kernel_source(host=True))
+        self._library = load(host_units())
         if not hasattr(self._library, "launch_explicit_step"):
             raise BackendError(f"the library that {find_compiler()} makes has no kernels in it; is it a C++ compiler?")
         self._calls: dict[str, _Call] = {}

@@ -4,6 +4,7 @@ CuPy's own compilation appends `-ftz=true`, which flushes subnormal numbers to 0
 """
 
 import functools
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def architecture(capability: int) -> str:
 def compile_kernels(architecture: str) -> Compilation:
     """Compile all kernels for an architecture such as "sm_90". Needs no GPU. Raises `BackendError`."""
     nvrtc = _bindings()
-    _, program = nvrtc.nvrtcCreateProgram(kernel_source(host=False).encode(), b"gpusim.cu", 0, [], [])
+    _, program = nvrtc.nvrtcCreateProgram(kernel_source().encode(), b"gpusim.cu", 0, [], [])
     options = [option.encode() for option in (*OPTIONS, f"--gpu-architecture={architecture}")]
     (failed,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     log = _text(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program).decode()
@@ -111,10 +112,11 @@ def _text(size: Any, get: Any, program: Any) -> bytes:
 def kernels(capability: int) -> Path:
     """A file to load on a GPU of a compute capability, made or taken from the cache. Raises `BackendError`."""
     target = architecture(capability)
-    entry = cache.name(kernel_source(host=False), *OPTIONS, target, *_versions())
+    entry = cache.name(kernel_source(), *OPTIONS, target, *_versions())
     suffix = ".cubin" if target.startswith("sm_") else ".ptx"
     for path in cache.found(entry, suffix):
         return path
+    warnings.warn(f"compiling kernels with NVRTC for {target} (once)", stacklevel=2)
     try:
         return cache.keep(entry, suffix, compile_kernels(target).code)
     except OSError as error:

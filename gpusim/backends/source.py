@@ -1,4 +1,4 @@
-"""The kernels' source as one text, for whichever compiler takes it."""
+"""The kernels' source as text, for whichever compiler takes it."""
 
 import functools
 from pathlib import Path
@@ -43,11 +43,21 @@ def folder() -> Path:
 
 
 @functools.cache
-def kernel_source(host: bool) -> str:
-    """All kernels, each local include put in once; for a host compiler, behind host.hpp."""
+def kernel_source() -> str:
+    """All kernels as one text, each local include put in once."""
     taken: set[str] = set()
-    names = ("host.hpp", *FILES) if host else FILES
-    return "\n".join(_flattened(name, taken) for name in names)
+    return "\n".join(_flattened(name, taken) for name in FILES)
+
+
+@functools.cache
+def host_units() -> tuple[str, ...]:
+    """For a host compiler, each file as a text of its own behind host.hpp, so that they are compiled side by side."""
+
+    def unit(name: str) -> str:
+        taken: set[str] = set()
+        return "\n".join(_flattened(each, taken) for each in ("host.hpp", name))
+
+    return tuple(map(unit, FILES))
 
 
 def _flattened(name: str, taken: set[str]) -> str:

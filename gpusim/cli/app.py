@@ -1,10 +1,15 @@
-"""The command line as such: its messages, its errors, and what several commands share."""
+"""The command line as such: its messages, its errors, and what several commands share.
+
+The modules of commands import what their commands need in the commands, so that `gpusim --help` loads none of it.
+"""
+
+from __future__ import annotations
 
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,8 +17,10 @@ from rich.table import Table
 
 import gpusim
 from gpusim.errors import GpusimError
-from gpusim.model import Model
-from gpusim.scenario import Scenario, parse_set
+
+if TYPE_CHECKING:
+    from gpusim.model import Model
+    from gpusim.scenario import Scenario
 
 app = typer.Typer(
     help="Simulate a tumour under oncolytic virotherapy. A research tool, not a medical device.",
@@ -84,6 +91,8 @@ def _root(
 
 def load(name: str, sets: list[str] | None, **more: Any) -> Scenario:
     """A scenario with its `--set` overrides; `more` holds others, as in `time__until`. Raises `ScenarioError`."""
+    from gpusim.scenario import Scenario, parse_set
+
     overrides = dict(parse_set(text) for text in sets or [])
     overrides.update({path.replace("__", "."): value for path, value in more.items() if value is not None})
     return Scenario.load(name, overrides)

@@ -1,18 +1,19 @@
 """`gpusim bench`."""
 
+from __future__ import annotations
+
 import enum
 import json
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpusim.backends import create
-from gpusim.backends.compiled import CompiledBackend
-from gpusim.bench import COSTS, H100, Cost, Machine, Timing, measured, time_kernels
-from gpusim.bench.resources import resources
 from gpusim.cli.app import app, err, new_table, out
 from gpusim.errors import BackendError
+
+if TYPE_CHECKING:
+    from gpusim.bench import Cost, Machine, Timing
 
 
 class Predicted(enum.StrEnum):
@@ -39,6 +40,10 @@ def bench(
     Bytes and operations are the least that a kernel must move and do, a voxel (and field). A ratio of 1 is the
     machine's limit. The default lattice is out of any cache, takes 0.5 GB and less than a minute.
     """
+    from gpusim.backends import create
+    from gpusim.backends.compiled import CompiledBackend
+    from gpusim.bench import COSTS, H100, measured, time_kernels
+
     lattice = {"voxels an edge": voxels, "fields": fields}
     if predict is not None:
         _show(_predicted(voxels, fields), H100, lattice, as_json)
@@ -79,6 +84,9 @@ def _timed(timing: Timing, machine: Machine) -> dict[str, Any]:
 
 
 def _predicted(voxels: int, fields: int) -> list[dict[str, Any]]:
+    from gpusim.bench import COSTS, H100
+    from gpusim.bench.resources import resources
+
     compiled = resources("sm_90")
     rows = []
     for cost in COSTS:

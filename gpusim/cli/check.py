@@ -1,13 +1,13 @@
 """`gpusim check`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
-from gpusim.backends.staging import BYTES
 from gpusim.cli.app import (
     SetOption,
     app,
@@ -19,18 +19,12 @@ from gpusim.cli.app import (
     shapes_of,
     tell_notes,
 )
-from gpusim.engine.memory import of_copies, on_backend
-from gpusim.engine.transport import MOST_PASSES, choices
-from gpusim.ensemble.folder import damages as of_study
-from gpusim.ensemble.folder import is_study
 from gpusim.errors import ResultError
 from gpusim.memory import available, size
-from gpusim.model import Model, build
-from gpusim.record.checking import damages, is_result
-from gpusim.scenario import presets
-from gpusim.trial.folder import damages as of_trial
-from gpusim.trial.folder import is_trial, require_names
 from gpusim.units import duration
+
+if TYPE_CHECKING:
+    from gpusim.model import Model
 
 
 @app.command()
@@ -48,6 +42,15 @@ def check(
     Of the folder of a run, a trial or a study, every file is held against its checksums; each damage is a line, and
     any makes the exit code 2. (A folder that has the name of a shipped scenario is meant by ./NAME.)
     """
+    import numpy as np
+
+    from gpusim.backends.staging import BYTES
+    from gpusim.engine.memory import of_copies, on_backend
+    from gpusim.engine.transport import MOST_PASSES, choices
+    from gpusim.model import build
+    from gpusim.scenario import presets
+    from gpusim.trial.folder import require_names
+
     if Path(scenario).is_dir() and scenario not in presets():
         if sets or replicates > 1:
             raise typer.BadParameter(f"{scenario}: is a folder of results; --set and --replicates are for a scenario")
@@ -106,6 +109,12 @@ def check(
 
 def _check_folder(folder: Path) -> None:
     """Say that all of a folder of results is whole. Raises `ResultError` with a line for each damage."""
+    from gpusim.ensemble.folder import damages as of_study
+    from gpusim.ensemble.folder import is_study
+    from gpusim.record.checking import damages, is_result
+    from gpusim.trial.folder import damages as of_trial
+    from gpusim.trial.folder import is_trial
+
     if is_trial(folder):
         found = list(of_trial(folder))
     elif is_study(folder):

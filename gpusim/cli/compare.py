@@ -7,7 +7,6 @@ import typer
 
 from gpusim.cli.app import app, out
 from gpusim.errors import ResultError
-from gpusim.record.files import aside, explained
 from gpusim.viz import require
 
 
@@ -21,6 +20,7 @@ def compare(
     require()
     if output.suffix.lower() not in (".html", ".htm"):
         raise ResultError(f"{output}: expected a name that ends in .html")
+    from gpusim.record.files import aside, explained
     from gpusim.viz.report import save_report
 
     with explained(output), aside(output) as unready:

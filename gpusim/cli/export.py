@@ -7,7 +7,6 @@ import typer
 
 from gpusim.cli.app import ResultArgument, app, out
 from gpusim.exchange import FORMATS, export, format_of
-from gpusim.record import Result
 from gpusim.units import UnitError, number
 
 _LISTED = "; ".join(f"{name}: {format.about} ({format.ending})" for name, format in FORMATS.items())
@@ -35,6 +34,8 @@ def export_result(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")] = False,
 ) -> None:
     """Write a result for other tools: ParaView, napari, pandas, PhysiCell."""
+    from gpusim.record import Result
+
     written = export(
         Result(result, site), output, format or format_of(output), _time(at) if at else None, overwrite=overwrite
     )

@@ -2,15 +2,14 @@
 
 import warnings
 
-from gpusim.backends import NAMES, availability, create
 from gpusim.cli.app import app, new_table, out
-from gpusim.record import versions
-from gpusim.scenario import Scenario, about, library, presets
 
 
 @app.command("presets")
 def list_presets() -> None:
     """List the shipped scenarios, and the parts that they are put together from."""
+    from gpusim.scenario import Scenario, about, library, presets
+
     table = new_table("scenario", "what it is")
     for name, path in presets().items():
         table.add_row(name, Scenario.load(path).document.description)
@@ -25,6 +24,9 @@ def list_presets() -> None:
 @app.command()
 def info() -> None:
     """Print versions, and which backends this machine has."""
+    from gpusim.backends import NAMES, availability, create
+    from gpusim.record import versions
+
     table = new_table("what", "version")
     for package, found in versions().items():
         table.add_row(package, found)

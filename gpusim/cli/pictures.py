@@ -10,8 +10,6 @@ import gpusim
 from gpusim.cli.app import ResultArgument, SetOption, app, err, load, out
 from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.errors import ResultError
-from gpusim.record import Result
-from gpusim.record.files import aside, explained
 from gpusim.viz import require
 
 if TYPE_CHECKING:
@@ -63,6 +61,9 @@ def render(
     ending = output.suffix.lower()
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
+    from gpusim.record import Result
+    from gpusim.record.files import aside, explained
+
     found = Result(result, site)
     require()
     from gpusim.viz import film, moment, page, palette, scene
@@ -125,25 +126,35 @@ def view(
 ) -> None:
     """Look into a result, or a running simulation, in a browser: time, layers, cut, curves; two results side by side.
 
-    The server draws, with no display; Ctrl-C ends it.
+    The server draws, with no display; Ctrl-C ends it. Only who opens the printed address, with its secret, is let in.
     """
     if len(results) > (1 if live else 2):
         raise ResultError(f"view: expected {'one scenario' if live else 'one result, or two'}; found {len(results)}")
     require("trame", "trame_vtk", "trame_vuetify")
     from gpusim.viz import palette
+    from gpusim.viz.access import Access
     from gpusim.viz.app import App
     from gpusim.viz.sources import FromResult, FromSimulation
 
     palette.theme(theme)
+    access = Access(host)
+    if not access.local:
+        err.print(
+            f"gpusim: note: served at {host}, beyond this machine and without encryption: whoever learns the address "
+            "can look and steer"
+        )
 
     def ready(address: str) -> None:
         out.print(f"{address}  (Ctrl-C ends it)")
 
-    if not live:
-        App([FromResult(each) for each in results], theme=theme).start(port, host, browser, ready)
-        return
-    with gpusim.Simulation(load(results[0], sets), backend) as simulation:
-        App([FromSimulation(simulation)], theme=theme, steps=steps).start(port, host, browser, ready)
+    try:
+        if not live:
+            App([FromResult(each) for each in results], theme=theme).start(port, access, browser, ready)
+            return
+        with gpusim.Simulation(load(results[0], sets), backend) as simulation:
+            App([FromSimulation(simulation)], theme=theme, steps=steps).start(port, access, browser, ready)
+    except OSError as error:
+        raise ResultError(f"view: cannot serve at {host}, port {port}: {error.strerror or error}") from None
 
 
 def _told(pictures: "Iterator[np.ndarray]", name: str, count: int, log: Log) -> "Iterator[np.ndarray]":

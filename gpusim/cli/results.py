@@ -1,17 +1,20 @@
 """`gpusim show`, `heat`, `digest`: what a run has left."""
 
+from __future__ import annotations
+
 import math
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from gpusim.analysis import ALL_TUMOUR_CELLS, phenotype_of_table, read_lesions, volume_label, whole
 from gpusim.cli.app import ResultArgument, app, err, new_table, out
-from gpusim.record import Result
 from gpusim.units import duration
+
+if TYPE_CHECKING:
+    from gpusim.record import Result
 
 _LESIONS_SHOWN = 3
 """At each time, the largest; a lesion that falls apart leaves many."""
@@ -20,6 +23,9 @@ _LESIONS_SHOWN = 3
 @app.command()
 def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="Rows of the table.")] = 20) -> None:
     """Show the counts of a result over time."""
+    from gpusim.analysis import volume_label, whole
+    from gpusim.record import Result
+
     found = Result(result)
     counts = found.counts
     states = [c for c in counts.columns if c.startswith("cells.") and counts[c].max() > 0 and c != "cells.none"]
@@ -49,6 +55,9 @@ def show_heat(
     source: Annotated[Path, typer.Argument(metavar="OUT|TABLE.csv", help="A result folder, or a table of cells.")],
 ) -> None:
     """Tell how hot a tumour is: lesions, CD8 cells per mm^2 as pathologists count, immune phenotype."""
+    from gpusim.analysis import phenotype_of_table
+    from gpusim.record import Result
+
     if source.suffix == ".csv":
         section = phenotype_of_table(source)
         table = new_table("section", "CD8 per mm2 in tumour", "in stroma", "phenotype")
@@ -61,6 +70,8 @@ def show_heat(
 
 def _heat_table(result: Result) -> Table:
     """Lesions of a site over time."""
+    from gpusim.analysis import ALL_TUMOUR_CELLS, read_lesions
+
     document = result.document
     first = "at" if len(result.sites) == 1 else f"{result.site}, at"
     table = new_table(first, ALL_TUMOUR_CELLS, "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
@@ -82,4 +93,6 @@ def _heat_table(result: Result) -> Table:
 @app.command("digest")
 def print_digest(result: ResultArgument) -> None:
     """Print the digest of a result's last state: equal digests mean equal trajectories."""
+    from gpusim.record import Result
+
     out.print(Result(result).digest())

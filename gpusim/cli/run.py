@@ -1,5 +1,7 @@
 """`gpusim run`."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 import statistics
@@ -7,22 +9,20 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import gpusim
-from gpusim.analysis import volume_label, whole
-from gpusim.backends import SLABS, create
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of, tell_notes
 from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.cli.trial import carry_out, go_on
 from gpusim.errors import ResultError, ScenarioError
-from gpusim.model import Model
-from gpusim.record import Recorder, StopSignals, layout
-from gpusim.scenario import Scenario
-from gpusim.trial.folder import is_trial
 from gpusim.units import duration
+
+if TYPE_CHECKING:
+    from gpusim.model import Model
+    from gpusim.scenario import Scenario
 
 _PICTURE = ("--at", "start, peak, end", "--size", "2400x720")
 _PICTURE_SECONDS = 300
@@ -91,6 +91,10 @@ def run(
 
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
+    from gpusim.backends import SLABS, create
+    from gpusim.record import Recorder, StopSignals
+    from gpusim.trial.folder import is_trial
+
     if resume is not None:
         _require_resume_alone(context, resume)
     elif rerun_changed:
@@ -185,6 +189,8 @@ _WITH_RESUME = {
 
 def _require_resume_alone(context: typer.Context, folder: Path) -> None:
     """Refuse what would have no effect on going on."""
+    from gpusim.trial.folder import is_trial
+
     allowed = _WITH_RESUME[is_trial(folder)]
     given = [
         option
@@ -202,6 +208,8 @@ def _require_resume_alone(context: typer.Context, folder: Path) -> None:
 
 
 def _require_one_process(backend: str) -> None:
+    from gpusim.backends import SLABS
+
     if backend == SLABS:
         raise typer.BadParameter("--backend slabs: takes a single run; expected one of the arms, by --arm")
 
@@ -215,11 +223,13 @@ def _arm(scenario: Scenario, name: str) -> Scenario:
 
 def _unfinished(folder: Path) -> Scenario:
     """The scenario of a run to go on with. Raises `ResultError`."""
+    from gpusim.record import layout
+
     if not (folder / layout.SCENARIO).is_file():
         raise ResultError(f"{folder}: no run to resume (no {layout.SCENARIO} in it)")
     if (folder / layout.SUMMARY).is_file():
         raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
-    return Scenario.load(folder / layout.SCENARIO)
+    return gpusim.Scenario.load(folder / layout.SCENARIO)
 
 
 def _backend(simulation: gpusim.Simulation) -> str:
@@ -230,6 +240,7 @@ def _backend(simulation: gpusim.Simulation) -> str:
 
 def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[dict[str, Any]]) -> None:
     """What came of a run, or of its replicates."""
+    from gpusim.analysis import volume_label, whole
 
     def of_all(what: str, name: str) -> list[float]:
         return [summary[what][name] for summary in summaries]
@@ -265,6 +276,8 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 def _draw(folder: Path) -> Path | None:
     """A picture of how it went; None, with a note, where it can't be drawn."""
+    from gpusim.record import layout
+
     target = folder / layout.PICTURE
     # In a process of its own: VTK ends the whole process where it finds no way to render at all.
     command = [sys.executable, "-m", "gpusim", "render", str(folder), "-o", str(target), *_PICTURE]

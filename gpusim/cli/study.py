@@ -16,13 +16,8 @@ import typer
 
 from gpusim.cli.app import app, err, new_table, out
 from gpusim.cli.progress import Log, LogOption, progress
-from gpusim.engine.memory import of_copies, on_backend
 from gpusim.errors import BackendError, ResultError
 from gpusim.memory import available
-from gpusim.model import build
-from gpusim.record import sums
-from gpusim.record.files import explained, is_empty, locked, remove_unready, write_text
-from gpusim.scenario import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,6 +218,9 @@ class _Session:
 
     def save(self, frame: pd.DataFrame, name: str) -> Path:
         """Write a table into the study's folder."""
+        from gpusim.record import sums
+        from gpusim.record.files import explained
+
         path = self.setting.folder / name
         with explained(self.setting.folder):
             _module("sweep").save(frame, path)
@@ -244,6 +242,8 @@ def _session(
     log: Log,
 ) -> Iterator[_Session]:
     """Load a study, take its folder, start its workers. Ctrl-C and SIGTERM end it with what is finished kept."""
+    from gpusim.record.files import explained, locked
+
     if scheduler is not None and dashboard != _LOOPBACK:
         raise typer.BadParameter("--dashboard is that of this machine's workers; --scheduler has its own")
     if scheduler is not None and workers is not None:
@@ -278,6 +278,9 @@ def _session(
 
 def _note_study(folder: Path, path: Path) -> None:
     """Keep the study file; refuse a folder that holds something else."""
+    from gpusim.record import sums
+    from gpusim.record.files import explained, is_empty, remove_unready, write_text
+
     names = _module("folder")
     if not is_empty(folder) and not (folder / names.RUNS).is_dir():
         raise ResultError(f"{folder}: holds other files than a study; give another folder with -o")
@@ -290,6 +293,10 @@ def _note_study(folder: Path, path: Path) -> None:
 
 def _shares(study: Study, backend: str, together: int) -> tuple[int, int]:
     """Workers and threads for the runs of a study on this machine."""
+    from gpusim.engine.memory import of_copies, on_backend
+    from gpusim.model import build
+    from gpusim.scenario import Scenario
+
     first = {path: p.low if hasattr(p, "low") else p[0] for path, p in study.document.parameters.items()}
     scenario = Scenario(study.scenario(next(iter(study.document.arms)), first))
     models = [build(scenario.site(name)) for name in scenario.sites]

@@ -1,14 +1,18 @@
 """A scenario with arms: all its runs, a table, and what came of the expected orders."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from gpusim.cli.app import err, new_table, out
 from gpusim.cli.progress import Log, progress
-from gpusim.scenario import Scenario
-from gpusim.trial import Trial, run_trial, verdicts
-from gpusim.trial.folder import SCENARIO
+
+if TYPE_CHECKING:
+    from gpusim.scenario import Scenario
+    from gpusim.trial import Trial
 
 
 def carry_out(
@@ -23,6 +27,8 @@ def carry_out(
     rerun: bool = False,
 ) -> None:
     """Run a trial into a folder and tell what came out."""
+    from gpusim.trial import run_trial
+
     spec = scenario.document.trial
     assert spec is not None, "has arms"
     runs = len(spec.arms) * spec.replicates
@@ -49,11 +55,16 @@ def carry_out(
 
 def go_on(folder: Path, backend: str, jobs: int | None, together: int | None, log: Log, *, rerun: bool = False) -> None:
     """Go on with the trial in a folder."""
+    from gpusim.scenario import Scenario
+    from gpusim.trial.folder import SCENARIO
+
     carry_out(Scenario.load(folder / SCENARIO), folder, backend, jobs, together, log, resume=True, rerun=rerun)
 
 
 def report(trial: Trial) -> None:
     """Medians and ranges by arm, then a line for each expected order."""
+    from gpusim.trial import verdicts
+
     table = new_table("median (lowest to highest)", *trial.outcomes)
     for arm, spreads in trial.spreads():
         table.add_row(arm, *spreads)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpusim.backends import availability, create
 from gpusim.cli.app import app, err, new_table, out
 from gpusim.cli.progress import Log, LogOption, progress
 
@@ -30,6 +29,7 @@ def print_verification(
     Takes about a minute with compiled kernels, several with NumPy. The last line says whether this machine gives the
     bits of the reference, NumPy. Exit code 1 where a case fails.
     """
+    from gpusim.backends import availability, create
     from gpusim.verification import Extent, Machine, chosen, verify  # brings statistics, slow to load
 
     if quick and full:

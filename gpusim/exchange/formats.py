@@ -1,39 +1,57 @@
 """The formats that a result can be written in, and the choice among them."""
 
+from __future__ import annotations
+
+import importlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from gpusim.errors import ResultError
-from gpusim.exchange import cells, ome_zarr, vtk
-from gpusim.record import Result
-from gpusim.record.files import aside
 from gpusim.units import duration
+
+if TYPE_CHECKING:
+    from gpusim.record import Result
 
 
 @dataclass(frozen=True)
 class Format:
-    """`write(result, snapshots, target)` writes what `ending` stands for; `beside`: the folder that goes with it."""
+    """A format by its ending.
+
+    `writer` is `MODULE.FUNCTION` of this package, loaded when something is written: `(result, snapshots, target)`.
+    With `folder`, the module's function `folder` tells the folder that goes with the file `target`.
+    """
 
     about: str
     ending: str
-    write: Callable[[Result, Sequence[int], Path], None]
+    writer: str
     one_snapshot: bool = False
-    beside: Callable[[Path], Path] | None = None
+    folder: bool = False
+
+    def write(self, result: Result, snapshots: Sequence[int], target: Path) -> None:
+        """Write snapshots of a result."""
+        getattr(self._module(), self.writer.split(".")[1])(result, snapshots, target)
+
+    def paths(self, target: Path) -> list[Path]:
+        """What is written."""
+        return [target, self._module().folder(target)] if self.folder else [target]
+
+    def _module(self) -> ModuleType:
+        return importlib.import_module(f"gpusim.exchange.{self.writer.split('.')[0]}")
 
 
 FORMATS = {
-    "vtkhdf": Format("one file with all times, for ParaView", ".vtkhdf", vtk.write_hdf),
-    "vti": Format("a .pvd file and a folder of .vti images, for ParaView", ".pvd", vtk.write_series, beside=vtk.folder),
+    "vtkhdf": Format("one file with all times, for ParaView", ".vtkhdf", "vtk.write_hdf"),
+    "vti": Format("a .pvd file and a folder of .vti images, for ParaView", ".pvd", "vtk.write_series", folder=True),
     "ome-zarr": Format(
-        "an image pyramid (NGFF 0.5) with both cell layers as labels, for napari", ".ome.zarr", ome_zarr.write
+        "an image pyramid (NGFF 0.5) with both cell layers as labels, for napari", ".ome.zarr", "ome_zarr.write"
     ),
-    "csv": Format("a table of cells", ".csv", cells.write_csv),
-    "parquet": Format("the same table, smaller and faster to read", ".parquet", cells.write_parquet),
-    "physicell": Format("cells.csv of one time, for PhysiCell", ".csv", cells.write_physicell, one_snapshot=True),
+    "csv": Format("a table of cells", ".csv", "cells.write_csv"),
+    "parquet": Format("the same table, smaller and faster to read", ".parquet", "cells.write_parquet"),
+    "physicell": Format("cells.csv of one time, for PhysiCell", ".csv", "cells.write_physicell", one_snapshot=True),
 }
 
 
@@ -60,13 +78,15 @@ def export(
 
     Raises `ResultError` where the format or the time is unknown, or `target` can't be written.
     """
+    from gpusim.record.files import aside
+
     name = format or format_of(target)
     if name not in FORMATS:
         raise ResultError(f"'{name}': expected one of {', '.join(FORMATS)}")
     chosen = FORMATS[name]
     if chosen.ending == ".pvd" and target.suffix != ".pvd":
         raise ResultError(f"{target}: the name of a vti series ends in .pvd; its images go into a folder beside it")
-    taken = [path for path in (target, chosen.beside(target) if chosen.beside else target) if path.exists()]
+    taken = [path for path in chosen.paths(target) if path.exists()]
     if taken and not overwrite:
         raise ResultError(f"{taken[0]}: is there already; give another name, or --overwrite")
     foreign = [path for path in taken if not _replaceable(path, result.folder)]
@@ -103,6 +123,8 @@ def _replaceable(path: Path, result: Path) -> bool:
 
 def _snapshot(result: Result, at: float) -> int:
     """Number of the snapshot at a time in min. Raises `ResultError`."""
+    import numpy as np
+
     near = int(np.argmin(np.abs(result.times - at)))
     if abs(result.times[near] - at) > 1e-6:
         raise ResultError(

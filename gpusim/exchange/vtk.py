@@ -1,7 +1,9 @@
 """Images for ParaView and kin: a voxel is a cell of a `vtkImageData`, lengths in um, times in min."""
 
+import base64
 import io
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -115,27 +117,52 @@ def folder(target: Path) -> Path:
 
 def write_series(result: Result, snapshots: Sequence[int], target: Path) -> None:
     """A ParaView data file with the times, and a folder of images beside it."""
-    with extra("exchange", "to write .vti images"):
-        import pyvista
-
     images = folder(target)
     images.mkdir()
     root = ElementTree.Element("VTKFile", type="Collection", version="0.1", byte_order="LittleEndian")
     collection = ElementTree.SubElement(root, "Collection")
     for i, snapshot in enumerate(snapshots):
-        fields = {name: result.array(name, snapshot) for name in _names(result)}
-        nz, ny, nx = fields["tissue"].shape
-        image = pyvista.ImageData(dimensions=(nx + 1, ny + 1, nz + 1), spacing=(result.spacing,) * 3)
-        for name, values in fields.items():
-            image.cell_data[name] = values.reshape(-1)
-        image.field_data[_STATES] = result.state_names
-        image.field_data[_UNITS] = _units(result)
         file = f"{i:05d}.vti"
-        image.save(images / file)
-        if not (images / file).is_file():  # VTK removes what it could not write, without an error
-            raise OSError(f"{file} could not be written; is the disk full?")
+        _write(_image(result, snapshot), images / file)
         ElementTree.SubElement(
             collection, "DataSet", timestep=repr(float(result.times[snapshot])), part="0", file=f"{images.name}/{file}"
         )
     ElementTree.indent(root)
+    _write(root, target)
+
+
+def _image(result: Result, snapshot: int) -> ElementTree.Element:
+    """VTK's XML of an image at one time (format version 1.0), its arrays compressed by zlib."""
+    nz, ny, nx = result.array("tissue", snapshot).shape
+    extent = f"0 {nx} 0 {ny} 0 {nz}"
+    root = ElementTree.Element(
+        "VTKFile",
+        type="ImageData",
+        version="1.0",
+        byte_order="LittleEndian",
+        header_type="UInt64",
+        compressor="vtkZLibDataCompressor",
+    )
+    image = ElementTree.SubElement(
+        root, "ImageData", WholeExtent=extent, Origin="0 0 0", Spacing=" ".join([repr(float(result.spacing))] * 3)
+    )
+    words = ElementTree.SubElement(image, "FieldData")
+    for name, listed in {_STATES: result.state_names, _UNITS: _units(result)}.items():
+        array = ElementTree.SubElement(
+            words, "Array", type="String", Name=name, NumberOfTuples=str(len(listed)), format="ascii"
+        )
+        array.text = " ".join(str(code) for word in listed for code in (*word.encode("ascii"), 0))
+    cells = ElementTree.SubElement(ElementTree.SubElement(image, "Piece", Extent=extent), "CellData")
+    for name in _names(result):
+        kind, form = ("UInt8", "<u1") if name in layout.LAYERS else ("Float32", "<f4")
+        values = result.array(name, snapshot).astype(form).tobytes()
+        packed = zlib.compress(values, 1)
+        # One block: how many, bytes of each, bytes of a last one that is not full, bytes of each when packed.
+        head = np.array([1, len(values), 0, len(packed)], "<u8").tobytes()
+        array = ElementTree.SubElement(cells, "DataArray", type=kind, Name=name, format="binary")
+        array.text = (base64.b64encode(head) + base64.b64encode(packed)).decode("ascii")
+    return root
+
+
+def _write(root: ElementTree.Element, target: Path) -> None:
     ElementTree.ElementTree(root).write(target, encoding="utf-8", xml_declaration=True)

@@ -112,7 +112,7 @@ class PlayedDevice:
     def __init__(self):
         launchers = "\n".join(f"LAUNCHER({kernel}, {str(kernel in WAITING).lower()})" for kernel in KERNELS)
         shim = (Path(__file__).parent / "played.hpp").read_text().replace("#pragma once", "")
-        self.library = load("\n".join([shim, kernel_source(host=False), launchers]))
+        self.library = load("\n".join([shim, kernel_source(), launchers]))
         self.working = True
         self.reset()
         self._due = []

@@ -2,16 +2,18 @@ import errno
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
-from gpusim.backends import availability, compiler, create
+from gpusim.backends import availability, compiler, create, source
 from gpusim.backends import cache as kept
 from gpusim.backends import cpu as cpu_backend
 from gpusim.errors import BackendError
 
 cpu = availability("cpu")
 needs_compiler = pytest.mark.skipif(not cpu.available, reason=cpu.reason)
+pytestmark = pytest.mark.filterwarnings("ignore:compiling kernels")
 SOURCE = 'extern "C" int answer() { return 42; }'
 
 
@@ -31,6 +33,32 @@ def test_a_library_is_made_once(cache):
     compiler.load(SOURCE, ("-DX",))
     assert len(list(cache.glob("*.so"))) == 2
     assert not list(cache.glob("build-*"))
+
+
+@needs_compiler
+def test_units_are_compiled_apart_into_one_library_and_it_is_said_once(cache):
+    units = (
+        'extern "C" int half() { return 21; }',
+        'extern "C" int half(); extern "C" int answer() { return 2 * half(); }',
+    )
+    with pytest.warns(UserWarning, match="compiling kernels with .* \\(once, about 20 s\\)"):
+        assert compiler.load(units).answer() == 42
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert compiler.load(units).answer() == 42
+    with pytest.raises(BackendError, match="could not compile the kernels"):
+        compiler.load((units[0], "this is not C++"))
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_the_state_of_a_thread_is_one_for_all_units():
+    # A static one would differ by unit, and an inline function that reads it is kept of one unit alone.
+    (text, *others) = source.host_units()
+    assert "HOST_STATE HostIndex blockIdx" in text
+    assert not [
+        line for unit in (text, *others) for line in unit.splitlines() if line.startswith("static thread_local")
+    ]
+    assert len(others) == len(source.FILES) - 1
 
 
 @needs_compiler
@@ -142,7 +170,7 @@ def test_a_compiler_error_is_one_message(cache):
 @pytest.mark.slow
 @needs_compiler
 def test_a_library_without_kernels_is_one_message(cache, monkeypatch):
-    monkeypatch.setattr(cpu_backend, "kernel_source", lambda host: SOURCE)
+    monkeypatch.setattr(cpu_backend, "host_units", lambda: SOURCE)
     with pytest.raises(BackendError, match="has no kernels in it"):
         create("cpu")
 

@@ -109,6 +109,6 @@ def test_without_the_compiler_one_message_says_what_to_install(monkeypatch, miss
 
 
 def test_a_mistake_in_the_source_is_one_message(monkeypatch):
-    monkeypatch.setattr(nvrtc, "kernel_source", lambda host: "this is not C++")
+    monkeypatch.setattr(nvrtc, "kernel_source", lambda: "this is not C++")
     with pytest.raises(BackendError, match="NVRTC could not compile the kernels for sm_90: gpusim.cu"):
         nvrtc.compile_kernels("sm_90")

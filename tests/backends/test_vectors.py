@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from gpusim.backends import compiler
-from gpusim.backends.source import kernel_source
+from gpusim.backends.source import host_units
 
 LOOPS = ("explicit_rows", "smooth_whole_row", "add_residuals")
 
@@ -19,7 +19,7 @@ LOOPS = ("explicit_rows", "smooth_whole_row", "add_residuals")
 )
 def test_every_loop_over_a_row_is_vectors(monkeypatch):
     monkeypatch.setenv("CXX", "g++")
-    library = compiler.load(kernel_source(host=True))
+    library = compiler.load(host_units())
     code = subprocess.run(["objdump", "-d", "-C", library._name], capture_output=True, text=True, check=True).stdout
     functions = dict(re.findall(r"^\w+ <(?:void )?(.*)>:\n((?:.+\n)*)", code, re.MULTILINE))
     loops = {name: body for name, body in functions.items() if name.startswith(LOOPS) and "(" in name}

@@ -192,6 +192,14 @@ def test_what_stands_there_is_kept_unless_told(result, tmp_path, name):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_paraview_gets_its_files_without_vtk(result, tmp_path, monkeypatch):
+    for name in ("pyvista", "vtk", "vtkmodules"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("a.pvd", "a.vtkhdf"):
+        export(result, tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.pvd", "a_vti", "a.vtkhdf"}
+
+
 @pytest.mark.parametrize("name", ["thesis", "thesis.pvd"])
 def test_a_folder_of_other_files_is_never_overwritten(result, tmp_path, name):
     folder = tmp_path / name.replace(".pvd", "_vti")

@@ -91,6 +91,10 @@ def test_the_slider_moves_time_and_the_picture_with_no_error(result, page_of):
     page.wait_for_function("document.querySelector('#now').innerText === '45 min'")
     wait_for_another_picture(page, before)
     assert not errors
+    assert "secret" not in page.url
+    page.reload()  # calls under way end in errors of the old page
+    page.wait_for_function(DRAWN)
+    assert page.inner_text("#now") == "45 min"
 
 
 def test_two_results_stand_side_by_side_and_share_the_slider(result, other, page_of):
