@@ -8,6 +8,7 @@ import numpy as np
 from gpusim.backends.base import Array
 from gpusim.backends.compiled import CompiledBackend
 from gpusim.backends.source import KERNELS, kernel_source
+from gpusim.backends.worker import Worker
 from gpusim.errors import BackendError
 
 OPTIONS = ("--std=c++17", "--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false")
@@ -43,6 +44,7 @@ class CudaBackend(CompiledBackend):
 
     def __init__(self) -> None:
         self._cupy = _cupy()
+        self.worker = Worker(self._cupy.cuda.Device().use, forks=False)
         module = self._cupy.RawModule(code=kernel_source(host=False), options=OPTIONS)
         self._kernels = {name: module.get_function(name) for name in KERNELS}
 
