@@ -9,7 +9,7 @@ from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
-from gpusim.model.cells import CellTables, highest_rate, highest_speed
+from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.conversion import concentration
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.scenario import Document, Scenario
@@ -49,9 +49,10 @@ def _build(scenario: Scenario) -> Model:
     states = States(tuple(tissue_names), tuple(immune_names))
     fields = _fields(document, states, volume)
     initial = initial_tissue(scenario, states.names, states.none, spacing)
-    highest, unbounded = highest_rate(document, volume)
+    bounds = Bounds(document, states, volume)
+    highest, unbounded = bounds.rate()
     step, rules_every = steps.choose(document, highest)
-    moves = steps.moves(document, step, highest_speed(document, volume) / spacing)
+    moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
     every = steps.between_snapshots(document, step)
@@ -63,7 +64,7 @@ def _build(scenario: Scenario) -> Model:
             f"would allow {steps.longest(highest):g} min"
         )
     hazard = highest * step * rules_every
-    if hazard > steps.MOST_HAZARD * (1 + 1e-9):
+    if hazard > steps.MOST_HAZARD * (1 + steps.ROUNDING):
         notes.append(
             f"the rules' step of {step * rules_every:g} min is too large for accuracy: a hazard reaches {hazard:.3g} "
             f"a step, and above {steps.MOST_HAZARD} two events of one cell fall into one step"

@@ -202,3 +202,16 @@ def test_what_makes_no_replicates_is_refused():
     cut.name, cut.ranks = "slabs", 2
     with pytest.raises(gpusim.BackendError, match="backend 'slabs' takes one replicate at a time, found 3"):
         gpusim.Simulation(scenario, cut, seed=SEEDS)
+
+
+def test_a_fault_in_any_replicate_is_found_by_the_check_of_all(monkeypatch):
+    text = (
+        "{grid: {shape: [3, 4, 5]}, time: {until: 10 min, step: {field: 1 min, rules: 1 min}}, fields: {a: {unit: ng}}}"
+    )
+    simulation = gpusim.Simulation(gpusim.Scenario.parse(text.replace("ng", "ng/mL")), "numpy", seed=[4, 5, 6])
+    simulation.check()
+    simulation.replicates[1].site.deposit("a", np.array([7]), np.array([np.nan], np.float32))
+    with pytest.raises(gpusim.NumericalError, match="seed 5: field 'a' at voxel x=2, y=1, z=0"):
+        simulation.check()
+    with pytest.raises(gpusim.NumericalError, match="seed 5"):
+        simulation.run()
