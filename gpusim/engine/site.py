@@ -119,8 +119,7 @@ class Site:
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take arrays that `arrays` gave."""
-        for name, array in self.kept.items():
-            self.backend.write(array, arrays[name])
+        self.stack.restore(self.replicate, arrays)
         self.placed = arrays["placed"].copy()
         self.given[:] = arrays["counted"]
 

@@ -1,7 +1,7 @@
 """The replicates of one lattice, as a simulation steps them."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Stack:
         self.transport = Transport(model, len(models), backend)
         cells = model.cells
         self.given = np.zeros((len(cells.rules) + len(cells.effects), len(models)), np.int64)
+        self._tallied: np.ndarray | None = None
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
         )
@@ -72,6 +73,7 @@ class Stack:
 
     def transport_and_move(self, step: int) -> None:
         """Diffusion and exchange over a step, then the cells' moves."""
+        self._tallied = None
         self.transport.advance(self.state, step)
         for move in range(self._model.cells.moves):
             self._move(step * self._model.cells.moves + move)
@@ -90,7 +92,7 @@ class Stack:
 
     def apply_rules(self, number: int) -> None:
         """Let the tissue's cells act, then the immune cells; for the `number`th time."""
-        state = self.state
+        state, self._tallied = self.state, None
         for layer, other, acts, purpose in (
             (state.tissue, state.immune, self._acting[0], Purpose.TISSUE_RULES),
             (state.immune, state.tissue, self._acting[1], Purpose.IMMUNE_RULES),
@@ -106,15 +108,26 @@ class Stack:
         self.backend.write(self.state.body, quantities)
 
     def tallied(self) -> np.ndarray:
-        """Firings and flows since the start: int64 [rules + effects, R], by row of both tables."""
-        tally, cells = self.state.tally, self._model.cells
-        fired = self.backend.to_numpy(tally.fired)[: len(cells.rules)]
-        flowed = self.backend.to_numpy(tally.flowed)[: len(cells.effects)]
-        return np.concatenate([fired, flowed]).view(np.int64)
+        """Firings and flows since the start: int64 [rules + effects, R], by row of both tables; not to be changed.
+
+        Fetched once after a step, as counts, rows of a record and bodies all look at them.
+        """
+        if self._tallied is None:
+            tally, cells = self.state.tally, self._model.cells
+            fired = self.backend.to_numpy(tally.fired)[: len(cells.rules)]
+            flowed = self.backend.to_numpy(tally.flowed)[: len(cells.effects)]
+            self._tallied = np.concatenate([fired, flowed]).view(np.int64)
+        return self._tallied
+
+    def restore(self, replicate: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take what `state.kept` holds of a replicate, by name."""
+        self._tallied = None
+        for name, array in self.state.kept(replicate).items():
+            self.backend.write(array, arrays[name])
 
     def moved(self) -> tuple[np.ndarray, np.ndarray]:
         """Firings (int64 [rules, R]) and flows (int64 [effects, R]) since the last call."""
-        before, self.given = self.given, self.tallied()
+        before, self.given = self.given, self.tallied().copy()
         since, rules = self.given - before, len(self._model.cells.rules)
         return since[:rules], since[rules:]
 

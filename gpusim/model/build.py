@@ -20,6 +20,8 @@ from gpusim.tissue.shapes import Uniform, near_segment, point, within
 
 _STREWN = 1 << 20
 """Streams of random numbers from here on belong to therapies; those below, to shapes."""
+_STREWN_OFTEN = 1 << 40
+"""Streams from here on belong to the doses of therapies beyond the first 1000 of each."""
 
 _FINEST, _COARSEST = 1e-3, 1e6
 """Voxel edges that make sense, um."""
@@ -220,11 +222,16 @@ def _grafts(
             )
         for i, at in enumerate(due(therapy)):
             # Each dose strews its cells in an order of its own.
-            order = np.argsort(Uniform(document.seed, _STREWN + 1000 * number + i).draw(len(voxels)), kind="stable")
+            order = np.argsort(Uniform(document.seed, _stream(number, i)).draw(len(voxels)), kind="stable")
             state = states.number(therapy.inject)
             vacant = 0 if state < states.none else states.none
             replaces = {vacant, *(states.number(s) for s in therapy.into or ())}
             yield Graft(name, state, at, voxels[order], count, tuple(sorted(replaces)))
+
+
+def _stream(therapy: int, dose: int) -> int:
+    """The stream of random numbers of a dose, by the number of its therapy; no two doses share one."""
+    return _STREWN + 1000 * therapy + dose if dose < 1000 else _STREWN_OFTEN + (therapy << 20) + dose
 
 
 def _resections(

@@ -216,3 +216,22 @@ def test_a_fault_in_any_replicate_is_found_by_the_check_of_all(monkeypatch):
         simulation.check()
     with pytest.raises(gpusim.NumericalError, match="seed 5"):
         simulation.run()
+
+
+def test_tallies_are_fetched_once_after_a_step(monkeypatch):
+    simulation = gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5])
+    stacks, fetched = {site.stack for site in simulation.sites.values()}, []
+    original = simulation.backend.to_numpy
+
+    def counted(array):
+        fetched.extend(stack for stack in stacks if array is stack.state.tally.fired)
+        return original(array)
+
+    monkeypatch.setattr(simulation.backend, "to_numpy", counted)
+    for _ in range(3):
+        fetched.clear()
+        simulation.step(simulation.model.rules_every)
+        for replicate in simulation.replicates:
+            assert replicate.counts
+            assert replicate.fired
+        assert len(fetched) == len(stacks) == len(set(fetched))
