@@ -212,7 +212,7 @@ def test_a_fault_in_any_replicate_is_found_by_the_check_of_all(monkeypatch):
     simulation = gpusim.Simulation(gpusim.Scenario.parse(text.replace("ng", "ng/mL")), "numpy", seed=[4, 5, 6])
     simulation.check()
     simulation.replicates[1].site.deposit("a", np.array([7]), np.array([np.nan], np.float32))
-    with pytest.raises(gpusim.NumericalError, match="seed 5: field 'a' at voxel x=2, y=1, z=0"):
+    with pytest.raises(gpusim.NumericalError, match="seed 5: field 'a' at voxel x=1, y=2, z=0"):
         simulation.check()
     with pytest.raises(gpusim.NumericalError, match="seed 5"):
         simulation.run()
