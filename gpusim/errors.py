@@ -16,6 +16,10 @@ class BackendError(GpusimError):
     """A backend can't be had on this machine."""
 
 
+class StateError(GpusimError):
+    """A simulation is not known to be whole, as a step has failed in its middle."""
+
+
 class ResultError(GpusimError):
     """A result folder can't be written or read."""
 

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gpusim.backends.worker import Worker
+
 Array = Any
 """An array of the backend: numpy.ndarray or cupy.ndarray."""
 
@@ -232,6 +234,8 @@ class Backend(Protocol):
     """Processes that share the lattice out among them."""
     fields_together: bool
     """Whether one launch with all fields is better than one a field (which stays in cache)."""
+    worker: Worker
+    """Works on the arrays, so that no two threads of a program do and nothing cuts it off."""
     voxels_at_once: int
     """Of a lattice, up to which `explicit_step` takes several passes in one go; 0 where it takes one."""
 

@@ -22,6 +22,7 @@ from gpusim.backends.base import (
     Surroundings,
     Tally,
 )
+from gpusim.backends.worker import Worker
 
 DEPOSIT_THREADS = 256
 CIRCULATE_THREADS = 32
@@ -76,6 +77,7 @@ class CompiledBackend(ABC):
     threads: int
     ranks = 1
     fields_together: bool
+    worker: Worker
     voxels_at_once = 0
 
     @abstractmethod

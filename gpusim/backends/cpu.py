@@ -3,6 +3,7 @@
 import ctypes
 import os
 import struct
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from gpusim.backends.base import Array
 from gpusim.backends.compiled import CompiledBackend
 from gpusim.backends.compiler import find_compiler, load
 from gpusim.backends.source import host_units
+from gpusim.backends.worker import Worker, after_fork
 from gpusim.errors import BackendError
 
 _SLOTS: dict[type, str] = {
@@ -92,7 +94,14 @@ class CpuBackend(CompiledBackend):
         if not hasattr(self._library, "launch_explicit_step"):
             raise BackendError(f"the library that {find_compiler()} makes has no kernels in it; is it a C++ compiler?")
         self._calls: dict[str, _Call] = {}
+        self.worker = Worker()
         self.threads = threads or available_threads()
+        self.forked()
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Take threads of this process."""
+        self._launching = threading.Lock()
         self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
 
     def free_memory(self) -> int | None:
@@ -115,19 +124,22 @@ class CpuBackend(CompiledBackend):
     def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
         if not blocks:
             return
-        call = self._calls.get(kernel)
-        if call is None:
-            call = self._calls[kernel] = _Call(getattr(self._library, f"launch_{kernel}"), arguments)
-        call.fill(arguments)
-        function, pointers = call.function, call.pointers
-        shares = max(1, min(self.threads, blocks * threads // _SMALLEST_SHARE, blocks))
-        edges = [blocks * i // shares for i in range(shares + 1)]
-        others = []
-        if self._pool is not None:
-            others = [self._pool.submit(function, pointers, blocks, *edges[i : i + 2]) for i in range(1, shares)]
-        function(pointers, blocks, edges[0], edges[1])
-        for other in others:
-            other.result()
+        with self._launching:  # a kernel's room for arguments is for one launch at a time
+            call = self._calls.get(kernel)
+            if call is None:
+                call = self._calls[kernel] = _Call(getattr(self._library, f"launch_{kernel}"), arguments)
+            call.fill(arguments)
+            function, pointers = call.function, call.pointers
+            shares = max(1, min(self.threads, blocks * threads // _SMALLEST_SHARE, blocks))
+            edges = [blocks * i // shares for i in range(shares + 1)]
+            others = []
+            if self._pool is not None:
+                others = [self._pool.submit(function, pointers, blocks, *edges[i : i + 2]) for i in range(1, shares)]
+            try:
+                function(pointers, blocks, edges[0], edges[1])
+            finally:  # no thread is left behind that works on arrays which may be gone
+                for other in others:
+                    other.result()
 
     def copy(self, target: Array, source: Array) -> None:
         parts = zip(*(np.array_split(array.reshape(-1), self.threads) for array in (target, source)), strict=True)

@@ -10,6 +10,7 @@ from gpusim.backends.base import Array
 from gpusim.backends.compiled import CompiledBackend
 from gpusim.backends.source import KERNELS
 from gpusim.backends.staging import Staging
+from gpusim.backends.worker import Worker
 from gpusim.errors import BackendError
 
 _SHORT = 1e-3
@@ -48,6 +49,7 @@ class CudaBackend(CompiledBackend):
 
     def __init__(self) -> None:
         self._cupy = _cupy()
+        self.worker = Worker(self._cupy.cuda.Device().use, forks=False)
         path = nvrtc.kernels(int(self._cupy.cuda.Device().compute_capability))
         try:
             module = self._cupy.RawModule(path=str(path))

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,24 +10,13 @@ import numpy as np
 from gpusim import units
 from gpusim.backends.base import Backend
 from gpusim.body import Circulation
+from gpusim.engine.clock import Clock, between_steps
 from gpusim.engine.site import Site
-from gpusim.errors import NumericalError, ScenarioError
+from gpusim.errors import NumericalError, ScenarioError, StateError
 from gpusim.model import Model
 from gpusim.model.steps import whole
 from gpusim.plottable import Plottable
 from gpusim.scenario import Scenario
-
-
-@dataclass
-class Clock:
-    """How far the replicates are, which are stepped together.
-
-    Attributes:
-        steps: taken so far; seconds: spent on them, by replicate.
-    """
-
-    steps: int = 0
-    seconds: float = 0.0
 
 
 class Replicate(Plottable):
@@ -38,7 +26,7 @@ class Replicate(Plottable):
         scenario: with the seed of this replicate.
         sites: by name. What is asked of the replicate itself (`field`, `tissue`, `model`) is that of the
             first, which mostly is the only one; `counts`, `fired` and `totals` are sums over all.
-        backend: where its arrays are.
+        backend: where its arrays are; `clock`: how far all replicates are.
     """
 
     def __init__(
@@ -50,7 +38,7 @@ class Replicate(Plottable):
         circulation: Circulation,
     ) -> None:
         self.scenario, self.sites, self.backend = scenario, sites, backend
-        self._clock, self._circulation = clock, circulation
+        self.clock, self._circulation = clock, circulation
         # In the order of their names, so that sums do not depend on that of the scenario.
         self._sorted = [sites[name] for name in sorted(sites)]
 
@@ -79,7 +67,7 @@ class Replicate(Plottable):
     @property
     def steps(self) -> int:
         """Steps taken so far."""
-        return self._clock.steps
+        return self.clock.steps
 
     @property
     def minutes(self) -> float:
@@ -89,7 +77,7 @@ class Replicate(Plottable):
     @property
     def seconds(self) -> float:
         """Time that the steps took on the clock, s; where replicates are stepped together, one's share of it."""
-        return self._clock.seconds
+        return self.clock.seconds
 
     def steps_until(self, until: str) -> int:
         """Steps from time 0 to a time such as "12 h". Raises `ScenarioError` where there is no such step."""
@@ -128,7 +116,17 @@ class Replicate(Plottable):
         return {"steps": self.steps, "seconds": self.seconds}
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Copies of the arrays that a checkpoint keeps, by name, one at a time."""
+        """Copies of the arrays that a checkpoint keeps, by name, one at a time.
+
+        Raises `StateError` where another thread takes a step meanwhile.
+        """
+        steps = self.steps
+        for name, array in self._copies():
+            if self.steps != steps:
+                raise StateError("another thread has taken a step while a checkpoint was written")
+            yield name, array
+
+    def _copies(self) -> Iterator[tuple[str, np.ndarray]]:
         for site in self._sorted:
             for name, array in site.arrays():
                 yield f"{site.name}.{name}", array
@@ -148,17 +146,21 @@ class Replicate(Plottable):
         All replicates of a simulation have one time: they are to be restored to the same step. Raises `ValueError`
         where the arrays are not those of this scenario, and changes nothing.
         """
+        self.backend.worker.do(lambda: self._restore(numbers, arrays))
+
+    def _restore(self, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray]) -> None:
         on_grid = {f"{site.name}.{name}": array for site in self._sorted for name, array in site.kept.items()}
         here = {**on_grid, **self._off_grid}
         for name in here.keys() | arrays.keys():
             own, given = here.get(name), arrays.get(name)
             if own is None or given is None or own.shape != given.shape or own.dtype != given.dtype:
                 raise ValueError(f"array '{name}' is not one of this scenario's state")
-        self._clock.steps, self._clock.seconds = int(numbers["steps"]), float(numbers["seconds"])
-        for site in self._sorted:
-            prefix = f"{site.name}."
-            site.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
-        self._quantities[:] = arrays["circulation"]
+        with self.clock.changing("going back to a checkpoint", [self.site.replicate]):
+            self.clock.steps, self.clock.seconds = int(numbers["steps"]), float(numbers["seconds"])
+            for site in self._sorted:
+                prefix = f"{site.name}."
+                site.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+            self._quantities[:] = arrays["circulation"]
 
     # Looking
 
@@ -182,17 +184,20 @@ class Replicate(Plottable):
         return self.site.immune
 
     @property
+    @between_steps
     def fired(self) -> dict[str, int]:
         """How often each rule has fired since the start, at all sites."""
         totals = _sums([site.fired for site in self._sorted])
         return {name: totals[name] for name in self.scenario.document.rules}
 
     @property
+    @between_steps
     def counts(self) -> dict[str, int]:
         """Cells in each state at all sites (`empty` and `none` counted too)."""
         return _sums([site.counts for site in self._sorted])
 
     @property
+    @between_steps
     def body(self) -> dict[str, float]:
         """Quantities of the body, in their own units."""
         return dict(zip(self.model.body.names, map(float, self._quantities), strict=True))
@@ -201,6 +206,7 @@ class Replicate(Plottable):
         """Cells in one state. Raises `KeyError`."""
         return self.counts[state]
 
+    @between_steps
     def totals(self) -> dict[str, float]:
         """Sum of each field over all voxels of all sites, exact to 2^-32 of its unit at each.
 
@@ -216,6 +222,7 @@ class Replicate(Plottable):
         """Raise `NumericalError` where a concentration has gone wrong."""
         self.totals()
 
+    @between_steps
     def digest(self) -> str:
         """SHA-256 over every field, both cell layers, the body and the step count: equal for equal trajectories."""
         layers = (itertools.chain(map(s.field, s.model.fields.names), (s.tissue, s.immune)) for s in self._sorted)

@@ -10,7 +10,8 @@ from gpusim.backends import create
 from gpusim.backends.base import Backend
 from gpusim.body import Circulation
 from gpusim.engine import memory
-from gpusim.engine.replicate import Clock, Replicate
+from gpusim.engine.clock import Clock, between_steps
+from gpusim.engine.replicate import Replicate
 from gpusim.engine.site import Site
 from gpusim.engine.stack import Stack, tallied
 from gpusim.errors import BackendError, ScenarioError
@@ -57,19 +58,21 @@ class Simulation(Replicate):
         if machine.ranks > 1 and len(scenarios) > 1:
             raise BackendError(f"backend '{machine.name}' takes one replicate at a time, found {len(scenarios)}")
         memory.require([of_site[0] for of_site in models.values()], len(scenarios), machine)
-        stacks = {name: Stack(of_site, machine) for name, of_site in models.items()}
-        self._stacks = [stacks[name] for name in sorted(stacks)]
         clock = Clock()
-        circulation = Circulation([model.body for model in next(iter(models.values()))], machine)
+        bodies = [model.body for model in next(iter(models.values()))]
+        stacks, circulation = machine.worker.do(
+            lambda: ({name: Stack(each, machine) for name, each in models.items()}, Circulation(bodies, machine))
+        )
+        self._stacks = [stacks[name] for name in sorted(stacks)]
 
         def sites(replicate: int) -> dict[str, Site]:
-            return {name: Site(name, stack, replicate) for name, stack in stacks.items()}
+            return {name: Site(name, stack, replicate, clock) for name, stack in stacks.items()}
 
         super().__init__(scenarios[0], sites(0), machine, clock, circulation)
         self._others = [
             Replicate(each, sites(r), machine, clock, circulation) for r, each in enumerate(scenarios[1:], 1)
         ]
-        self._show_bodies()
+        machine.worker.do(self._show_bodies)
 
     @property
     def replicates(self) -> list[Replicate]:
@@ -86,22 +89,32 @@ class Simulation(Replicate):
 
     def close(self) -> None:
         """Give back the backend's threads and memory."""
-        self.backend.close()
+        self.backend.worker.do(self.backend.close)
 
+    @between_steps
     def step(self, count: int = 1) -> None:
-        """Take `count` steps: doses due, transport and exchange, moves, then rules and body when theirs is due."""
-        begun = time.perf_counter()
+        """Take `count` steps: doses due, transport and exchange, moves, then rules and body when theirs is due.
+
+        An exception that arrives meanwhile, such as Ctrl-C, is passed on when the present step has ended. Raises
+        `StateError` where an earlier step has failed in its middle.
+        """
+        begun, taken = time.perf_counter(), 0
+        while taken < count and not self.backend.worker.unwanted:
+            self._step()
+            taken += 1
+        self.clock.seconds += (time.perf_counter() - begun) / len(self.replicates)
+
+    def _step(self) -> None:
         every = self.model.rules_every
-        for _ in range(count):
+        with self.clock.changing(f"step {self.steps + 1}", range(len(self.replicates))):
             self._treat()
             for stack in self._stacks:
                 stack.transport_and_move(self.steps)
-            self._clock.steps += 1
+            self.clock.steps += 1
             if self.steps % every == 0:
                 for stack in self._stacks:
                     stack.apply_rules(self.steps // every)
                 self._circulate()
-        self._clock.seconds += (time.perf_counter() - begun) / len(self.replicates)
 
     def run(self, until: str | None = None) -> None:
         """Run until a simulated time ("12 h"), or the scenario's own end.
@@ -112,14 +125,15 @@ class Simulation(Replicate):
         every, checked = self.model.record_every, self.steps
         for steps in self.stretches(until):
             if steps // every > checked // every:
-                self._check()
+                self.check()
                 checked = steps
         if checked < self.steps:
-            self._check()
+            self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise `NumericalError` where a concentration has gone wrong, in any replicate."""
         for replicate in self.replicates:
-            replicate.check()
+            replicate.totals()
 
     def stretches(self, until: str | None = None, *, at_most: int | None = None) -> Iterator[int]:
         """Run from one application of the rules to the next, or by `at_most` steps where that is less.
@@ -127,10 +141,15 @@ class Simulation(Replicate):
         Yields the steps taken so far.
         """
         end = self.steps_until(until) if until is not None else self.model.until
-        every = self.model.rules_every
-        while self.steps < end:
-            self.step(min(every - self.steps % every, end - self.steps, at_most or every))
+        while self._stretch(end, at_most or self.model.rules_every):
             yield self.steps
+
+    @between_steps
+    def _stretch(self, end: int, at_most: int) -> bool:
+        """Step to the next application of the rules, or less far; False where the end is reached."""
+        every, before = self.model.rules_every, self.steps
+        self.step(max(0, min(every - before % every, end - before, at_most)))
+        return self.steps > before
 
     def _treat(self) -> None:
         """Give the therapies that are due."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from gpusim.backends.base import Array, CellLayer
+from gpusim.engine.clock import Clock, between_steps
 from gpusim.engine.faults import largest_source
 from gpusim.engine.stack import Stack
 from gpusim.engine.transport import Transport
@@ -20,13 +21,14 @@ class Site:
         name: as in the scenario's `sites`.
         stack: the lattices of all replicates, which are stepped together; `replicate`: which of them this is.
         model: its numbers.
+        backend: where its arrays are; `clock`: how far it is.
         placed: int64 [states], cells that therapies have put in, less those that they have taken.
     """
 
-    def __init__(self, name: str, stack: Stack, replicate: int) -> None:
-        self.name, self.stack, self.replicate = name, stack, replicate
+    def __init__(self, name: str, stack: Stack, replicate: int, clock: Clock) -> None:
+        self.name, self.stack, self.replicate, self.clock = name, stack, replicate, clock
         self.model = stack.models[replicate]
-        self._backend = stack.backend
+        self.backend = stack.backend
         self.placed = np.zeros(len(self.model.states.names), np.int64)
         self._initial_counts = self.model.initial.counts(len(self.model.states.names))
 
@@ -51,17 +53,19 @@ class Site:
             if graft.step == step:
                 self._graft(graft)
 
+    @between_steps
     def deposit(self, field: str, voxels: np.ndarray, amounts: np.ndarray) -> None:
         """Add `amounts` (float32) of a field at flat indices `voxels` (int64, each once), now."""
         stack = self.stack
-        here = voxels + self.replicate * self.model.voxels
+        here = self.backend.array(voxels + self.replicate * self.model.voxels)
         target = stack.state.fields[self.model.fields.names.index(field)]
-        self._backend.deposit(target, self._backend.array(here), self._backend.array(amounts))
+        with self.clock.changing(f"a dose of {field}", [self.replicate]):
+            self.backend.deposit(target, here, self.backend.array(amounts))
 
     def _graft(self, graft: Graft) -> None:
         """Put cells in. On the host, as a dose is rare."""
         layer = self._layer(graft.state)
-        cells = self._backend.to_numpy(layer.cells)
+        cells = self.backend.to_numpy(layer.cells)
         flat = cells.reshape(-1)
         free = graft.voxels[np.isin(flat[graft.voxels], graft.replaces)][: graft.count]
         if len(free) < graft.count:
@@ -74,7 +78,7 @@ class Site:
     def _resect(self, resection: Resection) -> None:
         """Cut cells out of both layers. On the host, as surgery is rare."""
         for layer in map(self._layer, (0, self.model.states.none)):
-            cells = self._backend.to_numpy(layer.cells)
+            cells = self.backend.to_numpy(layer.cells)
             cut = resection.voxels[np.isin(cells.reshape(-1)[resection.voxels], resection.states)]
             self._replace(layer, cells, cut, layer.vacant)
 
@@ -90,12 +94,12 @@ class Site:
         np.subtract.at(self.placed, flat[voxels], 1)
         self.placed[state] += len(voxels)
         flat[voxels] = state
-        self._backend.write(layer.cells, cells)
+        self.backend.write(layer.cells, cells)
         for array in (layer.clock, layer.heading):
             if array.size:
-                values = self._backend.to_numpy(array)
+                values = self.backend.to_numpy(array)
                 values.reshape(-1)[voxels] = 0
-                self._backend.write(array, values)
+                self.backend.write(array, values)
 
     # Going on later
 
@@ -106,13 +110,16 @@ class Site:
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Copies of what a checkpoint keeps of the backend, by name, one at a time."""
-        for name, array in self.kept.items():
-            yield name, self._backend.to_numpy(array)
+        for name in self.kept:
+            yield name, self._kept(name)
+
+    @between_steps
+    def _kept(self, name: str) -> np.ndarray:
+        return self.backend.to_numpy(self.kept[name])
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take arrays that `arrays` gave."""
-        for name, array in self.kept.items():
-            self._backend.write(array, arrays[name])
+        self.stack.restore(self.replicate, arrays)
         self.placed = arrays["placed"].copy()
         self.given[:] = arrays["counted"]
 
@@ -123,16 +130,18 @@ class Site:
         """All fields: float32 [z, y, x], in their own units."""
         return {name: self.field(name) for name in self.model.fields.names}
 
+    @between_steps
     def field(self, name: str) -> np.ndarray:
         """A copy of one field: float32 [z, y, x], in its own unit. Raises `KeyError`."""
         if name not in self.model.fields.names:
             raise KeyError(f"no field '{name}' (known: {', '.join(self.model.fields.names)})")
-        return self._backend.to_numpy(self.stack.state.fields[self.model.fields.names.index(name), self.replicate])
+        return self.backend.to_numpy(self.stack.state.fields[self.model.fields.names.index(name), self.replicate])
 
+    @between_steps
     def array(self, name: str) -> np.ndarray:
         """A copy of a field or of a layer ("tissue", "immune"): [z, y, x]. Raises `KeyError`."""
         layers = {"tissue": self.stack.state.tissue, "immune": self.stack.state.immune}
-        return self._backend.to_numpy(layers[name].cells[self.replicate]) if name in layers else self.field(name)
+        return self.backend.to_numpy(layers[name].cells[self.replicate]) if name in layers else self.field(name)
 
     @property
     def tissue(self) -> np.ndarray:
@@ -149,6 +158,7 @@ class Site:
         return self.stack.tallied()[: len(self.model.cells.rules), self.replicate]
 
     @property
+    @between_steps
     def fired(self) -> dict[str, int]:
         """How often each rule has fired since the start."""
         totals: dict[str, int] = dict.fromkeys(self.model.cells.rule_names, 0)
@@ -157,6 +167,7 @@ class Site:
         return totals
 
     @property
+    @between_steps
     def counts(self) -> dict[str, int]:
         """Cells in each state (`empty` and `none` counted too): those at the start, and what came of them since."""
         model = self.model
@@ -166,13 +177,14 @@ class Site:
         np.subtract.at(totals, model.cells.leaves, fired)
         return dict(zip(model.states.names, map(int, totals), strict=True))
 
+    @between_steps
     def totals(self, steps: int) -> dict[str, float]:
         """Sum of each field over all voxels, exact to 2^-32 of its unit, after so many steps.
 
         Raises `NumericalError` where a concentration is negative, not a number or above 1e15.
         """
         model = self.model
-        sums = self._backend.sum_fields(self.stack.state.fields, self.replicate)
+        sums = self.backend.sum_fields(self.stack.state.fields, self.replicate)
         for f, name in enumerate(model.fields.names):
             if sums.fault[f] != 2**64 - 1:
                 z, y, x = (int(i) for i in np.unravel_index(int(sums.fault[f]), model.shape))

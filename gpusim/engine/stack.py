@@ -1,7 +1,7 @@
 """The replicates of one lattice, as a simulation steps them."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Stack:
         state: their arrays, on the backend.
         given: int64 [rules + effects, R], firings and flows that the bodies have taken in.
         transport: their solvers.
+        fetched: firings and flows since the start as the host has them; None where it has to ask.
     """
 
     def __init__(self, models: Sequence[Model], backend: Backend) -> None:
@@ -38,6 +39,7 @@ class Stack:
         self.transport = Transport(model, len(models), backend)
         cells = model.cells
         self.given = np.zeros((len(cells.rules) + len(cells.effects), len(models)), np.int64)
+        self.fetched: np.ndarray | None = None
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
         )
@@ -72,6 +74,7 @@ class Stack:
 
     def transport_and_move(self, step: int) -> None:
         """Diffusion and exchange over a step, then the cells' moves."""
+        self.fetched = None
         self.transport.advance(self.state, step)
         for move in range(self._model.cells.moves):
             self._move(step * self._model.cells.moves + move)
@@ -90,7 +93,7 @@ class Stack:
 
     def apply_rules(self, number: int) -> None:
         """Let the tissue's cells act, then the immune cells; for the `number`th time."""
-        state = self.state
+        state, self.fetched = self.state, None
         for layer, other, acts, purpose in (
             (state.tissue, state.immune, self._acting[0], Purpose.TISSUE_RULES),
             (state.immune, state.tissue, self._acting[1], Purpose.IMMUNE_RULES),
@@ -106,12 +109,21 @@ class Stack:
         self.backend.write(self.state.body, quantities)
 
     def tallied(self) -> np.ndarray:
-        """Firings and flows since the start: int64 [rules + effects, R], by row of both tables."""
+        """Firings and flows since the start: int64 [rules + effects, R], by row of both tables; not to be changed.
+
+        Fetched once after a step, as counts, rows of a record and bodies all look at them.
+        """
         return tallied([self])[0]
+
+    def restore(self, replicate: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take what `state.kept` holds of a replicate, by name."""
+        self.fetched = None
+        for name, array in self.state.kept(replicate).items():
+            self.backend.write(array, arrays[name])
 
     def moved(self, tallied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Firings (int64 [rules, R]) and flows (int64 [effects, R]) since the last call, of what is `tallied` now."""
-        before, self.given = self.given, tallied
+        before, self.given = self.given, tallied.copy()
         since, rules = self.given - before, len(self._model.cells.rules)
         return since[:rules], since[rules:]
 
@@ -150,10 +162,11 @@ class Stack:
 
 def tallied(stacks: Sequence[Stack]) -> list[np.ndarray]:
     """What each stack has tallied since the start, as `Stack.tallied`; a device is waited for once."""
-    backend = stacks[0].backend
-    counts = backend.fetch([each for stack in stacks for each in (stack.state.tally.fired, stack.state.tally.flowed)])
-    found = []
-    for stack, fired, flowed in zip(stacks, counts[::2], counts[1::2], strict=True):
-        cells = stack.models[0].cells
-        found.append(np.concatenate([fired[: len(cells.rules)], flowed[: len(cells.effects)]]).view(np.int64))
-    return found
+    missing = [stack for stack in stacks if stack.fetched is None]
+    if missing:
+        arrays = [each for stack in missing for each in (stack.state.tally.fired, stack.state.tally.flowed)]
+        counts = missing[0].backend.fetch(arrays)
+        for stack, fired, flowed in zip(missing, counts[::2], counts[1::2], strict=True):
+            cells = stack.models[0].cells
+            stack.fetched = np.concatenate([fired[: len(cells.rules)], flowed[: len(cells.effects)]]).view(np.int64)
+    return [stack.fetched for stack in stacks if stack.fetched is not None]

@@ -9,7 +9,7 @@ from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
-from gpusim.model.cells import CellTables, highest_rate, highest_speed
+from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.conversion import concentration
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.scenario import Document, Scenario
@@ -20,6 +20,8 @@ from gpusim.tissue.shapes import Uniform, near_segment, point, within
 
 _STREWN = 1 << 20
 """Streams of random numbers from here on belong to therapies; those below, to shapes."""
+_STREWN_OFTEN = 1 << 40
+"""Streams from here on belong to the doses of therapies beyond the first 1000 of each."""
 
 _FINEST, _COARSEST = 1e-3, 1e6
 """Voxel edges that make sense, um."""
@@ -49,9 +51,10 @@ def _build(scenario: Scenario) -> Model:
     states = States(tuple(tissue_names), tuple(immune_names))
     fields = _fields(document, states, volume)
     initial = initial_tissue(scenario, states.names, states.none, spacing)
-    highest, unbounded = highest_rate(document, volume)
+    bounds = Bounds(document, states, volume)
+    highest, unbounded = bounds.rate()
     step, rules_every = steps.choose(document, highest)
-    moves = steps.moves(document, step, highest_speed(document, volume) / spacing)
+    moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
     every = steps.between_snapshots(document, step)
@@ -63,7 +66,7 @@ def _build(scenario: Scenario) -> Model:
             f"would allow {steps.longest(highest):g} min"
         )
     hazard = highest * step * rules_every
-    if hazard > steps.MOST_HAZARD * (1 + 1e-9):
+    if hazard > steps.MOST_HAZARD * (1 + steps.ROUNDING):
         notes.append(
             f"the rules' step of {step * rules_every:g} min is too large for accuracy: a hazard reaches {hazard:.3g} "
             f"a step, and above {steps.MOST_HAZARD} two events of one cell fall into one step"
@@ -219,11 +222,16 @@ def _grafts(
             )
         for i, at in enumerate(due(therapy)):
             # Each dose strews its cells in an order of its own.
-            order = np.argsort(Uniform(document.seed, _STREWN + 1000 * number + i).draw(len(voxels)), kind="stable")
+            order = np.argsort(Uniform(document.seed, _stream(number, i)).draw(len(voxels)), kind="stable")
             state = states.number(therapy.inject)
             vacant = 0 if state < states.none else states.none
             replaces = {vacant, *(states.number(s) for s in therapy.into or ())}
             yield Graft(name, state, at, voxels[order], count, tuple(sorted(replaces)))
+
+
+def _stream(therapy: int, dose: int) -> int:
+    """The stream of random numbers of a dose, by the number of its therapy; no two doses share one."""
+    return _STREWN + 1000 * therapy + dose if dose < 1000 else _STREWN_OFTEN + (therapy << 20) + dose
 
 
 def _resections(

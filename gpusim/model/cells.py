@@ -1,7 +1,7 @@
 """The tables of what cells do: rules, effects on fields, motility."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from gpusim.model.tables import (
     EffectKind,
     Shape,
     Source,
-    members,
     state_set,
 )
+from gpusim.model.tables import members as membership
 from gpusim.scenario import Document
 from gpusim.scenario.checks import amount_units, secretion_units
 from gpusim.scenario.schema import Exchange, Modulator, Motility
@@ -85,6 +85,7 @@ class CellTables:
         self._rules_step, self._move_step = rules_step, move_step
         self._field_names = list(document.fields)
         self._modulators: list[np.ndarray] = []
+        self._highest: list[np.ndarray] = []
         self._releases: list[tuple[int, float]] = []
         self._neighbourhoods: dict[tuple[bytes, int], int] = {}
 
@@ -93,16 +94,16 @@ class CellTables:
         rules, rule_begin, names = self._rules()
         effects, effect_begin = self._effects()
         motilities = self._motilities()
-        modulators = np.array(self._modulators, MODULATOR)
+        highest = np.array(self._highest).reshape(-1, len(self._states.names))
         return Cells(
             rules=rules,
             rule_begin=rule_begin,
             rule_names=names,
-            ceilings=_ceilings(rules, rule_begin, modulators),
+            ceilings=_ceilings(rules, rule_begin, highest),
             effects=effects,
             effect_begin=effect_begin,
             motilities=motilities,
-            modulators=modulators,
+            modulators=np.array(self._modulators, MODULATOR),
             releases=np.array(self._releases, RELEASE),
             neighbourhoods=np.array(
                 [(np.frombuffer(states, np.uint32), reach) for states, reach in self._neighbourhoods], NEIGHBOURHOOD
@@ -112,9 +113,11 @@ class CellTables:
 
     def _range(self, modulators: Iterable[Modulator]) -> tuple[int, int]:
         """Add modulators, the cheapest to look at first; a 0 among them ends the product."""
-        rows = [self._modulator(m) for m in modulators]
+        rows = [(m, self._modulator(m)) for m in modulators]
         first = len(self._modulators)
-        self._modulators += sorted(rows, key=lambda row: _COSTS[Source(int(row["source"]))])
+        for modulator, row in sorted(rows, key=lambda pair: _COSTS[Source(int(pair[1]["source"]))]):
+            self._modulators.append(row)
+            self._highest.append(_highest(modulator, row, self._states))
         return first, len(self._modulators)
 
     def _modulator(self, modulator: Modulator) -> np.ndarray:
@@ -217,75 +220,86 @@ def _begin(by_state: list[list]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum([len(rows) for rows in by_state])]).astype(np.int32)
 
 
-_MOST_NEIGHBOURS = 2 * 26
-"""Two layers of cells in each voxel around."""
 _ROUNDING = 1e-4
 """Far above what float32 makes of a sum of hazards, relative to it."""
 
 
-def _ceilings(rules: np.ndarray, rule_begin: np.ndarray, modulators: np.ndarray) -> np.ndarray:
+def _ceilings(rules: np.ndarray, rule_begin: np.ndarray, highest: np.ndarray) -> np.ndarray:
     """What the first random word must be below for any rule to fire: uint32 [states, states].
 
     The states are that of the cell and that of the one beside it, in the other layer. From the Pade approximant of
-    kernels/common.cuh, which rises with the hazard.
+    kernels/common.cuh, which rises with the hazard. `highest` is by modulator what `_highest` says of it.
     """
     states = len(rule_begin) - 1
-    highest = np.array([_highest_factor(row, states) for row in modulators]).reshape(-1, states)
     hazards = np.zeros((states, states))
     for state in range(states):
         for rule in rules[rule_begin[state] : rule_begin[state + 1]]:
-            factors = highest[rule["first_modulator"] : rule["end_modulator"]]
-            barred = (factors == 0).any(axis=0)
-            hazards[state] += np.where(barred, 0.0, rule["hazard"] * np.where(factors == 0, 1.0, factors).prod(axis=0))
+            factor = _together(highest[rule["first_modulator"] : rule["end_modulator"]], states)
+            hazards[state] += np.where(factor == 0, 0.0, rule["hazard"] * np.where(factor == 0, 1.0, factor))
     h = np.minimum(hazards * (1 + _ROUNDING), math.sqrt(12))
     probability = 12 * h / (12 + 6 * h + h * h)
     return np.ceil(probability * (1 + _ROUNDING) * 2.0**32).astype(np.uint32)
 
 
-def _highest_factor(modulator: np.void, states: int) -> np.ndarray:
-    """The most that a modulator multiplies by, by the state of the cell beside: float64 [states]."""
-    low, high = float(modulator["low"]), float(modulator["low"] + modulator["span"])
-    source, shape, scale = modulator["source"], modulator["shape"], float(modulator["scale"])
-    if source == Source.CONTACT:
-        there = members(modulator["states"])[:states].astype(float)
-        ratio = there * scale
-        raised = ratio ** int(modulator["power"])
-        by_shape = {Shape.STEP: np.where(there >= scale, high, low), Shape.LINEAR: ratio}
+def _highest(modulator: Modulator, row: np.ndarray, states: States) -> np.ndarray:
+    """The most that a modulator, whose row is given, multiplies by: float64 [states], by that of the cell beside.
+
+    inf where it has no bound.
+    """
+    low, high = float(row["low"]), float(row["low"] + row["span"])
+    shape, scale, members = (
+        Shape(int(row["shape"])),
+        float(row["scale"]),
+        membership(row["states"])[: len(states.names)] > 0,
+    )
+    if row["source"] == Source.CONTACT:
+        ratio = members * scale
+        raised = ratio ** int(row["power"])
+        by_shape = {Shape.STEP: np.where(members >= scale, high, low), Shape.LINEAR: ratio}
         return np.maximum(by_shape.get(shape, low + (high - low) * raised / (1 + raised)), 0.0)
     if shape != Shape.LINEAR:
         most = max(low, high, 0.0)
+    elif row["source"] == Source.NEIGHBOURS:
+        # A voxel around has a cell in each layer.
+        layers = int(members[: states.none].any()) + int(members[states.none :].any())
+        most = layers * modulator.neighbourhood * scale
     else:
-        most = _MOST_NEIGHBOURS * scale if source == Source.NEIGHBOURS else math.inf
-    return np.full(states, most)
+        most = math.inf
+    return np.full(len(states.names), most)
 
 
-def _bound(modulators: Iterable[Modulator]) -> tuple[float, bool]:
-    """The most that modulators multiply by, and whether there is such a most."""
-    most, bounded = 1.0, True
-    for m in modulators:
-        if m.field is None and m.body is None and m.half is m.above is m.below is m.at_zero is m.at_saturation is None:
-            per = units.number(m.per or 1.0, "dimensionless")
-            most *= (m.neighbourhood if m.neighbours else 1) / per
-        elif m.per is not None:
-            bounded = False
-        else:
-            ends = [m.at_zero, m.at_saturation]
-            most *= max([e for e in ends if e is not None] + ([1.0] if None in ends else []))
-    return most, bounded
+def _together(highest: Sequence[np.ndarray] | np.ndarray, states: int) -> np.ndarray:
+    """The most that modulators multiply by, float64 [states] by that of the cell beside; 0 where one of them bars."""
+    factors = np.reshape(highest, (-1, states))
+    barred = (factors == 0).any(axis=0)
+    return np.where(barred, 0.0, np.where(barred, 1.0, factors).prod(axis=0))
 
 
-def highest_rate(document: Document, volume: float) -> tuple[float, list[str]]:
-    """Largest hazard rate that any rule can reach, 1/min, and the rules with no upper bound."""
-    highest, unbounded = 0.0, []
-    for name, rule in document.rules.items():
-        most, bounded = _bound(rule.modulators)
-        highest = max(highest, units.number(rule.rate, "1/min") * most)
-        if not bounded:
-            unbounded.append(f"rule '{name}'")
-    return highest, unbounded
+class Bounds:
+    """How often and how fast the cells of a scenario can act at most, whatever surrounds them."""
 
+    def __init__(self, document: Document, states: States, volume: float) -> None:
+        self._document, self._states, self._volume = document, states, volume
 
-def highest_speed(document: Document, volume: float) -> float:
-    """Highest bounded speed of a cell, um/min; 0 where none moves."""
-    motilities = [state.motility for state in document.states.values() if state.motility is not None]
-    return max((units.number(m.speed, "um/min") * _bound(m.modulators)[0] for m in motilities), default=0.0)
+    def _factor(self, modulators: Iterable[Modulator], of_tissue: bool) -> tuple[float, bool]:
+        """The most that modulators of a layer's cells multiply by, and whether that is so: the rest has no bound."""
+        rows = [(m, modulator_row(m, self._document, self._states, self._volume)) for m in modulators]
+        highest = [_highest(modulator, row, self._states) for modulator, row in rows]
+        bounded = [each for each in highest if np.isfinite(each).all()]
+        beside = slice(self._states.none, None) if of_tissue else slice(self._states.none)
+        return float(_together(bounded, len(self._states.names))[beside].max()), len(bounded) == len(highest)
+
+    def rate(self) -> tuple[float, list[str]]:
+        """Largest hazard rate that any rule can reach, 1/min, and the rules with no upper bound."""
+        highest, unbounded = 0.0, []
+        for name, rule in self._document.rules.items():
+            most, bounded = self._factor(rule.modulators, self._states.number(rule.enters) < self._states.none)
+            highest = max(highest, units.number(rule.rate, "1/min") * most)
+            if not bounded:
+                unbounded.append(f"rule '{name}'")
+        return highest, unbounded
+
+    def speed(self) -> float:
+        """Highest bounded speed of a cell, um/min; 0 where none moves."""
+        moving = [(s.motility, s.layer == "tissue") for s in self._document.states.values() if s.motility is not None]
+        return max((units.number(m.speed, "um/min") * self._factor(m.modulators, t)[0] for m, t in moving), default=0.0)

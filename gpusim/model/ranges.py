@@ -11,6 +11,8 @@ _MOST = 1e36
 """Well below the largest float32: a sum of a few stays finite."""
 _MOST_STEPS = 2**31
 _MOST_MOVES = 1000
+_MOST_DRAWN = 2**32
+"""Numbers that tell the random numbers of one move from those of another, in 32 bits."""
 
 
 def require(model: Model) -> None:
@@ -31,6 +33,11 @@ def require(model: Model) -> None:
         raise ScenarioError(
             f"time.step.motion: {model.cells.moves:.3g} moves a step of {model.step:g} min; expected at most "
             f"{_MOST_MOVES}. A 'speed' is too high, or the step too short"
+        )
+    if model.until * model.cells.moves > _MOST_DRAWN:
+        raise ScenarioError(
+            f"time.until: {model.until:.3g} steps of {model.cells.moves} moves each; expected at most "
+            f"{_MOST_DRAWN:.3g} moves in all"
         )
 
 

@@ -19,6 +19,8 @@ _SHORTEST = 1e-6
 """Shortest step, min."""
 MOST_HAZARD = 0.1
 """Largest hazard of a rule over a step: two events of one cell then rarely fall into one step."""
+ROUNDING = 1e-6
+"""Of a bound that float32 numbers are in, relative to it."""
 
 
 def choose(document: Document, highest_rate: float) -> tuple[float, int]:
@@ -44,7 +46,7 @@ def choose(document: Document, highest_rate: float) -> tuple[float, int]:
 
 def longest(highest_rate: float) -> float:
     """The longest round step, min, over which no rule's hazard passes `MOST_HAZARD`."""
-    fitting = [step for step in ROUND_MINUTES if step * highest_rate <= MOST_HAZARD]
+    fitting = [step for step in ROUND_MINUTES if step * highest_rate <= MOST_HAZARD * (1 + ROUNDING)]
     return fitting[-1] if fitting else ROUND_MINUTES[0]
 
 
@@ -114,7 +116,7 @@ _MOST_HOP = 0.5
 def moves(document: Document, step: float, fastest: float) -> int:
     """Moves a step; `fastest` is the highest speed of a cell, voxels a minute."""
     if document.time.step.motion is None:
-        return max(1, math.ceil(fastest * step / _MOST_HOP - 1e-9))
+        return max(1, math.ceil(fastest * step / _MOST_HOP - ROUNDING))
     given = units.number(document.time.step.motion, "min")
     if given < _SHORTEST:
         raise ScenarioError(f"time.step.motion: expected {_SHORTEST:g} min or more, found {given:g} min")

@@ -3,6 +3,12 @@
 Only + - * / and sqrt, and random numbers from raw words, so that every machine builds the same.
 """
 
+import bisect
+import copy
+import itertools
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from gpusim import units
@@ -21,6 +27,14 @@ class Uniform:
     def draw(self, count: int) -> np.ndarray:
         """float64 [count]."""
         return (self._bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
+
+    def skip(self, count: int) -> None:
+        """Go on behind the next `count` numbers."""
+        self._bits.random_raw(count, output=False)
+
+    def copy(self) -> "Uniform":
+        """One that draws the same numbers from here on."""
+        return copy.deepcopy(self)
 
 
 def point(position: Position, shape: tuple[int, int, int], spacing: float) -> Point:
@@ -85,51 +99,96 @@ def region(
     return mask, picked
 
 
-def _direction(uniform: Uniform) -> np.ndarray:
-    """A random unit vector, by rejection from the cube."""
-    while True:
-        v: np.ndarray = 2.0 * uniform.draw(3) - 1.0
-        square = float(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-        if 0.01 < square <= 1.0:
-            return v / np.sqrt(square)
-
-
 def _vessels(spec: Vessels, shape: tuple[int, int, int], spacing: float, uniform: Uniform) -> np.ndarray:
     """Walks with persistent direction from face to face, one to distance^2 of section by axis."""
     radius, distance = units.number(spec.radius, "um"), units.number(spec.distance, "um")
     if distance < spacing:
         raise ScenarioError(f"tissue.shapes: 'distance' of vessels is below the voxel edge ({spacing:g} um)")
     nz, ny, nx = shape
-    size = np.array([nx, ny, nz]) * spacing
+    size = nx * spacing, ny * spacing, nz * spacing
     mask = np.zeros(shape, bool)
+    triples = _Triples(uniform.copy())
     for axis in range(3):
-        across = [a for a in range(3) if a != axis]
-        count = max(1, round(size[across[0]] * size[across[1]] / distance**2 / 3))
-        for _ in range(count):
-            position = uniform.draw(3) * size
-            position[axis] = 0.0
-            heading = _direction(uniform) * 0.5
-            heading[axis] = abs(heading[axis]) + 0.5
-            for _ in range(int(6 * size.max() / spacing)):
-                _mark(mask, position, radius, spacing)
-                heading = heading + 0.15 * _direction(uniform)
-                norm = heading[0] * heading[0] + heading[1] * heading[1] + heading[2] * heading[2]
-                heading = heading / np.sqrt(norm)
-                position = position + heading * (spacing / 2)
-                if np.any(position < 0) or np.any(position >= size):
-                    break
+        u, v = (size[a] for a in range(3) if a != axis)
+        for _ in range(max(1, round(u * v / distance**2 / 3))):
+            _mark(mask, _walk(axis, size, spacing, triples), radius, spacing)
+    uniform.skip(3 * triples.taken)
     return mask
 
 
-def _mark(mask: np.ndarray, position: np.ndarray, radius: float, spacing: float) -> None:
-    """Set the voxels whose centres lie within `radius`, and the one that holds the point."""
+class _Triples:
+    """Random numbers by three: a point of the unit cube, or a direction by rejection from it.
+
+    Read in blocks, as walks take millions of them one at a time; `taken` are used up.
+    """
+
+    _BLOCK = 1 << 14
+
+    def __init__(self, uniform: Uniform) -> None:
+        self._uniform = uniform
+        self.taken, self._first = 0, -self._BLOCK
+        self._read()
+
+    def point(self) -> list[float]:
+        """The next three numbers, each in [0, 1)."""
+        if self.taken == self._first + self._BLOCK:
+            self._read()
+        point: list[float] = self._points[self.taken - self._first].tolist()
+        self.taken += 1
+        return point
+
+    def directions(self) -> Iterator[tuple[float, float, float]]:
+        """Unit vectors, from those that are next on."""
+        while True:
+            passed = bisect.bisect_left(self._numbers, self.taken)
+            for number, direction in itertools.islice(zip(self._numbers, self._units, strict=True), passed, None):
+                self.taken = number + 1
+                yield direction
+            self._read()
+
+    def _read(self) -> None:
+        self._first += self._BLOCK
+        self._points = self._uniform.draw(3 * self._BLOCK).reshape(-1, 3)
+        v = 2.0 * self._points.T - 1.0
+        square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
+        accepted = np.flatnonzero((square > 0.01) & (square <= 1.0))
+        self._numbers: list[int] = (accepted + self._first).tolist()
+        x, y, z = (v[:, accepted] / np.sqrt(square[accepted])).tolist()
+        self._units = list(zip(x, y, z, strict=True))
+
+
+def _walk(axis: int, size: Point, spacing: float, triples: _Triples) -> np.ndarray:
+    """One vessel from a random point of the face across `axis` until it leaves the grid: float64 [steps, 3], x, y, z.
+
+    In plain floats, which are quicker one at a time than arrays of three.
+    """
+    x, y, z = (0.0 if a == axis else p * s for a, (p, s) in enumerate(zip(triples.point(), size, strict=True)))
+    directions = triples.directions()
+    hx, hy, hz = (abs(0.5 * d) + 0.5 if a == axis else 0.5 * d for a, d in enumerate(next(directions)))
+    (sx, sy, sz), half, path = size, spacing / 2, []
+    for dx, dy, dz in itertools.islice(directions, int(6 * max(size) / spacing)):
+        path.append((x, y, z))
+        hx, hy, hz = hx + 0.15 * dx, hy + 0.15 * dy, hz + 0.15 * dz
+        norm = math.sqrt(hx * hx + hy * hy + hz * hz)
+        hx, hy, hz = hx / norm, hy / norm, hz / norm
+        x, y, z = x + hx * half, y + hy * half, z + hz * half
+        if x < 0 or y < 0 or z < 0 or x >= sx or y >= sy or z >= sz:
+            break
+    return np.array(path)
+
+
+def _mark(mask: np.ndarray, path: np.ndarray, radius: float, spacing: float) -> None:
+    """Set the voxels whose centres lie within `radius` of a point of a path, and those that hold the points."""
     reach = int(radius / spacing) + 1
-    centre = (position / spacing).astype(int)[::-1]
-    low = np.maximum(centre - reach, 0)
-    high = np.minimum(centre + reach + 1, mask.shape)
-    z, y, x = ((np.arange(a, b) + 0.5) * spacing for a, b in zip(low, high, strict=True))
-    dz, dy, dx = z - position[2], y - position[1], x - position[0]
-    square = (dz * dz)[:, None, None] + (dy * dy)[None, :, None] + (dx * dx)[None, None, :]
-    mask[low[0] : high[0], low[1] : high[1], low[2] : high[2]] |= square <= radius * radius
-    if np.all(centre < mask.shape):
-        mask[tuple(centre)] = True
+    offsets = np.arange(-reach, reach + 1)
+    voxels, squares = [], []  # by axis z, y, x: those around each point, and their distances along the axis
+    for points, n in zip(path.T[::-1], mask.shape, strict=True):
+        around = (points / spacing).astype(int)[:, None] + offsets
+        apart = (around + 0.5) * spacing - points[:, None]
+        voxels.append(around)
+        squares.append(np.where((around >= 0) & (around < n), apart * apart, np.inf))
+    for k, j, i in itertools.product(range(len(offsets)), repeat=3):
+        near = squares[0][:, k] + squares[1][:, j] + squares[2][:, i] <= radius * radius
+        if k == j == i == reach:
+            near |= np.isfinite(squares[0][:, k]) & np.isfinite(squares[1][:, j]) & np.isfinite(squares[2][:, i])
+        mask[voxels[0][near, k], voxels[1][near, j], voxels[2][near, i]] = True

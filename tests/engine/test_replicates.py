@@ -181,7 +181,8 @@ def test_a_fault_is_named_with_its_seed():
         simulation.sites["lung"].stack.state.fields[0, 1, 2, 3, 4] = np.nan
         with pytest.raises(NumericalError, match=r"^seed 5: field 'c' at voxel x=4, y=3, z=2 .* is nan"):
             simulation.replicates[1].check()
-        simulation.check()
+        with pytest.raises(NumericalError, match=r"^seed 5: field 'c'"):
+            simulation.check()
         with pytest.raises(NumericalError, match=r"^seed 5: field 'c'"):
             simulation.run()
 
@@ -202,3 +203,35 @@ def test_what_makes_no_replicates_is_refused():
     cut.name, cut.ranks = "slabs", 2
     with pytest.raises(gpusim.BackendError, match="backend 'slabs' takes one replicate at a time, found 3"):
         gpusim.Simulation(scenario, cut, seed=SEEDS)
+
+
+def test_a_fault_in_any_replicate_is_found_by_the_check_of_all(monkeypatch):
+    text = (
+        "{grid: {shape: [3, 4, 5]}, time: {until: 10 min, step: {field: 1 min, rules: 1 min}}, fields: {a: {unit: ng}}}"
+    )
+    simulation = gpusim.Simulation(gpusim.Scenario.parse(text.replace("ng", "ng/mL")), "numpy", seed=[4, 5, 6])
+    simulation.check()
+    simulation.replicates[1].site.deposit("a", np.array([7]), np.array([np.nan], np.float32))
+    with pytest.raises(gpusim.NumericalError, match="seed 5: field 'a' at voxel x=1, y=2, z=0"):
+        simulation.check()
+    with pytest.raises(gpusim.NumericalError, match="seed 5"):
+        simulation.run()
+
+
+def test_tallies_are_fetched_once_after_a_step(monkeypatch):
+    simulation = gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5])
+    stacks, fetched = {site.stack for site in simulation.sites.values()}, []
+    original = simulation.backend.to_numpy
+
+    def counted(array):
+        fetched.extend(stack for stack in stacks if array is stack.state.tally.fired)
+        return original(array)
+
+    monkeypatch.setattr(simulation.backend, "to_numpy", counted)
+    for _ in range(3):
+        fetched.clear()
+        simulation.step(simulation.model.rules_every)
+        for replicate in simulation.replicates:
+            assert replicate.counts
+            assert replicate.fired
+        assert len(fetched) == len(stacks) == len(set(fetched))

@@ -88,9 +88,9 @@ def test_doses(model):
 
 def test_steps_are_chosen_from_the_rates():
     free = build(Scenario.parse(TEXT).with_(time={"step": None}))
-    # The fastest rule is 0.1 /min: a hazard of 0.1 a step is reached at 1 min.
-    # Infection can reach 0.01 * 18 / 2 = 0.09 /min.
-    assert free.step == 1.0
+    # Lysis is 0.1 /min; infection can reach 0.01 * 2 * 18 / 2 = 0.18 /min, as both layers have neighbours.
+    # A hazard of 0.1 a step is reached at 0.56 min.
+    assert free.step == 0.5
 
 
 @pytest.mark.parametrize(
@@ -255,12 +255,12 @@ def test_a_point_beyond_any_side_is_refused(axis):
 
 
 def test_rules_are_noted_where_their_step_is_too_large():
-    # Lysis goes by 0.1 /min: a hazard of 0.4 in a step of 4 min; at 1 min it is just 0.1.
+    # Infection goes by up to 0.18 /min: a hazard of 0.72 in a step of 4 min; at 0.5 min it is 0.09.
     (note,) = built().notes
-    assert note.startswith("the rules' step of 4 min is too large for accuracy: a hazard reaches 0.4 a step")
-    assert built(time={"step": {"field": "1 min", "rules": "1 min"}}).notes == ()
-    (note,) = built(time={"step": {"field": "1.2 min", "rules": "1.2 min"}}).notes
-    assert "a hazard reaches 0.12 a step" in note
+    assert note.startswith("the rules' step of 4 min is too large for accuracy: a hazard reaches 0.72 a step")
+    assert built(time={"step": {"field": "0.5 min", "rules": "0.5 min"}}).notes == ()
+    (note,) = built(time={"step": {"field": "0.6 min", "rules": "0.6 min"}}).notes
+    assert "a hazard reaches 0.108 a step" in note
 
 
 def test_a_quantity_that_can_not_be_converted_names_the_scenario():

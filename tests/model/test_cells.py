@@ -110,6 +110,10 @@ def test_motility_is_by_move_and_voxel(model):
         ([{"neighbours": "tumour"}], 0.1),  # up to 26 of them: 0.52 /min
         ([{"neighbours": "tumour", "per": 13}], 2.0),
         ([{"neighbours": "tumour", "neighbourhood": 6, "per": 6}], 5.0),
+        ([{"neighbours": ["tumour", "empty"], "per": 26}], 5.0),  # one layer has one cell in a voxel
+        ([{"neighbours": ["tumour", "ctl"], "per": 26}], 2.0),  # up to 52 of both layers
+        ([{"neighbours": ["tumour", "ctl"], "neighbourhood": 6, "per": 6}], 2.0),
+        ([{"contact": "ctl", "per": 0.5}, {"contact": "nk", "per": 0.5}], 6.0),  # never both in one voxel
         ([{"contact": "ctl", "per": 0.25}], 1.0),
         ([{"field": "virus", "half": "1 PFU/mL"}], 5.0),
         ([{"field": "virus", "half": "1 PFU/mL", "at_saturation": 4}], 1.0),
@@ -120,6 +124,13 @@ def test_motility_is_by_move_and_voxel(model):
 def test_the_step_follows_from_the_highest_rate_that_modulators_allow(modulators, step):
     growth = {"rate": "0.02 /min", "modulators": modulators}
     assert built(time={"step": None}, rules={"growth": growth}).step == step
+
+
+def test_a_hazard_of_neighbours_in_both_layers_is_noted():
+    growth = {"rate": "0.001 /min", "modulators": [{"neighbours": ["tumour", "ctl"]}]}
+    given = built(rules={"growth": growth})  # steps of 4 min
+    assert "a hazard reaches 0.208 a step" in given.notes[0]
+    assert most_likely(given, "empty", "none") == pytest.approx(pade(0.208), rel=1e-3)
 
 
 def test_a_rule_without_bound_is_noted():

@@ -54,6 +54,13 @@ def test_moves_keep_the_fastest_cell_below_half_a_voxel(speed, moves):
         ({"time": {"step": {"motion": "0.7 min"}}}, "time.step.field: expected a multiple of time.step.motion"),
         ({"time": {"step": {"motion": "0.001 min"}}}, "expected at most 1000"),
         ({"time": {"until": "4294967298 min"}, "record": {"every": "4294967298 min"}}, "expected at most 2.15e"),
+        (
+            {
+                "time": {"until": "36000000 min", "step": {"field": "1 min", "rules": "1 min", "motion": "0.008 min"}},
+                "record": {"every": "36000000 min"},
+            },
+            "time.until: 3.6e+07 steps of 125 moves each; expected at most 4.29e+09 moves in all",
+        ),
         ({"grid": {"spacing": "0.0009 um"}}, "grid.spacing: expected 0.001 to 1e"),
         ({"grid": {"spacing": "1000001 um"}}, "grid.spacing: expected 0.001 to 1e"),
         (
@@ -86,3 +93,11 @@ def test_a_graft_may_fill_its_region_and_takes_the_vacant_place():
     assert (graft.count, graft.step, graft.replaces) == (24, 2, (model.states.none,))
     (cut,) = built(therapies={"d": {"resect": ["tumour", "t"], "radius": "1 mm"}}).resections
     assert (cut.states, cut.step, len(cut.voxels)) == ((1, 3), 0, 24)
+
+
+def test_no_two_doses_of_cells_are_strewn_alike():
+    often = {"inject": "t", "amount": "2 cell", "radius": "20 um", "every": "2 min", "start": "0 min"}
+    therapies = {"first": {**often, "doses": 1001}, "second": {**often, "doses": 1}}
+    time, record = {"until": "3000 min"}, {"every": "3000 min"}
+    grafts = built(grid={"shape": [9, 9, 9]}, therapies=therapies, time=time, record=record).grafts
+    assert len({graft.voxels.tobytes() for graft in grafts}) == 1002

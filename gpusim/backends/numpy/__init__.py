@@ -21,6 +21,7 @@ from gpusim.backends.base import (
     Tally,
 )
 from gpusim.backends.numpy import body, exchange, measure, motion, multigrid, neighbours, rules, transport
+from gpusim.backends.worker import Worker
 
 
 class NumpyBackend:
@@ -33,6 +34,9 @@ class NumpyBackend:
     ranks = 1
     fields_together = False
     voxels_at_once = 0
+
+    def __init__(self) -> None:
+        self.worker = Worker()
 
     def free_memory(self) -> int | None:
         return None

@@ -23,6 +23,7 @@ from gpusim import backends
 from gpusim.backends.base import Backend
 from gpusim.backends.slabs.cut import Cut
 from gpusim.backends.slabs.rank import Rank
+from gpusim.backends.worker import Worker
 from gpusim.errors import BackendError
 
 
@@ -130,6 +131,7 @@ class SlabsBackend:
         here = backends.create(inner, threads)  # the others then find its kernels in the cache
         self.ranks: int = job.world.size
         self.threads = here.threads
+        self.worker = Worker(forks=False)
         self._job = job
         self._numbers = 0
         job.world.bcast((inner, threads))
@@ -137,8 +139,14 @@ class SlabsBackend:
         job.backend = self
 
     def _order(self, operation: str, *arguments: Any, whole: np.ndarray | None = None, **named: Any) -> Any:
+        """Let all ranks carry out an operation; whole, or the ranks would wait for each other for ever."""
+        return self.worker.do(lambda: self._all(operation, *arguments, whole=whole, **named))
+
+    def _all(self, operation: str, *arguments: Any, whole: np.ndarray | None = None, **named: Any) -> Any:
         if self._job.backend is not self:
             raise BackendError("the ranks work for a later simulation, or for none: slabs take one at a time")
+        if self._job.inside:
+            raise BackendError("an operation failed on some of the ranks; start the job anew, by --resume if recorded")
         message = io.BytesIO()
         _Writer(message, pickle.HIGHEST_PROTOCOL).dump((operation, arguments, named))
         self._job.inside = True

@@ -16,6 +16,7 @@ from gpusim.backends import availability
 
 MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 JOB = Path(__file__).with_name("job.py")
+INTERRUPTS = Path(__file__).parents[2] / "engine" / "interrupts.py"
 # Open MPI asks before it does what a small machine, or a container, needs; others read none of this.
 CONSENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
@@ -63,6 +64,14 @@ def test_randomised_models_end_in_the_same_bits_on_slabs(inner, ranks, first, en
     assert done.returncode == 0, done.stderr
     assert "DIFFERENT" not in done.stdout
     assert done.stdout.count("same") >= 2 * (end - first) // 3
+
+
+@needs_mpi
+@needs_cpu
+def test_a_handler_that_raises_at_random_moments_leaves_whole_steps():
+    done = job(2, INTERRUPTS, "slabs", 2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "slabs: 2 runs cut, 0 ended elsewhere, 0 miscounted\n"
 
 
 @needs_mpi
