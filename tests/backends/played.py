@@ -122,7 +122,9 @@ class PlayedDevice:
             get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 0),
             cuda=SimpleNamespace(
                 driver=SimpleNamespace(CUDADriverError=CUDADriverError),
-                Device=lambda: SimpleNamespace(compute_capability="90", id=0, mem_info=(2**34, 2**34)),
+                Device=lambda: SimpleNamespace(
+                    compute_capability="90", id=0, mem_info=(2**34, 2**34), use=lambda: None
+                ),
                 PinnedMemory=lambda size: PinnedMemory(self, size),
                 PinnedMemoryPointer=lambda memory, offset: memory.held,
                 Event=lambda: Event(self),
