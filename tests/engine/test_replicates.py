@@ -223,13 +223,13 @@ def test_a_fault_in_any_replicate_is_found_by_the_check_of_all(monkeypatch):
 def test_tallies_are_fetched_once_after_a_step(monkeypatch):
     simulation = gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5])
     stacks, fetched = {site.stack for site in simulation.sites.values()}, []
-    original = simulation.backend.to_numpy
+    original = simulation.backend.fetch
 
-    def counted(array):
-        fetched.extend(stack for stack in stacks if array is stack.state.tally.fired)
-        return original(array)
+    def counted(arrays):
+        fetched.extend(stack for stack in stacks for array in arrays if array is stack.state.tally.fired)
+        return original(arrays)
 
-    monkeypatch.setattr(simulation.backend, "to_numpy", counted)
+    monkeypatch.setattr(simulation.backend, "fetch", counted)
     for _ in range(3):
         fetched.clear()
         simulation.step(simulation.model.rules_every)
