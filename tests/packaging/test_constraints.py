@@ -18,8 +18,12 @@ MACHINES = {
 
 
 def wanted():
-    """Direct requirements of the package and of all its extras, but for those on its own extras."""
-    texts = [*PROJECT["dependencies"], *(text for extra in PROJECT["optional-dependencies"].values() for text in extra)]
+    """Direct requirements of the package and of its extras, but for those on its own extras, and for cuda12.
+
+    cuda12 asks for other versions than cuda13 does.
+    """
+    extras = (texts for extra, texts in PROJECT["optional-dependencies"].items() if extra != "cuda12")
+    texts = [*PROJECT["dependencies"], *(text for texts in extras for text in texts)]
     return [requirement for requirement in map(Requirement, texts) if requirement.name != PROJECT["name"]]
 
 

@@ -56,7 +56,7 @@ def digest(name: str) -> str:
     scenario = gpusim.Scenario.load(name)
     trial = scenario.document.trial
     assert trial is not None, "has arms"
-    outcomes = {key: outcome.model_dump(mode="json") for key, outcome in trial.outcomes.items()}
+    outcomes = {key: outcome.model_dump(mode="json", exclude_unset=True) for key, outcome in trial.outcomes.items()}
     parts = [repr((outcomes, scenario.seeds(trial.replicates), scenario.arms))]
     for arm in map(scenario.arm, scenario.arms):
         at_once = arm.with_(therapies={key: {"start": "0 min"} for key in arm.document.therapies})
@@ -72,9 +72,12 @@ def digest(name: str) -> str:
 
 
 def numbers(model: Model) -> dict[str, object]:
-    """What a trajectory depends on, without what is only said to the user (notes, how a table was read)."""
+    """What a trajectory depends on: neither what is only said to the user (notes, how a table was read), nor bounds
+    that spare work (ceilings, which NumPy does without).
+    """
     found = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     del found["notes"], found["name"]
+    found["cells"] = dataclasses.replace(model.cells, ceilings=np.zeros(0))
     return found | {"initial": (model.initial.tissue, model.initial.immune)}
 
 
