@@ -193,8 +193,12 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def _begin_worker() -> None:
-    """Ctrl-C reaches the workers too: they end without a word, and what they were at is run again."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Ctrl-C reaches the workers too: they end without a word, and what they were at is run again.
+
+    Where the trial ignores it, as in a shell's background, so do they.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()

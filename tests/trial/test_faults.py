@@ -41,6 +41,7 @@ KILL_WORKERS = "import multiprocessing; [worker.kill() for worker in multiproces
 
 AT_ONCE = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it would be ignored
 from gpusim.trial import running
 completed = running.as_completed
 def watched(futures):
