@@ -1,5 +1,9 @@
 """What a GPU gets of the kernels, its own branches and launches, without a GPU: the same bits in an adverse order."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -55,3 +59,12 @@ def test_replicates_of_a_shipped_scenario_end_in_the_bits_of_single_runs():
         alone = gpusim.Simulation(scenario, "numpy", seed=seed)
         alone.step(12)
         assert replicate.digest() == alone.digest()
+
+
+def test_the_tests_of_a_gpu_run_on_a_played_one():
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "backends.played", "-m", "gpu", str(tests / "engine")]
+    environment = {**os.environ, "PYTHONPATH": str(tests)}
+    done = subprocess.run(command, env=environment, cwd=tests.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
