@@ -183,16 +183,8 @@ def _unknown_in(document: Document, place: KeyPath, outcome: Outcome, where: str
     among = list(known["count" if kind == "volume" else kind])
     for name in [names] if isinstance(names, str) else names:
         if name not in among:
-            what = {
-                "count": "state",
-                "volume": "state",
-                "total": "field",
-                "mean": "field",
-                "fired": "rule",
-                "body": "quantity",
-            }[kind]
             yield (
                 (*place, kind),
-                f"unknown {what} '{name}' {where}"
+                f"unknown {_KINDS[kind]} '{name}' {where}"
                 + (nearest(name, among) or f" (known: {', '.join(among) or 'none'})"),
             )

@@ -85,7 +85,7 @@ class Kernel:
 
     def __init__(self, device, name):
         self._device, self.name = device, name
-        self._launch = getattr(device.library, f"launch_{name}")
+        self._launch = getattr(device.kernels, f"launch_{name}")
 
     def __call__(self, grid, block, arguments):
         (blocks,), (threads,) = grid, block
@@ -113,7 +113,7 @@ class PlayedDevice:
     def __init__(self):
         launchers = "\n".join(f"LAUNCHER({kernel}, {str(kernel in WAITING).lower()})" for kernel in KERNELS)
         shim = (Path(__file__).parent / "played.hpp").read_text().replace("#pragma once", "")
-        self.library = load("\n".join([shim, kernel_source(), launchers]))
+        self.kernels = load("\n".join([shim, kernel_source(), launchers]))
         self.working = True
         self.reset()
         self._due = []
