@@ -62,9 +62,14 @@ step full_smaller 50 full.txt "$PY" "$HERE/steps.py" benchmarks/full.yaml "$SMAL
 step tests 130 tests.txt bash -c tests
 step full_middle 60 full.txt "$PY" "$HERE/steps.py" benchmarks/full.yaml "$MIDDLE" 5
 step full_largest 110 full.txt "$PY" "$HERE/steps.py" benchmarks/full.yaml "$LARGEST" 3
-step bench_larger 60 bench.txt "$PY" -m gpusim bench --backend "$B" $BENCH2
 SANITIZER=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
-[ "$B" = cuda ] && step sanitizer 60 sanitizer.txt "$SANITIZER" --tool memcheck "$PY" "$HERE/smoke.py" --voxels 16 --steps 2
+[ "$B" = cuda ] && step sanitizer 60 smoke.txt "$SANITIZER" --tool memcheck "$PY" "$HERE/smoke.py" --voxels 16 --steps 2
+NCU=$(command -v ncu || ls /usr/local/cuda*/bin/ncu /opt/nvidia/nsight-compute/*/ncu 2>/dev/null | tail -1)
+[ "$B" = cuda ] && step profile 75 profile.txt "${NCU:-ncu}" --profile-from-start off --clock-control none --csv \
+  --kernel-name 'regex:explicit_step|apply_rules|propose_moves|move|smooth_finest|combine|restrict_finest|restrict_mass|count_members|mark_members|sum_fields|circulate|deposit' \
+  --section SpeedOfLight --section MemoryWorkloadAnalysis --section Occupancy --section LaunchStats --section InstructionStats \
+  --section WarpStateStats "$PY" "$HERE/profile.py"
+step bench_larger 60 bench.txt "$PY" -m gpusim bench --backend "$B" $BENCH2
 step full_scenario 45 full.txt "$PY" benchmarks/full_scenario.py --backend "$B" --voxels "$SMALLER" --from-hours 1 --hours 2
 
 echo; echo "===== summary after $SECONDS s"

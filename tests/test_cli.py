@@ -158,4 +158,4 @@ def test_without_a_compiler_run_says_so_once(tmp_path):
         "run", "cold-to-hot", "--until", "30 min", "--no-picture", *arguments, folder=tmp_path, CXX="no-such-compiler"
     )
     assert done.returncode == 0
-    assert done.stderr.count("slower NumPy backend") <= 1
+    assert done.stderr.count("slower numpy backend") <= 1

@@ -69,7 +69,7 @@ def availability(name: str) -> Availability:
 
 
 def create(name: str = "auto", threads: int | None = None) -> Backend:
-    """Make a backend. `auto` takes the best that works here and warns where that is NumPy.
+    """Make a backend. `auto` takes the best that works here; it warns where that is NumPy or where a better one failed.
 
     Raises `BackendError` where the named one can't be had.
     """
@@ -77,14 +77,15 @@ def create(name: str = "auto", threads: int | None = None) -> Backend:
         return _CREATE[name](threads)
     if name != "auto":
         raise BackendError(f"backend '{name}': expected one of auto, {', '.join(_CREATE)}")
-    reasons = []
+    failed: dict[str, BackendError] = {}
     for candidate in NAMES:
         try:
             backend = _CREATE[candidate](threads)
         except BackendError as error:
-            reasons.append(f"{candidate}: {error}")
+            failed[candidate] = error
             continue
-        if candidate == "numpy":
-            warnings.warn(f"running on the slower NumPy backend ({'; '.join(reasons)})", stacklevel=2)
+        if candidate == "numpy" or any(availability(name).available for name in failed):
+            reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
+            warnings.warn(f"running on the slower {candidate} backend ({reasons})", stacklevel=2)
         return backend
     raise AssertionError("numpy is always there")

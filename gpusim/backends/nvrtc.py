@@ -20,6 +20,8 @@ OPTIONS = (
     "--prec-div=true",
     "--prec-sqrt=true",
     "--ftz=false",
+    # Lambdas bear no mark of a device function; NVRTC before 13.1 takes them for the host's and refuses them.
+    "--device-as-default-execution-space",
     # Registers and spills, for the log.
     "--ptxas-options=-v",
 )

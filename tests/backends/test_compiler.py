@@ -6,7 +6,8 @@ import warnings
 
 import pytest
 
-from gpusim.backends import availability, compiler, create, source
+from gpusim import backends
+from gpusim.backends import Availability, availability, compiler, create, source
 from gpusim.backends import cache as kept
 from gpusim.backends import cpu as cpu_backend
 from gpusim.errors import BackendError
@@ -190,12 +191,23 @@ def test_without_a_compiler_auto_says_so_and_takes_numpy(monkeypatch):
     try:
         if availability("cuda").available:
             pytest.skip("auto takes the GPU here")
-        with pytest.warns(UserWarning, match="slower NumPy backend.*no C\\+\\+ compiler found"):
+        with pytest.warns(UserWarning, match="slower numpy backend.*no C\\+\\+ compiler found"):
             assert create("auto").name == "numpy"
         with pytest.raises(BackendError, match="no-such-compiler"):
             create("cpu")
     finally:
         compiler.find_compiler.cache_clear()
+
+
+def test_auto_says_that_a_gpu_is_there_and_fails(monkeypatch):
+    def broken(threads):
+        raise BackendError("NVRTC could not compile the kernels")
+
+    monkeypatch.setitem(backends._CREATE, "cuda", broken)
+    monkeypatch.setitem(backends._CREATE, "cpu", lambda threads: create("numpy"))
+    monkeypatch.setattr(backends, "availability", lambda name: Availability(name, True, "here"))
+    with pytest.warns(UserWarning, match="running on the slower cpu backend .cuda: NVRTC could not compile"):
+        create("auto")
 
 
 def test_an_unknown_backend_is_refused():
