@@ -66,7 +66,7 @@ def scenario(voxels):
 def exchange_tables(model):
     """Production and loss by cells alone (decay apart), and decay: float64 [F, states], [F]."""
     decay = np.array([k for _, k in FIELDS.values()])
-    return model.fields.production[:, :, 0], model.fields.loss[:, :, 0] - decay[:, None], decay
+    return model.exchange.production[:, :, 0], model.exchange.loss[:, :, 0] - decay[:, None], decay
 
 
 @numba.njit(parallel=True)

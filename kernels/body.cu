@@ -4,13 +4,6 @@
 // they differ by more than the stated errors, the step is halved. Double precision, in a fixed order.
 #include "modulators.cuh"
 
-// Once in the code, not at each call: inlined, they would take more registers than a thread should have.
-#ifdef GPUSIM_HOST
-#define OUT_OF_LINE static __attribute__((noinline))
-#else
-#define OUT_OF_LINE static __device__ __noinline__
-#endif
-
 struct Flow {
     int32 leaves, enters, by;  // quantities, or -1
     int32 first_modulator, end_modulator;
@@ -33,14 +26,15 @@ struct Quantities {
 __device__ inline double seen(double value) { return value > 0.0 ? value : 0.0; }
 
 __device__ inline double body_factor(const Modulator& modulator, double value) {
-    const double scale = modulator.scale, low = modulator.low, span = modulator.span;
-    if (modulator.shape == STEP) return value >= scale ? low + span : low;
+    const double scale = modulator.scale, low = modulator.low, high = modulator.high;
+    if (modulator.shape == STEP) return value >= scale ? high : low;
     const double ratio = value * scale;
     if (modulator.shape == LINEAR) return ratio;
     const double r = ratio > 1.0e9 ? 1.0e9 : ratio;
     double raised = r;
     for (int32 n = 1; n < modulator.power; ++n) raised = raised * r;
-    return low + span * (raised / (1.0 + raised));
+    const double rest = 1.0 / (1.0 + raised);
+    return low * rest + high * (raised * rest);
 }
 
 // How fast the quantities change where they are `from` + step * `along`.

@@ -27,6 +27,13 @@ struct RowWriter {
 };
 #endif
 
+// Once in the code, not at each call: inlined, such functions would take more registers than a thread should have.
+#ifdef GPUSIM_HOST
+#define OUT_OF_LINE static __attribute__((noinline))
+#else
+#define OUT_OF_LINE static __device__ __noinline__
+#endif
+
 constexpr float two_to_32 = 4294967296.0f;
 constexpr float two_to_minus_24 = 5.9604644775390625e-8f;
 

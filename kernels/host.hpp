@@ -3,6 +3,7 @@
 // One host thread plays a whole block: blockDim.x is 1, and a launch is a range of blocks, its
 // arguments an array of pointers to them, as for the CUDA driver.
 #pragma once
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -30,26 +30,36 @@ struct TableAt {
     __device__ inline float at(int32 x) const { return table[exchange_index<by>(cells, x)]; }
 };
 
+// The map [R, z, y, x] of a field among maps by slot; null where the field has none.
+__device__ inline const float* map_of(const float* maps, int32 slot, const Stack& shape) {
+    return slot < 0 ? nullptr : maps + slot * volume(shape);
+}
+
+// A map, which has an entry for each voxel.
+struct MapAt {
+    const float* values;
+    __device__ inline MapAt from(int64 start, int32) const { return MapAt{values + start}; }
+    __device__ inline float at(int32 x) const { return values[x]; }
+};
+
 #ifdef GPUSIM_HOST
 // A table read for a whole run of rows before the loop over it, which then is whole vectors. Where the machine has
 // such a lookup, the entries of voxels without an immune cell, which most are, come out of registers.
 class RowOfTable {
   public:
-    RowOfTable(const Cells& cells, const float* table, int32 by, int32 longest)
-        : cells(cells), table(table), by(by), packs((cells.tissue_states + pack - 1) / pack) {
+    // A map, where there is one, goes before the table.
+    RowOfTable(const Cells& cells, const float* table, const float* map, int32 by, int32 longest)
+        : cells(cells), table(table), by(by), packs((cells.tissue_states + pack - 1) / pack), known(map) {
+        if (map != nullptr) return;
         if (packs > most_packs) packs = 0;
         for (int32 i = 0; i < packs * pack; ++i)
             alone[i] = i < cells.tissue_states ? table[i * cells.immune_states] : 0.0f;
         if (by == UNIFORM) one_by_one<UNIFORM>(cells, 0, longest);
     }
 
-    struct Values {
-        const float* values;
-        __device__ inline float at(int32 x) const { return values[x]; }
-    };
-
     // Looks up all rows from `first` to `end`, for several passes over them.
     void look_up(int32 first, int32 end, int32 nx, std::vector<float>& room) {
+        if (known != nullptr) return;
         room.resize(static_cast<std::size_t>(end - first) * nx);
         for (int32 row = first; row < end; ++row) {
             const int64 start = static_cast<int64>(row) * nx;
@@ -58,8 +68,8 @@ class RowOfTable {
         known = room.data() - static_cast<int64>(first) * nx;
     }
 
-    __device__ inline Values from(int64 start, int32 n) {
-        if (known != nullptr) return Values{known + start};
+    __device__ inline MapAt from(int64 start, int32 n) {
+        if (known != nullptr) return MapAt{known + start};
         const Cells row = cells.from(start);
         if (by != UNIFORM && by_packs(row, n)) {
             if (by == TISSUE_AND_IMMUNE) with_immune(row, n);
@@ -68,7 +78,7 @@ class RowOfTable {
         } else if (by == TISSUE_AND_IMMUNE) {
             one_by_one<TISSUE_AND_IMMUNE>(row, 0, n);
         }
-        return Values{row_values};
+        return MapAt{row_values};
     }
 
   private:
@@ -113,7 +123,7 @@ class RowOfTable {
     Cells cells;
     const float* table;
     int32 by, packs;
-    const float* known = nullptr;  // of all voxels, where they have been looked up
+    const float* known;  // of all voxels, where there is a map or they have been looked up
     alignas(32) float alone[pack * most_packs];
     alignas(32) float row_values[longest_row];  // no axis of a lattice is longer
 };

@@ -4,16 +4,17 @@
 
 // The structs are laid out as gpusim/model/tables.py has them: members of 4 bytes, no padding.
 enum Source { FIELD = 0, NEIGHBOURS = 1, CONTACT = 2, BODY = 3 };
-enum Shape { HILL = 0, LINEAR = 1, STEP = 2 };
+enum Shape { HILL = 0, LINEAR = 1, STEP = 2, RAMP = 3 };
 
 struct Modulator {
     int32 source;  // what is looked at
     int32 index;   // FIELD, BODY, NEIGHBOURS: which
     int32 shape;   // how the value becomes a factor
     int32 power;   // of a Hill function
-    float scale;   // HILL: 1 / half; LINEAR: 1 / per; STEP: threshold
+    float scale;   // HILL: 1 / half; LINEAR: 1 / per; STEP: threshold; RAMP: 1 / width
     float low;     // factor at value 0
-    float span;    // factor at saturation, less `low`
+    float high;    // factor at saturation
+    float offset;  // RAMP: its beginning
     uint32 states[8];  // a set of states, one bit each
 };
 
@@ -42,25 +43,32 @@ __device__ inline int32 in_set(const uint32* states, uint8 state) {
     return static_cast<int32>((states[state >> 5] >> (state & 31)) & 1u);
 }
 
-__device__ inline float factor(const Modulator& modulator, const Lattice& lattice, const Voxel& place) {
-    float value;
-    if (modulator.source == FIELD)
-        value = lattice.fields[modulator.index * volume(lattice.shape) + place.index];
-    else if (modulator.source == BODY)
-        value = lattice.body[modulator.index * lattice.shape.replicates + place.replicate];
-    else if (modulator.source == NEIGHBOURS)
-        value = static_cast<float>(lattice.counts[modulator.index * volume(lattice.shape) + place.index]);
-    else
-        value = static_cast<float>(in_set(modulator.states, lattice.other[place.index]));
+// What a modulator looks at.
+__device__ inline float looked_at(const Modulator& modulator, const Lattice& lattice, const Voxel& place) {
+    if (modulator.source == FIELD) return lattice.fields[modulator.index * volume(lattice.shape) + place.index];
+    if (modulator.source == BODY) return lattice.body[modulator.index * lattice.shape.replicates + place.replicate];
+    if (modulator.source == NEIGHBOURS)
+        return static_cast<float>(lattice.counts[modulator.index * volume(lattice.shape) + place.index]);
+    return static_cast<float>(in_set(modulator.states, lattice.other[place.index]));
+}
 
+// The factor that a modulator makes of what it finds.
+__device__ inline float response(const Modulator& modulator, float value) {
     if (modulator.shape == STEP)
-        return value >= modulator.scale ? modulator.low + modulator.span : modulator.low;
+        return value >= modulator.scale ? modulator.high : modulator.low;
+    if (modulator.shape == RAMP) {
+        const float along = (value - modulator.offset) * modulator.scale;
+        const float held = along > 0.0f ? along < 1.0f ? along : 1.0f : 0.0f;
+        return modulator.low + (modulator.high - modulator.low) * held;
+    }
     const float ratio = value * modulator.scale;
     if (modulator.shape == LINEAR) return ratio;
     const float r = ratio < 1.0e9f ? ratio : 1.0e9f;  // r^4 stays finite
     float raised = r;
     for (int32 n = 1; n < modulator.power; ++n) raised = raised * r;
-    return modulator.low + modulator.span * (raised / (1.0f + raised));
+    // Not low + (high - low) * ..., which has no digits left of what r far above 1 lets through.
+    const float rest = 1.0f / (1.0f + raised);
+    return modulator.low * rest + modulator.high * (raised * rest);
 }
 
 // A rate times its modulators; 0 where it is not above 0. Nothing that follows a 0 can raise it.
@@ -68,6 +76,6 @@ __device__ inline float modulated(float rate, const Modulator* modulators, int32
                                   const Lattice& lattice, const Voxel& place) {
     float value = rate;
     for (int32 m = first; m < end && value > 0.0f; ++m)
-        value = value * factor(modulators[m], lattice, place);
+        value = value * response(modulators[m], looked_at(modulators[m], lattice, place));
     return value > 0.0f ? value : 0.0f;
 }

@@ -14,9 +14,9 @@
 
 // A sink stronger than what diffusion brings to it takes no more than that: without the limit, one
 // such voxel would clamp its whole coarse voxel. (And 1, so that a field which does not move keeps its mass.)
-template <typename Coupling>
+template <typename Mass, typename Coupling>
 struct LimitedMass {
-    TableAt<TISSUE_AND_IMMUNE> mass;
+    Mass mass;
     Coupling coupling;
     __device__ inline float at(int32 x) const {
         const float m = mass.at(x), supply = 6.0f * coupling.own(x) + 1.0f;
@@ -27,11 +27,6 @@ struct LimitedMass {
 struct OwnCoupling {
     StateCoupling coupling;
     __device__ inline float at(int32 x) const { return coupling.own(x); }
-};
-
-struct ArrayMass {
-    const float* values;
-    __device__ inline float at(int32 x) const { return values[x]; }
 };
 
 // Concentrations are never negative; corrections may be.
@@ -253,9 +248,13 @@ __device__ inline void with_means(const float* here, const float* faces, int32 c
                          boundary, resistance, z, y));
 }
 
+// Passes on what a row, which begins at `start` of the lattice, finds in a map, or else in a table.
 template <typename Use>
-__device__ inline void with_mass(const Cells& cells, const float* table, int32 exchange_by, const Use& use) {
-    if (exchange_by == UNIFORM)
+__device__ inline void with_mass(const Cells& cells, const float* table, const float* map, int64 start,
+                                 int32 exchange_by, const Use& use) {
+    if (map != nullptr)
+        use(MapAt{map + start});
+    else if (exchange_by == UNIFORM)
         use(TableAt<UNIFORM>{cells, table});
     else if (exchange_by == TISSUE)
         use(TableAt<TISSUE>{cells, table});
@@ -272,6 +271,8 @@ extern "C" __global__ void combine(
     const uint8* __restrict__ immune,   // [R, z, y, x]
     const int32* __restrict__ active,   //
     const float* __restrict__ gain,     // [F, tissue_states, immune_states]
+    const int32* __restrict__ slots,    // [F] of the maps, which go before the table
+    const float* __restrict__ maps,     // [slots, R, z, y, x]
     const float* __restrict__ coupling,    // [F, tissue_states, tissue_states]
     const int32* __restrict__ boundary,    // [F]
     const float* __restrict__ resistance,  // [F, 6]
@@ -284,9 +285,11 @@ extern "C" __global__ void combine(
     const float* table = gain + static_cast<int64>(at.field) * tissue_states * immune_states;
     const float* here = c + at.start;
     float* out = rhs + at.start;
+    const float* map = map_of(maps, slots[at.field], shape);
     const auto sum = [&](int32 x, float inflow) INLINED {
         const float old = from_rhs == 0.0f ? 0.0f : from_rhs * out[x];
-        const float gained = table[exchange_index<TISSUE_AND_IMMUNE>(cells, x)] + inflow;
+        const float made = map != nullptr ? map[at.row + x] : table[exchange_index<TISSUE_AND_IMMUNE>(cells, x)];
+        const float gained = made + inflow;
         const float value = (from_c * here[x] + old) + from_gain * gained;
         return value > 0.0f ? value : 0.0f;
     };
@@ -310,6 +313,8 @@ extern "C" __global__ void smooth_finest(
     const int32* __restrict__ active,       //
     const float* __restrict__ mass,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
+    const int32* __restrict__ slots,        // [F] of the maps, which go before the table
+    const float* __restrict__ maps,         // [slots, R, z, y, x]
     const float* __restrict__ coupling,     // [F, tissue_states, tissue_states]
     const int32* __restrict__ coupling_by,  // [F]
     const int32* __restrict__ boundary,     // [F]
@@ -319,10 +324,11 @@ extern "C" __global__ void smooth_finest(
     const Place at = place_of(active, shape);
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
+    const float* map = map_of(maps, slots[at.field], shape);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     with_states(c + at.start, faces, coupling_by[at.field], cells, shape, boundary[at.field],
                resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
-                   with_mass(cells, table, exchange_by[at.field], [&](const auto& by_cells) INLINED {
+                   with_mass(cells, table, map, at.row, exchange_by[at.field], [&](const auto& by_cells) INLINED {
                        smooth_row(row, c + at.start, rhs + at.start, by_cells, 0.0f, colour);
                    });
                });
@@ -344,7 +350,7 @@ extern "C" __global__ void smooth_coarse(
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     with_means(c + at.start, faces, coupling_by[at.field], couplings + at.start, shape, Widths{wz, wy, wx}, edge,
                boundary[at.field], resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
-                   smooth_row(row, c + at.start, rhs + at.start, ArrayMass{mass + at.start}, any_value, colour);
+                   smooth_row(row, c + at.start, rhs + at.start, MapAt{mass + at.start}, any_value, colour);
                });
 }
 ENTRY(smooth_coarse)
@@ -355,13 +361,14 @@ extern "C" __global__ void restrict_finest(
     const float* __restrict__ c, const float* __restrict__ rhs, const uint8* __restrict__ tissue,
     const uint8* __restrict__ immune, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
     const int32* __restrict__ active, const float* __restrict__ mass, const int32* __restrict__ exchange_by,
-    const float* __restrict__ coupling, const int32* __restrict__ coupling_by,
-    const int32* __restrict__ boundary, const float* __restrict__ resistance, int32 replicates, int32 nz,
+    const int32* __restrict__ slots, const float* __restrict__ maps, const float* __restrict__ coupling,
+    const int32* __restrict__ coupling_by, const int32* __restrict__ boundary, const float* __restrict__ resistance, int32 replicates, int32 nz,
     int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const int64 field = at.field * volume(fine);
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
+    const float* map = map_of(maps, slots[at.field], fine);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse_rhs + at.start;
     clear_row(coarse_c + at.start, (nx + 1) / 2);
@@ -370,7 +377,7 @@ extern "C" __global__ void restrict_finest(
         with_states(c + field + start, faces, coupling_by[at.field], cells, fine, boundary[at.field],
                    resistance + 6 * at.field, z, y,
                    [&](const auto& row) INLINED {
-                       with_mass(cells, table, exchange_by[at.field], [&](const auto& by_cells) INLINED {
+                       with_mass(cells, table, map, start, exchange_by[at.field], [&](const auto& by_cells) INLINED {
                            add_residuals(row, rhs + field + start, by_cells, weight, out);
                        });
                    });
@@ -397,7 +404,7 @@ extern "C" __global__ void restrict_coarse(
         const int64 start = field + row;
         with_means(c + start, faces, coupling_by[at.field], couplings + start, fine, widths, edge,
                    boundary[at.field], resistance + 6 * at.field, z, y, [&](const auto& row) INLINED {
-                       add_residuals(row, rhs + start, ArrayMass{mass + start}, weight, out);
+                       add_residuals(row, rhs + start, MapAt{mass + start}, weight, out);
                    });
     });
 }
@@ -406,18 +413,24 @@ ENTRY(restrict_coarse)
 // Mean mass of the children. Blocks: (active fields) x coarse rows.
 extern "C" __global__ void restrict_mass(const uint8* __restrict__ tissue, const uint8* __restrict__ immune,
                                          float* __restrict__ coarse, const int32* __restrict__ active,
-                                         const float* __restrict__ mass, const float* __restrict__ coupling,
+                                         const float* __restrict__ mass, const int32* __restrict__ slots,
+                                         const float* __restrict__ maps, const float* __restrict__ coupling,
                                          int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states,
                                          int32 immune_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
+    const float* map = map_of(maps, slots[at.field], fine);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse + at.start;
     mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
         const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
         const StateCoupling by_state{cells.tissue, faces, tissue_states};
-        add_values(LimitedMass<StateCoupling>{{cells, table}, by_state}, weight, out, nx, 1.0f);
+        if (map != nullptr)
+            add_values(LimitedMass<MapAt, StateCoupling>{{map + start}, by_state}, weight, out, nx, 1.0f);
+        else
+            add_values(LimitedMass<TableAt<TISSUE_AND_IMMUNE>, StateCoupling>{{cells, table}, by_state}, weight, out, nx,
+                       1.0f);
     });
 }
 ENTRY(restrict_mass)
@@ -446,7 +459,7 @@ extern "C" __global__ void restrict_mean(const float* __restrict__ values, float
     const int64 field = at.field * volume(fine);
     float* out = coarse + at.start;
     mean_of_children(fine, Widths{wz, wy, wx}, at, out, [&](int64 start, int32, int32, float weight) INLINED {
-        add_values(ArrayMass{values + field + start}, weight, out, nx, wx);
+        add_values(MapAt{values + field + start}, weight, out, nx, wx);
     });
 }
 ENTRY(restrict_mean)

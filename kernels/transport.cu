@@ -12,7 +12,8 @@
 // production p and loss k of the cells there, keep = 1 / (1 + k dt) and gain = p dt keep, tabulated on
 // the host in double precision. So concentrations stay positive for any k as long as coupling <= 1/6.
 // In the second it is explicit: keep = 1 - k dt, gain = p dt. In both the steady state does not depend on
-// dt. What passes an open side of the lattice joins p and k, in the first form only.
+// dt. What passes an open side of the lattice joins p and k, in the first form only. Where rates depend on something,
+// maps by voxel stand in for the tables (kernels/exchange.cu).
 #include "stencil.cuh"
 
 constexpr float trace = 1.0e-34f;  // of the field's unit
@@ -101,7 +102,8 @@ struct Passes {
 template <typename Coupling>
 __device__ inline void explicit_passes(const Explicit& fixed, const Coupling& coupling, const Cells& cells,
                                        const float* keep, const float* gain, int32 exchange_by,
-                                       const Passes& passes, const Rows& rows) {
+                                       const float* keep_map, const float* gain_map, const Passes& passes,
+                                       const Rows& rows) {
     const Runs runs(fixed.shape, fixed.boundary);
     const auto with = [&](auto&& kept, auto&& gained) INLINED {
         for (int32 pass = passes.first; pass < passes.end; ++pass) {
@@ -121,9 +123,9 @@ __device__ inline void explicit_passes(const Explicit& fixed, const Coupling& co
     };
 #ifdef GPUSIM_HOST
     if constexpr (std::is_same_v<Coupling, SameCoupling>)
-        if (exchange_by == UNIFORM) return with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
+        if (exchange_by == UNIFORM && keep_map == nullptr) return with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
     const int32 longest = runs.longest_of(fixed.shape.nx);
-    RowOfTable kept(cells, keep, exchange_by, longest), gained(cells, gain, exchange_by, longest);
+    RowOfTable kept(cells, keep, keep_map, exchange_by, longest), gained(cells, gain, gain_map, exchange_by, longest);
     if (passes.end - passes.first > 1) {
         static thread_local std::vector<float> room[2];
         kept.look_up(rows.first, rows.end, fixed.shape.nx, room[0]);
@@ -131,7 +133,9 @@ __device__ inline void explicit_passes(const Explicit& fixed, const Coupling& co
     }
     with(kept, gained);
 #else
-    if (exchange_by == UNIFORM)
+    if (keep_map != nullptr)
+        with(MapAt{keep_map}, MapAt{gain_map});
+    else if (exchange_by == UNIFORM)
         with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
     else if (exchange_by == TISSUE)
         with(TableAt<TISSUE>{cells, keep}, TableAt<TISSUE>{cells, gain});
@@ -156,6 +160,9 @@ extern "C" __global__ void explicit_step(
     const float* __restrict__ keep,         // [F, tissue_states, immune_states]
     const float* __restrict__ gain,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
+    const int32* __restrict__ slots,        // [F] of the maps, which go before the tables; -1 for none
+    const float* __restrict__ keep_maps,    // [slots, R, z, y, x]
+    const float* __restrict__ gain_maps,    // [slots, R, z, y, x]
     const int32* __restrict__ implicit_exchange,  // [F]
     const int32* __restrict__ passes,             // [F] that each field takes
     const float* __restrict__ momenta,            // [F, most_passes]
@@ -172,7 +179,8 @@ extern "C" __global__ void explicit_step(
         const Passes taken{{fields + start, spare + start}, momenta + f * most_passes, first,
                            end <= passes[f] ? end : passes[f] + 1};
         const auto with = [&](const auto& across) INLINED {
-            explicit_passes(field, across, cells, keep + table, gain + table, exchange_by[f], taken, rows);
+            explicit_passes(field, across, cells, keep + table, gain + table, exchange_by[f],
+                            map_of(keep_maps, slots[f], shape), map_of(gain_maps, slots[f], shape), taken, rows);
         };
         if (coupling_by[f] == UNIFORM)
             with(SameCoupling{*faces});

@@ -41,6 +41,69 @@ class Diffusion:
 
 
 @dataclass(frozen=True)
+class Maps:
+    """Production and loss by voxel, of the fields that have effects, in the form in which their solvers read them.
+
+    Attributes:
+        slots: int32 [F]; -1 for a field without effects, whose tables are read instead.
+        first, second: float32 [slots, R, z, y, x], see `model.tables.Form`; of a field with an effect on itself and the
+            form OPERATOR, `second` is the right-hand side without its production.
+        permeable: float32 [walls, R, z, y, x], 1/min, of walls between voxels and the body.
+    """
+
+    slots: Array
+    first: Array
+    second: Array
+    permeable: Array
+
+    def of(self, field: int) -> tuple[Array | None, Array | None]:
+        """Both maps of a field, on the host; none where it has none."""
+        slot = self.slots[field]
+        return (self.first[slot], self.second[slot]) if slot >= 0 else (None, None)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What production and loss depend on besides concentrations.
+
+    Attributes:
+        tissue, immune: uint8 [R, z, y, x].
+        counts: uint8 [counts, R, z, y, x], of neighbours.
+        body: float32 [quantities, R].
+    """
+
+    tissue: Array
+    immune: Array
+    counts: Array
+    body: Array
+
+
+@dataclass(frozen=True)
+class ExchangeTables:
+    """What makes the maps, as arrays of the backend; layouts as in model/tables.py.
+
+    Attributes:
+        effects, begin: by slot and state; modulators: what effects point into; walls.
+        production, loss: float32 [F, tissue states, immune states], unit/min and 1/min.
+        forms: int32 [F], of `model.tables.Form`; own: int32 [F], whether an effect depends on the field itself.
+        times: float32 [F], dt, min; masses: float32 [F], m.
+        diffusion: for the same times.
+    """
+
+    effects: Array
+    begin: Array
+    modulators: Array
+    walls: Array
+    production: Array
+    loss: Array
+    forms: Array
+    own: Array
+    times: Array
+    masses: Array
+    diffusion: Diffusion
+
+
+@dataclass(frozen=True)
 class ExplicitTables:
     """Numbers of the explicit step, as arrays of the backend.
 
@@ -48,6 +111,7 @@ class ExplicitTables:
         diffusion: for the dt of the field's pass.
         keep, gain: float32 [F, tissue states, immune states].
         exchange_by: int32 [F], of `model.tables.VariesBy`.
+        maps: of `keep` and `gain`, where a field has them.
         implicit_exchange: int32 [F], whether cells take of what a voxel holds at the end of a pass.
         passes: int32 [F], of a step; momenta: float32 [F, most passes].
     """
@@ -56,6 +120,7 @@ class ExplicitTables:
     keep: Array
     gain: Array
     exchange_by: Array
+    maps: Maps
     implicit_exchange: Array
     passes: Array
     momenta: Array
@@ -63,18 +128,20 @@ class ExplicitTables:
 
 @dataclass(frozen=True)
 class MassByCells:
-    """The mass of the implicit operator on the finest level: a table by the cells of a voxel.
+    """The mass of the implicit operator on the finest level: a table by the cells of a voxel, or a map.
 
     Attributes:
         tissue, immune: uint8 [R, z, y, x].
         table: float32 [F, tissue states, immune states].
         exchange_by: int32 [F], of `model.tables.VariesBy`.
+        maps: of mass and gain, where a field has them.
     """
 
     tissue: Array
     immune: Array
     table: Array
     exchange_by: Array
+    maps: Maps
 
 
 @dataclass(frozen=True)
@@ -121,7 +188,6 @@ class CellTables:
     """What cells do, as arrays of the backend; layouts as in model/tables.py.
 
     Attributes:
-        effects, effect_begin: changes of fields, by state (int32 [states + 1]).
         rules, rule_begin: transitions, by the state that they leave.
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
@@ -129,8 +195,6 @@ class CellTables:
         modulators, releases: what the others point into.
     """
 
-    effects: Array
-    effect_begin: Array
     rules: Array
     rule_begin: Array
     ceilings: Array
@@ -193,9 +257,9 @@ class Tally:
 
     Attributes:
         fired: uint64 [rules, R], firings.
-        flowed: uint64 [effects, R], what exchange has brought to the body, in 2^-20 of a voxel's
-            concentration, in two's complement.
-        planes: first and end of those whose cells are counted; None for all.
+        flowed: uint64 [2, walls, R], what has left voxels for the body, in units of a concentration divided by
+            `model.tables.FLOW_WHOLE`, and in `FLOW_FRACTION`ths of these; both in two's complement.
+        planes: first and end of those that are counted; None for all.
     """
 
     fired: Array
@@ -284,7 +348,7 @@ class Backend(Protocol):
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
     ) -> None:
-        """Set rhs (float32 [F, R, z, y, x], not below zero) from what `share` says; `gain` is by cells."""
+        """Set rhs (float32 [F, R, z, y, x], not below zero) from what `share` says; `gain` is by cells, or a map."""
         ...
 
     def smooth(self, c: Array, rhs: Array, mass: MassByCells | Means, active: Array, level: Level, colour: int) -> None:
@@ -320,6 +384,39 @@ class Backend(Protocol):
         """Add to `c`, on `level`, the correction interpolated from `coarse`."""
         ...
 
+    def exchange_rates(
+        self,
+        fields: Array,
+        source: Array,
+        rhs: Array,
+        conditions: Conditions,
+        active: Array,
+        tables: ExchangeTables,
+        maps: Maps,
+        from_c: float,
+        from_second: float,
+    ) -> None:
+        """Make the maps of the fields in `active`.
+
+        Modulators look at `fields`, those of the own concentration at `source` (float32 [F, R, z, y, x]). Where an
+        effect depends on it and the form is OPERATOR, `second` becomes from_c * c + from_second * second, and `rhs`
+        that and what is produced.
+        """
+        ...
+
+    def count_exchange(
+        self,
+        fields: Array,
+        body: Array,
+        counted: Array,
+        times: Array,
+        walls: Array,
+        maps: Maps,
+        tally: Tally,
+    ) -> None:
+        """Count what voxels give to the body through walls `counted` (int32) over `times` (float32 [F], min)."""
+        ...
+
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
         """Add `amounts` (float32) at flat indices `voxels` (int64, each once) of `field` [R, z, y, x]."""
         ...
@@ -341,7 +438,7 @@ class Backend(Protocol):
     def apply_rules(
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
     ) -> None:
-        """Let the layer's cells act on `fields` and change state, into `next`; count into `tally`."""
+        """Let the layer's cells change state, into `next`, and release into `fields`; count into `tally`."""
         ...
 
     def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:

@@ -10,12 +10,15 @@ import numpy as np
 from gpusim.backends.base import (
     Array,
     CellLayer,
+    Conditions,
     Diffusion,
     Draw,
     Equations,
+    ExchangeTables,
     ExplicitTables,
     FieldSums,
     Level,
+    Maps,
     MassByCells,
     Means,
     Share,
@@ -58,6 +61,11 @@ def _widths(last: tuple[float, float, float]) -> tuple[np.float32, ...]:
 def _coupling(diffusion: Diffusion) -> tuple[Array, ...]:
     """What couples the voxels of the implicit operator."""
     return (diffusion.coupling, diffusion.by, diffusion.boundary, diffusion.resistance)
+
+
+def _mass(cells: MassByCells) -> tuple[Array, ...]:
+    """The mass of the implicit operator on the finest level."""
+    return (cells.table, cells.exchange_by, cells.maps.slots, cells.maps.first)
 
 
 @functools.cache
@@ -148,6 +156,9 @@ class CompiledBackend(ABC):
             tables.keep,
             tables.gain,
             tables.exchange_by,
+            tables.maps.slots,
+            tables.maps.first,
+            tables.maps.second,
             tables.implicit_exchange,
             tables.passes,
             tables.momenta,
@@ -174,6 +185,8 @@ class CompiledBackend(ABC):
             cells.immune,
             active,
             gain,
+            cells.maps.slots,
+            cells.maps.second,
             *sides,
             *shares,
             *_sizes(c.shape),
@@ -185,7 +198,7 @@ class CompiledBackend(ABC):
         coupling = _coupling(level.diffusion)
         if isinstance(mass, MassByCells):
             name = "smooth_finest"
-            by = (mass.tissue, mass.immune, active, mass.table, mass.exchange_by, *coupling)
+            by = (mass.tissue, mass.immune, active, *_mass(mass), *coupling)
             arguments = (c, rhs, *by, np.int32(colour), *_sizes(c.shape), *_states(mass.table.shape))
         else:
             name = "smooth_coarse"
@@ -209,7 +222,7 @@ class CompiledBackend(ABC):
         if isinstance(mass, MassByCells):
             name = "restrict_finest"
             cells = (mass.tissue, mass.immune)
-            by = (active, mass.table, mass.exchange_by, *coupling)
+            by = (active, *_mass(mass), *coupling)
             arguments = (c, rhs, *cells, coarse_c, coarse_rhs, *by, *_sizes(c.shape), *_states(mass.table.shape))
         else:
             name = "restrict_coarse"
@@ -221,7 +234,7 @@ class CompiledBackend(ABC):
         self.launch(name, *_rows(coarse_c.shape, active.size), arguments)
 
     def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
-        by = (cells.table, diffusion.coupling)
+        by = (cells.table, cells.maps.slots, cells.maps.first, diffusion.coupling)
         arguments = (
             cells.tissue,
             cells.immune,
@@ -255,6 +268,76 @@ class CompiledBackend(ABC):
         arguments = (c, coarse, active, *by, np.float32(level.edge), np.int32(floor_at_zero), *_sizes(c.shape), states)
         self.launch("prolong", *_rows(c.shape, active.size), arguments)
 
+    def exchange_rates(
+        self,
+        fields: Array,
+        source: Array,
+        rhs: Array,
+        conditions: Conditions,
+        active: Array,
+        tables: ExchangeTables,
+        maps: Maps,
+        from_c: float,
+        from_second: float,
+    ) -> None:
+        diffusion, states = tables.diffusion, tables.production.shape[1] + tables.production.shape[2]
+        arguments = (
+            tables.effects,
+            tables.begin,
+            tables.modulators,
+            tables.walls,
+            tables.production,
+            tables.loss,
+            maps.slots,
+            tables.forms,
+            tables.own,
+            tables.times,
+            tables.masses,
+            *_coupling(diffusion),
+            diffusion.far,
+            active,
+            conditions.tissue,
+            conditions.immune,
+            fields,
+            source,
+            conditions.counts,
+            conditions.body,
+            maps.first,
+            maps.second,
+            rhs,
+            maps.permeable,
+            *map(np.float32, (from_c, from_second)),
+            *map(np.int32, (len(maps.permeable), states)),
+            *_sizes(fields.shape),
+            *_states(tables.production.shape),
+        )
+        self.launch("exchange_rates", *_rows(fields.shape, active.size), arguments)
+
+    def count_exchange(
+        self,
+        fields: Array,
+        body: Array,
+        counted: Array,
+        times: Array,
+        walls: Array,
+        maps: Maps,
+        tally: Tally,
+    ) -> None:
+        shape = fields.shape
+        arguments = (
+            walls,
+            counted,
+            times,
+            fields,
+            maps.permeable,
+            body,
+            tally.flowed,
+            *map(np.int32, tally.planes or (0, shape[-3])),
+            np.int32(len(maps.permeable)),
+            *_sizes(shape),
+        )
+        self.launch("count_exchange", *_rows(shape, counted.size), arguments)
+
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
         arguments = (field, voxels, amounts, np.int64(voxels.size))
         self.launch("deposit", *self._one_each(voxels.size, DEPOSIT_THREADS), arguments)
@@ -270,7 +353,7 @@ class CompiledBackend(ABC):
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
     ) -> None:
         tables, nz = around.tables, layer.cells.shape[1]
-        by_cells = (tables.effects, tables.effect_begin, tables.rules, tables.rule_begin, tables.ceilings)
+        by_cells = (tables.rules, tables.rule_begin, tables.ceilings)
         arguments = (
             layer.cells,
             around.other,
@@ -283,7 +366,6 @@ class CompiledBackend(ABC):
             tables.modulators,
             tables.releases,
             tally.fired,
-            tally.flowed,
             *_drawn(draw),
             *map(np.int32, tally.planes or (0, nz)),
             np.int32(len(tables.ceilings)),

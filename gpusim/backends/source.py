@@ -24,6 +24,8 @@ KERNELS = (
     "restrict_coupling",
     "restrict_mean",
     "prolong",
+    "exchange_rates",
+    "count_exchange",
     "deposit",
     "mark_members",
     "count_members",

@@ -54,7 +54,7 @@ _MOMENTUM = 3
 _RESIDUAL = _WEIGHTED_INFLOW + 3
 _SMOOTHED = _RESIDUAL + 8 + _MOST  # the sum of couplings, the diagonal, a division, a sum
 _RANDOM = 80  # Philox: 10 rounds of 2 products, 4 xor, 2 sums
-_HILL = 7  # times scale, two comparisons, 1 + r, r / (1 + r), times span, plus low
+_HILL = 8  # times scale, two comparisons, 1 / (1 + r), times r, times both ends, their sum
 
 COSTS = (
     Cost("explicit_step", "open side", 8, _INFLOW + _EULER + _MOST, "field read, and written"),

@@ -30,7 +30,7 @@ class Circulation:
         """Take in and give out what sites, to which `body` belongs, have moved since the last call.
 
         Args:
-            fired: int64 [rules, R], cells. flowed: int64 [effects, R], units of `model.tables.FLOW_UNITS`.
+            fired: int64 [rules, R], cells. flowed: float64 [walls, R], concentrations of a voxel.
         """
         for entries, counts in zip(body.moved, (fired, flowed), strict=True):
             for row, quantity, amount in entries:

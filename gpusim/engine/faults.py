@@ -3,26 +3,26 @@
 import numpy as np
 
 from gpusim.model import Model
+from gpusim.model.exchange import effects_by_state
 from gpusim.model.tables import EffectKind
 
 
 def largest_source(model: Model, field: int, fired: dict[str, int], steps: int) -> str:
     """What has added most to a field at once so far, in words."""
-    cells, states, names = model.cells, model.states, model.fields
+    cells, exchange, states, names = model.cells, model.exchange, model.states, model.fields
     unit = names.units[field]
     found = [(float(names.initial[field]), f"its initial value of {names.initial[field]:g} {unit}")]
 
     def secretes(state: str, amount: float) -> None:
         found.append((amount, f"state '{state}', which adds {amount:g} {unit} a step"))
 
-    made = names.production[field] * model.step
+    made = exchange.production[field] * model.step
     for layer, amounts in ((states.tissue, made.max(axis=1)), (states.immune, (made - made[:, :1]).max(axis=0))):
         n = int(np.argmax(amounts))
         secretes(layer[n], float(amounts[n]))
-    for state, first, end in zip(states.names, cells.effect_begin, cells.effect_begin[1:], strict=False):
-        for effect in cells.effects[first:end]:
-            if effect["field"] == field and effect["kind"] == EffectKind.SECRETION:
-                secretes(state, float(effect["amount"]))
+    for of, state, effect in effects_by_state(exchange, len(states.names)):
+        if of == field and effect["kind"] == EffectKind.SECRETION:
+            secretes(states.names[state], float(effect["rate"]) * model.step)
     for name, rule in zip(cells.rule_names, cells.rules, strict=True):
         for release in cells.releases[rule["first_release"] : rule["end_release"]]:
             if release["field"] == field and fired[name]:

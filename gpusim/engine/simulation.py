@@ -109,7 +109,8 @@ class Simulation(Replicate):
         with self.clock.changing(f"step {self.steps + 1}", range(len(self.replicates))):
             self._treat()
             for stack in self._stacks:
-                stack.transport_and_move(self.steps)
+                stack.transport(self.steps)
+                stack.move(self.steps)
             self.clock.steps += 1
             if self.steps % every == 0:
                 for stack in self._stacks:

@@ -35,11 +35,11 @@ class Site:
     @property
     def transport(self) -> Transport:
         """Its solvers, which are those of all replicates."""
-        return self.stack.transport
+        return self.stack.solvers
 
     @property
     def given(self) -> np.ndarray:
-        """Firings and flows that the body has taken in: int64 [rules + effects], in place."""
+        """Firings and flows that the body has taken in: int64 [rules + 2 walls], in place."""
         return self.stack.given[:, self.replicate]
 
     # Therapies of its own

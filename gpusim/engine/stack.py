@@ -9,15 +9,17 @@ from gpusim.backends.base import Array, Backend, CellLayer, CellTables, Draw, Su
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.model import Model
+from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE
 
 
 class Purpose(enum.IntEnum):
-    """What random numbers are for; each purpose has its own."""
+    """What random numbers and counts of neighbours are for; each purpose has its own."""
 
     TISSUE_RULES = 0
     IMMUNE_RULES = 1
     TISSUE_MOTION = 2
     IMMUNE_MOTION = 3
+    EXCHANGE = 4
 
 
 class Stack:
@@ -26,8 +28,8 @@ class Stack:
     Attributes:
         models: of each replicate. They differ by what follows from the seed: initial cells, the order of grafts.
         state: their arrays, on the backend.
-        given: int64 [rules + effects, R], firings and flows that the bodies have taken in.
-        transport: their solvers.
+        given: int64 [rules + 2 walls, R], firings and flows that the bodies have taken in.
+        solvers: of their fields.
         fetched: firings and flows since the start as the host has them; None where it has to ask.
     """
 
@@ -36,9 +38,9 @@ class Stack:
         self._model = model = models[0]
         self.backend = backend
         self.state = State.start(models, backend)
-        self.transport = Transport(model, len(models), backend)
+        self.solvers = Transport(model, len(models), backend)
         cells = model.cells
-        self.given = np.zeros((len(cells.rules) + len(cells.effects), len(models)), np.int64)
+        self.given = np.zeros((len(cells.rules) + 2 * len(model.exchange.walls), len(models)), np.int64)
         self.fetched: np.ndarray | None = None
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
@@ -72,10 +74,14 @@ class Stack:
             if due == step:
                 self.backend.deposit(self.state.fields[field], voxels, amounts)
 
-    def transport_and_move(self, step: int) -> None:
-        """Diffusion and exchange over a step, then the cells' moves."""
+    def transport(self, step: int) -> None:
+        """Diffusion and exchange over a step."""
         self.fetched = None
-        self.transport.advance(self.state, step)
+        self._count_neighbours(self.state.tissue, self.state.immune, Purpose.EXCHANGE)
+        self.solvers.advance(self.state, step)
+
+    def move(self, step: int) -> None:
+        """The cells' moves over a step."""
         for move in range(self._model.cells.moves):
             self._move(step * self._model.cells.moves + move)
 
@@ -109,7 +115,7 @@ class Stack:
         self.backend.write(self.state.body, quantities)
 
     def tallied(self) -> np.ndarray:
-        """Firings and flows since the start: int64 [rules + effects, R], by row of both tables; not to be changed.
+        """Firings and flows since the start: int64 [rules + 2 walls, R], by row of both tables; not to be changed.
 
         Fetched once after a step, as counts, rows of a record and bodies all look at them.
         """
@@ -122,10 +128,11 @@ class Stack:
             self.backend.write(array, arrays[name])
 
     def moved(self, tallied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Firings (int64 [rules, R]) and flows (int64 [effects, R]) since the last call, of what is `tallied` now."""
+        """Firings (int64 [rules, R]) and concentrations that voxels gave (float64 [walls, R]) since the last call."""
         before, self.given = self.given, tallied.copy()
-        since, rules = self.given - before, len(self._model.cells.rules)
-        return since[:rules], since[rules:]
+        since, rules, walls = self.given - before, len(self._model.cells.rules), len(self._model.exchange.walls)
+        whole, fraction = since[rules : rules + walls], since[rules + walls :]
+        return since[:rules], (whole + fraction / FLOW_FRACTION) / FLOW_WHOLE
 
     def _around(self, other: CellLayer) -> Surroundings:
         return Surroundings(other.cells, self.state.counts, self.state.body, self._tables)
@@ -133,7 +140,7 @@ class Stack:
     def _layers_with_rules(self) -> tuple[bool, bool]:
         """Whether cells of the tissue and of the immune layer do anything at all."""
         cells, none = self._model.cells, self._model.states.none
-        acting = (np.diff(cells.rule_begin) > 0) | (np.diff(cells.effect_begin) > 0)
+        acting = np.diff(cells.rule_begin) > 0
         return bool(acting[:none].any()), bool(acting[none:].any())
 
     def _counts_by_purpose(self) -> dict[Purpose, list[int]]:
@@ -141,15 +148,14 @@ class Stack:
         cells, none = self._model.cells, self._model.states.none
 
         def rows(states: slice) -> list[np.void]:
-            by_state = ((cells.rules, cells.rule_begin), (cells.effects, cells.effect_begin))
-            found = [table[begin[states.start] : begin[states.stop]] for table, begin in by_state]
-            return [row for part in found for row in part]
+            return list(cells.rules[cells.rule_begin[states.start] : cells.rule_begin[states.stop]])
 
         tissue, immune = slice(0, none), slice(none, len(self._model.states.names))
         return {
             Purpose.TISSUE_RULES: cells.counts_for(rows(tissue)),
             Purpose.IMMUNE_RULES: cells.counts_for(rows(immune)),
             Purpose.TISSUE_MOTION: cells.counts_for(cells.motilities[tissue]),
+            Purpose.EXCHANGE: cells.counts_for(self._model.exchange.effects),
             Purpose.IMMUNE_MOTION: cells.counts_for(cells.motilities[immune]),
         }
 
@@ -167,6 +173,7 @@ def tallied(stacks: Sequence[Stack]) -> list[np.ndarray]:
         arrays = [each for stack in missing for each in (stack.state.tally.fired, stack.state.tally.flowed)]
         counts = missing[0].backend.fetch(arrays)
         for stack, fired, flowed in zip(missing, counts[::2], counts[1::2], strict=True):
-            cells = stack.models[0].cells
-            stack.fetched = np.concatenate([fired[: len(cells.rules)], flowed[: len(cells.effects)]]).view(np.int64)
+            rules, walls = len(stack.models[0].cells.rules), len(stack.models[0].exchange.walls)
+            counts_of_walls = flowed[:, :walls].reshape(2 * walls, -1)
+            stack.fetched = np.concatenate([fired[:rules], counts_of_walls]).view(np.int64)
     return [stack.fetched for stack in stacks if stack.fetched is not None]

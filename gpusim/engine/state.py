@@ -22,7 +22,8 @@ BYTES_PER_VOXEL_AND_FIELD = 8
 
 _FILLED_ANEW = ("spare", "next", "bid", "counts", "members")
 _LAYERS = ("tissue.", "immune.")
-"""Begin with the replicate; of other arrays it is the second axis."""
+_NUMBERS = ("tally.", "body")
+"""Begin, and end, with the replicate; of other arrays it is the second axis."""
 
 
 @dataclass
@@ -34,7 +35,7 @@ class State:
         tissue, immune: the two layers of cells; `next` (uint8 [R, z, y, x]) receives new states.
         bid: uint16 [R, z, y, x], of moves; of size 0 where nothing moves.
         counts: uint8 [counts, R, z, y, x], of neighbours; `members`: uint8 [R, z, y, x], what is counted.
-        tally: of each row of the tables of rules and of effects, since the start.
+        tally: of each row of the tables of rules and of walls, since the start.
         body: float32 [quantities, R], as modulators see them.
     """
 
@@ -52,7 +53,11 @@ class State:
     def kept(self, replicate: int) -> dict[str, Array]:
         """What a later step reads of one replicate, by name; the buffers that every step fills anew are left out."""
         return {
-            name: array[replicate] if name.startswith(_LAYERS) else array[:, replicate]
+            name: array[replicate]
+            if name.startswith(_LAYERS)
+            else array[..., replicate]
+            if name.startswith(_NUMBERS)
+            else array[:, replicate]
             for name, array in _arrays(self, "")
             if name not in _FILLED_ANEW
         }
@@ -86,7 +91,10 @@ class State:
             bid=backend.lattice(np.zeros(shape if moves_tissue or moves_immune else nothing, np.uint16)),
             counts=backend.lattice(np.zeros((counts, *shape), np.uint8)),
             members=backend.lattice(np.zeros(shape if counts else nothing, np.uint8)),
-            tally=Tally(numbers(len(model.cells.rules), np.uint64), numbers(len(model.cells.effects), np.uint64)),
+            tally=Tally(
+                numbers(len(model.cells.rules), np.uint64),
+                backend.array(np.zeros((2, max(1, len(model.exchange.walls)), replicates), np.uint64)),
+            ),
             body=numbers(len(model.body.names), np.float32),
         )
 

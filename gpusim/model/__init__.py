@@ -1,13 +1,14 @@
 """From a scenario to the arrays of numbers that the engine steps."""
 
 from gpusim.model.build import build
-from gpusim.model.model import Body, Boundary, Cells, Dose, Fields, Graft, Infusion, Model, Resection, States
+from gpusim.model.model import Body, Boundary, Cells, Dose, Exchange, Fields, Graft, Infusion, Model, Resection, States
 
 __all__ = [
     "Body",
     "Boundary",
     "Cells",
     "Dose",
+    "Exchange",
     "Fields",
     "Graft",
     "Infusion",

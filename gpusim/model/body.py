@@ -3,14 +3,14 @@
 import numpy as np
 
 from gpusim import units
-from gpusim.model.cells import modulator_row
-from gpusim.model.model import Body, Cells
-from gpusim.model.tables import FLOW, FLOW_UNITS, MODULATOR, EffectKind
+from gpusim.model.model import Body, Cells, Exchange
+from gpusim.model.modulators import modulator_row
+from gpusim.model.tables import FLOW, MODULATOR
 from gpusim.scenario import Document
 from gpusim.scenario.checks import flow_unit
 
 
-def build_body(document: Document, cells: Cells, volume: float) -> Body:
+def build_body(document: Document, cells: Cells, exchange: Exchange, volume: float) -> Body:
     """The body of a scenario; empty where it has none."""
     quantities = document.body.quantities
     names = list(quantities)
@@ -42,16 +42,15 @@ def build_body(document: Document, cells: Cells, volume: float) -> Body:
         rates=np.array(rates, float),
         modulators=np.array(modulators, MODULATOR),
         transfers=transfers,
-        exchanged=_exchanged(document, cells, volume),
+        exchanged=_exchanged(document, exchange, volume),
     )
 
 
-def _exchanged(document: Document, cells: Cells, volume: float) -> np.ndarray:
-    """What a unit of each effect's exchange is in the unit of its quantity: float64 [effects, quantities]."""
+def _exchanged(document: Document, exchange: Exchange, volume: float) -> np.ndarray:
+    """What a concentration of a voxel is in the unit of each wall's quantity: float64 [walls, quantities]."""
     quantities, fields = list(document.body.quantities.values()), list(document.fields.values())
-    found = np.zeros((len(cells.effects), len(quantities)))
-    for row, effect in enumerate(cells.effects):
-        if effect["kind"] == EffectKind.EXCHANGE:
-            field, quantity = fields[effect["field"]], quantities[effect["quantity"]]
-            found[row, effect["quantity"]] = units.number(f"1 {field.unit} * voxel", quantity.unit, volume) / FLOW_UNITS
+    found = np.zeros((len(exchange.walls), len(quantities)))
+    for row, wall in enumerate(exchange.walls):
+        field, quantity = fields[wall["field"]], quantities[wall["quantity"]]
+        found[row, wall["quantity"]] = units.number(f"1 {field.unit} * voxel", quantity.unit, volume)
     return found

@@ -10,10 +10,11 @@ from gpusim.errors import ScenarioError
 from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
 from gpusim.model.cells import Bounds, CellTables
-from gpusim.model.conversion import concentration
+from gpusim.model.exchange import ExchangeTables
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
+from gpusim.model.modulators import Modulators
 from gpusim.scenario import Document, Scenario
-from gpusim.scenario.checks import secretion_units, state_names
+from gpusim.scenario.checks import state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, Therapy
 from gpusim.tissue import InitialTissue, initial_tissue
 from gpusim.tissue.shapes import Uniform, near_segment, point, within
@@ -50,6 +51,8 @@ def _build(scenario: Scenario) -> Model:
     tissue_names, immune_names = state_names(document)
     states = States(tuple(tissue_names), tuple(immune_names))
     fields = _fields(document, states, volume)
+    modulators = Modulators(document, states, volume)
+    exchange = ExchangeTables(document, states, volume, modulators).build()
     initial = initial_tissue(scenario, states.names, states.none, spacing)
     bounds = Bounds(document, states, volume)
     highest, unbounded = bounds.rate()
@@ -58,7 +61,7 @@ def _build(scenario: Scenario) -> Model:
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
     every = steps.between_snapshots(document, step)
-    cells = CellTables(document, states, spacing, step * rules_every, step / moves).build(moves)
+    cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(moves)
     notes = [*initial.notes, *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded)]
     if not (document.time.step.field or document.time.step.rules) and step < steps.longest(highest) / 2:
         notes.append(
@@ -81,9 +84,10 @@ def _build(scenario: Scenario) -> Model:
         until=until,
         record_every=every,
         fields=fields,
+        exchange=exchange,
         states=states,
         cells=cells,
-        body=build_body(document, cells, volume),
+        body=build_body(document, cells, exchange, volume),
         doses=tuple(_doses(document, fields, states, initial, spacing, due)),
         infusions=tuple(_infusions(document, due)),
         grafts=tuple(_grafts(document, states, initial.shape, spacing, due)),
@@ -96,31 +100,6 @@ def _build(scenario: Scenario) -> Model:
 def _fields(document: Document, states: States, volume: float) -> Fields:
     specs = document.fields
     names = tuple(specs)
-    shape = (len(names), len(states.tissue), len(states.immune))
-    production, loss = np.zeros(shape), np.zeros(shape)
-    for f, spec in enumerate(specs.values()):
-        steady = [spec.decay, *(clearance.rate for clearance in spec.clearance.values() if not clearance.modulators)]
-        loss[f] += sum(units.number(rate, "1/min") for rate in steady)
-    for name, state in document.states.items():
-        if state.layer == "tissue":
-            here = (states.tissue.index(name), slice(None))
-        else:
-            here = (slice(None), states.immune.index(name))  # type: ignore[assignment]
-        # What modulators act on is no part of transport: it goes with the rules (model/cells.py).
-        for field, secretion in state.secretion.items():
-            if not secretion.modulators:
-                rate = concentration(secretion.rate, secretion_units(specs[field].unit), volume)
-                production[(names.index(field), *here)] += rate
-        for field, uptake in state.uptake.items():
-            if not uptake.modulators:
-                loss[(names.index(field), *here)] += units.number(uptake.rate, "1/min")
-        for field, exchange in state.exchange.items():
-            if exchange.blood is None:
-                continue
-            permeability = units.number(exchange.permeability, "1/min")
-            blood = units.number(exchange.blood, specs[field].unit, volume)
-            production[(names.index(field), *here)] += permeability * blood
-            loss[(names.index(field), *here)] += permeability
     return Fields(
         names=names,
         units=tuple(spec.unit for spec in specs.values()),
@@ -129,8 +108,6 @@ def _fields(document: Document, states: States, volume: float) -> Fields:
         ).reshape(len(names), len(states.tissue)),
         boundary=_boundary(list(specs.values()), volume),
         initial=np.array([units.number(s.initial, s.unit, volume) for s in specs.values()], float),
-        production=production,
-        loss=loss,
         solvers=tuple(spec.solver for spec in specs.values()),
     )
 

@@ -34,8 +34,6 @@ class Fields:
         diffusion: float64 [F, tissue states], um^2/min.
         boundary: what the fields meet at the sides of the lattice.
         initial: float64 [F], in the field's unit.
-        production: float64 [F, tissue states, immune states], unit/min.
-        loss: float64 [F, tissue states, immune states], 1/min.
         solvers: F texts, as in the scenario.
     """
 
@@ -44,8 +42,6 @@ class Fields:
     diffusion: np.ndarray
     boundary: Boundary
     initial: np.ndarray
-    production: np.ndarray
-    loss: np.ndarray
     solvers: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -75,6 +71,33 @@ class States:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """What cells, vessels and other fields do to the F concentrations: production p and loss k, as in p - k c.
+
+    A field with an effect has a slot: p and k of its voxels are found anew each step.
+
+    Attributes:
+        production, loss: float64 [F, tissue states, immune states], unit/min and 1/min, what depends on nothing else.
+        highest_loss: the same with the highest loss that effects can add; infinite where there is no such bound.
+        steepest: float64 [F, tissue states, immune states], 1/min, the steepest fall of p - k c with c.
+        slots: int32 [F], of the fields with effects; -1 for the others.
+        own: bool [F], whether an effect depends on the field itself.
+        effects: table of `tables.EFFECT`; begin: int32 [slots * states + 1], the first of each slot and state.
+        walls: table of `tables.WALL`, between voxels and the body.
+    """
+
+    production: np.ndarray
+    loss: np.ndarray
+    highest_loss: np.ndarray
+    steepest: np.ndarray
+    slots: np.ndarray
+    own: np.ndarray
+    effects: np.ndarray
+    begin: np.ndarray
+    walls: np.ndarray
+
+
+@dataclass(frozen=True)
 class Cells:
     """What cells do, as tables (gpusim/model/tables.py); rows sorted by the state that they belong to.
 
@@ -83,7 +106,6 @@ class Cells:
         rule_names: name of the rule of each row; several rows where a rule leaves several states.
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
-        effects, effect_begin: likewise, secretions and losses that depend on something.
         motilities: one row a state.
         modulators, releases: what the others point into.
         neighbourhoods: counts of neighbours that modulators look at.
@@ -94,8 +116,6 @@ class Cells:
     rule_begin: np.ndarray
     rule_names: tuple[str, ...]
     ceilings: np.ndarray
-    effects: np.ndarray
-    effect_begin: np.ndarray
     motilities: np.ndarray
     modulators: np.ndarray
     releases: np.ndarray
@@ -122,7 +142,7 @@ class Body:
         flows: table of `tables.FLOW`, a row a process: from which quantity to which, in proportion to which (-1: none);
             rates: float64 [processes], 1/min or unit/min; modulators: what the flows point into.
         transfers: float64 [rules, quantities], cells that a firing of a rule brings.
-        exchanged: float64 [effects, quantities], what a unit of an exchange (`tables.FLOW_UNITS`) brings.
+        exchanged: float64 [walls, quantities], what a concentration that leaves a voxel through a wall brings.
     """
 
     names: tuple[str, ...]
@@ -213,6 +233,7 @@ class Model:
     until: int
     record_every: int
     fields: Fields
+    exchange: Exchange
     states: States
     cells: Cells
     body: Body

@@ -42,12 +42,12 @@ def require(model: Model) -> None:
 
 
 def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
-    fields, cells, body = model.fields, model.cells, model.body
+    fields, exchange, cells, body = model.fields, model.exchange, model.cells, model.body
     for f, name in enumerate(fields.names):
-        for part in ("diffusion", "initial", "production", "loss"):
-            yield f"fields.{name}: {part}", np.atleast_1d(getattr(fields, part)[f])
-    for kind in ("rules", "effects", "motilities", "modulators", "releases"):
-        table = getattr(cells, kind)
+        for owner, part in ((fields, "diffusion"), (fields, "initial"), (exchange, "production"), (exchange, "loss")):
+            yield f"fields.{name}: {part}", np.atleast_1d(getattr(owner, part)[f])
+    tables = {kind: getattr(cells, kind) for kind in ("rules", "motilities", "modulators", "releases")}
+    for kind, table in {**tables, "effects": exchange.effects, "walls": exchange.walls}.items():
         for column in table.dtype.names:
             if table.dtype[column] == np.float32:
                 yield f"{kind}: {column}", table[column]

@@ -28,18 +28,30 @@ class Shape(enum.IntEnum):
     HILL = 0
     LINEAR = 1
     STEP = 2
+    RAMP = 3
 
 
 class EffectKind(enum.IntEnum):
-    """What an effect of a cell does to a field."""
+    """What an effect of a cell does to the field of its voxel."""
 
     SECRETION = 0
     LOSS = 1
-    EXCHANGE = 2
+    WALL = 2
 
 
-FLOW_UNITS = 2**20
-"""Of what an exchange has brought to the body, in a voxel's concentration."""
+class Form(enum.IntEnum):
+    """How a solver reads the production p and the loss k of a voxel, for a time dt and a mass m (1, or 0 for steady).
+
+    EXPLICIT: 1 - k dt and p dt; IMPLICIT: 1 / (1 + k dt) and p dt / (1 + k dt); OPERATOR: m + k dt and p dt.
+    """
+
+    EXPLICIT = 0
+    IMPLICIT = 1
+    OPERATOR = 2
+
+
+FLOW_WHOLE, FLOW_FRACTION = 2**20, 2**31
+"""What crosses a wall into the body is counted in two integers: 2^-20 of a voxel's concentration, and 2^-31 of that."""
 
 
 MODULATOR = np.dtype(
@@ -50,22 +62,24 @@ MODULATOR = np.dtype(
         ("power", "<i4"),
         ("scale", "<f4"),
         ("low", "<f4"),
-        ("span", "<f4"),
+        ("high", "<f4"),
+        ("offset", "<f4"),
         ("states", "<u4", (8,)),
     ]
 )
 NEIGHBOURHOOD = np.dtype([("states", "<u4", (8,)), ("reach", "<i4")])
 EFFECT = np.dtype(
     [
-        ("field", "<i4"),
         ("kind", "<i4"),
-        ("amount", "<f4"),
+        ("rate", "<f4"),
         ("first_modulator", "<i4"),
         ("end_modulator", "<i4"),
-        ("quantity", "<i4"),
-        ("dilution", "<f4"),
+        ("end_own", "<i4"),
+        ("settles", "<i4"),
+        ("wall", "<i4"),
     ]
 )
+WALL = np.dtype([("field", "<i4"), ("quantity", "<i4"), ("dilution", "<f4")])
 MOTILITY = np.dtype(
     [
         ("hop", "<f4"),

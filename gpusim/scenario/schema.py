@@ -295,7 +295,7 @@ class Exchange(_Part):
     """A wall between voxel and blood: permeability * (blood - local concentration).
 
     The blood holds a constant concentration `blood`, or a quantity of the `body` in some `volume`; then
-    what leaves the voxel enters the body, and the reverse, once each application of the rules.
+    what leaves the voxel enters the body, and the reverse. Modulators act on the permeability.
     """
 
     permeability: Rate
@@ -312,8 +312,6 @@ class Exchange(_Part):
             raise ValueError("'body' and 'volume' go together: the volume that the quantity is dissolved in")
         if self.volume is not None and parse(self.volume).magnitude == 0:
             raise ValueError("expected a 'volume' above 0")
-        if self.modulators and self.body is None:
-            raise ValueError("'modulators' belong to an exchange with the 'body'")
         return self
 
 

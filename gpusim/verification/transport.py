@@ -55,7 +55,7 @@ def _cosine(
     with machine.simulate(text) as simulation:
         begin_with(simulation, c=1 + mode)
         simulation.step(round(minutes / step))
-        (scheme,) = schemes(simulation.model.fields, spacing, step)
+        (scheme,) = schemes(simulation.model)
         return 2 * float(np.mean(simulation.field("c")[0, 0].astype(float) * mode)), scheme
 
 
@@ -156,7 +156,7 @@ def mass(machine: Machine) -> Iterator[Finding]:
     """With no sinks, 10,000 passes lose nothing; with them, the books balance."""
     extra = "therapies: {dose: {inject: c, amount: 1e6 PFU}}"
     with machine.simulate(box([13, 11, 9], 20, extra=extra, diffusion="400 um^2/min")) as simulation:
-        (scheme,) = schemes(simulation.model.fields, simulation.model.spacing, simulation.model.step)
+        (scheme,) = schemes(simulation.model)
         steps = -(-10_000 // scheme.passes)
         simulation.step(steps)
         yield near(f"amount after {steps * scheme.passes} passes, PFU", 1e6, simulation.totals()["c"], relative=1e-6)

@@ -6,7 +6,7 @@ from scipy import stats
 
 from gpusim.backends import create
 from gpusim.backends.base import CellLayer, CellTables, Draw, Surroundings, Tally
-from gpusim.model.tables import EFFECT, FLOW_UNITS, MODULATOR, MOTILITY, RELEASE, RULE, EffectKind, Shape, Source
+from gpusim.model.tables import MODULATOR, MOTILITY, RELEASE, RULE, Shape, Source
 
 SHAPE = (4, 16, 16)
 VOXELS = 4 * 16 * 16
@@ -22,12 +22,8 @@ def backend(one_backend_each):
 class Applied:
     """Cells of state 0 in `clock` (uint16 [z, y, x]), to which tables were applied once. Arrays are of NumPy."""
 
-    def __init__(
-        self, backend, rules=(), effects=(), modulators=(), releases=(), clock=0, fields=0.0, body=(0,), planes=None
-    ):
+    def __init__(self, backend, rules=(), modulators=(), releases=(), clock=0, fields=0.0, body=(0,), planes=None):
         tables = CellTables(
-            backend.array(np.array([*effects], EFFECT)),
-            backend.array(np.array([0, len(effects), *[len(effects)] * 3], np.int32)),
             backend.array(np.array([*rules], RULE)),
             backend.array(np.array([0, len(rules), *[len(rules)] * 3], np.int32)),
             backend.array(np.full((4, 4), 2**32 - 1, np.uint32)),
@@ -50,14 +46,13 @@ class Applied:
         )
         tally = Tally(
             backend.array(np.zeros((max(1, len(rules)), 1), np.uint64)),
-            backend.array(np.zeros((max(1, len(effects)), 1), np.uint64)),
+            backend.array(np.zeros((2, 1, 1), np.uint64)),
             planes,
         )
         seeds = backend.array(np.array([1], np.uint64))
         backend.apply_rules(layer, after, around, values, tally, Draw(seeds, 2, 3))
         self.cells, self.clock, self.field = (backend.to_numpy(a) for a in (after[0], layer.clock[0], values[:, 0]))
         self.fired = backend.to_numpy(tally.fired)[:, 0].astype(int).tolist()
-        self.flowed = backend.to_numpy(tally.flowed)[:, 0].view(np.int64).tolist()
 
 
 def test_a_launch_of_no_blocks_does_nothing(backend):
@@ -109,7 +104,7 @@ def test_hazards_are_held_at_a_million_and_share_what_happens(backend, hazards, 
 
 
 def test_a_hazard_that_is_not_above_0_or_not_a_number_never_fires(backend):
-    by_field = (Source.FIELD, 0, Shape.LINEAR, 1, 1, 0, 1, [0] * 8)
+    by_field = (Source.FIELD, 0, Shape.LINEAR, 1, 1, 0, 1, 0, [0] * 8)
     for field in (0, -1, np.nan):
         applied = Applied(
             backend, rules=[rule(1, 5, modulators=(0, 1)), rule(2, 0)], modulators=[by_field], fields=field
@@ -119,35 +114,13 @@ def test_a_hazard_that_is_not_above_0_or_not_a_number_never_fires(backend):
 
 
 def test_only_planes_of_ones_own_are_counted_and_all_are_carried_out(backend):
-    wall = (0, EffectKind.EXCHANGE, 1, 0, 0, 0, 2)
-    applied = Applied(backend, rules=[rule(1, 0.5)], effects=[wall], fields=2, body=(5,), planes=(1, 3))
+    applied = Applied(backend, rules=[rule(1, 0.5)], planes=(1, 3))
     by_plane = [(plane == 1).sum() for plane in applied.cells]
     assert min(by_plane) > 50
     assert applied.fired == [by_plane[1] + by_plane[2]]
-    # (2 + 1 * 10) / (1 + 1) in each voxel, of which 4 came from the body.
-    assert np.all(applied.field == 6)
-    assert applied.flowed == [-4 * FLOW_UNITS * VOXELS // 2]
 
 
-@pytest.mark.parametrize(
-    ("before", "blood", "flow"),
-    [
-        (2.0**43, 0, 2**42), (0, 2.0**43, -(2**42)), (2.0**42, 0, 2**42), (0, 2.0**42, -(2**42)),
-        (2.0**41, 0, 2**41), (0, 2.0**41, -(2**41)), (np.nan, 1, 2**42), (3, 3, 0),
-    ],
-)  # fmt: skip
-def test_what_goes_through_a_wall_is_counted_within_bounds(backend, before, blood, flow):
-    wall = (0, EffectKind.EXCHANGE, 1e20, 0, 0, 0, 1)
-    applied = Applied(backend, effects=[wall], fields=before, body=(blood,), planes=(0, 1))
-    # 256 voxels of 2^42 in units of 2^-20 go around the 64 bits.
-    expected = flow * FLOW_UNITS * 256
-    assert applied.flowed == [(expected + 2**63) % 2**64 - 2**63]
-
-
-def test_losses_secretions_and_releases_of_one_cell_come_in_that_order(backend):
-    effects = [(0, EffectKind.SECRETION, 3, 0, 0, -1, 0), (0, EffectKind.LOSS, 1, 0, 0, -1, 0), (0, 0, -7, 0, 0, -1, 0)]
-    applied = Applied(
-        backend, rules=[rule(1, 50, releases=(0, 2))], effects=effects, releases=[(0, 5), (0, 0.5)], fields=1
-    )
-    expected = np.where(applied.cells == 1, (1 + 3) / 2 + 5.5, (1 + 3) / 2)
+def test_what_a_rule_releases_joins_what_is_there(backend):
+    applied = Applied(backend, rules=[rule(1, 50, releases=(0, 2))], releases=[(0, 5), (0, 0.5)], fields=1)
+    expected = np.where(applied.cells == 1, 6.5, 1)
     assert np.array_equal(applied.field[0], expected.astype(np.float32))

@@ -102,20 +102,20 @@ def test_counts_add_up_to_the_lattice(simulate):
 
 def test_passes_keep_the_courant_number_and_are_even():
     model = gpusim.Simulation(gpusim.Scenario.load("cold-to-hot"), "numpy").model
-    found = schemes(model.fields, model.spacing, model.step)
+    found = schemes(model)
     assert all(scheme.passes % 2 == 0 for scheme in found)
     courant = model.fields.diffusion.max(1) * model.step / [scheme.pieces for scheme in found] / model.spacing**2
     assert courant.max() <= LARGEST_COURANT + 1e-12
 
 
 def test_a_field_takes_the_scheme_that_suits_it():
+    built = build(gpusim.Scenario.parse(DECAY))
+
     def scheme(diffusion, loss):
-        fields = dataclasses.replace(
-            build(gpusim.Scenario.parse(DECAY)).fields,
-            diffusion=np.full((1, 2), float(diffusion)),
-            loss=np.array([[[0.0], [loss]]]),
-        )
-        return schemes(fields, 20, 1)[0]
+        losses = np.array([[[0.0], [loss]]])
+        fields = dataclasses.replace(built.fields, diffusion=np.full((1, 2), float(diffusion)))
+        exchange = dataclasses.replace(built.exchange, loss=losses, highest_loss=losses, steepest=losses)
+        return schemes(dataclasses.replace(built, spacing=20, step=1, fields=fields, exchange=exchange))[0]
 
     assert scheme(1, 0) == Scheme(Method.HEUN, 4)
     assert scheme(120, 0) == Scheme(Method.HEUN, 4)  # two Euler steps of 6 * 0.15

@@ -4,7 +4,7 @@ import pytest
 from gpusim import Scenario, ScenarioError
 from gpusim.backends.source import folder
 from gpusim.model import build
-from gpusim.model.tables import EFFECT, MODULATOR, MOTILITY, RELEASE, RULE, Shape, Source, state_set
+from gpusim.model.tables import EFFECT, MODULATOR, MOTILITY, RELEASE, RULE, WALL, Shape, Source, state_set
 from gpusim.tissue.shapes import Uniform
 
 TEXT = """
@@ -43,18 +43,18 @@ def test_arrays_are_z_y_x_and_lists_in_the_file_x_y_z(model):
 
 def test_numbers_are_in_micrometres_and_minutes(model):
     assert model.fields.diffusion[0, 0] == pytest.approx(600)
-    assert model.fields.loss[0, 0, 0] == pytest.approx(2 / 1440)
+    assert model.exchange.loss[0, 0, 0] == pytest.approx(2 / 1440)
     assert (model.step, model.rules_every, model.until) == (2.0, 2, 30)
 
 
 def test_cells_of_both_layers_add_to_production_and_loss(model):
     infected, vessel, ctl = 2, 3, 1
     assert model.states.names == ("empty", "tumour", "infected", "vessel", "none", "ctl")
-    assert model.fields.production[1, infected, 0] == pytest.approx(1.0)
-    assert model.fields.production[1, infected, ctl] == pytest.approx(2.0)
-    assert model.fields.loss[0, infected, 0] == pytest.approx(1 + 2 / 1440)
-    assert model.fields.production[1, vessel, 0] == pytest.approx(1.5)
-    assert model.fields.loss[1, vessel, 0] == pytest.approx(0.51)
+    assert model.exchange.production[1, infected, 0] == pytest.approx(1.0)
+    assert model.exchange.production[1, infected, ctl] == pytest.approx(2.0)
+    assert model.exchange.loss[0, infected, 0] == pytest.approx(1 + 2 / 1440)
+    assert model.exchange.production[1, vessel, 0] == pytest.approx(1.5)
+    assert model.exchange.loss[1, vessel, 0] == pytest.approx(0.51)
 
 
 def test_a_release_in_pfu_is_diluted_in_the_voxel(model):
@@ -109,8 +109,10 @@ def test_numbers_that_contradict_are_refused(changes, message):
 
 
 def test_structs_and_dtypes_have_the_same_members():
-    source = "".join((folder() / name).read_text() for name in ("modulators.cuh", "rules.cu", "motion.cu"))
-    tables = {"Modulator": MODULATOR, "Release": RELEASE, "Rule": RULE, "Effect": EFFECT, "Motility": MOTILITY}
+    names = ("modulators.cuh", "rules.cu", "motion.cu", "exchange.cu")
+    source = "".join((folder() / name).read_text() for name in names)
+    tables = {"Modulator": MODULATOR, "Release": RELEASE, "Rule": RULE, "Motility": MOTILITY}
+    tables |= {"Effect": EFFECT, "Wall": WALL}
     for name, dtype in tables.items():
         body = source.split(f"struct {name} {{")[1].split("};")[0]
         members = []
@@ -157,14 +159,15 @@ def test_a_field_has_its_numbers_by_state():
         "solver": "implicit",
         "clearance": {"a": "1 /min", "b": "120 /h", "c": {"rate": "7 /min", "modulators": [{"contact": "ctl"}]}},
     }
-    fields = built(fields={"ifn": spec}, states={"ctl": {"uptake": {"virus": "3 /min"}}}).fields
+    model = built(fields={"ifn": spec}, states={"ctl": {"uptake": {"virus": "3 /min"}}})
+    fields, loss = model.fields, model.exchange.loss
     assert fields.diffusion.tolist() == pytest.approx(np.array([[600] * 4, [60, 60, 30, 60]]))
     assert fields.initial == pytest.approx([0, 0.002])
     assert (fields.names, fields.units) == (("virus", "ifn"), ("PFU/mL", "ng/mL"))
     assert fields.solvers == ("auto", "implicit")
-    assert fields.loss[1, :3, 0] == pytest.approx(3.01)
+    assert loss[1, :3, 0] == pytest.approx(3.01)
     # A mobile cell takes up in whatever tissue it stands in.
-    assert fields.loss[0, :, 1] - fields.loss[0, :, 0] == pytest.approx([3] * 4)
+    assert loss[0, :, 1] - loss[0, :, 0] == pytest.approx([3] * 4)
 
 
 def test_a_moi_counts_the_targets_in_the_region_at_time_0():

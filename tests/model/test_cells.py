@@ -2,13 +2,12 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from gpusim import Scenario, ScenarioError
 from gpusim.model import build
 from gpusim.model.fingerprint import fingerprint
-from gpusim.model.tables import EffectKind, Shape, Source
+from gpusim.model.tables import Shape, Source
 
 TEXT = """
 grid: {shape: [3, 3, 3], spacing: 10 um}
@@ -83,15 +82,6 @@ def test_a_least_time_is_rounded_up_to_whole_steps(after, steps):
     assert built(rules={"growth": {"after": after}}).cells.rules["after"].tolist() == [steps]
 
 
-def test_a_clearance_with_modulators_acts_once_in_every_voxel(model):
-    cells = model.cells
-    # empty and tumour; the immune cell of the same voxel must not clear again.
-    assert np.diff(cells.effect_begin).tolist() == [1, 1, 0, 0, 0]
-    assert cells.effects["kind"].tolist() == [EffectKind.LOSS] * 2
-    assert cells.effects["amount"] == pytest.approx([0.4, 0.4])
-    assert model.fields.loss[0].tolist() == [[0, 0, 0], [0, 0, 0]]
-
-
 def test_motility_is_by_move_and_voxel(model):
     ctl, nk = model.cells.motilities[3:]
     assert model.cells.moves == 2
@@ -160,17 +150,17 @@ def test_whatever_differs_makes_another_model(model, changes):
 
 
 @pytest.mark.parametrize(
-    ("modulator", "shape", "scale", "low", "span"),
+    ("modulator", "shape", "scale", "low", "high"),
     [
         ({"field": "virus", "half": "4 PFU/mL"}, Shape.HILL, 1 / 4, 0, 1),
-        ({"field": "virus", "half": "4 PFU/mL", "effect": "inhibits"}, Shape.HILL, 1 / 4, 1, -1),
-        ({"field": "virus", "half": 4, "at_zero": 0.25}, Shape.HILL, 1 / 4, 0.25, 0.75),
+        ({"field": "virus", "half": "4 PFU/mL", "effect": "inhibits"}, Shape.HILL, 1 / 4, 1, 0),
+        ({"field": "virus", "half": 4, "at_zero": 0.25}, Shape.HILL, 1 / 4, 0.25, 1),
         ({"field": "virus", "half": 4, "at_saturation": 3}, Shape.HILL, 1 / 4, 0, 3),
-        ({"field": "virus", "half": 4, "effect": "inhibits", "at_saturation": 0.5}, Shape.HILL, 1 / 4, 1, -0.5),
+        ({"field": "virus", "half": 4, "effect": "inhibits", "at_saturation": 0.5}, Shape.HILL, 1 / 4, 1, 0.5),
         # 4 PFU in a voxel of 1e-9 mL.
         ({"field": "virus", "above": "4 PFU/voxel"}, Shape.STEP, 4e9, 0, 1),
-        ({"field": "virus", "below": "4 PFU/mL"}, Shape.STEP, 4, 1, -1),
-        ({"field": "virus", "below": 4, "at_zero": 2, "at_saturation": 3}, Shape.STEP, 4, 2, 1),
+        ({"field": "virus", "below": "4 PFU/mL"}, Shape.STEP, 4, 1, 0),
+        ({"field": "virus", "below": 4, "at_zero": 2, "at_saturation": 3}, Shape.STEP, 4, 2, 3),
         ({"field": "virus", "per": "4 PFU/mL"}, Shape.LINEAR, 1 / 4, 0, 1),
         ({"body": "blood", "per": "4 cell"}, Shape.LINEAR, 1 / 4, 0, 1),
         ({"body": "blood", "above": 4}, Shape.STEP, 4, 0, 1),
@@ -179,24 +169,22 @@ def test_whatever_differs_makes_another_model(model, changes):
         ({"neighbours": "tumour", "half": 4}, Shape.HILL, 1 / 4, 0, 1),
         ({"neighbours": "tumour", "above": 4}, Shape.STEP, 4, 0, 1),
         ({"contact": "ctl"}, Shape.LINEAR, 1, 0, 1),
-        ({"contact": "ctl", "at_zero": 2}, Shape.STEP, 1, 2, -1),
+        ({"contact": "ctl", "at_zero": 2}, Shape.STEP, 1, 2, 1),
         ({"contact": "ctl", "at_saturation": 5}, Shape.STEP, 1, 0, 5),
         ({"contact": "ctl", "per": 2, "at_saturation": 5}, Shape.LINEAR, 1 / 2, 0, 5),
     ],
 )
-def test_a_modulator_is_a_shape_with_its_scale_and_ends(modulator, shape, scale, low, span):
-    (row,) = built(rules={"growth": {"modulators": [modulator]}}).cells.modulators[:-1]
+def test_a_modulator_is_a_shape_with_its_scale_and_ends(modulator, shape, scale, low, high):
+    (row,) = built(rules={"growth": {"modulators": [modulator]}}).cells.modulators[1:]
     assert row["shape"] == shape
-    assert [row["scale"], row["low"], row["span"]] == pytest.approx([scale, low, span])
+    assert [row["scale"], row["low"], row["high"]] == pytest.approx([scale, low, high])
 
 
 def test_a_modulator_looks_at_what_it_names():
     fields = {"drug": {"unit": "ng/mL"}}
     body = {"quantities": {"lymph": {}}}
     looks = [{"contact": ["none", "nk"]}, {"body": "lymph", "per": 1}, {"field": "drug", "per": 1}]
-    contact, lymph, drug = built(fields=fields, body=body, rules={"growth": {"modulators": looks}}).cells.modulators[
-        :-1
-    ]
+    contact, lymph, drug = built(fields=fields, body=body, rules={"growth": {"modulators": looks}}).cells.modulators[1:]
     assert (lymph["index"], drug["index"]) == (1, 1)
     assert contact["states"][0] == (1 << 2) | (1 << 4)  # empty, tumour, none, ctl, nk
 
@@ -207,7 +195,7 @@ def test_alike_neighbourhoods_are_counted_once():
 
     seen = [neighbours("tumour", 6), neighbours("tumour", 18), neighbours("ctl", 6), neighbours("tumour", 6)]
     cells = built(rules={"growth": {"modulators": seen}}).cells
-    assert cells.modulators["index"][:-1].tolist() == [0, 1, 2, 0]
+    assert cells.modulators["index"][1:].tolist() == [0, 1, 2, 0]
     assert cells.neighbourhoods["reach"].tolist() == [1, 2, 1]
     assert cells.neighbourhoods["states"][:, 0].tolist() == [1 << 1, 1 << 1, 1 << 3]
     assert built(rules={"growth": {"modulators": [neighbours("ctl", 26)]}}).cells.neighbourhoods["reach"] == [3]
@@ -223,8 +211,7 @@ def test_every_row_knows_its_modulators_and_releases():
             "decay": {"transition": "ctl|nk -> none", "rate": "2 /min", "modulators": [body]},
         },
         states={
-            "tumour": {"secretion": {"drug": {"rate": "60 ng/mL/h", "modulators": [body, contact]}}},
-            "ctl": {"motility": {"modulators": [contact := {"contact": "tumour"}]}},
+            "ctl": {"motility": {"modulators": [{"contact": "tumour"}]}},
         },
     )
     cells = model.cells
@@ -234,46 +221,16 @@ def test_every_row_knows_its_modulators_and_releases():
     assert cells.releases.tolist() == [(1, 3), (0, 5), (1, 7)]
     sources = [
         [Source(int(s)) for s in cells.modulators["source"][row["first_modulator"] : row["end_modulator"]]]
-        for row in (*cells.rules, *cells.effects, cells.motilities[3], cells.motilities[4])
+        for row in (*cells.rules, cells.motilities[3], cells.motilities[4])
     ]
     assert sources == [
         [Source.CONTACT, Source.FIELD],
         [],
         [Source.BODY],
         [Source.BODY],
-        [Source.FIELD],  # the clearance, in empty
-        [Source.FIELD],  # ... and in tumour
-        [Source.CONTACT, Source.BODY],
         [Source.CONTACT],
         [],
     ]
-    assert cells.effects["field"].tolist() == [0, 0, 1]
-    assert cells.effects["kind"].tolist() == [EffectKind.LOSS, EffectKind.LOSS, EffectKind.SECRETION]
-    assert cells.effects["amount"][2] == pytest.approx(4)  # 1 ng/mL a minute, rules every 4 min
-    assert not model.fields.production.any()
-
-
-def test_losses_and_walls_with_modulators_go_with_the_rules():
-    wall = {"permeability": "3 /h", "body": "depot", "volume": "5 L", "modulators": [{"contact": "ctl"}]}
-    model = built(
-        fields={"drug": {"unit": "ng/mL"}},
-        body={"quantities": {"depot": {"unit": "mg"}}},
-        states={
-            "tumour": {
-                "uptake": {"virus": {"rate": "0.5 /min", "modulators": [{"contact": "ctl"}]}, "drug": "1 /min"},
-                "exchange": {"drug": wall, "virus": {"permeability": "2 /min", "blood": 3}},
-            },
-        },
-    )
-    uptake, exchange = model.cells.effects[2:]
-    assert (uptake["field"], uptake["kind"], uptake["quantity"]) == (0, EffectKind.LOSS, -1)
-    assert uptake["amount"] == pytest.approx(2)
-    assert (exchange["field"], exchange["kind"], exchange["quantity"]) == (1, EffectKind.EXCHANGE, 1)
-    assert exchange["amount"] == pytest.approx(0.2)
-    assert exchange["dilution"] == pytest.approx(200)  # 1 mg in 5 L, in ng/mL
-    assert (uptake["dilution"], exchange["end_modulator"] - exchange["first_modulator"]) == (0, 1)
-    assert model.fields.loss[:, 1, 0].tolist() == [2, 1]
-    assert model.fields.production[:, 1, 0].tolist() == [6, 0]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The operations in NumPy alone: the reference that kernels are held against."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,15 @@ import numpy as np
 from gpusim.backends.base import (
     Array,
     CellLayer,
+    Conditions,
     Diffusion,
     Draw,
     Equations,
+    ExchangeTables,
     ExplicitTables,
     FieldSums,
     Level,
+    Maps,
     MassByCells,
     Means,
     Share,
@@ -70,7 +74,8 @@ class NumpyBackend:
         for number in range(first, end):
             source, target = (fields, spare) if number % 2 else (spare, fields)
             for r in range(len(tissue)):
-                transport.explicit_step(source[:, r], target[:, r], tissue[r], immune[r], active, tables, number)
+                one = replace(tables, maps=_maps(tables.maps, r))
+                transport.explicit_step(source[:, r], target[:, r], tissue[r], immune[r], active, one, number)
 
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
@@ -112,6 +117,30 @@ class NumpyBackend:
         for r in _replicates(c):
             multigrid.prolong(c[:, r], coarse[:, r], active, level, floor_at_zero=floor_at_zero)
 
+    def exchange_rates(
+        self,
+        fields: Array,
+        source: Array,
+        rhs: Array,
+        conditions: Conditions,
+        active: Array,
+        tables: ExchangeTables,
+        maps: Maps,
+        from_c: float,
+        from_second: float,
+    ) -> None:
+        for r in _replicates(fields):
+            one = Conditions(conditions.tissue[r], conditions.immune[r], conditions.counts[:, r], conditions.body[:, r])
+            parts = (fields[:, r], source[:, r], rhs[:, r])
+            exchange.exchange_rates(*parts, one, active, tables, _maps(maps, r), from_c, from_second)
+
+    def count_exchange(
+        self, fields: Array, body: Array, counted: Array, times: Array, walls: Array, maps: Maps, tally: Tally
+    ) -> None:
+        for r in _replicates(fields):
+            here = Tally(tally.fired[:, r], tally.flowed[:, :, r], tally.planes)
+            exchange.count_exchange(fields[:, r], body[:, r], counted, times, walls, _maps(maps, r), here)
+
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
         exchange.deposit(field, voxels, amounts)
 
@@ -125,7 +154,7 @@ class NumpyBackend:
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
     ) -> None:
         for r in range(len(next)):
-            counted = Tally(tally.fired[:, r], tally.flowed[:, r], tally.planes)
+            counted = Tally(tally.fired[:, r], tally.flowed[:, :, r], tally.planes)
             drawn = Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
             rules.apply_rules(_layer(layer, r), next[r], _around(around, r), fields[:, r], counted, drawn)
 
@@ -166,4 +195,8 @@ def _around(around: Surroundings, r: int) -> Surroundings:
 def _mass(mass: MassByCells | Means, r: int) -> Any:
     if isinstance(mass, Means):
         return Means(mass.mass[:, r], mass.coupling[:, r])
-    return MassByCells(mass.tissue[r], mass.immune[r], mass.table, mass.exchange_by)
+    return MassByCells(mass.tissue[r], mass.immune[r], mass.table, mass.exchange_by, _maps(mass.maps, r))
+
+
+def _maps(maps: Maps, r: int) -> Maps:
+    return Maps(maps.slots, maps.first[:, r], maps.second[:, r], maps.permeable[:, r])

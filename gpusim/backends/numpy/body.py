@@ -82,11 +82,11 @@ def _rates(equations: Equations) -> Rates:
 
 def _factor(row: np.void) -> Callable[[Sequence[float]], float]:
     """A row of the table of modulators that looks at the body, in float64."""
-    index, scale, low, span = int(row["index"]), float(row["scale"]), float(row["low"]), float(row["span"])
+    index, scale, low, high = int(row["index"]), float(row["scale"]), float(row["low"]), float(row["high"])
     again = range(1, int(row["power"]))
 
     def step(values: Sequence[float]) -> float:
-        return low + span if values[index] >= scale else low
+        return high if values[index] >= scale else low
 
     def linear(values: Sequence[float]) -> float:
         return values[index] * scale
@@ -96,7 +96,8 @@ def _factor(row: np.void) -> Callable[[Sequence[float]], float]:
         raised = ratio = 1e9 if ratio > 1e9 else ratio
         for _ in again:
             raised *= ratio
-        return low + span * (raised / (1.0 + raised))
+        rest = 1.0 / (1.0 + raised)
+        return low * rest + high * (raised * rest)
 
     return {Shape.STEP: step, Shape.LINEAR: linear}.get(Shape(int(row["shape"])), hill)
 

@@ -1,6 +1,284 @@
-"""NumPy twin of kernels/exchange.cu."""
+"""NumPy twin of kernels/exchange.cu: the same operations in the same order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+
+from gpusim.backends.base import Conditions, ExchangeTables, Maps, Tally
+from gpusim.backends.numpy.modulators import Slab, response
+from gpusim.backends.numpy.slabs import slabs
+from gpusim.backends.numpy.stencil import Stencil, finest
+from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, EffectKind, Form
+
+_MOST_FLOW = np.float32(2.0**42)
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_ROUNDINGS = np.float32(2.0**-20)
+_HALVINGS = 24
+
+
+def exchange_rates(
+    fields: np.ndarray,
+    source: np.ndarray,
+    rhs: np.ndarray,
+    conditions: Conditions,
+    active: np.ndarray,
+    tables: ExchangeTables,
+    maps: Maps,
+    from_c: float,
+    from_second: float,
+) -> None:
+    """Make the maps of the fields in `active`; arrays are of one replicate."""
+    with np.errstate(all="ignore"):
+        for field in active:
+            for first, end in slabs(conditions.tissue.shape):
+                _Rates(fields, source, rhs, conditions, tables, maps, int(field), first, end).make(
+                    np.float32(from_c), np.float32(from_second)
+                )
+
+
+class _Rates:
+    """Production and loss of one field in planes first to end."""
+
+    def __init__(
+        self,
+        fields: np.ndarray,
+        source: np.ndarray,
+        rhs: np.ndarray,
+        conditions: Conditions,
+        tables: ExchangeTables,
+        maps: Maps,
+        field: int,
+        first: int,
+        end: int,
+    ) -> None:
+        tissue, immune = conditions.tissue, conditions.immune
+        size = tissue.size
+        flat = (fields.reshape(len(fields), size), conditions.counts.reshape(len(conditions.counts), size))
+        self._of_tissue = Slab(tissue, immune, *flat, conditions.body, first, end, tables.modulators)
+        self._of_immune = Slab(immune, tissue, *flat, conditions.body, first, end, tables.modulators)
+        self._tables, self._maps, self._body, self._field = tables, maps, conditions.body, field
+        self._shape, self._planes, self._states = tissue.shape, slice(first, end), tissue
+        self._source, self._rhs = source[field], rhs[field, first:end].reshape(-1)
+        self._tissue, self._immune = tissue[first:end].reshape(-1), immune[first:end].reshape(-1)
+        self._own, self._form = bool(tables.own[field]), Form(int(tables.forms[field]))
+        self._solved = self._own and self._form != Form.EXPLICIT
+        self._c = self._source[first:end].reshape(-1)
+
+    def make(self, from_c: np.float32, from_second: np.float32) -> None:
+        tables, f, slot = self._tables, self._field, self._maps.slots[self._field]
+        dt, mass = tables.times[f], tables.masses[f]
+        first, second = (each[slot, self._planes].reshape(-1) for each in (self._maps.first, self._maps.second))
+        here = (f, self._tissue, self._immune - tables.production.shape[1])
+        production, loss = tables.production[here], tables.loss[here]
+        self._add_effects(production, loss)
+        border = None
+        if self._solved:
+            stencil = Stencil(
+                self._shape, finest(tables.diffusion), f, self._planes.start, self._planes.stop, states=self._states
+            )
+            border = stencil.border()
+        rate, through = (np.zeros(1, np.float32),) * 2 if border is None else (each.reshape(-1) for each in border)
+        held = np.zeros(1, np.float32)
+        if self._solved:
+            held = self._c
+            if self._form == Form.OPERATOR:
+                held = from_c * self._c + (from_second * second if from_second else _ZERO)
+            settling = self._settling()
+            if settling:
+                inflow = stencil.inflow(self._source).reshape(-1) + through
+                capacity = mass + (dt * loss + rate)
+                supply = (held + dt * production) + inflow
+                for effects, voxels in settling:
+                    equation = _OwnEquation(effects, capacity[voxels], dt, supply[voxels])
+                    added, taken = equation.settled(self._c[voxels])
+                    production[voxels] = production[voxels] + added
+                    loss[voxels] = loss[voxels] + taken
+        gained, lost = dt * production, dt * loss
+        if self._form == Form.EXPLICIT:
+            first[:], second[:] = _ONE - lost, gained
+        elif self._form == Form.IMPLICIT:
+            keep = _ONE / (_ONE + lost)
+            first[:], second[:] = keep, gained * keep
+        else:
+            first[:] = mass + lost
+            second[:] = held if self._own else gained
+            if self._own:
+                value = held + (gained + through)
+                self._rhs[:] = np.where(value > 0, value, _ZERO)
+
+    def _rows(self, state: int) -> np.ndarray:
+        """The effects of a state on the field."""
+        states = self._tables.production.shape[1] + self._tables.production.shape[2]
+        begin, end = self._tables.begin[self._maps.slots[self._field] * states + state :][:2]
+        rows: np.ndarray = self._tables.effects[begin:end]
+        return rows
+
+    def _add_effects(self, production: np.ndarray, loss: np.ndarray) -> None:
+        """Add all effects but those that the voxels' own equations are solved for."""
+        for wall in np.flatnonzero(self._tables.walls["field"] == self._field):
+            self._maps.permeable[wall, self._planes] = 0
+        for layer, slab in ((self._tissue, self._of_tissue), (self._immune, self._of_immune)):
+            for state in np.unique(layer):
+                voxels = np.flatnonzero(layer == state)
+                for effect in self._rows(int(state)):
+                    if self._solved and effect["settles"]:
+                        continue
+                    rate = slab.modulated(effect["rate"], effect, voxels)
+                    if effect["end_own"] > effect["end_modulator"]:
+                        rate = rate * _own_factor(self._tables.modulators, effect, self._c[voxels])
+                    if effect["kind"] == EffectKind.SECRETION:
+                        production[voxels] = production[voxels] + rate
+                        continue
+                    loss[voxels] = loss[voxels] + rate
+                    if effect["kind"] == EffectKind.LOSS:
+                        continue
+                    wall = self._tables.walls[effect["wall"]]
+                    blood = self._body[wall["quantity"]] * wall["dilution"]
+                    production[voxels] = production[voxels] + rate * blood
+                    permeable = self._maps.permeable[effect["wall"], self._planes].reshape(-1)
+                    permeable[voxels] = permeable[voxels] + rate
+
+    def _settling(self) -> list[tuple[list["_Settling"], np.ndarray]]:
+        """Effects that are solved for, and the voxels that have them, by the two cells of a voxel."""
+        found = []
+        for tissue in np.unique(self._tissue):
+            of_tissue = [row for row in self._rows(int(tissue)) if row["settles"]]
+            there = self._tissue == tissue
+            for immune in np.unique(self._immune[there]):
+                of_immune = [row for row in self._rows(int(immune)) if row["settles"]]
+                if not of_tissue and not of_immune:
+                    continue
+                voxels = np.flatnonzero(there & (self._immune == immune))
+                rows = [(row, self._of_tissue) for row in of_tissue] + [(row, self._of_immune) for row in of_immune]
+                effects = [
+                    _Settling(row, slab.modulated(row["rate"], row, voxels), self._tables.modulators)
+                    for row, slab in rows
+                ]
+                found.append((effects, voxels))
+        return found
+
+
+def _own_factor(modulators: np.ndarray, effect: np.void, c: np.ndarray) -> np.ndarray:
+    value = np.ones(c.size, np.float32)
+    for modulator in modulators[effect["end_modulator"] : effect["end_own"]]:
+        value = value * response(modulator, c)
+    return np.where(value > 0, value, _ZERO)
+
+
+@dataclass
+class _Settling:
+    """An effect, and the amount that modulators by all but the field itself leave of it, by voxel."""
+
+    effect: np.void
+    amount: np.ndarray
+    modulators: np.ndarray
+
+    def at(self, c: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = self.amount[voxels] * _own_factor(self.modulators, self.effect, c)
+        return scaled
+
+
+_Exchanged = tuple[np.ndarray, np.ndarray]
+"""Production and loss."""
+
+
+@dataclass
+class _OwnEquation:
+    """Equations of voxels, mass * c + dt * (taken - added) = supply."""
+
+    effects: list[_Settling]
+    mass: np.ndarray
+    dt: np.float32
+    supply: np.ndarray
+
+    def _each(self, use: Callable[[_Settling], _Exchanged], count: int) -> _Exchanged:
+        production, loss = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        for effect in self.effects:
+            added, taken = use(effect)
+            production, loss = production + added, loss + taken
+        return production, loss
+
+    def _settling(self, c: np.ndarray, voxels: np.ndarray) -> _Exchanged:
+        def use(each: _Settling) -> _Exchanged:
+            scaled, none = each.at(c, voxels), np.zeros(1, np.float32)
+            return (scaled, none) if each.effect["kind"] == EffectKind.SECRETION else (none, scaled * c)
+
+        return self._each(use, c.size)
+
+    def _excess(self, c: np.ndarray, at: _Exchanged, voxels: np.ndarray) -> np.ndarray:
+        excess: np.ndarray = (self.mass[voxels] * c + self.dt * (at[1] - at[0])) - self.supply[voxels]
+        return excess
+
+    def linear(self, c: np.ndarray, other: np.ndarray) -> _Exchanged:
+        """The settling effects as p - k c, right at `c` and at `other`."""
+        voxels = np.arange(c.size)
+        step = other - c
+
+        def use(each: _Settling) -> _Exchanged:
+            here, there = each.at(c, voxels), each.at(other, voxels)
+            rise = there - here
+            if each.effect["kind"] == EffectKind.SECRETION:
+                slope = np.where(np.abs(rise) <= here * _ROUNDINGS, _ZERO, -rise / step)
+                fall = np.where(slope > 0, slope, _ZERO)
+                return here + fall * c, fall
+            slope = np.where(step == 0, here, (there * other - here * c) / step)
+            steep = np.where(slope > here, slope, here)
+            return (steep - here) * c, steep
+
+        return self._each(use, c.size)
+
+    def settled(self, c: np.ndarray) -> _Exchanged:
+        """The settling effects as p - k c, right at `c` and at the root."""
+        root = self._root(c)
+        return self.linear(root, np.where(root == c, c + c * np.float32(2.0**-8), c))
+
+    def _root(self, c: np.ndarray) -> np.ndarray:
+        """The root, or c itself where that is near it."""
+        everywhere = np.arange(c.size)
+        at = self._settling(c, everywhere)
+        beyond = self._excess(c, at, everywhere)
+        near = (self.mass + self.dt * self.linear(c, c + c * np.float32(2.0**-8))[1]) * c * np.float32(2.0**-6)
+        low = np.where(beyond < 0, c, _ZERO)
+        high = np.where(beyond < 0, (self.supply + self.dt * at[0]) / self.mass, c)
+        stays = (np.where(beyond < 0, -beyond, beyond) <= near) | ((beyond < 0) & ~(self.mass > 0))
+        voxels = np.flatnonzero(~stays)
+        low, high = low[voxels], high[voxels]
+        for _ in range(_HALVINGS):
+            half = np.where(high > np.float32(4) * low, np.sqrt(low) * np.sqrt(high), np.float32(0.5) * (low + high))
+            middle = np.where(low > 0, half, high * np.float32(2.0**-6))
+            under = self._excess(middle, self._settling(middle, voxels), voxels) < 0
+            low, high = np.where(under, middle, low), np.where(under, high, middle)
+        found = c.copy()
+        found[voxels] = np.float32(0.5) * (low + high)
+        return found
+
+
+def count_exchange(
+    fields: np.ndarray,
+    body: np.ndarray,
+    counted: np.ndarray,
+    times: np.ndarray,
+    walls: np.ndarray,
+    maps: Maps,
+    tally: Tally,
+) -> None:
+    """Count what voxels give to the body through some walls; arrays are of one replicate."""
+    planes = slice(*(tally.planes or (0, fields.shape[1])))
+    for number in counted:
+        wall = walls[number]
+        permeable = maps.permeable[number, planes]
+        there = permeable > 0
+        blood = body[wall["quantity"]] * wall["dilution"]
+        with np.errstate(all="ignore"):
+            flow = (times[wall["field"]] * permeable[there]) * (fields[wall["field"], planes][there] - blood)
+            bounded = np.where(flow < _MOST_FLOW, np.where(flow > -_MOST_FLOW, flow, -_MOST_FLOW), _MOST_FLOW)
+        scaled = bounded * np.float32(FLOW_WHOLE)
+        whole = scaled.astype(np.int64)
+        left = (scaled - whole.astype(np.float32)) * np.float32(FLOW_FRACTION)
+        fraction = (left + np.where(left < 0, np.float32(-0.5), np.float32(0.5))).astype(np.int64)
+        for row, part in enumerate((whole, fraction)):
+            tally.flowed[row, number : number + 1] += np.sum(part).view(np.uint64)  # of an array: it may go around
 
 
 def deposit(field: np.ndarray, voxels: np.ndarray, amounts: np.ndarray) -> None:

@@ -43,23 +43,8 @@ class Slab:
         value = np.full(voxels.size, rate, np.float32)
         for modulator in self.modulators[row["first_modulator"] : row["end_modulator"]]:
             with np.errstate(all="ignore"):
-                value = value * self._factor(modulator, voxels)
+                value = value * response(modulator, self._value(modulator, voxels))
         return np.where(value > 0, value, np.float32(0))
-
-    def _factor(self, modulator: np.void, voxels: np.ndarray) -> np.ndarray:
-        low, span, scale = modulator["low"], modulator["span"], modulator["scale"]
-        value = self._value(modulator, voxels)
-        if modulator["shape"] == Shape.STEP:
-            return np.where(value >= scale, low + span, low)
-        ratio = value * scale
-        if modulator["shape"] == Shape.LINEAR:
-            return ratio
-        r = np.where(ratio < np.float32(1e9), ratio, np.float32(1e9))
-        raised = r
-        for _ in range(1, modulator["power"]):
-            raised = raised * r
-        factor: np.ndarray = low + span * (raised / (np.float32(1) + raised))
-        return factor
 
     def _value(self, modulator: np.void, voxels: np.ndarray) -> np.ndarray:
         if modulator["source"] == Source.FIELD:
@@ -70,3 +55,25 @@ class Slab:
             return np.full(voxels.size, self.body[modulator["index"]], np.float32)
         cells = self.other[self.first : self.end].reshape(-1)[voxels]
         return members(modulator["states"])[cells].astype(np.float32)
+
+
+def response(modulator: np.void, value: np.ndarray) -> np.ndarray:
+    """float32: the factor that a modulator makes of what it finds."""
+    low, high, scale = modulator["low"], modulator["high"], modulator["scale"]
+    if modulator["shape"] == Shape.STEP:
+        return np.where(value >= scale, high, low)
+    if modulator["shape"] == Shape.RAMP:
+        along = (value - modulator["offset"]) * scale
+        held = np.where(along > 0, np.where(along < 1, along, np.float32(1)), np.float32(0))
+        ramp: np.ndarray = low + (high - low) * held
+        return ramp
+    ratio: np.ndarray = value * scale
+    if modulator["shape"] == Shape.LINEAR:
+        return ratio
+    r = np.where(ratio < np.float32(1e9), ratio, np.float32(1e9))
+    raised = r
+    for _ in range(1, modulator["power"]):
+        raised = raised * r
+    rest = np.float32(1) / (np.float32(1) + raised)
+    factor: np.ndarray = low * rest + high * (raised * rest)
+    return factor

@@ -4,7 +4,7 @@ import numpy as np
 
 from gpusim.backends.base import Diffusion, Level, MassByCells, Means, Share
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.backends.numpy.stencil import Stencil, along, by_cells, finest, neighbours
+from gpusim.backends.numpy.stencil import Stencil, along, finest, neighbours, of_field
 from gpusim.model.tables import VariesBy
 
 _ANY_VALUE = np.float32(-3e38)
@@ -26,8 +26,9 @@ def combine(
         for first, end in slabs(shape):
             slab = rhs[field, first:end]
             old = np.float32(share.rhs) * slab if share.rhs else np.float32(0)
-            inside = (cells.tissue[first:end], cells.immune[first:end])
-            gained = by_cells(gain[field], VariesBy.TISSUE_AND_IMMUNE, *inside, out=np.empty_like(slab))
+            _, map = cells.maps.of(field)
+            inside = (cells.tissue, cells.immune, first, end)
+            gained = of_field(gain[field], map, VariesBy.TISSUE_AND_IMMUNE, *inside, out=np.empty_like(slab))
             border = Stencil(shape, finest(diffusion), field, first, end, states=cells.tissue).border()
             if border is not None:
                 gained = gained + border[1]
@@ -38,8 +39,8 @@ def combine(
 def _mass(mass: MassByCells | Means, field: int, first: int, end: int) -> np.ndarray | np.float32:
     if isinstance(mass, Means):
         return mass.mass[field, first:end]
-    cells = (mass.tissue[first:end], mass.immune[first:end])
-    return by_cells(mass.table[field], mass.exchange_by[field], *cells, out=np.empty(cells[0].shape, np.float32))
+    (map, _), room = mass.maps.of(field), np.empty((end - first, *mass.tissue.shape[1:]), np.float32)
+    return of_field(mass.table[field], map, mass.exchange_by[field], mass.tissue, mass.immune, first, end, out=room)
 
 
 def _stencil(

@@ -9,17 +9,13 @@ from gpusim.backends.base import CellLayer, Draw, Surroundings, Tally
 from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.random import happens, probability, unit_interval, voxel_random
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.model.tables import FLOW_UNITS, EffectKind
-
-_MOST_FLOW = 2.0**42
 
 
 def apply_rules(
     layer: CellLayer, next: np.ndarray, around: Surroundings, fields: np.ndarray, tally: Tally, draw: Draw
 ) -> None:
-    """Let the layer's cells act on `fields` and change state, into `next`; count into `tally`."""
+    """Let the layer's cells change state, into `next`, and release into `fields`; count into `tally`."""
     tables, own = around.tables, layer.cells
-    acting, leaving = np.diff(tables.effect_begin) > 0, np.diff(tables.rule_begin) > 0
     for first, end in slabs(own.shape):
         slab = Slab.of(own, around, fields, first, end)
         states = own[first:end].reshape(-1)
@@ -29,10 +25,9 @@ def apply_rules(
         new_state[:] = states
         np.add(time_in_state, time_in_state < 65535, out=new_clock, casting="unsafe")
         events = []
-        for state in np.flatnonzero(acting | leaving):
+        for state in np.flatnonzero(np.diff(tables.rule_begin)):
             voxels = np.flatnonzero(states == state)
             if voxels.size:
-                _act(slab, around, int(state), voxels, tally)
                 events += _fire(slab, around, int(state), voxels, time_in_state, draw)
         # Releases come after every hazard of the slab has been read; a voxel reads its own fields alone.
         for number, voxels in events:
@@ -51,35 +46,6 @@ def _counted(slab: Slab, tally: Tally, at: np.ndarray) -> np.ndarray:
     first, end = tally.planes or (0, nz)
     counted: np.ndarray = (at >= first * ny * nx) & (at < end * ny * nx)
     return counted
-
-
-def _act(slab: Slab, around: Surroundings, state: int, voxels: np.ndarray, tally: Tally) -> None:
-    """Secretions and losses by the slab's cells of one state, and exchange with the body."""
-    begin, end = around.tables.effect_begin[state : state + 2]
-    for number in range(begin, end):
-        effect = around.tables.effects[number]
-        amount = slab.modulated(effect["amount"], effect, voxels)
-        live = amount > 0
-        at, amount = voxels[live] + slab.offset, amount[live]
-        values = slab.fields[effect["field"]]
-        with np.errstate(all="ignore"):
-            if effect["kind"] == EffectKind.SECRETION:
-                values[at] = values[at] + amount
-            elif effect["kind"] == EffectKind.LOSS:
-                values[at] = values[at] / (np.float32(1) + amount)
-            else:
-                before = values[at]
-                blood = slab.body[effect["quantity"]] * effect["dilution"]
-                values[at] = (before + amount * blood) / (np.float32(1) + amount)
-                flow = np.where(_counted(slab, tally, at), _flow(before - values[at]), 0)
-                tally.flowed[number] += np.sum(flow).view(np.uint64)
-
-
-def _flow(change: np.ndarray) -> np.ndarray:
-    """What voxels give, int64, in units of 2^-20 of a concentration."""
-    most = np.float32(_MOST_FLOW)
-    bounded = np.where(change < most, np.where(change > -most, change, -most), most)
-    return (bounded * np.float32(FLOW_UNITS)).astype(np.int64)
 
 
 def _fire(

@@ -22,6 +22,20 @@ def by_cells(
     return np.take(table.ravel(), index, out=out[: len(tissue)], mode="clip")
 
 
+def of_field(
+    table: np.ndarray,
+    map: np.ndarray | None,
+    varies_by: int,
+    tissue: np.ndarray,
+    immune: np.ndarray,
+    first: int,
+    end: int,
+    out: np.ndarray,
+) -> np.ndarray | np.float32:
+    """What a field's map [z, y, x], or else its table, has for planes first to end."""
+    return by_cells(table, varies_by, tissue[first:end], immune[first:end], out) if map is None else map[first:end]
+
+
 def difference_sum(c: np.ndarray, first: int, end: int, spare: np.ndarray, scratch: np.ndarray) -> np.ndarray:
     """Sum over the six faces of (neighbour - c), for planes first to end of `c` [z, y, x].
 

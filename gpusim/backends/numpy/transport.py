@@ -4,7 +4,7 @@ import numpy as np
 
 from gpusim.backends.base import Diffusion, ExplicitTables
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.backends.numpy.stencil import Stencil, by_cells, difference_sum, finest
+from gpusim.backends.numpy.stencil import Stencil, difference_sum, finest, of_field
 from gpusim.model.tables import VariesBy
 
 _TRACE = np.float32(1e-34)
@@ -24,7 +24,7 @@ def explicit_step(
     planes = max(end - first for first, end in slabs(shape))
     scratch = np.empty((3, planes + 1, *shape[1:]), np.float32)
     for first, end in slabs(shape):
-        cells = (tissue[first:end], immune[first:end])
+        cells = (tissue, immune, first, end)
         for field in active[tables.passes[active] >= number]:
             momentum = tables.momenta[field, number - 1]
             before, c = target[field, first:end], source[field]
@@ -36,16 +36,16 @@ def explicit_step(
             else:
                 stencil = Stencil(shape, finest(tables.diffusion), field, first, end, states=tissue)
                 total, border = stencil.inflow(c), stencil.border()
-            by = tables.exchange_by[field]
+            by, (keep, gain) = tables.exchange_by[field], tables.maps.of(field)
             if tables.implicit_exchange[field]:
                 np.add(c[first:end], total, out=slab)
-                kept = by_cells(tables.keep[field], by, *cells, out=scratch[0])
+                kept = of_field(tables.keep[field], keep, by, *cells, out=scratch[0])
                 np.multiply(slab, kept, out=slab)
             else:
-                kept = by_cells(tables.keep[field], by, *cells, out=scratch[1])
+                kept = of_field(tables.keep[field], keep, by, *cells, out=scratch[1])
                 np.multiply(c[first:end], kept, out=slab)
                 np.add(slab, total, out=slab)
-            np.add(slab, by_cells(tables.gain[field], by, *cells, out=scratch[1]), out=slab)
+            np.add(slab, of_field(tables.gain[field], gain, by, *cells, out=scratch[1]), out=slab)
             if border is not None:
                 rate, inflow = border
                 slab[...] = (slab + kept * inflow) / (np.float32(1) + kept * rate)

@@ -192,6 +192,8 @@ class SlabsBackend:
     restrict_coupling = _ordered("restrict_coupling")
     restrict_mean = _ordered("restrict_mean")
     prolong = _ordered("prolong")
+    exchange_rates = _ordered("exchange_rates")
+    count_exchange = _ordered("count_exchange")
     deposit = _ordered("deposit")
     count_neighbours = _ordered("count_neighbours")
     apply_rules = _ordered("apply_rules")

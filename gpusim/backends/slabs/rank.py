@@ -19,12 +19,15 @@ from gpusim.backends.base import (
     Array,
     Backend,
     CellLayer,
+    Conditions,
     Diffusion,
     Draw,
     Equations,
+    ExchangeTables,
     ExplicitTables,
     FieldSums,
     Level,
+    Maps,
     MassByCells,
     Means,
     Share,
@@ -167,6 +170,38 @@ class Rank:
     def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
         return self._inner.circulate(values, equations, minutes)
 
+    # Exchange. Maps are right on the rank's own planes, which is where they are read; what diffuses into the outermost
+    # plane that it holds is not.
+
+    def exchange_rates(
+        self,
+        fields: Part,
+        source: Part,
+        rhs: Part,
+        conditions: Conditions,
+        active: Array,
+        tables: ExchangeTables,
+        maps: Maps,
+        from_c: float,
+        from_second: float,
+    ) -> None:
+        arrays = (held(fields), held(source), held(rhs), held(conditions))
+        self._inner.exchange_rates(*arrays, active, tables, held(maps), from_c, from_second)
+
+    def count_exchange(
+        self, fields: Part, body: Array, counted: Array, times: Array, walls: Array, maps: Maps, tally: Tally
+    ) -> None:
+        own = fields.cut.own
+        here = Tally(np.zeros_like(tally.fired), np.zeros_like(tally.flowed), (own.start, own.stop))
+        self._inner.count_exchange(held(fields), body, counted, times, walls, held(maps), here)
+        self._add(tally.flowed, here.flowed)
+
+    def _add(self, total: np.ndarray, part: np.ndarray) -> None:
+        """Add what all ranks have counted."""
+        of_all = np.empty_like(part)
+        self._world.Allreduce(part, of_all)
+        total += of_all
+
     # Explicit transport
 
     def explicit_step(
@@ -269,10 +304,7 @@ class Rank:
         here = Tally(np.zeros_like(tally.fired), np.zeros_like(tally.flowed), (own.start, own.stop))
         placed = replace(draw, origin=layer.cells.origin)
         self._inner.apply_rules(held(layer), held(next), held(around), held(fields), here, placed)
-        for total, part in ((tally.fired, here.fired), (tally.flowed, here.flowed)):
-            of_all = np.empty_like(part)
-            self._world.Allreduce(part, of_all)
-            total += of_all
+        self._add(tally.fired, here.fired)
 
     def propose_moves(self, layer: CellLayer, bid: Part, around: Surroundings, fields: Part, draw: Draw) -> None:
         placed = replace(draw, origin=layer.cells.origin)
@@ -337,7 +369,8 @@ def _one_level(level: Level, field: int) -> Level:
 
 def _one_mass(mass: MassByCells | Means, field: int) -> Any:
     if isinstance(mass, MassByCells):
+        maps = held(replace(mass.maps, slots=_one(mass.maps.slots, field)))
         tables = (_one(mass.table, field), _one(mass.exchange_by, field))
-        return MassByCells(held(mass.tissue), held(mass.immune), *tables)
+        return MassByCells(held(mass.tissue), held(mass.immune), *tables, maps)
     coupling = mass.coupling
     return Means(_one(mass.mass, field), _one(coupling, field) if isinstance(coupling, Part) else coupling)

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gpusim.backends.base import Backend
 from gpusim.engine.state import State
-from gpusim.engine.transport import multigrid
+from gpusim.engine.transport import exchange, multigrid
 from gpusim.engine.transport.diffusion import varies
 from gpusim.engine.transport.explicit import ExplicitSolver, schemes
-from gpusim.engine.transport.implicit import ImplicitSolver
+from gpusim.engine.transport.implicit import ImplicitSolver, time_and_mass
 from gpusim.engine.transport.multigrid import Multigrid
 from gpusim.errors import ScenarioError
 from gpusim.model import Fields, Model
+from gpusim.model.tables import Form
 
 MOST_PASSES = 60
 """Explicit passes a step up to which `auto` goes explicit. A multigrid solve costs as much as 80 of them at 128^3
@@ -30,13 +33,13 @@ class Choice:
 
 def choices(model: Model) -> list[Choice]:
     """The solver of each field. Raises `ScenarioError` where a field can't have the one asked for."""
-    explicit = schemes(model.fields, model.spacing, model.step)
+    explicit = schemes(model)
     found = []
     for f, name in enumerate(model.fields.names):
         asked, count = model.fields.solvers[f], explicit[f].passes
-        if asked == "steady" and not _settles(model.fields, f):
+        if asked == "steady" and not _settles(model, f):
             raise ScenarioError(
-                f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.fields.loss[f].min():g} /min"
+                f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.exchange.loss[f].min():g} /min"
             )
         if asked == "explicit" and count > _MOST_EXPLICIT:
             raise ScenarioError(
@@ -53,10 +56,11 @@ def choices(model: Model) -> list[Choice]:
     return found
 
 
-def _settles(fields: Fields, f: int) -> bool:
+def _settles(model: Model, f: int) -> bool:
     """Whether every voxel loses, by itself or by diffusion to an open side."""
+    fields = model.fields
     drained = bool(fields.diffusion[f].min() > 0 and fields.boundary.permeability[f].max() > 0)
-    return drained or bool(fields.loss[f].min() > 0)
+    return drained or bool(model.exchange.loss[f].min() > 0)
 
 
 def _require_ends(fields: Fields) -> None:
@@ -72,7 +76,8 @@ def _require_ends(fields: Fields) -> None:
 def memory(model: Model) -> int:
     """Bytes that the solvers of one replicate of a model take beside its state."""
     implicit = any(choice.solver != "explicit" for choice in choices(model))
-    return multigrid.memory(len(model.fields), model.shape, bool(varies(model.fields).any())) if implicit else 0
+    levels = multigrid.memory(len(model.fields), model.shape, bool(varies(model.fields).any())) if implicit else 0
+    return levels + exchange.memory(model)
 
 
 class Transport:
@@ -82,18 +87,46 @@ class Transport:
         if backend.ranks > 1:
             _require_ends(model.fields)
         self.choices = choices(model)
-        by_solver: dict[str, list[int]] = {}
-        for f, choice in enumerate(self.choices):
-            by_solver.setdefault(choice.solver, []).append(f)
+        self._maps = _maps(model, replicates, backend, self.choices)
+        implicit = any(choice.solver != "explicit" for choice in self.choices)
+        varying = bool(varies(model.fields).any())
+        levels = Multigrid(len(model.fields), replicates, model.shape, backend, varying=varying) if implicit else None
         self._solvers: list[ExplicitSolver | ImplicitSolver] = []
-        if "explicit" in by_solver:
-            self._solvers.append(ExplicitSolver(model, backend, by_solver.pop("explicit")))
-        if by_solver:
-            varying = bool(varies(model.fields).any())
-            levels = Multigrid(len(model.fields), replicates, model.shape, backend, varying=varying)
-            self._solvers += [ImplicitSolver(model, backend, f, m, levels) for m, f in by_solver.items()]
+
+        def add(solver: str, fields: list[int]) -> None:
+            if solver == "explicit":
+                self._solvers.append(ExplicitSolver(model, backend, fields, self._maps))
+            else:
+                assert levels is not None
+                self._solvers.append(ImplicitSolver(model, backend, fields, solver, levels, self._maps))
+
+        # Fields that are stepped by themselves come first, one by one on every backend: their effects look at others.
+        together: dict[str, list[int]] = {}
+        for f, (choice, by_itself) in enumerate(zip(self.choices, exchange.alone(model.exchange), strict=True)):
+            if by_itself:
+                add(choice.solver, [f])
+            else:
+                together.setdefault(choice.solver, []).append(f)
+        for solver in sorted(together, key=lambda each: each != "explicit"):
+            add(solver, together[solver])
 
     def advance(self, state: State, step: int) -> None:
         """Take step number `step`: advance `state.fields`, in place; `state.spare` is overwritten."""
+        self._maps.follow(state)
         for solver in self._solvers:
             solver.advance(state, step)
+
+
+def _maps(model: Model, replicates: int, backend: Backend, found: list[Choice]) -> exchange.ExchangeMaps:
+    """The maps, in the forms and for the times in which the chosen solvers read them."""
+    explicit = schemes(model)
+    forms: list[Form] = []
+    times, masses = np.ones(len(found)), np.ones(len(found))
+    for f, choice in enumerate(found):
+        if choice.solver == "explicit":
+            forms.append(Form.IMPLICIT if explicit[f].implicit_exchange else Form.EXPLICIT)
+            times[f] = model.step / explicit[f].pieces
+        else:
+            forms.append(Form.OPERATOR)
+            times[f], masses[f] = time_and_mass(choice.solver, model.step)
+    return exchange.ExchangeMaps(model, replicates, backend, forms, times, masses)

@@ -1,20 +1,155 @@
-"""Which cells a field's production and loss depend on."""
+"""What cells, vessels and the body do to concentrations, as the solvers read it: tables by cell, or maps by voxel."""
 
 import numpy as np
 
-from gpusim.model import Fields
-from gpusim.model.tables import VariesBy
+from gpusim.backends.base import Array, Backend, Conditions, ExchangeTables, Maps
+from gpusim.engine.state import State
+from gpusim.engine.transport.diffusion import diffusion
+from gpusim.model import Exchange, Model
+from gpusim.model.tables import Form, VariesBy
+
+BYTES_PER_VOXEL_AND_SLOT = 8
+"""Two maps of a field with effects."""
+BYTES_PER_VOXEL_AND_WALL = 4
 
 
-def exchange_by(fields: Fields) -> np.ndarray:
-    """Which layers each field's production and loss depend on: int32 [F] of `VariesBy`."""
+def exchange_by(exchange: Exchange) -> np.ndarray:
+    """Which layers each field's plain production and loss depend on: int32 [F] of `VariesBy`."""
 
     def varies(table: np.ndarray, axis: int) -> bool:
         return bool(np.any(table != table.take([0], axis)))
 
     kinds = []
-    for tables in zip(fields.production, fields.loss, strict=True):
+    for tables in zip(exchange.production, exchange.loss, strict=True):
         by_immune = any(varies(t, 1) for t in tables)
         by_tissue = any(varies(t, 0) for t in tables)
         kinds.append(VariesBy.TISSUE_AND_IMMUNE if by_immune else VariesBy.TISSUE if by_tissue else VariesBy.UNIFORM)
     return np.array(kinds, np.int32)
+
+
+def memory(model: Model) -> int:
+    """Bytes that the maps of one replicate of a model take."""
+    slots, walls = int((model.exchange.slots >= 0).sum()), len(model.exchange.walls)
+    return model.voxels * (BYTES_PER_VOXEL_AND_SLOT * slots + BYTES_PER_VOXEL_AND_WALL * walls)
+
+
+def walled(exchange: Exchange) -> np.ndarray:
+    """Whether there are walls between a field and the body, bool [F]."""
+    found = np.zeros(len(exchange.own), bool)
+    found[exchange.walls["field"]] = True
+    return found
+
+
+def alone(exchange: Exchange) -> np.ndarray:
+    """Whether a field is stepped by itself: its maps follow it, or what it gives to the body is counted, bool [F]."""
+    alone: np.ndarray = exchange.own | walled(exchange)
+    return alone
+
+
+class ExchangeMaps:
+    """The maps of all fields with effects, for some replicates of a model.
+
+    Args:
+        forms: of `tables.Form`, by field. times: dt, min; masses: 1, or 0 for a steady field; float64 [F].
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        replicates: int,
+        backend: Backend,
+        forms: list[Form],
+        times: np.ndarray,
+        masses: np.ndarray,
+    ) -> None:
+        exchange = model.exchange
+        shape = (replicates, *model.shape)
+        self._backend, self._own = backend, exchange.own
+
+        def zeros(count: int) -> Array:
+            return backend.lattice(
+                np.broadcast_to(np.float32(0), (count, *(shape if count else (replicates, 0, 0, 0))))
+            )
+
+        slots = int((exchange.slots >= 0).sum())
+        self.maps = Maps(backend.array(exchange.slots), zeros(slots), zeros(slots), zeros(len(exchange.walls)))
+        self.walls = backend.array(exchange.walls)
+        self._tables = ExchangeTables(
+            effects=backend.array(exchange.effects),
+            begin=backend.array(exchange.begin),
+            modulators=backend.array(model.cells.modulators),
+            walls=self.walls,
+            production=backend.array(exchange.production.astype(np.float32)),
+            loss=backend.array(exchange.loss.astype(np.float32)),
+            forms=backend.array(np.array(forms, np.int32)),
+            own=backend.array(exchange.own.astype(np.int32)),
+            times=backend.array(times.astype(np.float32)),
+            masses=backend.array(masses.astype(np.float32)),
+            diffusion=diffusion(model, times, backend),
+        )
+        once = np.flatnonzero((exchange.slots >= 0) & ~exchange.own)
+        self._once = backend.array(once.astype(np.int32)) if once.size else None
+        self._one = [backend.array(np.array([f], np.int32)) for f in range(len(forms))]
+
+    def follow(self, state: State) -> None:
+        """Make the maps of a step, of all fields whose effects do not depend on the field itself."""
+        if self._once is not None:
+            self._make(state, state.fields, self._once, 0.0, 0.0)
+
+    def follow_own(
+        self, state: State, source: Array, field: int, from_c: float = 0.0, from_second: float = 0.0
+    ) -> None:
+        """Make the maps of a field whose effects depend on it, where it stands in `source`; see `exchange_rates`."""
+        self._make(state, source, self._one[field], from_c, from_second)
+
+    def _make(self, state: State, source: Array, active: Array, from_c: float, from_second: float) -> None:
+        conditions = Conditions(state.tissue.cells, state.immune.cells, state.counts, state.body)
+        self._backend.exchange_rates(
+            state.fields, source, state.spare, conditions, active, self._tables, self.maps, from_c, from_second
+        )
+
+
+class Alone:
+    """What goes with the passes or solves of a field that is stepped by itself: its own maps, and its walls' count.
+
+    Args:
+        times: for which concentrations count in the parts of a step, min.
+        counts_before: whether what crosses a wall in a pass follows from the concentration before it.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        backend: Backend,
+        exchange: ExchangeMaps,
+        field: int,
+        times: list[float],
+        *,
+        counts_before: bool = False,
+    ) -> None:
+        self._backend, self._exchange, self._field = backend, exchange, field
+        self.own = bool(model.exchange.own[field])
+        counted = np.flatnonzero(model.exchange.walls["field"] == field)
+        self._counts = bool(counted.size)
+        self._counts_before = counts_before
+        self._counted = backend.array(counted.astype(np.int32))
+        self._times = [backend.array(np.full(len(model.fields), time, np.float32)) for time in times]
+
+    def before(self, state: State, source: Array, from_c: float = 0.0, from_second: float = 0.0) -> None:
+        """Do what comes before a pass from `source`, or before a turn of a solve; see `exchange_rates`."""
+        if self.own:
+            self._exchange.follow_own(state, source, self._field, from_c, from_second)
+        if self._counts_before:
+            self._count(state, source, 0)
+
+    def after(self, state: State, target: Array, part: int = 0) -> None:
+        """Do what comes after a pass to `target`, or a solve, for a part of the step."""
+        if not self._counts_before:
+            self._count(state, target, part)
+
+    def _count(self, state: State, fields: Array, part: int) -> None:
+        if self._counts:
+            exchange = self._exchange
+            self._backend.count_exchange(
+                fields, state.body, self._counted, self._times[part], exchange.walls, exchange.maps, state.tally
+            )

@@ -25,8 +25,8 @@ import numpy as np
 from gpusim.backends.base import Array, Backend, ExplicitTables
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion, varies
-from gpusim.engine.transport.exchange import exchange_by
-from gpusim.model import Fields, Model
+from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by, walled
+from gpusim.model import Model
 
 LARGEST_COURANT = 0.15
 """D dt / dx^2 of a pass; at 1/6 a voxel would give all it has, and rounding could go below 0."""
@@ -80,39 +80,47 @@ class Scheme:
         return self.method is not Method.HEUN
 
 
-def schemes(fields: Fields, spacing: float, step: float) -> list[Scheme]:
+def schemes(model: Model) -> list[Scheme]:
     """The scheme of each field by its largest D; passes are even in number, so that the result ends where it began."""
     found = []
+    fields, exchange, step = model.fields, model.exchange, model.step
     closed = np.logical_not(np.any(fields.boundary.permeability > 0, axis=1)).reshape(-1)
     even = ~varies(fields) & closed
-    for f, loss in enumerate(fields.loss):
-        courant = fields.diffusion[f].max() * step / spacing**2
-        if closed[f] and (6 * courant + loss.max() * step) / HEUN_STEPS <= LARGEST_SHARE:
+    counted = walled(exchange)  # what crosses a wall in a stage can't be told from where it ends
+    for f in range(len(fields)):
+        courant = fields.diffusion[f].max() * step / model.spacing**2
+        steepest = max(float(exchange.highest_loss[f].max()), float(exchange.steepest[f].max()))
+        if closed[f] and (6 * courant + steepest * step) / HEUN_STEPS <= LARGEST_SHARE:
             found.append(Scheme(Method.HEUN, 2 * HEUN_STEPS))
             continue
         plain = Scheme(Method.EULER, 2 * max(1, math.ceil(courant / LARGEST_COURANT / 2 - 1e-9)))
-        pieces = max(courant / LARGEST_COURANT, (loss.max() - loss.min()) * step / LARGEST_SPREAD)
+        spread = steepest - float(exchange.loss[f].min())
+        pieces = max(courant / LARGEST_COURANT, spread * step / LARGEST_SPREAD)
+        if not even[f] or counted[f] or not math.isfinite(pieces):
+            found.append(plain)
+            continue
         # stretch(s) >= pieces, solved for s.
         stages = math.sqrt(INDEX**2 + (2 * INDEX + 1) * pieces) - INDEX
         staged = Scheme(Method.STAGES, 2 * max(1, math.ceil(stages / 2 - 1e-9)))
-        found.append(staged if even[f] and staged.passes < plain.passes else plain)
+        found.append(staged if staged.passes < plain.passes else plain)
     return found
 
 
 class ExplicitSolver:
     """Each field by its own scheme; a launch takes a pass over all fields that have it, or all of a small lattice."""
 
-    def __init__(self, model: Model, backend: Backend, chosen: list[int]) -> None:
-        fields = model.fields
-        self.schemes = schemes(fields, model.spacing, model.step)
+    def __init__(self, model: Model, backend: Backend, chosen: list[int], exchange: ExchangeMaps) -> None:
+        fields, plain = model.fields, model.exchange
+        self.schemes = schemes(model)
         dt = model.step / np.array([scheme.pieces for scheme in self.schemes])
-        lost, gained = (dt[:, None, None] * rate for rate in (fields.loss, fields.production))
+        lost, gained = (dt[:, None, None] * rate for rate in (plain.loss, plain.production))
         implicit = np.array([scheme.implicit_exchange for scheme in self.schemes])
         # c' = (c + inflow + dt p) / (1 + dt k), or c + inflow + dt p - dt k c.
         keep = np.where(implicit[:, None, None], 1.0 / (1.0 + lost), 1.0 - lost)
         gain = np.where(implicit[:, None, None], gained * keep, gained)
         # A field that neither moves nor changes by itself needs no pass at all.
-        moving = (fields.diffusion > 0).any(1) | (fields.loss != 0).any((1, 2)) | (fields.production != 0).any((1, 2))
+        changing = (plain.loss != 0).any((1, 2)) | (plain.production != 0).any((1, 2)) | (plain.slots >= 0)
+        moving = (fields.diffusion > 0).any(1) | changing
         passes = np.zeros(len(fields), np.int32)
         for f in chosen:
             passes[f] = self.schemes[f].passes if moving[f] else 0
@@ -125,12 +133,20 @@ class ExplicitSolver:
             diffusion=diffusion(model, dt, backend),
             keep=backend.array(keep.astype(np.float32)),
             gain=backend.array(gain.astype(np.float32)),
-            exchange_by=backend.array(exchange_by(fields)),
+            exchange_by=backend.array(exchange_by(plain)),
+            maps=exchange.maps,
             implicit_exchange=backend.array(implicit.astype(np.int32)),
             passes=backend.array(passes),
             momenta=backend.array(momenta),
         )
-        at_once = most if model.voxels <= backend.voxels_at_once else 1
+        self._alone: Alone | None = None
+        if len(chosen) == 1 and alone(plain)[chosen[0]]:
+            (f,) = chosen
+            heun = self.schemes[f].method is Method.HEUN
+            # Of Heun's passes, the mean is what moves.
+            time = float(dt[f]) / 2 if heun else float(dt[f])
+            self._alone = Alone(model, backend, exchange, f, [time], counts_before=heun)
+        at_once = most if model.voxels <= backend.voxels_at_once and self._alone is None else 1
         self._launches = []
         arrays: dict[tuple[int, ...], Array] = {}
         for first in range(1, most + 1, max(1, at_once)):
@@ -142,4 +158,9 @@ class ExplicitSolver:
         """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
         cells = (state.tissue.cells, state.immune.cells)
         for active, first, end in self._launches:
+            source, target = (state.fields, state.spare) if first % 2 else (state.spare, state.fields)
+            if self._alone is not None:
+                self._alone.before(state, source)
             self._backend.explicit_step(state.fields, state.spare, *cells, active, self._tables, first, end)
+            if self._alone is not None:
+                self._alone.after(state, target)

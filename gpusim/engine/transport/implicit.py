@@ -15,7 +15,7 @@ import numpy as np
 from gpusim.backends.base import Array, Backend, MassByCells, Share
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import boundary_bits, diffusion, varies
-from gpusim.engine.transport.exchange import exchange_by
+from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by
 from gpusim.engine.transport.multigrid import Multigrid, Recipe
 from gpusim.model import Model
 
@@ -28,6 +28,14 @@ CYCLES_TO_FOLLOW = 2
 """Of a steady field after the first step: it starts from its last solution, and what has changed since is
 taken to a ninth or less. A field that has settled is solved as well as with more."""
 
+TURNS_AT_FIRST, TURNS = 20, 3
+"""Solves of a step, in the first one and later, of a field with effects on itself, between which these are made anew.
+Where cells that take zero-order uptake lie without any oxygen, the border of that region moves by about a voxel a turn;
+later steps start from the solution of the one before."""
+
+CYCLES_OF_TURN = 2
+"""V-cycles of such a solve: the next turn goes on from where it ends."""
+
 CYCLES_WHERE_D_VARIES = 2
 """Times as many where D jumps from voxel to voxel: coarse levels then see a mean of it alone."""
 
@@ -38,48 +46,88 @@ MOST_SWEEPS = 8
 class ImplicitSolver:
     """Advances the fields in `fields` by one method ("implicit", "implicit2", "steady")."""
 
-    def __init__(self, model: Model, backend: Backend, fields: list[int], method: str, multigrid: Multigrid) -> None:
-        table, step = model.fields, model.step
-        dt = {"implicit": step, "implicit2": GAMMA * step, "steady": 1.0}[method]
-        mass = dt * table.loss + (method != "steady")
+    def __init__(
+        self,
+        model: Model,
+        backend: Backend,
+        fields: list[int],
+        method: str,
+        multigrid: Multigrid,
+        exchange: ExchangeMaps,
+    ) -> None:
+        table, plain = model.fields, model.exchange
+        dt, mass_of_time = time_and_mass(method, model.step)
+        mass = dt * plain.loss + mass_of_time
         self._method = method
         self._backend = backend
         self._multigrid = multigrid
+        self._maps = exchange.maps
         self._diffusion = diffusion(model, np.full(len(table), dt), backend)
         self._mass = backend.array(mass.astype(np.float32))
-        self._gain = backend.array((dt * table.production).astype(np.float32))
-        self._exchange_by = backend.array(exchange_by(table))
+        self._gain = backend.array((dt * plain.production).astype(np.float32))
+        self._exchange_by = backend.array(exchange_by(plain))
         # Fields that take the same recipe share launches where the backend likes that.
         recipes: dict[tuple[Recipe, int], list[int]] = {}
         for f in fields:
             sweeps = enough_sweeps(dt * table.diffusion[f].max() / model.spacing**2, float(mass[f].min()))
             varying = bool(varies(table)[f])
+            cycles = CYCLES_OF_TURN if plain.own[f] else CYCLES[method]
             recipe = Recipe(
                 sweeps=sweeps if sweeps <= MOST_SWEEPS else 0,
-                cycles=0 if sweeps <= MOST_SWEEPS else CYCLES[method] * (CYCLES_WHERE_D_VARIES if varying else 1),
+                cycles=0 if sweeps <= MOST_SWEEPS else cycles * (CYCLES_WHERE_D_VARIES if varying else 1),
                 periodic=int(boundary_bits(table)[f]) & 7,
                 varying=varying,
             )
             recipes.setdefault((recipe, 0 if backend.fields_together else f), []).append(f)
         self._recipes = [(recipe, backend.array(np.array(f, np.int32))) for (recipe, _), f in recipes.items()]
+        self._alone: Alone | None = None
+        if len(fields) == 1 and alone(plain)[fields[0]]:
+            parts = [(1 - GAMMA) * model.step, GAMMA * model.step] if method == "implicit2" else [model.step]
+            self._alone = Alone(model, backend, exchange, fields[0], parts)
 
     def advance(self, state: State, step: int) -> None:
         """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
-        cells = MassByCells(state.tissue.cells, state.immune.cells, self._mass, self._exchange_by)
+        cells = MassByCells(state.tissue.cells, state.immune.cells, self._mass, self._exchange_by, self._maps)
         old = 0.0 if self._method == "steady" else 1.0
         for whole, active in self._recipes:
-            recipe = _following(whole) if self._method == "steady" and step > 0 else whole
-            self._combine(state, cells, active, Share(old, 0.0, 1.0))
-            self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
+            settled = self._method == "steady" and step > 0 and not (self._alone is not None and self._alone.own)
+            recipe = _following(whole) if settled else whole
+            self._solve(state, cells, active, Share(old, 0.0, 1.0), recipe, first=step == 0)
             if self._method == "implicit2":
                 # Right-hand side of the second stage: c0 + (1 - gamma) / gamma (c_stage - c0) + gamma dt p,
                 # where the buffer holds c0 + gamma dt p.
                 share = (1 - GAMMA) / GAMMA
-                self._combine(state, cells, active, Share(share, 1.0 - share, share))
-                self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
+                self._solve(state, cells, active, Share(share, 1.0 - share, share), recipe, first=False, part=1)
 
-    def _combine(self, state: State, cells: MassByCells, active: Array, share: Share) -> None:
-        self._backend.combine(state.fields, state.spare, cells, active, self._gain, self._diffusion, share)
+    def _solve(
+        self,
+        state: State,
+        cells: MassByCells,
+        active: Array,
+        share: Share,
+        recipe: Recipe,
+        *,
+        first: bool,
+        part: int = 0,
+    ) -> None:
+        """Solve one stage; in turns, with new linear parts, where effects depend on the field itself."""
+        if self._alone is None or not self._alone.own:
+            self._backend.combine(state.fields, state.spare, cells, active, self._gain, self._diffusion, share)
+            self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
+        else:
+            turns = TURNS_AT_FIRST if first else TURNS
+            part_of_c, part_of_held = share.c, share.rhs
+            for _ in range(turns):
+                self._alone.before(state, state.fields, part_of_c, part_of_held)
+                self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
+                part_of_c, part_of_held = 0.0, 1.0
+        if self._alone is not None:
+            self._alone.after(state, state.fields, part)
+
+
+def time_and_mass(method: str, step: float) -> tuple[float, float]:
+    """The time of one solve, min, and the mass of the operator in it."""
+    return {"implicit": (step, 1.0), "implicit2": (GAMMA * step, 1.0), "steady": (1.0, 0.0)}[method]
 
 
 def _following(recipe: Recipe) -> Recipe:

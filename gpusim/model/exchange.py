@@ -1,0 +1,180 @@
+"""What cells, vessels and other fields do to a concentration: its production p and its loss k, as in p - k c."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from gpusim import units
+from gpusim.model.conversion import concentration
+from gpusim.model.model import Exchange, States
+from gpusim.model.modulators import Modulators, response, together
+from gpusim.model.tables import EFFECT, WALL, EffectKind, Shape
+from gpusim.scenario import Document
+from gpusim.scenario.checks import secretion_units
+from gpusim.scenario.schema import Modulator
+
+_OWN = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 4801)])
+"""Concentrations, in the scale of a modulator, at which a dependence on the own field is looked at."""
+
+
+class ExchangeTables:
+    """Gathers plain rates by the cells of a voxel, and those with modulators as effects of states."""
+
+    def __init__(self, document: Document, states: States, volume: float, modulators: Modulators) -> None:
+        self._document, self._states, self._volume = document, states, volume
+        self._modulators = modulators
+        self._names = list(document.fields)
+        shape = (len(self._names), len(states.tissue), len(states.immune))
+        self._production, self._loss = np.zeros(shape), np.zeros(shape)
+        self._effects: list[list[list[tuple[int | float, ...]]]] = [[[] for _ in states.names] for _ in self._names]
+        self._walls: dict[tuple[int, int, float], int] = {}
+
+    def build(self) -> Exchange:
+        """All tables."""
+        for field, spec in self._document.fields.items():
+            self._loss[self._names.index(field)] += units.number(spec.decay, "1/min")
+            for loss in spec.clearance.values():  # by the tissue's states: each voxel has one
+                self._lose(field, self._states.tissue, units.number(loss.rate, "1/min"), loss.modulators)
+        for name, state in self._document.states.items():
+            for field, secretion in state.secretion.items():
+                unit = secretion_units(self._document.fields[field].unit)
+                rate = concentration(secretion.rate, unit, self._volume)
+                self._secrete(field, name, rate, secretion.modulators)
+            for field, uptake in state.uptake.items():
+                self._lose(field, [name], units.number(uptake.rate, "1/min"), uptake.modulators)
+            for field, wall in state.exchange.items():
+                permeability = units.number(wall.permeability, "1/min")
+                if wall.blood is not None:
+                    blood = units.number(wall.blood, self._document.fields[field].unit, self._volume)
+                    self._lose(field, [name], permeability, wall.modulators)
+                    self._secrete(field, name, permeability * blood, wall.modulators)
+                else:
+                    number = self._wall(field, wall.body or "", wall.volume or "")
+                    self._add(field, [name], EffectKind.WALL, permeability, wall.modulators, number)
+        return self._gathered()
+
+    def _secrete(self, field: str, state: str, rate: float, modulators: Sequence[Modulator]) -> None:
+        if modulators:
+            self._add(field, [state], EffectKind.SECRETION, rate, modulators)
+        else:
+            self._production[self._cells(field, state)] += rate
+
+    def _lose(self, field: str, states: Iterable[str], rate: float, modulators: Sequence[Modulator]) -> None:
+        if modulators:
+            self._add(field, states, EffectKind.LOSS, rate, modulators)
+        else:
+            for state in states:
+                self._loss[self._cells(field, state)] += rate
+
+    def _cells(self, field: str, state: str) -> tuple[int, int | slice, int | slice]:
+        """Entries [field, tissue state, immune state] of a voxel with a cell of the state."""
+        f, states = self._names.index(field), self._states
+        if state in states.tissue:
+            return f, states.tissue.index(state), slice(None)
+        return f, slice(None), states.immune.index(state)
+
+    def _wall(self, field: str, quantity: str, volume: str) -> int:
+        quantities = self._document.body.quantities
+        diluted = f"1 {quantities[quantity].unit} / ({volume})"
+        dilution = units.number(diluted, self._document.fields[field].unit, self._volume)
+        key = (self._names.index(field), list(quantities).index(quantity), dilution)
+        return self._walls.setdefault(key, len(self._walls))
+
+    def _add(
+        self,
+        field: str,
+        states: Iterable[str],
+        kind: EffectKind,
+        rate: float,
+        modulators: Sequence[Modulator],
+        wall: int = -1,
+    ) -> None:
+        own = [m for m in modulators if m.field == field]
+        first, end = self._modulators.add(m for m in modulators if m.field != field)
+        _, end_own = self._modulators.add_own(own)
+        settles = kind != EffectKind.WALL and bool(own) and _settles(kind, self._modulators.table[end:end_own])
+        for state in states:
+            rows = self._effects[self._names.index(field)][self._states.number(state)]
+            rows.append((kind, rate, first, end, end_own, settles, wall))
+
+    def _gathered(self) -> Exchange:
+        mapped = [f for f, by_state in enumerate(self._effects) if any(by_state)]
+        slots = np.full(len(self._names), -1, np.int32)
+        slots[mapped] = np.arange(len(mapped))
+        by_slot_and_state = [rows for f in mapped for rows in self._effects[f]]
+        effects = np.array([row for rows in by_slot_and_state for row in rows], EFFECT)
+        begin = np.concatenate([[0], np.cumsum([len(rows) for rows in by_slot_and_state])]).astype(np.int32)
+        own = np.zeros(len(self._names), bool)
+        most, steepest = self._loss.copy(), self._loss.copy()
+        table, highest = self._modulators.table, self._modulators.highest
+        for f in mapped:
+            for state, rows in enumerate(self._effects[f]):
+                found = np.array(rows, EFFECT)
+                own[f] |= bool((found["end_own"] > found["end_modulator"]).any())
+                bounds = [self._bounds(row, table, highest) for row in found]
+                at = self._cells(self._names[f], self._states.names[state])
+                most[at] += sum(loss for loss, _ in bounds)
+                steepest[at] += sum(slope for _, slope in bounds)
+        return Exchange(
+            production=self._production,
+            loss=self._loss,
+            highest_loss=most,
+            steepest=steepest,
+            slots=slots,
+            own=own,
+            effects=effects,
+            begin=begin,
+            walls=np.array(list(self._walls), WALL),
+        )
+
+    def _bounds(self, effect: np.void, table: np.ndarray, highest: np.ndarray) -> tuple[float, float]:
+        """The highest loss of an effect, 1/min, and the steepest fall of p - k c with c; infinite where unbounded."""
+        others = highest[effect["first_modulator"] : effect["end_modulator"]]
+        most = float(effect["rate"]) * float(together(others, len(self._states.names)).max())
+        rows = table[effect["end_modulator"] : effect["end_own"]]
+        loses = effect["kind"] != EffectKind.SECRETION
+        if not len(rows):
+            return (most, most) if loses else (0.0, 0.0)
+        if loses and any(row["shape"] == Shape.LINEAR for row in rows):
+            return math.inf, math.inf
+        c, factor = _own_factor(rows)
+        amount = c * factor if loses else -factor
+        slope = max(float(np.max(np.diff(amount) / np.diff(c))), 0.0)
+        return (most * float(factor.max()) if loses else 0.0), most * slope
+
+
+def _own_factor(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Concentrations on the scale of some modulators of the own field, and the product of their factors there."""
+    scale = 1.0 / max(float(rows["scale"][0]), 1e-300)
+    c = _OWN * scale
+    for row in rows:
+        if row["shape"] == Shape.RAMP:
+            edge = float(row["offset"]) + np.linspace(-0.1, 1.1, 121) / float(row["scale"])
+            c = np.union1d(c, edge[edge >= 0])
+    factor = np.ones(len(c))
+    for row in rows:
+        factor = factor * np.maximum(response(row, c), 0.0)
+    return c, factor
+
+
+def _settles(kind: EffectKind, rows: np.ndarray) -> bool:
+    """Whether a concentration holds itself back: the more there is, the higher is its loss, or the less is made.
+
+    The equation of a voxel then has one root, which transport finds. Of other effects (uptake that saturates, secretion
+    that feeds itself) transport takes the rate at the concentration of the turn before, which goes to the solution
+    from one side.
+    """
+    _, factor = _own_factor(rows)
+    rise = np.diff(factor) if kind == EffectKind.LOSS else -np.diff(factor)
+    return bool(np.all(rise >= -1e-12 * factor.max()))
+
+
+def effects_by_state(exchange: Exchange, states: int) -> Iterator[tuple[int, int, np.void]]:
+    """Field, state and row of each effect."""
+    for field in np.flatnonzero(exchange.slots >= 0):
+        slot = exchange.slots[field]
+        for state in range(states):
+            begin, end = exchange.begin[slot * states + state : slot * states + state + 2]
+            for row in exchange.effects[begin:end]:
+                yield int(field), state, row

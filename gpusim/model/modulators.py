@@ -1,0 +1,160 @@
+"""The table of modulators: what rates depend on, and by which factor."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gpusim import units
+from gpusim.model.model import States
+from gpusim.model.tables import MODULATOR, NEIGHBOURHOOD, Shape, Source, state_set
+from gpusim.model.tables import members as membership
+from gpusim.scenario import Document
+from gpusim.scenario.schema import Modulator
+
+RAMP = 0.1
+"""Width of a threshold on the own concentration, as a part of it. A step has no steady state where the concentration
+falls below it while the rate acts, and rises above it while it does not."""
+
+_REACH = {6: 1, 18: 2, 26: 3}
+"""Squared distance of the farthest of so many neighbours."""
+
+_COSTS = {Source.CONTACT: 0, Source.BODY: 1, Source.FIELD: 2, Source.NEIGHBOURS: 3}
+
+
+def modulator_row(modulator: Modulator, document: Document, states: States | None, volume: float) -> np.ndarray:
+    """One row of the table of modulators; `states` is None where it can only look at the body."""
+    row = np.zeros((), MODULATOR)
+    unit = "dimensionless"
+    row["power"] = modulator.power
+    if modulator.field is not None:
+        unit = document.fields[modulator.field].unit
+        row["source"], row["index"] = Source.FIELD, list(document.fields).index(modulator.field)
+    elif modulator.body is not None:
+        unit = document.body.quantities[modulator.body].unit
+        row["source"], row["index"] = Source.BODY, list(document.body.quantities).index(modulator.body)
+    else:
+        assert states is not None
+        row["source"] = Source.CONTACT if modulator.contact is not None else Source.NEIGHBOURS
+        row["states"] = state_set([states.number(s) for s in modulator.neighbours or modulator.contact or ()])
+
+    def value(given: float | str) -> float:
+        return units.number(given, unit, volume)
+
+    turned = modulator.effect == "inhibits" or modulator.below is not None
+    low = modulator.at_zero if modulator.at_zero is not None else float(turned)
+    high = modulator.at_saturation if modulator.at_saturation is not None else float(not turned)
+    row["low"], row["high"] = low, high
+    if modulator.half is not None:
+        row["shape"], row["scale"] = Shape.HILL, 1.0 / value(modulator.half)
+    elif modulator.above is not None or modulator.below is not None:
+        threshold = modulator.above if modulator.above is not None else modulator.below
+        assert threshold is not None
+        row["shape"], row["scale"] = Shape.STEP, value(threshold)
+    elif modulator.per is None and (modulator.at_zero is not None or modulator.at_saturation is not None):
+        # A contact or count without a shape, but with ends: there, or not.
+        row["shape"], row["scale"] = Shape.STEP, 1.0
+    else:
+        row["shape"], row["scale"] = Shape.LINEAR, 1.0 / (value(modulator.per) if modulator.per is not None else 1.0)
+    return row
+
+
+def highest(modulator: Modulator, row: np.ndarray, states: States) -> np.ndarray:
+    """The most that a modulator, whose row is given, multiplies by: float64 [states], by that of the cell beside.
+
+    inf where it has no bound.
+    """
+    low, high = float(row["low"]), float(row["high"])
+    shape, scale, members = (
+        Shape(int(row["shape"])),
+        float(row["scale"]),
+        membership(row["states"])[: len(states.names)] > 0,
+    )
+    if row["source"] == Source.CONTACT:
+        ratio = members * scale
+        raised = ratio ** int(row["power"])
+        by_shape = {Shape.STEP: np.where(members >= scale, high, low), Shape.LINEAR: ratio}
+        return np.maximum(by_shape.get(shape, low + (high - low) * raised / (1 + raised)), 0.0)
+    if shape != Shape.LINEAR:
+        most = max(low, high, 0.0)
+    elif row["source"] == Source.NEIGHBOURS:
+        # A voxel around has a cell in each layer.
+        layers = int(members[: states.none].any()) + int(members[states.none :].any())
+        most = layers * modulator.neighbourhood * scale
+    else:
+        most = math.inf
+    return np.full(len(states.names), most)
+
+
+def together(highest: Sequence[np.ndarray] | np.ndarray, states: int) -> np.ndarray:
+    """The most that modulators multiply by, float64 [states] by that of the cell beside; 0 where one of them bars."""
+    factors = np.reshape(highest, (-1, states))
+    barred = (factors == 0).any(axis=0)
+    return np.where(barred, 0.0, np.where(barred, 1.0, factors).prod(axis=0))
+
+
+class Modulators:
+    """Gathers the rows that rules, motility and exchange point into, and the neighbours that must be counted."""
+
+    def __init__(self, document: Document, states: States, volume: float) -> None:
+        self._document, self._states, self._volume = document, states, volume
+        self._rows: list[np.ndarray] = []
+        self._highest: list[np.ndarray] = []
+        self._neighbourhoods: dict[tuple[bytes, int], int] = {}
+
+    def add(self, modulators: Iterable[Modulator]) -> tuple[int, int]:
+        """First and end of the rows of some modulators, the cheapest to look at first; a 0 ends the product."""
+        rows = [(m, self._row(m)) for m in modulators]
+        first = len(self._rows)
+        for modulator, row in sorted(rows, key=lambda pair: _COSTS[Source(int(pair[1]["source"]))]):
+            self._rows.append(row)
+            self._highest.append(highest(modulator, row, self._states))
+        return first, len(self._rows)
+
+    def add_own(self, modulators: Iterable[Modulator]) -> tuple[int, int]:
+        """The same of modulators that look at the field whose rate they modulate: thresholds become ramps."""
+        first, end = self.add(modulators)
+        for row in self._rows[first:end]:
+            if row["shape"] == Shape.STEP and row["scale"] > 0:
+                threshold = float(row["scale"])
+                row["shape"] = Shape.RAMP
+                row["scale"] = 1.0 / (RAMP * threshold)
+                row["offset"] = (1.0 - RAMP / 2) * threshold
+        return first, end
+
+    def _row(self, modulator: Modulator) -> np.ndarray:
+        row = modulator_row(modulator, self._document, self._states, self._volume)
+        if modulator.neighbours is not None:
+            key = (row["states"].tobytes(), _REACH[modulator.neighbourhood])
+            row["index"] = self._neighbourhoods.setdefault(key, len(self._neighbourhoods))
+        return row
+
+    @property
+    def table(self) -> np.ndarray:
+        """All rows so far, of `tables.MODULATOR`."""
+        return np.array(self._rows, MODULATOR)
+
+    @property
+    def highest(self) -> np.ndarray:
+        """The most that each row multiplies by, float64 [rows, states]; see `highest`."""
+        return np.reshape(self._highest, (-1, len(self._states.names)))
+
+    @property
+    def neighbourhoods(self) -> np.ndarray:
+        """The neighbours that they look at, of `tables.NEIGHBOURHOOD`."""
+        rows = [(np.frombuffer(states, np.uint32), reach) for states, reach in self._neighbourhoods]
+        return np.array(rows, NEIGHBOURHOOD)
+
+
+def response(row: np.void, value: np.ndarray) -> np.ndarray:
+    """The factor of a row of the table where it finds `value`, in float64."""
+    low, high, scale = float(row["low"]), float(row["high"]), float(row["scale"])
+    if row["shape"] == Shape.STEP:
+        return np.where(value >= scale, high, low)
+    ratio = (value - float(row["offset"])) * scale
+    if row["shape"] == Shape.LINEAR:
+        return ratio
+    if row["shape"] == Shape.RAMP:
+        return low + (high - low) * np.clip(ratio, 0.0, 1.0)
+    raised = np.minimum(ratio, 1e9) ** int(row["power"])
+    return (low + high * raised) / (1.0 + raised)
