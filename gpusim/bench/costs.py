@@ -110,16 +110,24 @@ COSTS = (
     Cost("restrict_coupling", "D by state", 1.5, 2, "tissue read; an eighth of a value written", rows=4),
     Cost("restrict_mean", "fast", 4.5, 2, "value read; an eighth of a value written", rows=4, level=1),
     Cost("prolong", "fast", 8.5, 18, "field read, and written; an eighth of a value read"),
+    Cost(
+        "exchange_rates",
+        "by cells",
+        18,
+        _HILL + 9,
+        "both cell layers and a field read; production, loss and permeability written; a secretion with a Hill function "
+        "and a wall in each voxel",
+    ),
+    Cost("count_exchange", "by cells", 8, 12, "field and permeability read"),
     Cost("deposit", "by cells", 20, 1, "index and amount read; field read, and written", rows=0, by_field=False),
     Cost("mark_members", "by cells", 3, 7, "both cell layers read; members written", by_field=False),
     Cost("count_members", "by cells", 2, 26, "members read; counts written; 26 neighbours", by_field=False),
     Cost(
         "apply_rules",
         "by cells",
-        19,
-        _RANDOM + _HILL + 4,
-        "state and clock read, and written; the other layer read; a secretion with a Hill function: one field "
-        "read, and one read and written; of rules the random number, as few fire",
+        7,
+        _RANDOM,
+        "state and clock read, and written; the other layer read; of rules the random number, as few fire",
         by_field=False,
     ),
     Cost(

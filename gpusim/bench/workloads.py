@@ -39,7 +39,8 @@ def _by_cells(fields: int, edge: int) -> dict[str, Any]:
     by_field = {"field": "f0", "half": 1}
     names = [f"f{i}" for i in range(fields)]
     secretion = {"f1": {"rate": 0.001, "modulators": [by_field]}}
-    acting = {"uptake": dict.fromkeys(names, "3 /min"), "secretion": secretion}
+    wall = {"f1": {"permeability": "0.1 /min", "body": "blood", "volume": "5 L"}}
+    acting = {"uptake": dict.fromkeys(names, "3 /min"), "secretion": secretion, "exchange": wall}
     killer = {
         "layer": "immune",
         "motility": {
@@ -53,6 +54,7 @@ def _by_cells(fields: int, edge: int) -> dict[str, Any]:
         "states": {"one": acting, "two": acting, "killer": killer},
         "rules": {"turn": {"transition": "one -> two", "rate": "1e-4 /min", "modulators": [by_field, neighbours]}},
         "tissue": _tissue(one=1.0, killer=0.2),
+        "body": {"quantities": {"blood": {"unit": "ng"}}},
         "therapies": {"dose": {"inject": "f0", "amount": "9 fg", "radius": f"{edge * 20 / 3} um"}},
     }
 
