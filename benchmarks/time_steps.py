@@ -2,10 +2,10 @@
 
     python benchmarks/time_steps.py [SCENARIO ...] [--hours 0 24 72] [--follow 6] [--backend cpu]
 
-A scenario runs to each of some hours. There its cells and its body are held as they are, and the fields alone go on for
-some hours: by the steps of the scenario, and by a tenth of them. The table has the largest difference, at the end of any
-hour, of the mean over the lattice and of the highest voxel, each against the finer one. What is below a millionth of a
-field's highest value so far counts as nothing.
+A scenario runs to each of some hours. There its cells and its body are held as they are, and the fields alone go on
+for some hours: by the steps of the scenario, and by a tenth of them. The table has the largest difference, at the end
+of any hour, of the mean over the lattice and of the highest voxel, each against the finer one. What is below a
+millionth of a field's highest value so far counts as nothing.
 """
 
 import argparse

@@ -129,7 +129,7 @@ def test_check_prints_fields_rules_steps_and_memory(tmp_path):
     assert done.returncode == 0, done.stderr
     for text in ("virus", "1.4766", "lysis", "infected -> empty", "MiB", "step 5 min", "passes"):
         assert text in done.stdout
-    assert "8 replicates, 87.3 MiB" in gpusim("check", "cold-to-hot", "--replicates", "8", folder=tmp_path).stdout
+    assert "8 replicates, 111 MiB" in gpusim("check", "cold-to-hot", "--replicates", "8", folder=tmp_path).stdout
     assert "9 fields, 10.9 MiB" in done.stdout
 
 

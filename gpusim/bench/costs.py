@@ -115,8 +115,8 @@ COSTS = (
         "by cells",
         18,
         _HILL + 9,
-        "both cell layers and a field read; production, loss and permeability written; a secretion with a Hill function "
-        "and a wall in each voxel",
+        "both cell layers and a field read; production, loss and permeability written; a secretion with a Hill "
+        "function and a wall in each voxel",
     ),
     Cost("count_exchange", "by cells", 8, 12, "field and permeability read"),
     Cost("deposit", "by cells", 20, 1, "index and amount read; field read, and written", rows=0, by_field=False),

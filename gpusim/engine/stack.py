@@ -174,6 +174,6 @@ def tallied(stacks: Sequence[Stack]) -> list[np.ndarray]:
         counts = missing[0].backend.fetch(arrays)
         for stack, fired, flowed in zip(missing, counts[::2], counts[1::2], strict=True):
             rules, walls = len(stack.models[0].cells.rules), len(stack.models[0].exchange.walls)
-            counts_of_walls = flowed[:, :walls].reshape(2 * walls, -1)
+            counts_of_walls = flowed[:, :walls].reshape(2 * walls, flowed.shape[-1])
             stack.fetched = np.concatenate([fired[:rules], counts_of_walls]).view(np.int64)
     return [stack.fetched for stack in stacks if stack.fetched is not None]

@@ -3,6 +3,7 @@
 //
 // Where the threads of a block wait for each other, each has a stack of its own, and the next one goes on.
 #pragma once
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

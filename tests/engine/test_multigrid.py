@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gpusim.backends import availability, create
-from gpusim.backends.base import Diffusion, MassByCells
+from gpusim.backends.base import Diffusion, Maps, MassByCells
 from gpusim.engine.transport.multigrid import Multigrid, Recipe, last_widths, level_shapes
 
 BACKEND = "cpu" if availability("cpu").available else "numpy"
@@ -17,10 +17,15 @@ def system(shape, sink, backend):
     ball = sum((i - n / 2) ** 2 for i, n in zip((z, y, x), shape, strict=True)) < (max(shape) / 3) ** 2
     tissue = np.where(rng.random(shape) < 0.02, 1, np.where(ball, 2, 0)).astype(np.uint8)
     table = np.array([[[1.1], [1 + sink], [11.0]]], np.float32)
-    mass = MassByCells(
-        *map(backend.array, (tissue[None], np.full((1, *shape), 3, np.uint8), table, np.array([1], np.int32)))
-    )
+    cells = (tissue[None], np.full((1, *shape), 3, np.uint8), table, np.array([1], np.int32))
+    mass = MassByCells(*map(backend.array, cells), maps=no_maps(backend, shape))
     return mass, table[0, :, 0][tissue].astype(float), rng.random((1, 1, *shape)).astype(np.float32)
+
+
+def no_maps(backend, shape):
+    """Of one field whose rates depend on nothing."""
+    none = np.zeros((0, 1, *shape), np.float32)
+    return Maps(*map(backend.array, (np.full(1, -1, np.int32), none, none, none)))
 
 
 def diffusion(coupling, backend, boundary=0):
@@ -60,24 +65,16 @@ def test_a_cycle_takes_the_error_to_a_third_or_less(shape, sink, coupling):
 def contraction(backend, shape, table, tissue, periodic=0):
     """Mean factor by which each of 6 cycles takes the error down, from a rough start."""
     rng = np.random.default_rng(1)
-    cells = MassByCells(
-        *map(
-            backend.array,
-            (
-                tissue[None],
-                np.full((1, *shape), 3, np.uint8),
-                np.full((1, 3, 1), 1.1, np.float32),
-                np.zeros(1, np.int32),
-            ),
-        )
-    )
+    table_of_mass = np.full((1, 3, 1), 1.1, np.float32)
+    cells = (tissue[None], np.full((1, *shape), 3, np.uint8), table_of_mass, np.zeros(1, np.int32))
+    mass = MassByCells(*map(backend.array, cells), maps=no_maps(backend, shape))
     active, rhs = backend.array(np.zeros(1, np.int32)), backend.array(rng.random((1, 1, *shape)).astype(np.float32))
     varying = bool(backend.to_numpy(table.by)[0])
     multigrid = Multigrid(1, 1, shape, backend, varying=varying)
 
     def solved(cycles):
         c = backend.array(np.zeros((1, 1, *shape), np.float32))
-        multigrid.solve(c, rhs, cells, active, table, Recipe(cycles=cycles, periodic=periodic, varying=varying))
+        multigrid.solve(c, rhs, mass, active, table, Recipe(cycles=cycles, periodic=periodic, varying=varying))
         return backend.to_numpy(c).astype(float)
 
     exact = solved(60)
