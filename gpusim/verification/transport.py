@@ -80,8 +80,8 @@ def cosine_in_space(machine: Machine) -> Iterator[Finding]:
         assert scheme.method is Method.HEUN
         found.append(amplitude)
         # What the scheme would give with no error in space: its amplification factor at the true rate.
-        euler = 1 - (DIFFUSION * _WAVE_NUMBER**2 + DECAY) * 0.25 / scheme.pieces
-        expected.append(((1 + euler**2) / 2) ** (scheme.pieces * MINUTES / 0.25))
+        left = Method.HEUN.left(scheme.passes, (DIFFUSION * _WAVE_NUMBER**2 + DECAY) * scheme.time)
+        expected.append(left ** (MINUTES / 0.25))
     yield refinement("amplitude, explicit, by dx", expected, found, 2, 0.15)
 
 

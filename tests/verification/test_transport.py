@@ -6,7 +6,7 @@ from scipy.fft import idctn
 from scipy.special import eval_gegenbauer
 
 import gpusim
-from gpusim.engine.transport.explicit import INDEX, LARGEST_COURANT, Method, Scheme
+from gpusim.engine.transport.explicit import INDEX, LARGEST_COURANT, Method, schemes
 from gpusim.verification.case import begin_with
 
 
@@ -131,18 +131,18 @@ def test_stages_spread_a_point_as_the_polynomial_and_keep_it_above_zero(passes):
     # Even along each axis, so that the first half of 64 frequencies tells all.
     cosine = np.cos(2 * np.pi * np.arange(33) / 64)
     mean = (cosine[:, None, None] + cosine[None, :, None] + cosine[None, None, :]) / 3
-    scheme = Scheme(Method.STAGES, passes)
+    pieces = Method.STAGES.pieces(passes)
     for share in (0.2, 0.6, 1.0):  # of the largest courant number
         euler = 1 - 6 * LARGEST_COURANT * share * (1 - mean)
         before, now = np.ones_like(euler), np.ones_like(euler)
         for number in range(1, passes + 1):
-            before, now = now, euler * now + scheme.momentum(number) * (euler * now - before)
+            before, now = now, euler * now + Method.STAGES.momentum(number) * (euler * now - before)
         expected = eval_gegenbauer(passes, INDEX, euler) / eval_gegenbauer(passes, INDEX, 1.0)
         assert np.abs(now - expected).max() < 1e-12
         assert idctn(now, type=1).min() > -1e-14
         # The slope at 1 is the time that the stages cover.
         slow = euler[0, 0, 1] - 1
-        assert (now[0, 0, 1] - 1) / slow == pytest.approx(scheme.pieces, rel=abs(slow) * scheme.pieces)
+        assert (now[0, 0, 1] - 1) / slow == pytest.approx(pieces, rel=abs(slow) * pieces)
 
 
 def test_stages_are_more_exact_than_backward_euler(simulate):
@@ -157,3 +157,31 @@ def test_stages_are_more_exact_than_backward_euler(simulate):
         simulation.step()
         errors.append(2 * np.mean(simulation.field("c")[0, 0].astype(float) * x) - np.exp(-rate * 5))
     assert abs(errors[0]) < 0.35 * abs(errors[1])
+
+
+@pytest.mark.parametrize(
+    ("diffusion", "solver"),
+    [
+        ("10 um^2/min", "auto"),  # by Heun's method
+        ("2000 um^2/min", "auto"),  # in stages
+        ("{default: 2000 um^2/min, dense: 500 um^2/min}", "explicit"),  # in substeps
+        ("2000 um^2/min", "implicit"),
+    ],
+)
+def test_a_field_decays_exactly_where_there_are_no_cells(simulate, diffusion, solver):
+    simulation = simulate(
+        f"""
+        grid: {{shape: [4, 4, 4]}}
+        time: {{until: 6 h, step: {{field: 5 min}}}}
+        record: {{every: 6 h}}
+        fields:
+          c: {{unit: ng/mL, diffusion: {diffusion}, decay: 0.02 /min, initial: 1 ng/mL, solver: {solver}}}
+        states: {{dense: {{}}}}
+        tissue: {{shapes: {{one: {{kind: sphere, state: dense, radius: 25 um}}}}}}
+        """
+    )
+    simulation.run()
+    (scheme,) = schemes(simulation.model)
+    # What a pass keeps is rounded to 2^-25 of itself, and counts as often as there are pieces.
+    pieces = scheme.method.pieces(scheme.passes) if solver != "implicit" else 16
+    assert simulation.field("c") == pytest.approx(np.exp(-0.02 * 360), rel=72 * pieces * 2**-24)

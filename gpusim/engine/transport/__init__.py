@@ -124,9 +124,9 @@ def _maps(model: Model, replicates: int, backend: Backend, found: list[Choice]) 
     times, masses = np.ones(len(found)), np.ones(len(found))
     for f, choice in enumerate(found):
         if choice.solver == "explicit":
-            forms.append(Form.IMPLICIT if explicit[f].implicit_exchange else Form.EXPLICIT)
-            times[f] = model.step / explicit[f].pieces
+            forms.append(Form.IMPLICIT if explicit[f].method.implicit_exchange else Form.EXPLICIT)
+            times[f] = explicit[f].time
         else:
             forms.append(Form.OPERATOR)
-            times[f], masses[f] = time_and_mass(choice.solver, model.step)
+            times[f], masses[f] = time_and_mass(choice.solver, model.step, float(model.exchange.loss[f].min()))
     return exchange.ExchangeMaps(model, replicates, backend, forms, times, masses)

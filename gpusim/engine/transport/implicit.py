@@ -2,7 +2,7 @@
 
 With f(c) = D laplace(c) + p - k c, production p and loss k by the cells of each voxel:
 
-- backward Euler, c1 = c0 + dt f(c1): first order;
+- backward Euler, c1 = c0 + dt' f(c1): first order; dt' is such that a field decays exactly where there are no cells;
 - SDIRK2 (Alexander 1977, gamma = 1 - 1/sqrt 2): two solves of gamma dt, second order, L-stable;
 - steady: f(c1) = 0, for a field that settles fast against the step.
 """
@@ -16,6 +16,7 @@ from gpusim.backends.base import Array, Backend, MassByCells, Share
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import boundary_bits, diffusion, varies
 from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by
+from gpusim.engine.transport.explicit import MOST_DECAY
 from gpusim.engine.transport.multigrid import Multigrid, Recipe
 from gpusim.model import Model
 
@@ -56,20 +57,21 @@ class ImplicitSolver:
         exchange: ExchangeMaps,
     ) -> None:
         table, plain = model.fields, model.exchange
-        dt, mass_of_time = time_and_mass(method, model.step)
-        mass = dt * plain.loss + mass_of_time
+        decays = plain.loss.reshape(len(table), -1).min(axis=1, initial=np.inf)
+        dt, mass_of_time = np.array([time_and_mass(method, model.step, decay) for decay in decays]).reshape(-1, 2).T
+        mass = dt[:, None, None] * plain.loss + mass_of_time[:, None, None]
         self._method = method
         self._backend = backend
         self._multigrid = multigrid
         self._maps = exchange.maps
-        self._diffusion = diffusion(model, np.full(len(table), dt), backend)
+        self._diffusion = diffusion(model, dt, backend)
         self._mass = backend.array(mass.astype(np.float32))
-        self._gain = backend.array((dt * plain.production).astype(np.float32))
+        self._gain = backend.array((dt[:, None, None] * plain.production).astype(np.float32))
         self._exchange_by = backend.array(exchange_by(plain))
         # Fields that take the same recipe share launches where the backend likes that.
         recipes: dict[tuple[Recipe, int], list[int]] = {}
         for f in fields:
-            sweeps = enough_sweeps(dt * table.diffusion[f].max() / model.spacing**2, float(mass[f].min()))
+            sweeps = enough_sweeps(dt[f] * table.diffusion[f].max() / model.spacing**2, float(mass[f].min()))
             varying = bool(varies(table)[f])
             cycles = CYCLES_OF_TURN if plain.own[f] else CYCLES[method]
             recipe = Recipe(
@@ -82,7 +84,7 @@ class ImplicitSolver:
         self._recipes = [(recipe, backend.array(np.array(f, np.int32))) for (recipe, _), f in recipes.items()]
         self._alone: Alone | None = None
         if len(fields) == 1 and alone(plain)[fields[0]]:
-            parts = [(1 - GAMMA) * model.step, GAMMA * model.step] if method == "implicit2" else [model.step]
+            parts = [(1 - GAMMA) * model.step, GAMMA * model.step] if method == "implicit2" else [dt[fields[0]]]
             self._alone = Alone(model, backend, exchange, fields[0], parts)
 
     def advance(self, state: State, step: int) -> None:
@@ -125,9 +127,14 @@ class ImplicitSolver:
             self._alone.after(state, state.fields, part)
 
 
-def time_and_mass(method: str, step: float) -> tuple[float, float]:
-    """The time of one solve, min, and the mass of the operator in it."""
-    return {"implicit": (step, 1.0), "implicit2": (GAMMA * step, 1.0), "steady": (1.0, 0.0)}[method]
+def time_and_mass(method: str, step: float, decay: float) -> tuple[float, float]:
+    """The time of one solve, min, and the mass of the operator in it, of a field with a decay, 1/min.
+
+    In `implicit` a uniform concentration without cells decays by exp(-decay * step), as in explicit passes.
+    """
+    if method == "implicit":
+        return (math.expm1(min(decay * step, MOST_DECAY)) / decay if decay > 0 else step), 1.0
+    return (GAMMA * step, 1.0) if method == "implicit2" else (1.0, 0.0)
 
 
 def _following(recipe: Recipe) -> Recipe:
