@@ -48,8 +48,10 @@ def main() -> None:
         found = verdicts(trial)
         plots.arms(trial).savefig(HERE / "images" / "trials" / f"{name}.png", dpi=90)
         (HERE / "trials" / f"{name}.md").write_text(page(name, trial, found), encoding="utf-8")
-        held = sum(verdict.held for verdict in found)
-        rows.append(f"| [{name}](trials/{name}.md) | {described(name)} | {held} of {len(found)} |")
+        held = f"{sum(verdict.held for verdict in found)} of {len(found)}"
+        if any(verdict.suspended for verdict in found):
+            held += f", {sum(verdict.suspended is not None for verdict in found)} suspended"
+        rows.append(f"| [{name}](trials/{name}.md) | {described(name)} | {held} |")
     index = (HERE / "trials.md").read_text(encoding="utf-8")
     head = index[: index.index("\n| trial |")].rstrip()
     table = ["", "| trial | what | orders that held |", "| --- | --- | --- |", *rows]

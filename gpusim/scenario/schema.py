@@ -766,12 +766,14 @@ class Order(_Part):
     """What is expected of a trial: `arms` from the one with the lowest `outcome` to that with the highest.
 
     Of one arm alone: the times `at`, of those of the outcome, from the lowest to the highest. With several
-    arms, `at` says at which times the order is expected; left out, at all of the outcome's.
+    arms, `at` says at which times the order is expected; left out, at all of the outcome's. `suspended` gives the
+    reason why an order is reported, but not required, until the model has been fitted anew.
     """
 
     outcome: Name
     arms: Annotated[tuple[Title, ...], Field(min_length=1)]
     at: Annotated[tuple[Time, ...], BeforeValidator(_listed)] = ()
+    suspended: Text | None = None
 
     @model_validator(mode="after")
     def _compares(self) -> "Order":

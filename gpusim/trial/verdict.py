@@ -44,12 +44,17 @@ class Finding(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An expected order and what came out: medians by arm or time, and each against the next."""
+    """An expected order and what came out: medians by arm or time, and each against the next.
+
+    Attributes:
+        suspended: why the order is not required to hold at present; None where it is required.
+    """
 
     outcome: str
     medians: dict[str, float]
     comparisons: tuple[Comparison, ...]
     seeds: int
+    suspended: str | None = None
 
     @property
     def held(self) -> bool:
@@ -73,7 +78,13 @@ class Verdict:
             f"{c.higher} - {c.lower} = {c.difference:.3g} [{c.interval[0]:.3g} to {c.interval[1]:.3g}], p = {c.p:.2g}"
             for c in self.comparisons
         )
-        return f"{self.finding}: {order} in {self.outcome} (medians of {self.seeds} seeds {values}; {effects})"
+        told = f"{self.finding}: {order} in {self.outcome} (medians of {self.seeds} seeds {values}; {effects})"
+        return told if self.suspended is None else f"{told}; not required at present: {self.suspended}"
+
+    @property
+    def as_required(self) -> bool:
+        """Whether the order held, or is suspended."""
+        return self.held or self.suspended is not None
 
 
 def verdicts(trial: Trial) -> list[Verdict]:
@@ -86,11 +97,12 @@ def verdicts(trial: Trial) -> list[Verdict]:
         if len(order.arms) == 1:
             (arm,) = order.arms
             by_time = {time: _by_seed(trial.table, arm, column(order.outcome, time)) for time in times}
-            found.append(_verdict(f"{order.outcome} of {arm}", by_time))
+            found.append(_verdict(f"{order.outcome} of {arm}", by_time, order.suspended))
             continue
         for time in times:
             name = column(order.outcome, time)
-            found.append(_verdict(name, {arm: _by_seed(trial.table, arm, name) for arm in order.arms}))
+            by_arm = {arm: _by_seed(trial.table, arm, name) for arm in order.arms}
+            found.append(_verdict(name, by_arm, order.suspended))
     return found
 
 
@@ -98,12 +110,12 @@ def _by_seed(table: pd.DataFrame, arm: str, name: str) -> np.ndarray:
     return table[table["arm"] == arm].sort_values("seed")[name].to_numpy(float)
 
 
-def _verdict(what: str, values: dict[str, np.ndarray]) -> Verdict:
+def _verdict(what: str, values: dict[str, np.ndarray], suspended: str | None) -> Verdict:
     comparisons = tuple(
         compare(lower, higher, values[lower], values[higher]) for lower, higher in itertools.pairwise(values)
     )
     medians = {name: float(np.median(found)) for name, found in values.items()}
-    return Verdict(what, medians, comparisons, len(next(iter(values.values()))))
+    return Verdict(what, medians, comparisons, len(next(iter(values.values()))), suspended)
 
 
 def compare(lower: str, higher: str, low: np.ndarray, high: np.ndarray) -> Comparison:

@@ -98,6 +98,18 @@ def test_a_verdict_says_what_held_and_what_did_not(trial):
     assert str(fifth).startswith("held: 20 min < 60 min in lost of slow (medians of 5 seeds")
 
 
+def test_a_suspended_order_is_told_and_not_required(trial):
+    trial_spec = trial.scenario.document.trial
+    orders = [dict(order.model_dump(exclude_unset=True), suspended="not fitted") for order in trial_spec.expected]
+    suspended = Trial(trial.folder, trial.scenario.with_(trial={"expected": orders}), trial.table)
+    third = verdicts(suspended)[2]
+    assert not third.held
+    assert third.as_required
+    assert str(third).startswith("NOT HELD: ")
+    assert str(third).endswith("; not required at present: not fitted")
+    assert not verdicts(trial)[2].as_required
+
+
 def test_few_seeds_can_only_be_in_order(trial):
     few = Trial(trial.folder, trial.scenario, trial.table[trial.table.seed < 9])
     first, second, *_ = verdicts(few)

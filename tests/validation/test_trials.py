@@ -28,7 +28,7 @@ def test_what_a_trial_expects_holds(name):
     assert list(trial.table[["arm", "seed"]].itertuples(index=False, name=None)) == rows
     found = verdicts(trial)
     assert found
-    assert all(verdict.held for verdict in found), "\n".join(map(str, found))
+    assert all(verdict.as_required for verdict in found), "\n".join(map(str, found))
 
 
 def test_there_is_no_table_without_its_trial():

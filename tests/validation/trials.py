@@ -172,7 +172,7 @@ def renew(name: str, now: str, folder: Path, jobs: int | None) -> bool:
     TABLES.mkdir(exist_ok=True)
     write_text(TABLES / f"{name}.csv", (trial.folder / TABLE).read_text(encoding="utf-8"))
     store({**digests, name: now})
-    return all(verdict.held for verdict in verdicts(trial))
+    return all(verdict.as_required for verdict in verdicts(trial))
 
 
 def main() -> None:
