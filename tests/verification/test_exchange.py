@@ -119,6 +119,41 @@ def test_michaelis_menten_uptake_in_a_slab(solver, D, rate, half, until):
     assert found == pytest.approx(oxygen(rate, half, D, x), rel=5e-3, abs=5e-3 * half)
 
 
+OCTANT = """
+grid: {{shape: [44, 44, 44], spacing: 10 um}}
+time: {{until: 4 min, step: {{field: 1 min, rules: 1 min}}}}
+fields: {{c: {{unit: mmHg, diffusion: 1e5 um^2/min, decay: 1e-6 /min, initial: 38, solver: steady}}}}
+states:
+  medium: {{exchange: {{c: {{permeability: 1e7 /min, blood: 38 mmHg}}}}}}
+  cell: {{uptake: {{c: {{rate: {rate} /min, modulators: [{{field: c, half: 0.8 mmHg, effect: inhibits}}]}}}}}}
+tissue:
+  background: medium
+  shapes: {{ball: {{kind: sphere, state: cell, radius: 400 um, centre: [0 um, 0 um, 0 um]}}}}
+"""
+"""An eighth of a ball of cells in a medium that holds the concentration."""
+
+
+@pytest.mark.parametrize("rate", [30, 100])
+def test_michaelis_menten_uptake_in_a_ball(rate):
+    with gpusim.Simulation(gpusim.Scenario.parse(OCTANT.format(rate=rate)), "cpu", threads=1) as simulation:
+        simulation.run()
+        found, cells = simulation.field("c").astype(float), simulation.tissue == simulation.tissue[0, 0, 0]
+    # A ball of voxels ends between its last cells and the middle of the first voxels that are held, half an edge on.
+    radius = (3 * 8 * cells.sum() * 10**3 / (4 * np.pi)) ** (1 / 3) + 10 / 4
+    depth = np.sqrt((((np.indices(found.shape) + 0.5) * 10) ** 2).sum(axis=0))
+
+    def gradient(r, c):
+        uptake = rate * 0.8 * c[0] / (0.8 + c[0]) / 1e5
+        return np.vstack([c[1], np.where(r > 0, uptake - 2 * c[1] / np.maximum(r, 1e-9), uptake / 3)])
+
+    r = np.linspace(0, radius, 400)
+    start = np.vstack([38 * (r / radius) ** 2, 76 * r / radius**2])
+    solved = solve_bvp(gradient, lambda middle, end: np.array([middle[1], end[0] - 38]), r, start, tol=1e-8)
+    expected = solved.sol(np.minimum(depth, radius))[0]
+    assert np.abs(found - expected)[cells].mean() < 0.005 * 38
+    assert found[0, 0, 0] == pytest.approx(expected[0, 0, 0], rel=0.005)
+
+
 def test_the_order_in_space():
     errors = []
     for n in (16, 32, 64):
