@@ -19,6 +19,7 @@
 
 #define GPUSIM_HOST
 #define __global__
+#define __launch_bounds__(...)
 #define __device__ __attribute__((always_inline))
 #define __shared__ static thread_local
 #define __syncthreads()

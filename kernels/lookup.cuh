@@ -42,6 +42,22 @@ struct MapAt {
     __device__ inline float at(int32 x) const { return values[x]; }
 };
 
+// Either, chosen at each voxel: for the few that stand apart.
+struct MapOrTable {
+    Cells cells;
+    const float *map, *table;
+    int32 by;
+    int64 start = 0;
+    __device__ inline MapOrTable from(int64 first) const { return MapOrTable{cells, map, table, by, start + first}; }
+    __device__ inline float at(int32 x) const {
+        if (map != nullptr) return map[start + x];
+        const Cells here = cells.from(start);
+        return table[by == UNIFORM  ? 0
+                     : by == TISSUE ? exchange_index<TISSUE>(here, x)
+                                    : exchange_index<TISSUE_AND_IMMUNE>(here, x)];
+    }
+};
+
 #ifdef GPUSIM_HOST
 // A table read for a whole run of rows before the loop over it, which then is whole vectors. Where the machine has
 // such a lookup, the entries of voxels without an immune cell, which most are, come out of registers.

@@ -265,6 +265,16 @@ struct Row {
     template <typename Add>
     __device__ inline void at_sides(int32 x, const Add& add) const {
         const float a = coupling.own(x);
+#ifndef GPUSIM_HOST
+        // One after the other: a side is rare, and all at once would take the registers of other threads.
+#pragma unroll 1
+        for (int32 side = 0; side < 6; ++side) {
+            const int32 i = side < 2 ? z : side < 4 ? y : x, n = side < 2 ? shape.nz : side < 4 ? shape.ny : shape.nx;
+            const float last_width = side < 2 ? widths.z : side < 4 ? widths.y : widths.x;
+            if (i == (side & 1 ? n - 1 : 0)) add(side, through(side, a, i == n - 1 ? last_width : 1.0f));
+        }
+        return;
+#endif
         const float width_z = z == shape.nz - 1 ? widths.z : 1.0f;
         const float width_y = y == shape.ny - 1 ? widths.y : 1.0f;
         const float width_x = x == shape.nx - 1 ? widths.x : 1.0f;

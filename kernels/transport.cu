@@ -14,7 +14,7 @@
 // In the second it is explicit: keep = 1 - k dt, gain = p dt. In both the steady state does not depend on
 // dt. What passes an open side of the lattice joins p and k, in the first form only. Where rates depend on something,
 // maps by voxel stand in for the tables (kernels/exchange.cu).
-#include "stencil.cuh"
+#include "columns.cuh"
 
 constexpr float trace = 1.0e-34f;  // of the field's unit
 
@@ -29,35 +29,57 @@ struct Explicit {
     bool implicit;  // exchange
 };
 
+// A step of Euler.
+__device__ inline float euler(bool implicit, float c, float inflow, float keep, float gain) {
+    return (implicit ? (c + inflow) * keep : c * keep + inflow) + gain;
+}
+
+// What passes open sides joins it.
+__device__ inline float through_sides(float euler, float keep, const Border& border) {
+    return (euler + keep * border.inflow) / (1.0f + keep * border.rate);
+}
+
+__device__ inline float stage(float euler, float momentum, float before) {
+    return euler + momentum * (euler - before);
+}
+
+__device__ inline float held(float value) { return value < trace ? 0.0f : value; }
+
+// What a voxel anywhere in a row, also at an open side, holds after a pass; `before` is in the target.
+template <typename Coupling, typename Table>
+__device__ inline float explicit_voxel(const Explicit& field, bool first, bool implicit, const Row<Coupling>& row,
+                                       const Table& keep, const Table& gain, const float* before, int32 x) {
+    const Weights one{1.0f, 1.0f};
+    const float inflow = row.inflow(one, x, row.left(x), row.right(x));
+    float value = euler(implicit, row.here[x], inflow, keep.at(x), gain.at(x));
+    if (row.boundary & OPEN) value = through_sides(value, keep.at(x), row.border(x, field.far));
+    return held(first ? value : stage(value, field.momentum, before[x]));
+}
+
+#ifdef GPUSIM_HOST
 template <bool first, bool implicit, typename Coupling, typename Table>
 __device__ inline void explicit_run(const Explicit& field, const Runs& runs, const Row<Coupling>& row, int32 n,
                                     const Table& kept, const Table& gained, float* __restrict__ out) {
     const Weights one{1.0f, 1.0f};
     const Table keep = kept, gain = gained;
     const float momentum = field.momentum;
-    const auto euler = [&](int32 x, float inflow) INLINED {
-        const float c = row.here[x];
-        return (implicit ? (c + inflow) * keep.at(x) : c * keep.at(x) + inflow) + gain.at(x);
+    const auto exchanged = [&](int32 x, float inflow) INLINED {
+        return euler(implicit, row.here[x], inflow, keep.at(x), gain.at(x));
     };
-    const auto stage = [&](int32 x, float euler) INLINED {
-        const float value = first ? euler : euler + momentum * (euler - out[x]);
-        return value < trace ? 0.0f : value;
+    const auto after = [&](int32 x, float euler) INLINED {
+        return held(first ? euler : stage(euler, momentum, out[x]));
     };
     const auto anywhere = [&](int32 x) INLINED {
-        const float value = euler(x, row.inflow(one, x, row.left(x), row.right(x)));
-        if (!(row.boundary & OPEN)) return stage(x, value);
-        const Border border = row.border(x, field.far);
-        const float kept = keep.at(x);
-        return stage(x, (value + kept * border.inflow) / (1.0f + kept * border.rate));
+        return explicit_voxel(field, first, implicit, row, keep, gain, out, x);
     };
     const auto put = [&](int32 x, float value) INLINED { out[x] = value; };
     if (runs.closed()) {
         const Sides sides = runs.sides(row.y);
-        along_run(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(sides, x))); },
+        along_run(n, row.span(n), [&](int32 x) INLINED { return after(x, exchanged(x, row.inflow(sides, x))); },
                   anywhere, put);
     } else
-        along(n, row.span(n), [&](int32 x) INLINED { return stage(x, euler(x, row.inflow(one, x, x - 1, x + 1))); },
-              anywhere, put);
+        along(n, row.span(n),
+              [&](int32 x) INLINED { return after(x, exchanged(x, row.inflow(one, x, x - 1, x + 1))); }, anywhere, put);
 }
 
 template <bool first, bool implicit, typename Coupling, typename Table>
@@ -94,7 +116,7 @@ LOOP_FUNCTION void explicit_rows(const Explicit& given, const Coupling& coupling
 // Passes over some rows of a field, from one buffer to the other and back. The rows of a pass need those beside
 // them of the pass before: only a thread that has all rows of a lattice may take more than one.
 struct Passes {
-    float* buffers[2];     // [R, z, y, x]; an odd pass reads the first
+    float* buffers[2];     // [R, z, y, x]; the first pass reads the first
     const float* momenta;  // from pass 1
     int32 first, end;
 };
@@ -108,8 +130,8 @@ __device__ inline void explicit_passes(const Explicit& fixed, const Coupling& co
     const auto with = [&](auto&& kept, auto&& gained) INLINED {
         for (int32 pass = passes.first; pass < passes.end; ++pass) {
             Explicit field = fixed;
-            field.source = passes.buffers[1 - pass % 2];
-            field.target = passes.buffers[pass % 2];
+            field.source = passes.buffers[(pass - passes.first) % 2];
+            field.target = passes.buffers[1 - (pass - passes.first) % 2];
             field.momentum = passes.momenta[pass - 1];
             if (field.momentum == 0.0f && field.implicit)
                 explicit_rows<true, true>(field, coupling, kept, gained, runs, rows);
@@ -121,9 +143,9 @@ __device__ inline void explicit_passes(const Explicit& fixed, const Coupling& co
                 explicit_rows<false, false>(field, coupling, kept, gained, runs, rows);
         }
     };
-#ifdef GPUSIM_HOST
     if constexpr (std::is_same_v<Coupling, SameCoupling>)
-        if (exchange_by == UNIFORM && keep_map == nullptr) return with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
+        if (exchange_by == UNIFORM && keep_map == nullptr)
+            return with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
     const int32 longest = runs.longest_of(fixed.shape.nx);
     RowOfTable kept(cells, keep, keep_map, exchange_by, longest), gained(cells, gain, gain_map, exchange_by, longest);
     if (passes.end - passes.first > 1) {
@@ -132,23 +154,57 @@ __device__ inline void explicit_passes(const Explicit& fixed, const Coupling& co
         gained.look_up(rows.first, rows.end, fixed.shape.nx, room[1]);
     }
     with(kept, gained);
+}
 #else
-    if (keep_map != nullptr)
-        with(MapAt{keep_map}, MapAt{gain_map});
-    else if (exchange_by == UNIFORM)
-        with(TableAt<UNIFORM>{cells, keep}, TableAt<UNIFORM>{cells, gain});
-    else if (exchange_by == TISSUE)
-        with(TableAt<TISSUE>{cells, keep}, TableAt<TISSUE>{cells, gain});
-    else
-        with(TableAt<TISSUE_AND_IMMUNE>{cells, keep}, TableAt<TISSUE_AND_IMMUNE>{cells, gain});
-#endif
+// Of a column the voxels that do not stand apart.
+template <typename Faces, typename Table>
+__device__ inline void explicit_column(const Explicit& field, const Column& at, Faces faces, Table keep, Table gain) {
+    const Stack& shape = field.shape;
+    const int32 plane = shape.ny * shape.nx;
+    const bool first = field.momentum == 0.0f;
+    Neighbours<float> c(field.source, shape, at);
+    float* __restrict__ out = field.target + at.start(shape);
+    float before = first ? 0.0f : *out;
+#pragma unroll 1  // more at once would take the registers of other threads
+    for (int32 z = at.z; z < at.end; ++z) {
+        const bool goes_on = z + 2 < shape.nz;
+        const auto ahead = c.ahead(goes_on);
+        const auto faces_ahead = faces.ahead(goes_on);
+        const float before_ahead = first || z + 1 >= at.end ? 0.0f : out[plane];
+        const float value = euler(field.implicit, c.here, inflow(c, faces), keep.at(0), gain.at(0));
+        *out = held(first ? value : stage(value, field.momentum, before));
+        c.rise(ahead);
+        faces.rise(faces_ahead);
+        keep = keep.from(plane, 0);
+        gain = gain.from(plane, 0);
+        before = before_ahead;
+        out += plane;
+    }
 }
 
-// Blocks: (active fields) x replicates x nz x ny rows for one pass; on a host, (active fields) x replicates for
-// several.
-extern "C" __global__ void explicit_step(
-    float* __restrict__ fields,             // [F, R, z, y, x]
-    float* __restrict__ spare,              // [F, R, z, y, x]
+// The voxels of a column that stand apart: all, or the lowest and the highest.
+template <typename Coupling>
+__device__ inline void explicit_apart(const Explicit& field, const Column& at, const Coupling& coupling,
+                                      const MapOrTable& keep, const MapOrTable& gain) {
+    const bool all = at.apart(field.shape, field.boundary);
+    const int32 step = all || at.z == at.end - 1 ? 1 : at.end - 1 - at.z;
+    for (int32 z = at.z; z < at.end; z += step) {
+        if (!all && !at.apart(field.shape, field.boundary, z)) continue;
+        const int64 start = row_start(field.shape, at.replicate, z, at.y);
+        const auto row = finest_row(field.source + start, coupling.from(start), field.shape, field.boundary,
+                                    field.resistance, z, at.y);
+        float* out = field.target + start;
+        out[at.x] = explicit_voxel(field, field.momentum == 0.0f, field.implicit, row, keep.from(start),
+                                   gain.from(start), out, at.x);
+    }
+}
+#endif
+
+// A GPU takes one pass, with blocks of columns (columns.cuh). On a host blocks are (active fields) x replicates x nz x ny
+// rows for one pass, (active fields) x replicates for several.
+extern "C" __launch_bounds__(256, 5) __global__ void explicit_step(
+    float* __restrict__ source,             // [F, R, z, y, x] of the first pass
+    float* __restrict__ target,             // [F, R, z, y, x]; several passes go to and fro
     const uint8* __restrict__ tissue,       // [R, z, y, x]
     const uint8* __restrict__ immune,       // [R, z, y, x]
     const int32* __restrict__ active,       // the fields of this launch
@@ -167,8 +223,10 @@ extern "C" __global__ void explicit_step(
     const int32* __restrict__ passes,             // [F] that each field takes
     const float* __restrict__ momenta,            // [F, most_passes]
     int32 most_passes, int32 first, int32 end,    // passes of this launch, from 1
+    int32 tile_width, int32 tile_rows, int32 tile_planes,  // of a block of a GPU
     int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack shape{replicates, nz, ny, nx};
+#ifdef GPUSIM_HOST
     const Cells cells{tissue, immune, tissue_states, immune_states};
     for_rows(active, shape, end - first > 1, [&](int32 f, const Rows& rows) INLINED {
         const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
@@ -176,7 +234,7 @@ extern "C" __global__ void explicit_step(
         const int64 start = f * volume(shape);
         const Explicit field{nullptr, nullptr, shape, boundary[f], resistance + 6 * f,
                              far + 6 * f, 0.0f, implicit_exchange[f] != 0};
-        const Passes taken{{fields + start, spare + start}, momenta + f * most_passes, first,
+        const Passes taken{{source + start, target + start}, momenta + f * most_passes, first,
                            end <= passes[f] ? end : passes[f] + 1};
         const auto with = [&](const auto& across) INLINED {
             explicit_passes(field, across, cells, keep + table, gain + table, exchange_by[f],
@@ -187,5 +245,44 @@ extern "C" __global__ void explicit_step(
         else
             with(StateCoupling{tissue, faces, tissue_states});
     });
+#else
+    const Column all = column_of(shape, Tile{tile_width, tile_rows, tile_planes});
+    if (!all.exists) return;
+    const int32 f = active[all.nth];
+    const Column at = all.inside(shape, boundary[f]);
+    const Explicit field{source + f * volume(shape), target + f * volume(shape), shape, boundary[f],
+                         resistance + 6 * f, far + 6 * f, momenta[f * most_passes + first - 1],
+                         implicit_exchange[f] != 0};
+    const Cells cells{tissue, immune, tissue_states, immune_states};
+    const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
+    const MapOrTable kept{cells, map_of(keep_maps, slots[f], shape), keep + table, exchange_by[f]};
+    const MapOrTable gained{cells, map_of(gain_maps, slots[f], shape), gain + table, exchange_by[f]};
+    const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
+    const int64 voxel = at.start(shape);
+    const auto with = [&](const auto& faces) {
+        const auto column = [&](const auto& keep, const auto& gain) { explicit_column(field, at, faces, keep, gain); };
+        const Cells here = cells.from(voxel);
+        if (kept.map != nullptr)
+            column(MapAt{kept.map + voxel}, MapAt{gained.map + voxel});
+        else if (kept.by == UNIFORM)
+            column(TableAt<UNIFORM>{here, kept.table}, TableAt<UNIFORM>{here, gained.table});
+        else if (kept.by == TISSUE)
+            column(TableAt<TISSUE>{here, kept.table}, TableAt<TISSUE>{here, gained.table});
+        else
+            column(TableAt<TISSUE_AND_IMMUNE>{here, kept.table}, TableAt<TISSUE_AND_IMMUNE>{here, gained.table});
+    };
+    const bool same = coupling_by[f] == UNIFORM;
+    if (at.z < at.end) {
+        if (same)
+            with(SameFaces{*faces});
+        else
+            with(StateFaces{Neighbours<uint8>(tissue, shape, at), faces, tissue_states});
+    }
+    if (!(boundary[f] & (OPEN | PERIODIC_Z | PERIODIC_Y | PERIODIC_X))) return;
+    if (same)
+        explicit_apart(field, all, SameCoupling{*faces}, kept, gained);
+    else
+        explicit_apart(field, all, StateCoupling{tissue, faces, tissue_states}, kept, gained);
+#endif
 }
 ENTRY_OF_ROWS(explicit_step)

@@ -52,6 +52,33 @@ def _rows(shape: tuple[int, ...], fields: int = 1) -> tuple[int, int]:
     return fields * replicates * nz * ny, row_threads(nx)
 
 
+_COLUMN_THREADS = 256
+_MOST_WIDTH = 64
+_ENOUGH_BLOCKS = 4096
+"""Several times as many as a large GPU holds at once."""
+_LEAST_PLANES, _MOST_PLANES = 4, 64
+
+
+def _even_parts(n: int, most: int) -> int:
+    """Size of the parts of n, as even as can be, none larger than `most`."""
+    return -(-n // -(-n // most))
+
+
+@functools.cache
+def columns(shape: tuple[int, ...], fields: int = 1) -> tuple[int, int, tuple[np.int32, ...]]:
+    """Blocks of a GPU whose threads take columns of [..., R, z, y, x] of each field, their threads, and their tile.
+
+    The tile is voxels along x and along y, and planes. Few planes make enough blocks for all of a GPU, many planes
+    make what a thread finds before its first voxel worth while.
+    """
+    replicates, nz, ny, nx = shape[-4:]
+    width = _even_parts(nx, _MOST_WIDTH)
+    rows = _even_parts(ny, _COLUMN_THREADS // width)
+    tiles = fields * replicates * -(-ny // rows) * -(-nx // width)
+    planes = min(nz, max(_LEAST_PLANES, min(_MOST_PLANES, nz * tiles // _ENOUGH_BLOCKS)))
+    return tiles * -(-nz // planes), -(-width * rows // 32) * 32, tuple(map(np.int32, (width, rows, planes)))
+
+
 @functools.cache
 def _widths(last: tuple[float, float, float]) -> tuple[np.float32, ...]:
     """Widths of the last voxels along z, y, x."""
@@ -145,9 +172,15 @@ class CompiledBackend(ABC):
         first: int,
         end: int,
     ) -> None:
+        source, target = (fields, spare) if first % 2 else (spare, fields)
+        blocks, threads, tile = columns(tissue.shape, active.size)
+        if self.name == "cpu":
+            blocks, threads = _rows(tissue.shape, active.size)
+        if end - first > 1:
+            blocks, threads = active.size * len(tissue), tissue[0].size * (end - first)
         arguments = (
-            fields,
-            spare,
+            source,
+            target,
             tissue,
             immune,
             active,
@@ -165,12 +198,10 @@ class CompiledBackend(ABC):
             np.int32(tables.momenta.shape[1]),
             np.int32(first),
             np.int32(end),
+            *tile,
             *_sizes(tissue.shape),
             *_states(tables.keep.shape),
         )
-        blocks, threads = _rows(tissue.shape, active.size)
-        if end - first > 1:
-            blocks, threads = active.size * len(tissue), tissue[0].size * (end - first)
         self.launch("explicit_step", blocks, threads, arguments)
 
     def combine(

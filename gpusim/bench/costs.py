@@ -7,7 +7,7 @@ or the choice of a branch.
 
 from dataclasses import dataclass
 
-from gpusim.backends.compiled import DEPOSIT_THREADS, row_threads
+from gpusim.backends.compiled import DEPOSIT_THREADS, columns, row_threads
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Cost:
         bytes, operations: a voxel, and field where the kernel is launched for fields.
         why: what they consist of.
         rows: of voxels that a block takes; 0 where each thread takes a voxel.
+        in_columns: whether each thread takes a column of voxels instead.
         level: of multigrid on which the voxels are counted; 0 is the finest.
         by_field: whether it is launched for fields.
     """
@@ -32,6 +33,7 @@ class Cost:
     rows: int = 1
     level: int = 0
     by_field: bool = True
+    in_columns: bool = False
 
     def row(self, edge: int) -> int:
         """Voxels in a row, where a row of the finest level has `edge`."""
@@ -39,6 +41,8 @@ class Cost:
 
     def threads(self, edge: int) -> int:
         """Threads of a block on a GPU: a restriction's are along the coarse row."""
+        if self.in_columns:
+            return columns((1, *[self.row(edge)] * 3))[1]
         return row_threads(-(-self.row(edge) // (2 if self.rows == 4 else 1))) if self.rows else DEPOSIT_THREADS
 
     def voxels(self, edge: int, fields: int) -> int:
@@ -57,21 +61,30 @@ _RANDOM = 80  # Philox: 10 rounds of 2 products, 4 xor, 2 sums
 _HILL = 8  # times scale, two comparisons, 1 / (1 + r), times r, times both ends, their sum
 
 COSTS = (
-    Cost("explicit_step", "open side", 8, _INFLOW + _EULER + _MOST, "field read, and written"),
+    Cost("explicit_step", "open side", 8, _INFLOW + _EULER + _MOST, "field read, and written", in_columns=True),
     Cost(
         "explicit_step",
         "stage",
         12,
         _INFLOW + _EULER + _MOST + _MOMENTUM,
         "field read, the stage before the last read, field written",
+        in_columns=True,
     ),
-    Cost("explicit_step", "by cells", 9, _INFLOW + _EULER + _MOST, "field read, and written; tissue read"),
+    Cost(
+        "explicit_step",
+        "by cells",
+        9,
+        _INFLOW + _EULER + _MOST,
+        "field read, and written; tissue read",
+        in_columns=True,
+    ),
     Cost(
         "explicit_step",
         "D by state",
         9,
         _INFLOW + 5 + _EULER + _MOST,
         "field read, and written; tissue read; a coupling for each face",
+        in_columns=True,
     ),
     Cost("combine", "fast", 10, 6, "field read, right-hand side written; both cell layers read"),
     Cost(

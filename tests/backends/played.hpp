@@ -18,6 +18,7 @@
 #define __global__
 #define __device__
 #define __noinline__
+#define __launch_bounds__(...)
 #define __shared__ static
 
 struct Index {

@@ -15,7 +15,7 @@ from gpusim.errors import BackendError
 pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
 
 BOUNDS = {
-    "explicit_step": (64, 0.5),
+    "explicit_step": (48, 0.62),
     "combine": (32, 1.0),
     "smooth_finest": (64, 0.5),
     "smooth_coarse": (72, 0.43),

@@ -1,5 +1,6 @@
 """What a GPU gets of the kernels, its own branches and launches, without a GPU: the same bits in an adverse order."""
 
+import math
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import gpusim
 from gpusim import backends
-from gpusim.backends import availability
+from gpusim.backends import availability, compiled
 from gpusim.backends.source import KERNELS
 from gpusim.verification import Machine
 from gpusim.verification.bits import outcome
@@ -40,6 +41,34 @@ def test_randomised_models_end_in_the_same_bits(data):
     expected = outcome(Machine("numpy"), data)
     if expected:
         assert outcome(Machine("device"), data) == expected
+
+
+@settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
+@given(
+    data=st.randoms(use_true_random=False).map(randomised),
+    width=st.integers(1, 9),
+    threads=st.sampled_from([9, 20, 64]),
+    planes=st.integers(1, 6),
+)
+def test_the_tiles_of_a_lattice_do_not_matter(data, width, threads, planes):
+    expected = outcome(Machine("cpu", 1), data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "_MOST_WIDTH", width)
+        patch.setattr(compiled, "_COLUMN_THREADS", threads)
+        patch.setattr(compiled, "_LEAST_PLANES", planes)
+        compiled.columns.cache_clear()
+        if expected:
+            assert outcome(Machine("device"), data) == expected
+    compiled.columns.cache_clear()
+
+
+def test_every_voxel_of_a_lattice_is_in_one_column():
+    for shape in [(1, 1, 1, 1), (2, 3, 5, 7), (1, 48, 48, 48), (1, 96, 96, 96), (3, 17, 130, 67), (1, 512, 512, 512)]:
+        blocks, threads, (width, rows, planes) = compiled.columns(shape, 2)
+        replicates, nz, ny, nx = shape
+        assert blocks == 2 * replicates * math.ceil(nz / planes) * math.ceil(ny / rows) * math.ceil(nx / width)
+        assert width * rows <= threads <= 256
+        assert threads % 32 == 0
 
 
 def test_every_kernel_is_tried(device):
