@@ -38,8 +38,6 @@ struct Column {
     }
 };
 
-__device__ inline int32 parts(int32 n, int32 size) { return (n + size - 1) / size; }
-
 // Blocks: fields x replicates x chunks of planes x tiles along y x tiles along x.
 __device__ inline Column column_of(const Stack& shape, const Tile& tile) {
     int32 block = blockIdx.x;

@@ -13,6 +13,8 @@ using uint32 = unsigned int;
 using uint64 = unsigned long long;
 
 #ifndef GPUSIM_HOST
+constexpr int longest_block = 4096;  // voxels of a block, and so of a row
+
 #define ENTRY(name)  // a host build makes a launcher here; a GPU has its own
 #define ENTRY_OF_ROWS(name)
 
@@ -36,6 +38,9 @@ struct RowWriter {
 
 constexpr float two_to_32 = 4294967296.0f;
 constexpr float two_to_minus_24 = 5.9604644775390625e-8f;
+
+// How many parts of a size, the last of them smaller, make n.
+__device__ inline int32 parts(int32 n, int32 size) { return (n + size - 1) / size; }
 
 // Replicates of a lattice, one after the other: [R, z, y, x]. Sides, levels and colours are those of one.
 struct Stack {
@@ -61,6 +66,25 @@ __device__ inline uint64 block_sum(uint64 value) {
     __syncthreads();  // before a later sum writes its own
 #endif
     return value;
+}
+
+// Calls use(i) for those i below n that are wanted. On a GPU the threads of a block first gather these: a warp takes as
+// long for one voxel as for 32. So `use` must not depend on an order.
+template <typename Wanted, typename Use>
+__device__ inline void for_wanted(int32 n, const Wanted& wanted, const Use& use) {
+#ifdef GPUSIM_HOST
+    for (int32 i = 0; i < n; ++i)
+        if (wanted(i)) use(i);
+#else
+    __shared__ uint16 gathered[longest_block];
+    __shared__ uint32 count;
+    if (threadIdx.x == 0) count = 0;
+    __syncthreads();
+    for (int32 i = threadIdx.x; i < n; i += blockDim.x)
+        if (wanted(i)) gathered[atomicAdd(&count, 1u)] = static_cast<uint16>(i);
+    __syncthreads();
+    for (uint32 i = threadIdx.x; i < count; i += blockDim.x) use(gathered[i]);
+#endif
 }
 
 struct Random {

@@ -14,14 +14,24 @@ LOOP_FUNCTION void sum_run(const float* __restrict__ c, int64 first, int32 n, ui
                            uint64* fault) {
     uint64 units = 0, parts = 0;
     int32 faults = 0;
-    for (int32 x = threadIdx.x; x < n; x += blockDim.x) {
-        const bool good = sound(c[x]);
-        const float value = good ? c[x] : 0.0f;
+    const auto add = [&](float found) INLINED {
+        const bool good = sound(found);
+        const float value = good ? found : 0.0f;
         const int64 unit = static_cast<int64>(value);
         units += static_cast<uint64>(unit);
         parts += static_cast<uint64>(static_cast<int64>((value - static_cast<float>(unit)) * two_to_32));
         faults += !good;
+    };
+#ifdef GPUSIM_HOST
+    for (int32 x = 0; x < n; ++x) add(c[x]);
+#else
+    constexpr int32 at_once = 4;  // values on their way from memory
+    for (int32 x = threadIdx.x; x < n; x += at_once * blockDim.x) {
+        float found[at_once];
+        for (int32 i = 0; i < at_once; ++i) found[i] = x + i * blockDim.x < n ? c[x + i * blockDim.x] : 0.0f;
+        for (int32 i = 0; i < at_once; ++i) add(found[i]);
     }
+#endif
     for (int32 x = threadIdx.x; faults > 0; x += blockDim.x)
         if (!sound(c[x])) {
             atomicMin(fault, static_cast<uint64>(first + x));
@@ -34,29 +44,31 @@ LOOP_FUNCTION void sum_run(const float* __restrict__ c, int64 first, int32 n, ui
     if (parts) atomicAdd(fraction, parts);
 }
 
-// One replicate's. Blocks: F x nz x ny rows.
+// One replicate's. Blocks: F x nz x ny / block_rows, each of so many rows that follow each other. On a host, of one.
 extern "C" __global__ void sum_fields(const float* __restrict__ fields,  // [F, R, z, y, x]
                                       uint64* __restrict__ whole,        // [F]
                                       uint64* __restrict__ fraction,     // [F], 2^-32
                                       uint64* __restrict__ fault,  // [F] lowest bad voxel, or ~0
-                                      int32 replicate, int32 replicates, int32 nz, int32 ny, int32 nx) {
+                                      int32 block_rows, int32 replicate, int32 replicates, int32 nz, int32 ny,
+                                      int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
-    const int32 plane = ny * nx;
-    const auto sum = [&](int32 z, int32 y, int32 field, int32 rows) INLINED {
-        const int64 first = static_cast<int64>(z) * plane + static_cast<int64>(y) * nx;
-        const float* c = fields + field * volume(shape) + row_start(shape, replicate, z, y);
+    const auto sum = [&](int32 field, int32 row, int32 rows) INLINED {
+        const int64 first = static_cast<int64>(row) * nx;
+        const float* c = fields + field * volume(shape) + row_start(shape, replicate, 0, 0) + first;
         sum_run(c, first, rows * nx, whole + field, fraction + field, fault + field);
     };
+    const int32 lattice = nz * ny;
 #ifdef GPUSIM_HOST
     for (int32 block = blockIdx.x; block < blockEnd;) {
-        const int32 at = block / ny, y = block - at * ny, left = blockEnd - block;
-        const int32 rows = ny - y < left ? ny - y : left;
-        sum(at % nz, y, at / nz, rows);
+        const int32 field = block / lattice, row = block - field * lattice, left = blockEnd - block;
+        const int32 in_plane = ny - row % ny, rows = in_plane < left ? in_plane : left;
+        sum(field, row, rows);
         block += rows;
     }
 #else
-    const int32 at = blockIdx.x / ny;
-    sum(at % nz, blockIdx.x - at * ny, at / nz, 1);
+    const int32 blocks = parts(lattice, block_rows);
+    const int32 field = blockIdx.x / blocks, row = (blockIdx.x - field * blocks) * block_rows;
+    sum(field, row, block_rows < lattice - row ? block_rows : lattice - row);
 #endif
 }
 ENTRY_OF_ROWS(sum_fields)

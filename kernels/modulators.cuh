@@ -39,6 +39,31 @@ __device__ inline Voxel first_of_row(const Stack& shape) {
                  static_cast<int32>(blockIdx.x) - plane * shape.ny, 0};
 }
 
+// The rows of a block, which follow each other: on a host, one.
+struct BlockRows {
+    Voxel first;
+    int32 count;
+    __device__ inline BlockRows(const Stack& shape, int32 block_rows) {
+#ifdef GPUSIM_HOST
+        first = first_of_row(shape);
+        count = 1;
+#else
+        const int32 rows = shape.replicates * shape.nz * shape.ny, row = blockIdx.x * block_rows;
+        first = Voxel{static_cast<int64>(row) * shape.nx, 0, 0, row, 0};
+        count = block_rows < rows - row ? block_rows : rows - row;
+#endif
+    }
+    // The i-th of their voxels.
+    __device__ inline Voxel voxel(const Stack& shape, int32 i) const {
+#ifdef GPUSIM_HOST
+        return Voxel{first.index + i, first.replicate, first.z, first.y, i};
+#else
+        const int32 in_block = i / shape.nx, row = first.y + in_block, plane = row / shape.ny, replicate = plane / shape.nz;
+        return Voxel{first.index + i, replicate, plane - replicate * shape.nz, row - plane * shape.ny, i - in_block * shape.nx};
+#endif
+    }
+};
+
 __device__ inline int32 in_set(const uint32* states, uint8 state) {
     return static_cast<int32>((states[state >> 5] >> (state & 31)) & 1u);
 }

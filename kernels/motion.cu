@@ -45,35 +45,38 @@ __device__ inline float occupancy(float concentration, float scale) {
     return r / (1.0f + r);
 }
 
-// Weight of a heading; 0 where the way is barred.
+// Weight of a heading; 0 where the way is barred. `c` is the field that is climbed, `here` its occupancy here.
 __device__ inline float heading_weight(const Motility& motility, const Lattice& lattice, const Voxel& place,
-                                       int32 vacant, int32 heading) {
+                                       int32 vacant, const float* c, float here, int32 heading) {
     const int64 there = beside(heading, lattice, place);
     if (!can_enter(motility, lattice, vacant, there)) return 0.0f;
     if (motility.field < 0) return 1.0f;
-    const float* c = lattice.fields + motility.field * volume(lattice.shape);
-    const float rise = occupancy(c[there], motility.scale) - occupancy(c[place.index], motility.scale);
+    const float rise = occupancy(c[there], motility.scale) - here;
     const float weight = 1.0f + motility.sensitivity * rise;
     return weight > 0.0f ? weight : 0.0f;
 }
 
 __device__ inline int32 new_heading(const Motility& motility, const Lattice& lattice, const Voxel& place,
                                     int32 vacant, uint32 word) {
-    float total = 0.0f;
-    for (int32 heading = 1; heading <= 6; ++heading)
-        total = total + heading_weight(motility, lattice, place, vacant, heading);
+    const float* c = lattice.fields + motility.field * volume(lattice.shape);
+    const float here = motility.field < 0 ? 0.0f : occupancy(c[place.index], motility.scale);
+    float weights[6], total = 0.0f;
+    for (int32 heading = 1; heading <= 6; ++heading) {
+        weights[heading - 1] = heading_weight(motility, lattice, place, vacant, c, here, heading);
+        total = total + weights[heading - 1];
+    }
     const float mark = static_cast<float>(word >> 8) * two_to_minus_24 * total;
     float sum = 0.0f;
     int32 chosen = 0;
     for (int32 heading = 1; heading <= 6; ++heading) {
-        const float weight = heading_weight(motility, lattice, place, vacant, heading);
+        const float weight = weights[heading - 1];
         if (weight > 0.0f && !(mark < sum)) chosen = heading;
         sum = sum + weight;
     }
     return chosen;
 }
 
-// Blocks: replicates x nz x ny rows.
+// Blocks: replicates x nz x ny / block_rows.
 extern "C" __global__ void propose_moves(
     const uint8* __restrict__ own,    // [R, z, y, x] the layer whose cells move
     const uint8* __restrict__ other,  // [R, z, y, x]
@@ -86,21 +89,20 @@ extern "C" __global__ void propose_moves(
     const Modulator* __restrict__ modulators,
     const uint64* __restrict__ seeds,  // [R]
     uint64 origin,  // index of the first voxel here in the whole lattice
-    uint32 step, uint32 purpose, int32 vacant, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    uint32 step, uint32 purpose, int32 vacant, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
-    Voxel place = first_of_row(lattice.shape);
-    const int64 start = place.index;
-    const int64 first = row_start(lattice.shape, place.replicate, 0, 0);
-    const Draw draw{seeds[place.replicate], origin - first, step, purpose};
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
-        const int64 voxel = start + x;
+    const BlockRows rows(lattice.shape, block_rows);
+    const auto is_mobile = [&](int32 i) INLINED {
+        const int64 voxel = rows.first.index + i;
         bid[voxel] = 0;
         const uint8 state = own[voxel];
-        if (state == vacant) continue;
-        const Motility& motility = motilities[state];
-        if (!(motility.hop > 0.0f)) continue;
-        place.index = voxel;
-        place.x = x;
+        return state != vacant && motilities[state].hop > 0.0f;
+    };
+    const auto propose = [&](int32 i) INLINED {
+        const Voxel place = rows.voxel(lattice.shape, i);
+        const int64 voxel = place.index;
+        const Motility& motility = motilities[own[voxel]];
+        const Draw draw{seeds[place.replicate], origin - row_start(lattice.shape, place.replicate, 0, 0), step, purpose};
         const Random random = draw.at(voxel);
         int32 towards = heading[voxel];
         if (towards == 0 || happens(motility.turn, random.word[1]) ||
@@ -111,31 +113,30 @@ extern "C" __global__ void propose_moves(
                                     lattice, place);
         if (towards && happens(hop < 0.999f ? hop : 0.999f, random.word[0]))
             bid[voxel] = static_cast<uint16>(((random.word[3] >> 19) << 3) | static_cast<uint32>(towards));
-    }
+    };
+    for_wanted(rows.count * nx, is_mobile, propose);
 }
 ENTRY(propose_moves)
 
-// Blocks: replicates x nz x ny rows. Only the winner of a voxel writes there and where it comes from.
+// Blocks: replicates x nz x ny / block_rows. Only the winner of a voxel writes there and where it comes from.
 extern "C" __global__ void move(uint8* __restrict__ own,         // [R, z, y, x]
                                 uint16* __restrict__ clock,      // [R, z, y, x]
                                 uint8* __restrict__ heading,     // [R, z, y, x]
                                 const uint16* __restrict__ bid,  // [R, z, y, x]
-                                int32 vacant, int32 replicates, int32 nz, int32 ny, int32 nx) {
+                                int32 vacant, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Lattice lattice{nullptr, nullptr, nullptr, nullptr, nullptr, Stack{replicates, nz, ny, nx}};
-    Voxel here = first_of_row(lattice.shape);
-    const int64 start = here.index;
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
-        const int64 voxel = start + x;
+    const BlockRows rows(lattice.shape, block_rows);
+    const auto bids = [&](int32 i) INLINED { return bid[rows.first.index + i] != 0; };
+    const auto take = [&](int32 i) INLINED {
+        const Voxel here = rows.voxel(lattice.shape, i);
+        const int64 voxel = here.index;
         const uint16 mine = bid[voxel];
-        if (mine == 0) continue;
-        here.index = voxel;
-        here.x = x;
         const int32 towards = mine & 7;
         const int64 target = beside(towards, lattice, here);
-        if (target < 0) continue;  // out of what is held here of the whole lattice
+        if (target < 0) return;  // out of what is held here of the whole lattice
         const int32 step = (towards & 1) ? 1 : -1;
         const Voxel wanted{target, here.replicate, here.z + (towards > 4 ? step : 0),
-                           here.y + (towards == 3 || towards == 4 ? step : 0), x + (towards <= 2 ? step : 0)};
+                           here.y + (towards == 3 || towards == 4 ? step : 0), here.x + (towards <= 2 ? step : 0)};
         bool wins = true;
         for (int32 side = 1; side <= 6; ++side) {
             const int64 rival = beside(side, lattice, wanted);
@@ -143,13 +144,14 @@ extern "C" __global__ void move(uint8* __restrict__ own,         // [R, z, y, x]
             const uint16 theirs = bid[rival];
             if (theirs != 0 && (theirs & 7) == opposite(side) && theirs < mine) wins = false;
         }
-        if (!wins) continue;
+        if (!wins) return;
         own[target] = own[voxel];
         clock[target] = clock[voxel];
         heading[target] = heading[voxel];
         own[voxel] = static_cast<uint8>(vacant);
         clock[voxel] = 0;
         heading[voxel] = 0;
-    }
+    };
+    for_wanted(rows.count * nx, bids, take);
 }
 ENTRY(move)

@@ -56,6 +56,8 @@ _COLUMN_THREADS = 256
 _MOST_WIDTH = 64
 _ENOUGH_BLOCKS = 4096
 """Several times as many as a large GPU holds at once."""
+_ENOUGH_RUNS = 1024
+"""As many as it holds."""
 _LEAST_PLANES, _MOST_PLANES = 4, 64
 
 
@@ -77,6 +79,15 @@ def columns(shape: tuple[int, ...], fields: int = 1) -> tuple[int, int, tuple[np
     tiles = fields * replicates * -(-ny // rows) * -(-nx // width)
     planes = min(nz, max(_LEAST_PLANES, min(_MOST_PLANES, nz * tiles // _ENOUGH_BLOCKS)))
     return tiles * -(-nz // planes), -(-width * rows // 32) * 32, tuple(map(np.int32, (width, rows, planes)))
+
+
+@functools.cache
+def runs(shape: tuple[int, ...], most: int, fields: int = 1) -> tuple[int, int, int]:
+    """Blocks that take rows of [R, z, y, x] of each field up to `most` voxels, or one; their threads and their rows."""
+    replicates, nz, ny, nx = shape
+    total = replicates * nz * ny
+    rows = max(1, min(most // nx, fields * total // _ENOUGH_RUNS))
+    return fields * -(-total // rows), row_threads(rows * nx), rows
 
 
 @functools.cache
@@ -161,6 +172,17 @@ class CompiledBackend(ABC):
         threads = 1 if self.name == "cpu" else threads
         return -(-count // threads), threads
 
+    def _columns(
+        self, shape: tuple[int, ...], fields: int = 1, together: int = 1
+    ) -> tuple[int, int, tuple[np.int32, ...]]:
+        """As `columns`, of so many voxels together along x; a host block takes one row."""
+        blocks, threads, tile = columns((*shape[:-1], -(-shape[-1] // together)), fields)
+        return (*_rows(shape, fields), tile) if self.name == "cpu" else (blocks, threads, tile)
+
+    def _runs(self, shape: tuple[int, ...], most: int = 2048, fields: int = 1) -> tuple[int, int, int]:
+        """As `runs`; a host block takes one row."""
+        return runs(shape, 1 if self.name == "cpu" else most, fields)
+
     def explicit_step(
         self,
         fields: Array,
@@ -173,9 +195,7 @@ class CompiledBackend(ABC):
         end: int,
     ) -> None:
         source, target = (fields, spare) if first % 2 else (spare, fields)
-        blocks, threads, tile = columns(tissue.shape, active.size)
-        if self.name == "cpu":
-            blocks, threads = _rows(tissue.shape, active.size)
+        blocks, threads, tile = self._columns(tissue.shape, active.size)
         if end - first > 1:
             blocks, threads = active.size * len(tissue), tissue[0].size * (end - first)
         arguments = (
@@ -378,7 +398,8 @@ class CompiledBackend(ABC):
     ) -> None:
         rows, sizes = _rows(own.shape), _sizes(own.shape)
         self.launch("mark_members", *rows, (own, other, members, states, sizes[-1]))
-        self.launch("count_members", *rows, (members, counts, np.int32(reach), *sizes))
+        blocks, threads, tile = self._columns(own.shape, together=4)
+        self.launch("count_members", blocks, threads, (members, counts, np.int32(reach), *tile, *sizes))
 
     def apply_rules(
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
@@ -405,6 +426,7 @@ class CompiledBackend(ABC):
         self.launch("apply_rules", *_rows(layer.cells.shape), arguments)
 
     def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
+        blocks, threads, rows = self._runs(layer.cells.shape)
         arguments = (
             layer.cells,
             around.other,
@@ -417,13 +439,16 @@ class CompiledBackend(ABC):
             around.tables.modulators,
             *_drawn(draw),
             np.int32(layer.vacant),
+            np.int32(rows),
             *_sizes(layer.cells.shape),
         )
-        self.launch("propose_moves", *_rows(layer.cells.shape), arguments)
+        self.launch("propose_moves", blocks, threads, arguments)
 
     def move(self, layer: CellLayer, bid: Array) -> None:
-        arguments = (layer.cells, layer.clock, layer.heading, bid, np.int32(layer.vacant), *_sizes(layer.cells.shape))
-        self.launch("move", *_rows(layer.cells.shape), arguments)
+        blocks, threads, rows = self._runs(layer.cells.shape)
+        shape, scalars = layer.cells.shape, (np.int32(layer.vacant), np.int32(rows))
+        arguments = (layer.cells, layer.clock, layer.heading, bid, *scalars, *_sizes(shape))
+        self.launch("move", blocks, threads, arguments)
 
     def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
         quantities, replicates = values.shape
@@ -443,10 +468,11 @@ class CompiledBackend(ABC):
         return after, good > 0
 
     def sum_fields(self, fields: Array, replicate: int) -> FieldSums:
-        count, _, nz, ny, nx = fields.shape
+        count = len(fields)
         sums = self.array(np.repeat(np.array([[0], [0], [2**64 - 1]], np.uint64), count, axis=1))
-        arguments = (fields, *sums, np.int32(replicate), *_sizes(fields.shape))
-        self.launch("sum_fields", count * nz * ny, row_threads(nx), arguments)
+        blocks, threads, rows = self._runs((1, *fields.shape[2:]), 16_384, count)
+        arguments = (fields, *sums, np.int32(rows), np.int32(replicate), *_sizes(fields.shape))
+        self.launch("sum_fields", blocks, threads, arguments)
         return FieldSums(*self.to_numpy(sums))
 
     def close(self) -> None:  # noqa: B027 (nothing to give back unless a backend says so)

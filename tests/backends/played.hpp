@@ -141,8 +141,10 @@ inline T __shfl_down_sync(unsigned lanes, T value, int distance) {
 }
 
 template <typename T>
-inline void atomicAdd(T* target, T value) {
+inline T atomicAdd(T* target, T value) {
+    const T before = *target;
     *target += value;
+    return before;
 }
 
 template <typename T>
