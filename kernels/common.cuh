@@ -36,6 +36,16 @@ struct RowWriter {
 #define OUT_OF_LINE static __device__ __noinline__
 #endif
 
+// A loop over a row stands in a function of its own, and all that it calls goes into it: so that a host
+// compiler takes its iterations together.
+#ifdef GPUSIM_HOST
+#define LOOP_FUNCTION static __attribute__((noinline))
+#define INLINED __attribute__((always_inline))
+#else
+#define LOOP_FUNCTION __device__ inline
+#define INLINED
+#endif
+
 constexpr float two_to_32 = 4294967296.0f;
 constexpr float two_to_minus_24 = 5.9604644775390625e-8f;
 

@@ -12,16 +12,6 @@
 #define INDEPENDENT_ITERATIONS
 #endif
 
-// A loop over a row stands in a function of its own, and all that it calls goes into it: so that a host
-// compiler takes its iterations together.
-#ifdef GPUSIM_HOST
-#define LOOP_FUNCTION static __attribute__((noinline))
-#define INLINED __attribute__((always_inline))
-#else
-#define LOOP_FUNCTION __device__ inline
-#define INLINED
-#endif
-
 // Of a row, the voxels that may be taken alike.
 struct Span {
     int32 first, end;

@@ -50,9 +50,11 @@ template <typename Coupling, typename Table>
 __device__ inline float explicit_voxel(const Explicit& field, bool first, bool implicit, const Row<Coupling>& row,
                                        const Table& keep, const Table& gain, const float* before, int32 x) {
     const Weights one{1.0f, 1.0f};
+    const bool open = row.boundary & OPEN;
+    const Border border = open ? row.border(x, field.far) : Border{0.0f, 0.0f};
     const float inflow = row.inflow(one, x, row.left(x), row.right(x));
     float value = euler(implicit, row.here[x], inflow, keep.at(x), gain.at(x));
-    if (row.boundary & OPEN) value = through_sides(value, keep.at(x), row.border(x, field.far));
+    if (open) value = through_sides(value, keep.at(x), border);
     return held(first ? value : stage(value, field.momentum, before[x]));
 }
 
@@ -200,9 +202,16 @@ __device__ inline void explicit_apart(const Explicit& field, const Column& at, c
 }
 #endif
 
+// 48 registers are enough on capability 9.0; elsewhere the compiler would spill.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+#define EXPLICIT_BOUNDS __launch_bounds__(256, 5)
+#else
+#define EXPLICIT_BOUNDS
+#endif
+
 // A GPU takes one pass, with blocks of columns (columns.cuh). On a host blocks are (active fields) x replicates x nz x ny
 // rows for one pass, (active fields) x replicates for several.
-extern "C" __launch_bounds__(256, 5) __global__ void explicit_step(
+extern "C" EXPLICIT_BOUNDS __global__ void explicit_step(
     float* __restrict__ source,             // [F, R, z, y, x] of the first pass
     float* __restrict__ target,             // [F, R, z, y, x]; several passes go to and fro
     const uint8* __restrict__ tissue,       // [R, z, y, x]

@@ -19,7 +19,7 @@ class Cost:
         case: of `workloads.CASES`, where it is launched so.
         bytes, operations: a voxel, and field where the kernel is launched for fields.
         why: what they consist of.
-        rows: of voxels that a block takes; 0 where each thread takes a voxel.
+        rows: of voxels that a block takes; 0 where 256 threads take voxels, whatever their rows.
         in_columns: whether each thread takes a column of voxels instead.
         level: of multigrid on which the voxels are counted; 0 is the finest.
         by_field: whether it is launched for fields.
@@ -134,7 +134,15 @@ COSTS = (
     Cost("count_exchange", "by cells", 8, 12, "field and permeability read"),
     Cost("deposit", "by cells", 20, 1, "index and amount read; field read, and written", rows=0, by_field=False),
     Cost("mark_members", "by cells", 3, 7, "both cell layers read; members written", by_field=False),
-    Cost("count_members", "by cells", 2, 26, "members read; counts written; 26 neighbours", by_field=False),
+    Cost(
+        "count_members",
+        "by cells",
+        2,
+        26,
+        "members read; counts written; 26 neighbours",
+        by_field=False,
+        in_columns=True,
+    ),
     Cost(
         "apply_rules",
         "by cells",
@@ -147,9 +155,10 @@ COSTS = (
         "propose_moves",
         "by cells",
         10,
-        0.2 * (_RANDOM + 12 * 14 + 10),
+        0.2 * (_RANDOM + 6 * 14 + 10),
         "both layers and a field read; headings read, and written; bids written; a fifth of the voxels holds a "
-        "cell, which weighs 6 headings twice",
+        "cell, which weighs 6 headings",
+        rows=0,
         by_field=False,
     ),
     Cost(
@@ -158,7 +167,8 @@ COSTS = (
         10,
         2,
         "bids read; cells, clocks and headings read, and written; a tenth of the voxels holds a cell that moves",
+        rows=0,
         by_field=False,
     ),
-    Cost("sum_fields", "by cells", 4, 7, "field read"),
+    Cost("sum_fields", "by cells", 4, 7, "field read", rows=0),
 )
