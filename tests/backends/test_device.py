@@ -56,10 +56,16 @@ def test_the_tiles_of_a_lattice_do_not_matter(data, width, threads, planes):
         patch.setattr(compiled, "_MOST_WIDTH", width)
         patch.setattr(compiled, "_COLUMN_THREADS", threads)
         patch.setattr(compiled, "_LEAST_PLANES", planes)
-        compiled.columns.cache_clear()
+        patch.setattr(compiled, "_ENOUGH_RUNS", threads)
+        _forget_shapes()
         if expected:
             assert outcome(Machine("device"), data) == expected
+    _forget_shapes()
+
+
+def _forget_shapes():
     compiled.columns.cache_clear()
+    compiled.runs.cache_clear()
 
 
 def test_every_voxel_of_a_lattice_is_in_one_column():
