@@ -16,6 +16,9 @@ RAMP = 0.1
 """Width of a threshold on the own concentration, as a part of it. A step has no steady state where the concentration
 falls below it while the rate acts, and rises above it while it does not."""
 
+TRACE = 1e-34
+"""Concentrations below it are held at 0, so that a threshold below it is none that they can cross (kernels)."""
+
 _REACH = {6: 1, 18: 2, 26: 3}
 """Squared distance of the farthest of so many neighbours."""
 
@@ -115,7 +118,7 @@ class Modulators:
         """The same of modulators that look at the field whose rate they modulate: thresholds become ramps."""
         first, end = self.add(modulators)
         for row in self._rows[first:end]:
-            if row["shape"] == Shape.STEP and row["scale"] > 0:
+            if row["shape"] == Shape.STEP and row["scale"] > TRACE:
                 threshold = float(row["scale"])
                 row["shape"] = Shape.RAMP
                 row["scale"] = 1.0 / (RAMP * threshold)

@@ -138,3 +138,8 @@ def test_a_threshold_on_the_own_field_is_a_ramp():
 def test_a_secretion_settles_where_its_field_holds_it_back(modulator, settles):
     _, row = own(modulator, "secretion", "2 PFU/mL/min")
     assert bool(row["settles"]) is settles
+
+
+def test_a_threshold_that_no_concentration_can_be_below_stays_a_step():
+    model, row = own({"above": 1e-38})
+    assert Shape(int(model.cells.modulators[row["end_modulator"]]["shape"])) is Shape.STEP
