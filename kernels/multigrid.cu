@@ -9,7 +9,8 @@
 // and 1/4 along each axis. The exact solution of a step is never negative, so neither is what a
 // correction leaves.
 //
-// On the finest level mass and coupling come from tables by cell state, on coarser ones from arrays.
+// On the finest level mass and coupling come from tables by cell state, on coarser ones from arrays. Arrays of coarse
+// levels have a slot for each field that is solved by cycles, [slots, R, z, y, x]; those whose D varies come first.
 #include "stencil.cuh"
 
 // A sink stronger than what diffusion brings to it takes no more than that: without the limit, one
@@ -188,6 +189,11 @@ __device__ inline void clear_row(float* row, int32 nx) {
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) row[x] = 0.0f;
 }
 
+// Where the block's row starts in an array of a coarse level.
+__device__ inline int64 start_in_slot(const int32* slots, const Place& at, const Stack& shape) {
+    return slots[at.field] * volume(shape) + at.row;
+}
+
 __device__ inline Stack coarse_shape(const Stack& fine) {
     return Stack{fine.replicates, (fine.nz + 1) / 2, (fine.ny + 1) / 2, (fine.nx + 1) / 2};
 }
@@ -271,7 +277,7 @@ extern "C" __global__ void combine(
     const uint8* __restrict__ immune,   // [R, z, y, x]
     const int32* __restrict__ active,   //
     const float* __restrict__ gain,     // [F, tissue_states, immune_states]
-    const int32* __restrict__ slots,    // [F] of the maps, which go before the table
+    const int32* __restrict__ map_slots,  // [F] of the maps, which go before the table
     const float* __restrict__ maps,     // [slots, R, z, y, x]
     const float* __restrict__ coupling,    // [F, tissue_states, tissue_states]
     const int32* __restrict__ boundary,    // [F]
@@ -285,7 +291,7 @@ extern "C" __global__ void combine(
     const float* table = gain + static_cast<int64>(at.field) * tissue_states * immune_states;
     const float* here = c + at.start;
     float* out = rhs + at.start;
-    const float* map = map_of(maps, slots[at.field], shape);
+    const float* map = map_of(maps, map_slots[at.field], shape);
     const auto sum = [&](int32 x, float inflow) INLINED {
         const float old = from_rhs == 0.0f ? 0.0f : from_rhs * out[x];
         const float made = map != nullptr ? map[at.row + x] : table[exchange_index<TISSUE_AND_IMMUNE>(cells, x)];
@@ -313,7 +319,7 @@ extern "C" __global__ void smooth_finest(
     const int32* __restrict__ active,       //
     const float* __restrict__ mass,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
-    const int32* __restrict__ slots,        // [F] of the maps, which go before the table
+    const int32* __restrict__ map_slots,    // [F] of the maps, which go before the table
     const float* __restrict__ maps,         // [slots, R, z, y, x]
     const float* __restrict__ coupling,     // [F, tissue_states, tissue_states]
     const int32* __restrict__ coupling_by,  // [F]
@@ -324,7 +330,7 @@ extern "C" __global__ void smooth_finest(
     const Place at = place_of(active, shape);
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    const float* map = map_of(maps, slots[at.field], shape);
+    const float* map = map_of(maps, map_slots[at.field], shape);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     with_states(c + at.start, faces, coupling_by[at.field], cells, shape, boundary[at.field],
                resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
@@ -338,9 +344,10 @@ ENTRY(smooth_finest)
 // The same on a coarser level, whose voxels are `edge` times as long and the last of them wz, wy, wx wide.
 extern "C" __global__ void smooth_coarse(
     float* c, const float* __restrict__ rhs,
-    const float* __restrict__ mass,       // [F, R, z, y, x]
-    const float* __restrict__ couplings,  // [F, R, z, y, x] where D varies
+    const float* __restrict__ mass,       // [slots, R, z, y, x]
+    const float* __restrict__ couplings,  // [slots of fields whose D varies, R, z, y, x]
     const int32* __restrict__ active,
+    const int32* __restrict__ slots,     // [F]
     const float* __restrict__ coupling,  // of the finest level
     const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
     const float* __restrict__ resistance, float edge, int32 colour, float wz, float wy, float wx,
@@ -348,9 +355,10 @@ extern "C" __global__ void smooth_coarse(
     const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
-    with_means(c + at.start, faces, coupling_by[at.field], couplings + at.start, shape, Widths{wz, wy, wx}, edge,
+    const int64 start = start_in_slot(slots, at, shape);
+    with_means(c + start, faces, coupling_by[at.field], couplings + start, shape, Widths{wz, wy, wx}, edge,
                boundary[at.field], resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
-                   smooth_row(row, c + at.start, rhs + at.start, MapAt{mass + at.start}, any_value, colour);
+                   smooth_row(row, c + start, rhs + start, MapAt{mass + start}, any_value, colour);
                });
 }
 ENTRY(smooth_coarse)
@@ -360,18 +368,20 @@ ENTRY(smooth_coarse)
 extern "C" __global__ void restrict_finest(
     const float* __restrict__ c, const float* __restrict__ rhs, const uint8* __restrict__ tissue,
     const uint8* __restrict__ immune, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
-    const int32* __restrict__ active, const float* __restrict__ mass, const int32* __restrict__ exchange_by,
-    const int32* __restrict__ slots, const float* __restrict__ maps, const float* __restrict__ coupling,
-    const int32* __restrict__ coupling_by, const int32* __restrict__ boundary, const float* __restrict__ resistance, int32 replicates, int32 nz,
-    int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
+    const int32* __restrict__ active, const int32* __restrict__ slots, const float* __restrict__ mass,
+    const int32* __restrict__ exchange_by, const int32* __restrict__ map_slots, const float* __restrict__ maps,
+    const float* __restrict__ coupling, const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
+    const float* __restrict__ resistance, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states,
+    int32 immune_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
+    const int64 above = start_in_slot(slots, at, coarse_shape(fine));
     const int64 field = at.field * volume(fine);
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    const float* map = map_of(maps, slots[at.field], fine);
+    const float* map = map_of(maps, map_slots[at.field], fine);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
-    float* out = coarse_rhs + at.start;
-    clear_row(coarse_c + at.start, (nx + 1) / 2);
+    float* out = coarse_rhs + above;
+    clear_row(coarse_c + above, (nx + 1) / 2);
     mean_of_children(fine, even(), at, out, [&](int64 start, int32 z, int32 y, float weight) INLINED {
         const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
         with_states(c + field + start, faces, coupling_by[at.field], cells, fine, boundary[at.field],
@@ -389,19 +399,19 @@ ENTRY(restrict_finest)
 extern "C" __global__ void restrict_coarse(
     const float* __restrict__ c, const float* __restrict__ rhs, const float* __restrict__ mass,
     const float* __restrict__ couplings, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
-    const int32* __restrict__ active, const float* __restrict__ coupling,
+    const int32* __restrict__ active, const int32* __restrict__ slots, const float* __restrict__ coupling,
     const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
     const float* __restrict__ resistance, float edge, float wz, float wy, float wx, int32 replicates,
     int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Widths widths{wz, wy, wx};
     const Place at = place_of(active, coarse_shape(fine));
-    const int64 field = at.field * volume(fine);
+    const int64 slot = slots[at.field] * volume(fine), above = start_in_slot(slots, at, coarse_shape(fine));
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
-    float* out = coarse_rhs + at.start;
-    clear_row(coarse_c + at.start, (nx + 1) / 2);
+    float* out = coarse_rhs + above;
+    clear_row(coarse_c + above, (nx + 1) / 2);
     mean_of_children(fine, widths, at, out, [&](int64 row, int32 z, int32 y, float weight) INLINED {
-        const int64 start = field + row;
+        const int64 start = slot + row;
         with_means(c + start, faces, coupling_by[at.field], couplings + start, fine, widths, edge,
                    boundary[at.field], resistance + 6 * at.field, z, y, [&](const auto& row) INLINED {
                        add_residuals(row, rhs + start, MapAt{mass + start}, weight, out);
@@ -413,16 +423,16 @@ ENTRY(restrict_coarse)
 // Mean mass of the children. Blocks: (active fields) x coarse rows.
 extern "C" __global__ void restrict_mass(const uint8* __restrict__ tissue, const uint8* __restrict__ immune,
                                          float* __restrict__ coarse, const int32* __restrict__ active,
-                                         const float* __restrict__ mass, const int32* __restrict__ slots,
-                                         const float* __restrict__ maps, const float* __restrict__ coupling,
-                                         int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states,
-                                         int32 immune_states) {
+                                         const int32* __restrict__ slots, const float* __restrict__ mass,
+                                         const int32* __restrict__ map_slots, const float* __restrict__ maps,
+                                         const float* __restrict__ coupling, int32 replicates, int32 nz, int32 ny,
+                                         int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    const float* map = map_of(maps, slots[at.field], fine);
+    const float* map = map_of(maps, map_slots[at.field], fine);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
-    float* out = coarse + at.start;
+    float* out = coarse + start_in_slot(slots, at, coarse_shape(fine));
     mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
         const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
         const StateCoupling by_state{cells.tissue, faces, tissue_states};
@@ -437,13 +447,13 @@ ENTRY(restrict_mass)
 
 // Mean of the children's own couplings, for fields whose D varies.
 extern "C" __global__ void restrict_coupling(const uint8* __restrict__ tissue, float* __restrict__ coarse,
-                                             const int32* __restrict__ active,
-                                             const float* __restrict__ coupling, int32 replicates, int32 nz,
-                                             int32 ny, int32 nx, int32 tissue_states) {
+                                             const int32* __restrict__ active, const int32* __restrict__ slots,
+                                             const float* __restrict__ coupling, int32 replicates, int32 nz, int32 ny,
+                                             int32 nx, int32 tissue_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
-    float* out = coarse + at.start;
+    float* out = coarse + start_in_slot(slots, at, coarse_shape(fine));
     mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
         add_values(OwnCoupling{{tissue + start, faces, tissue_states}}, weight, out, nx, 1.0f);
     });
@@ -452,14 +462,14 @@ ENTRY(restrict_coupling)
 
 // Mean of the children between coarser levels, of either.
 extern "C" __global__ void restrict_mean(const float* __restrict__ values, float* __restrict__ coarse,
-                                         const int32* __restrict__ active, float wz, float wy, float wx,
-                                         int32 replicates, int32 nz, int32 ny, int32 nx) {
+                                         const int32* __restrict__ active, const int32* __restrict__ slots, float wz,
+                                         float wy, float wx, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
-    const int64 field = at.field * volume(fine);
-    float* out = coarse + at.start;
+    const float* slot = values + slots[at.field] * volume(fine);
+    float* out = coarse + start_in_slot(slots, at, coarse_shape(fine));
     mean_of_children(fine, Widths{wz, wy, wx}, at, out, [&](int64 start, int32, int32, float weight) INLINED {
-        add_values(MapAt{values + field + start}, weight, out, nx, wx);
+        add_values(MapAt{slot + start}, weight, out, nx, wx);
     });
 }
 ENTRY(restrict_mean)
@@ -493,20 +503,21 @@ struct CoarseRows {
     }
 };
 
-// c = c + correction interpolated from the coarse level, on the finest level not below zero.
+// c = c + correction interpolated from the coarse level. On the finest level, where edge is 1, c has an entry for each
+// field and is not below zero.
 // Blocks: (active fields) x replicates x nz x ny fine rows.
 extern "C" __global__ void prolong(float* __restrict__ c, const float* __restrict__ coarse,
-                                   const int32* __restrict__ active,
+                                   const int32* __restrict__ active, const int32* __restrict__ slots,
                                    const float* __restrict__ coupling,  // [F, tissue_states, tissue_states]
                                    const int32* __restrict__ boundary,
                                    const float* __restrict__ resistance,  // [F, 6]
-                                   float edge, int32 floor_at_zero, int32 replicates, int32 nz, int32 ny, int32 nx,
+                                   float edge, int32 replicates, int32 nz, int32 ny, int32 nx,
                                    int32 tissue_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, fine);
     const Stack above = coarse_shape(fine);
     const int32 cz = above.nz, cy = above.ny, cx = above.nx;
-    const float* lattice = coarse + at.field * volume(above) + row_start(above, at.replicate, 0, 0);
+    const float* lattice = coarse + slots[at.field] * volume(above) + row_start(above, at.replicate, 0, 0);
     const bool wraps_z = boundary[at.field] & PERIODIC_Z, wraps_y = boundary[at.field] & PERIODIC_Y;
     const bool wraps_x = boundary[at.field] & PERIODIC_X;
     const float a = coupling[static_cast<int64>(at.field) * tissue_states * tissue_states];
@@ -519,8 +530,9 @@ extern "C" __global__ void prolong(float* __restrict__ c, const float* __restric
     const CoarseRows rows{lattice + (near_z + near_y) * cx,    lattice + (near_z + far_y) * cx,
                           lattice + (far_z + near_y) * cx,     lattice + (far_z + far_y) * cx,
                           beyond.weight(at.z, cz, 0), beyond.weight(at.y, cy, 1)};
-    const float lowest = floor_at_zero ? 0.0f : any_value;
-    float* out = c + at.start;
+    const bool finest = edge == 1.0f;
+    const float lowest = finest ? 0.0f : any_value;
+    float* out = c + (finest ? at.start : start_in_slot(slots, at, fine));
     for (int32 i = threadIdx.x; i < cx; i += blockDim.x) {
         const float middle = 0.75f * rows.at(i);
         const float even = out[2 * i] + (middle + beyond.weight(2 * i, cx, 2) * rows.at(i + before(i, cx, wraps_x)));

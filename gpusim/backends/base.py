@@ -149,9 +149,9 @@ class Means:
     """The implicit operator on a coarse level: means over the voxels of the finest.
 
     Attributes:
-        mass: float32 [F, R, z, y, x].
-        coupling: the voxels' own, dt D / dx^2 with the finest dx: float32 [F, R, z, y, x] where the D
-            of a field varies, else [1, R, 1, 1, 1] and not read.
+        mass: float32 [slots, R, z, y, x], see `Level`.
+        coupling: the voxels' own, dt D / dx^2 with the finest dx: float32 [slots, R, z, y, x] of the fields whose D
+            varies, which have the first slots.
     """
 
     mass: Array
@@ -160,18 +160,28 @@ class Means:
 
 @dataclass(frozen=True)
 class Level:
-    """The diffusive part of the implicit operator on one level.
+    """One level of multigrid, and the diffusive part of the implicit operator on it.
+
+    Arrays of the finest level have an entry for each field, [F, R, z, y, x]; those of coarser ones a slot for each
+    field that is solved by cycles, [slots, R, z, y, x].
 
     Attributes:
         diffusion: on the finest level.
         edge: of a voxel against the finest level's, a power of 2.
         last_widths: width of the last voxel along z, y, x, against the others of the level; on the
             finest level 1, on coarser ones of odd lattices less.
+        slots: int32 [F], on coarse levels; -1 for a field without.
     """
 
     diffusion: Diffusion
     edge: float
     last_widths: tuple[float, float, float]
+    slots: Array
+
+    @property
+    def finest(self) -> bool:
+        """Whether it is that of the lattice itself."""
+        return self.edge == 1
 
 
 @dataclass(frozen=True)
@@ -368,20 +378,20 @@ class Backend(Protocol):
         """Mean residual of the children into `coarse_rhs`, zero into `coarse_c`."""
         ...
 
-    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
-        """Mean mass of the children on the finest level into `coarse`."""
+    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, level: Level) -> None:
+        """Mean mass of the children on the finest level, `level`, into `coarse`."""
         ...
 
-    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
-        """Mean of the children's own couplings on the finest level into `coarse`."""
+    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, level: Level) -> None:
+        """Mean of the children's own couplings on the finest level, `level`, into `coarse`."""
         ...
 
     def restrict_mean(self, values: Array, coarse: Array, active: Array, level: Level) -> None:
-        """Mean of the children on a coarser level into `coarse`."""
+        """Mean of the children on a coarser level, `level`, into `coarse`."""
         ...
 
-    def prolong(self, c: Array, coarse: Array, active: Array, level: Level, *, floor_at_zero: bool) -> None:
-        """Add to `c`, on `level`, the correction interpolated from `coarse`."""
+    def prolong(self, c: Array, coarse: Array, active: Array, level: Level) -> None:
+        """Add to `c`, on `level`, the correction interpolated from `coarse`; on the finest, not below zero."""
         ...
 
     def exchange_rates(

@@ -253,7 +253,7 @@ class CompiledBackend(ABC):
             arguments = (c, rhs, *by, np.int32(colour), *_sizes(c.shape), *_states(mass.table.shape))
         else:
             name = "smooth_coarse"
-            by = (mass.mass, mass.coupling, active, *coupling)
+            by = (mass.mass, mass.coupling, active, level.slots, *coupling)
             edge = np.float32(level.edge)
             states = np.int32(level.diffusion.coupling.shape[1])
             arguments = (c, rhs, *by, edge, np.int32(colour), *_widths(level.last_widths), *_sizes(c.shape), states)
@@ -273,50 +273,52 @@ class CompiledBackend(ABC):
         if isinstance(mass, MassByCells):
             name = "restrict_finest"
             cells = (mass.tissue, mass.immune)
-            by = (active, *_mass(mass), *coupling)
+            by = (active, level.slots, *_mass(mass), *coupling)
             arguments = (c, rhs, *cells, coarse_c, coarse_rhs, *by, *_sizes(c.shape), *_states(mass.table.shape))
         else:
             name = "restrict_coarse"
             edge = np.float32(level.edge)
             means = (mass.mass, mass.coupling)
             states = np.int32(level.diffusion.coupling.shape[1])
-            by = (active, *coupling, edge, *_widths(level.last_widths))
+            by = (active, level.slots, *coupling, edge, *_widths(level.last_widths))
             arguments = (c, rhs, *means, coarse_c, coarse_rhs, *by, *_sizes(c.shape), states)
         self.launch(name, *_rows(coarse_c.shape, active.size), arguments)
 
-    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
-        by = (cells.table, cells.maps.slots, cells.maps.first, diffusion.coupling)
+    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, level: Level) -> None:
+        by = (cells.table, cells.maps.slots, cells.maps.first, level.diffusion.coupling)
         arguments = (
             cells.tissue,
             cells.immune,
             coarse,
             active,
+            level.slots,
             *by,
             *_sizes(cells.tissue.shape),
             *_states(cells.table.shape),
         )
         self.launch("restrict_mass", *_rows(coarse.shape, active.size), arguments)
 
-    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
+    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, level: Level) -> None:
         arguments = (
             cells.tissue,
             coarse,
             active,
-            diffusion.coupling,
+            level.slots,
+            level.diffusion.coupling,
             *_sizes(cells.tissue.shape),
             _states(cells.table.shape)[0],
         )
         self.launch("restrict_coupling", *_rows(coarse.shape, active.size), arguments)
 
     def restrict_mean(self, values: Array, coarse: Array, active: Array, level: Level) -> None:
-        arguments = (values, coarse, active, *_widths(level.last_widths), *_sizes(values.shape))
+        arguments = (values, coarse, active, level.slots, *_widths(level.last_widths), *_sizes(values.shape))
         self.launch("restrict_mean", *_rows(coarse.shape, active.size), arguments)
 
-    def prolong(self, c: Array, coarse: Array, active: Array, level: Level, *, floor_at_zero: bool) -> None:
+    def prolong(self, c: Array, coarse: Array, active: Array, level: Level) -> None:
         diffusion = level.diffusion
         by = (diffusion.coupling, diffusion.boundary, diffusion.resistance)
         states = np.int32(diffusion.coupling.shape[1])
-        arguments = (c, coarse, active, *by, np.float32(level.edge), np.int32(floor_at_zero), *_sizes(c.shape), states)
+        arguments = (c, coarse, active, level.slots, *by, np.float32(level.edge), *_sizes(c.shape), states)
         self.launch("prolong", *_rows(c.shape, active.size), arguments)
 
     def exchange_rates(

@@ -9,7 +9,7 @@ from gpusim import units
 from gpusim.model.conversion import concentration
 from gpusim.model.model import Exchange, States
 from gpusim.model.modulators import Modulators, response, together
-from gpusim.model.tables import EFFECT, WALL, EffectKind, Shape
+from gpusim.model.tables import EFFECT, WALL, EffectKind, Shape, slots
 from gpusim.scenario import Document
 from gpusim.scenario.checks import secretion_units
 from gpusim.scenario.schema import Modulator
@@ -100,8 +100,6 @@ class ExchangeTables:
 
     def _gathered(self) -> Exchange:
         mapped = [f for f, by_state in enumerate(self._effects) if any(by_state)]
-        slots = np.full(len(self._names), -1, np.int32)
-        slots[mapped] = np.arange(len(mapped))
         by_slot_and_state = [rows for f in mapped for rows in self._effects[f]]
         effects = np.array([row for rows in by_slot_and_state for row in rows], EFFECT)
         begin = np.concatenate([[0], np.cumsum([len(rows) for rows in by_slot_and_state])]).astype(np.int32)
@@ -121,7 +119,7 @@ class ExchangeTables:
             loss=self._loss,
             highest_loss=most,
             steepest=steepest,
-            slots=slots,
+            slots=slots(mapped, len(self._names)),
             own=own,
             effects=effects,
             begin=begin,

@@ -1,6 +1,7 @@
 """Tables that kernels and NumPy read; the layouts are those of the structs in kernels/."""
 
 import enum
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -113,6 +114,13 @@ RULE = np.dtype(
         ("end_release", "<i4"),
     ]
 )
+
+
+def slots(of: Sequence[int], fields: int) -> np.ndarray:
+    """Places in arrays that have an entry for some fields alone, `of` in this order: int32 [F]; -1 for the others."""
+    found = np.full(fields, -1, np.int32)
+    found[list(of)] = np.arange(len(of))
+    return found
 
 
 def state_set(states: list[int]) -> np.ndarray:

@@ -7,7 +7,10 @@ import pytest
 
 import gpusim
 from gpusim import memory
+from gpusim.backends import create
+from gpusim.engine import transport
 from gpusim.engine.memory import of_copies, on_backend
+from gpusim.engine.transport import Transport
 from gpusim.model import build
 from gpusim.record import Recorder
 from gpusim.tissue import BUILDING_PER_VOXEL
@@ -63,6 +66,8 @@ def test_replicates_take_as_many_times_what_one_takes(tmp_path):
 
 FIELDS_AND_CELLS = """
 import gpusim, psutil
+from gpusim.backends import create
+from gpusim.engine import transport
 from gpusim.engine.memory import on_backend
 
 def run(side):
@@ -99,6 +104,27 @@ def test_eight_fields_take_twelve_bytes_a_voxel_and_field_at_most():
     estimate, taken = map(int, done.stdout.split())
     assert taken == pytest.approx(estimate, rel=0.15)
     assert max(estimate, taken) <= 12 * 8 * 112**3
+
+
+SOLVED = """
+grid: {shape: [9, 6, 5]}
+fields:
+  slow: {unit: ng/mL, diffusion: 40 um^2/min}
+  swept: {unit: ng/mL, diffusion: 10 um^2/min, solver: implicit}
+  fast: {unit: ng/mL, diffusion: 1e5 um^2/min, solver: implicit}
+  hindered: {unit: ng/mL, diffusion: {default: 1e5 um^2/min, stroma: 1e4 um^2/min}, decay: 1 /min, solver: steady}
+  passed: {unit: ng/mL, diffusion: {default: 40 um^2/min, stroma: 4 um^2/min}}
+states: {stroma: {}}
+"""
+
+
+def test_coarse_levels_have_a_place_for_the_fields_that_take_cycles():
+    model, backend, made = build(gpusim.Scenario.parse(SOLVED)), create("numpy"), []
+    lattice = backend.lattice
+    backend.lattice = lambda values, finest=None: made.append(lattice(values, finest)) or made[-1]
+    Transport(model, 1, backend)
+    # Above 5 x 6 x 9 voxels are 3 x 3 x 5, 2 x 2 x 3, 1 x 1 x 2, 1: three numbers each of "fast", four of "hindered".
+    assert sum(array.nbytes for array in made) == transport.memory(model) == 4 * 7 * (45 + 12 + 2 + 1)
 
 
 POINTS = {"start": ["0 um", "0 um", "0 um"], "end": ["900 um", "800 um", "300 um"]}

@@ -7,6 +7,8 @@ from gpusim.engine.transport.multigrid import Multigrid, Recipe, last_widths, le
 
 BACKEND = "cpu" if availability("cpu").available else "numpy"
 """What holds on one holds on the other, which has the same bits (tests/backends/test_bits.py)."""
+CYCLED = np.array([True])
+"""The one field of these tests."""
 SHAPES = [(32, 32, 32), (31, 33, 17), (65, 9, 17), (5, 50, 50), (1, 64, 63), (1, 1, 100), (2, 3, 4)]
 
 
@@ -49,7 +51,7 @@ def test_a_cycle_takes_the_error_to_a_third_or_less(shape, sink, coupling):
     backend = create(BACKEND)
     mass, _, rhs = system(shape, sink, backend)
     active, table = backend.array(np.zeros(1, np.int32)), diffusion([coupling] * 3, backend)
-    multigrid, right = Multigrid(1, 1, shape, backend), backend.array(rhs)
+    multigrid, right = Multigrid(CYCLED, ~CYCLED, 1, shape, backend), backend.array(rhs)
 
     def solved(cycles):
         c = backend.array(np.zeros_like(rhs))
@@ -70,7 +72,7 @@ def contraction(backend, shape, table, tissue, periodic=0):
     mass = MassByCells(*map(backend.array, cells), maps=no_maps(backend, shape))
     active, rhs = backend.array(np.zeros(1, np.int32)), backend.array(rng.random((1, 1, *shape)).astype(np.float32))
     varying = bool(backend.to_numpy(table.by)[0])
-    multigrid = Multigrid(1, 1, shape, backend, varying=varying)
+    multigrid = Multigrid(CYCLED, np.array([varying]), 1, shape, backend)
 
     def solved(cycles):
         c = backend.array(np.zeros((1, 1, *shape), np.float32))
@@ -139,7 +141,9 @@ def test_the_solution_is_that_of_the_equations():
     matrix = diags(diagonal.ravel() + np.asarray(links.sum(axis=1)).ravel()) - links
     expected = spsolve(matrix.tocsc(), rhs.ravel().astype(float)).reshape(shape)
     c = np.zeros_like(rhs)
-    Multigrid(1, 1, shape, backend).solve(c, rhs, mass, np.array([0]), diffusion([a] * 3, backend), Recipe(cycles=15))
+    Multigrid(CYCLED, ~CYCLED, 1, shape, backend).solve(
+        c, rhs, mass, np.array([0]), diffusion([a] * 3, backend), Recipe(cycles=15)
+    )
     assert c[0, 0] == pytest.approx(expected, rel=1e-5)
 
 

@@ -101,21 +101,21 @@ class NumpyBackend:
             coarse = (coarse_c[:, r], coarse_rhs[:, r])
             multigrid.restrict(c[:, r], rhs[:, r], _mass(mass, r), *coarse, active, level)
 
-    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
+    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, level: Level) -> None:
         for r in _replicates(coarse):
-            multigrid.restrict_mass(_mass(cells, r), coarse[:, r], active, diffusion)
+            multigrid.restrict_mass(_mass(cells, r), coarse[:, r], active, level)
 
-    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, diffusion: Diffusion) -> None:
+    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, level: Level) -> None:
         for r in _replicates(coarse):
-            multigrid.restrict_coupling(_mass(cells, r), coarse[:, r], active, diffusion)
+            multigrid.restrict_coupling(_mass(cells, r), coarse[:, r], active, level)
 
     def restrict_mean(self, values: Array, coarse: Array, active: Array, level: Level) -> None:
         for r in _replicates(values):
             multigrid.restrict_mean(values[:, r], coarse[:, r], active, level)
 
-    def prolong(self, c: Array, coarse: Array, active: Array, level: Level, *, floor_at_zero: bool) -> None:
+    def prolong(self, c: Array, coarse: Array, active: Array, level: Level) -> None:
         for r in _replicates(c):
-            multigrid.prolong(c[:, r], coarse[:, r], active, level, floor_at_zero=floor_at_zero)
+            multigrid.prolong(c[:, r], coarse[:, r], active, level)
 
     def exchange_rates(
         self,

@@ -36,9 +36,14 @@ def combine(
             slab[...] = np.where(value > 0, value, np.float32(0))
 
 
-def _mass(mass: MassByCells | Means, field: int, first: int, end: int) -> np.ndarray | np.float32:
+def _entry(level: Level, field: int) -> int:
+    """Where a field stands in the arrays of a level."""
+    return field if level.finest else int(level.slots[field])
+
+
+def _mass(mass: MassByCells | Means, level: Level, field: int, first: int, end: int) -> np.ndarray | np.float32:
     if isinstance(mass, Means):
-        return mass.mass[field, first:end]
+        return mass.mass[level.slots[field], first:end]
     (map, _), room = mass.maps.of(field), np.empty((end - first, *mass.tissue.shape[1:]), np.float32)
     return of_field(mass.table[field], map, mass.exchange_by[field], mass.tissue, mass.immune, first, end, out=room)
 
@@ -48,13 +53,13 @@ def _stencil(
 ) -> Stencil:
     if isinstance(mass, MassByCells):
         return Stencil(shape, level, field, first, end, states=mass.tissue)
-    couplings = None if level.diffusion.by[field] == VariesBy.UNIFORM else mass.coupling[field]
+    couplings = None if level.diffusion.by[field] == VariesBy.UNIFORM else mass.coupling[level.slots[field]]
     return Stencil(shape, level, field, first, end, couplings=couplings)
 
 
-def _masses(stencil: Stencil, mass: MassByCells | Means, field: int) -> np.ndarray | np.float32:
+def _masses(stencil: Stencil, mass: MassByCells | Means, level: Level, field: int) -> np.ndarray | np.float32:
     """Mass by cells, and what the open sides take."""
-    here = _mass(mass, field, stencil.first, stencil.end)
+    here = _mass(mass, level, field, stencil.first, stencil.end)
     border = stencil.border()
     return here if border is None else here + border[0]
 
@@ -80,16 +85,17 @@ def smooth(
 ) -> None:
     """One colour of a sweep of Gauss-Seidel on `c`, in place."""
     shape = c.shape[1:]
-    lowest = np.float32(0) if isinstance(mass, MassByCells) else _ANY_VALUE
+    lowest = np.float32(0) if level.finest else _ANY_VALUE
     for field in active:
+        at = _entry(level, field)
         (z, y, x), count = _colours(shape, level.diffusion.boundary[field])
         for first, end in slabs(shape):
             mine = (z[first:end, None, None] + y[:, None] + x) % count == colour
             stencil = _stencil(shape, mass, level, field, first, end)
-            m = _masses(stencil, mass, field)
-            r = _residual(stencil, c[field], rhs[field], m)
-            value = c[field, first:end] + r / (m + stencil.outflow())
-            np.copyto(c[field, first:end], np.where(value > lowest, value, lowest), where=mine)
+            m = _masses(stencil, mass, level, field)
+            r = _residual(stencil, c[at], rhs[at], m)
+            value = c[at, first:end] + r / (m + stencil.outflow())
+            np.copyto(c[at, first:end], np.where(value > lowest, value, lowest), where=mine)
 
 
 def _pairs(values: np.ndarray, axis: int, last_width: np.float32) -> np.ndarray:
@@ -143,44 +149,44 @@ def restrict(
     """Mean residual of the children into `coarse_rhs`, zero into `coarse_c`."""
     shape = c.shape[1:]
     for field in active:
+        at, slot = _entry(level, field), level.slots[field]
         for first, end in _even_slabs(shape):
             stencil = _stencil(shape, mass, level, field, first, end)
-            r = _residual(stencil, c[field], rhs[field], _masses(stencil, mass, field))
+            r = _residual(stencil, c[at], rhs[at], _masses(stencil, mass, level, field))
             mean = _children_mean(r, first, shape[0], level.last_widths)
-            coarse_rhs[field, first // 2 : (end + 1) // 2] = mean
-    coarse_c[active] = 0
+            coarse_rhs[slot, first // 2 : (end + 1) // 2] = mean
+        coarse_c[slot] = 0
 
 
-def restrict_mass(cells: MassByCells, coarse: np.ndarray, active: np.ndarray, diffusion: Diffusion) -> None:
-    """Mean mass of the children on the finest level into `coarse`."""
+def restrict_mass(cells: MassByCells, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
+    """Mean mass of the children on the finest level, `level`, into `coarse`."""
     shape = cells.tissue.shape
-    level = finest(diffusion)
     for field in active:
         for first, end in _even_slabs(shape):
-            slab = np.broadcast_to(_mass(cells, field, first, end), (end - first, *shape[1:]))
+            slab = np.broadcast_to(_mass(cells, level, field, first, end), (end - first, *shape[1:]))
             # See LimitedMass in the kernels.
             supply = np.float32(6) * _stencil(shape, cells, level, field, first, end).own() + np.float32(1)
             mean = _children_mean(slab * supply / (slab + supply), first, shape[0], level.last_widths)
-            coarse[field, first // 2 : (end + 1) // 2] = mean
+            coarse[level.slots[field], first // 2 : (end + 1) // 2] = mean
 
 
-def restrict_coupling(cells: MassByCells, coarse: np.ndarray, active: np.ndarray, diffusion: Diffusion) -> None:
-    """Mean of the children's own couplings on the finest level into `coarse`."""
+def restrict_coupling(cells: MassByCells, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
+    """Mean of the children's own couplings on the finest level, `level`, into `coarse`."""
     shape = cells.tissue.shape
     for field in active:
-        own = diffusion.coupling[field].diagonal()
+        own = level.diffusion.coupling[field].diagonal()
         for first, end in _even_slabs(shape):
             mean = _children_mean(own[cells.tissue[first:end]], first, shape[0], (1.0, 1.0, 1.0))
-            coarse[field, first // 2 : (end + 1) // 2] = mean
+            coarse[level.slots[field], first // 2 : (end + 1) // 2] = mean
 
 
 def restrict_mean(values: np.ndarray, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
-    """Mean of the children on a coarser level into `coarse`."""
+    """Mean of the children on a coarser level, `level`, into `coarse`."""
     shape = values.shape[1:]
-    for field in active:
+    for slot in level.slots[active]:
         for first, end in _even_slabs(shape):
-            mean = _children_mean(values[field, first:end], first, shape[0], level.last_widths)
-            coarse[field, first // 2 : (end + 1) // 2] = mean
+            mean = _children_mean(values[slot, first:end], first, shape[0], level.last_widths)
+            coarse[slot, first // 2 : (end + 1) // 2] = mean
 
 
 def _even_slabs(shape: tuple[int, int, int]) -> list[tuple[int, int]]:
@@ -220,15 +226,16 @@ def _beyond(level: Level, field: int, axis: int) -> list[np.float32]:
     return weights
 
 
-def prolong(c: np.ndarray, coarse: np.ndarray, active: np.ndarray, level: Level, *, floor_at_zero: bool) -> None:
-    """Add to `c`, on `level`, the correction interpolated from `coarse`."""
+def prolong(c: np.ndarray, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
+    """Add to `c`, on `level`, the correction interpolated from `coarse`; on the finest, not below zero."""
     shape = c.shape[1:]
-    lowest = np.float32(0) if floor_at_zero else _ANY_VALUE
+    lowest = np.float32(0) if level.finest else _ANY_VALUE
     for field in active:
         # Along y, then z, then x: the order of the kernel's nested sums.
-        correction = coarse[field]
+        correction = coarse[level.slots[field]]
         for axis in (1, 0, 2):
             wraps = bool(level.diffusion.boundary[field] & 1 << axis)
             correction = _interpolated(correction, axis, shape[axis], wraps, _beyond(level, field, axis))
-        value = c[field] + correction
-        c[field] = np.where(value > lowest, value, lowest)
+        at = _entry(level, field)
+        value = c[at] + correction
+        c[at] = np.where(value > lowest, value, lowest)

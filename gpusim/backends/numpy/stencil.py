@@ -220,5 +220,5 @@ def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def finest(diffusion: Diffusion) -> Level:
-    """The level of the lattice itself."""
-    return Level(diffusion, 1.0, (1.0, 1.0, 1.0))
+    """The level of the lattice itself, where there are no others."""
+    return Level(diffusion, 1.0, (1.0, 1.0, 1.0), np.full(len(diffusion.by), -1, np.int32))

@@ -238,7 +238,7 @@ class Rank:
         self, c: Lattice, rhs: Lattice, mass: MassByCells | Means, active: Array, level: Level, colour: int
     ) -> None:
         self._inner.smooth(held(c), held(rhs), held(mass), active, _seen(level, c), colour)
-        self._refresh(c, active)
+        self._refresh(c, _entries(level, active))
 
     def restrict(
         self,
@@ -253,42 +253,48 @@ class Rank:
         if not isinstance(c, Part):
             self._inner.restrict(c, rhs, mass, coarse_c, coarse_rhs, active, level)
             return
-        for f in active:
-            held(coarse_c)[f] = 0
-            coarse = (_above(coarse_c, c.cut, f), _above(coarse_rhs, c.cut, f))
-            fine = (_one(c, f), _one(rhs, f), _one_mass(mass, f))
+        slots = level.slots[active]
+        for f, at, slot in zip(active, _entries(level, active), slots, strict=True):
+            held(coarse_c)[slot] = 0
+            coarse = (_above(coarse_c, c.cut, slot), _above(coarse_rhs, c.cut, slot))
+            of_one = _one_mass(mass, f) if isinstance(mass, MassByCells) else _one_mean(mass, slot)
+            fine = (_one(c, at), _one(rhs, at), of_one)
             self._inner.restrict(*fine, *coarse, _ONLY, _one_level(_seen(level, c), f))
-        self._complete(coarse_rhs, c.cut, active)
+        self._complete(coarse_rhs, c.cut, slots)
 
-    def restrict_mass(self, cells: MassByCells, coarse: Lattice, active: Array, diffusion: Diffusion) -> None:
-        for f in active:
-            above = _above(coarse, cells.tissue.cut, f)
-            self._inner.restrict_mass(_one_mass(cells, f), above, _ONLY, _one_diffusion(diffusion, f))
-        self._complete(coarse, cells.tissue.cut, active)
+    def restrict_mass(self, cells: MassByCells, coarse: Lattice, active: Array, level: Level) -> None:
+        cut, slots = cells.tissue.cut, level.slots[active]
+        for f, slot in zip(active, slots, strict=True):
+            one = _one_level(_seen(level, cells.tissue), f)
+            self._inner.restrict_mass(_one_mass(cells, f), _above(coarse, cut, slot), _ONLY, one)
+        self._complete(coarse, cut, slots)
 
-    def restrict_coupling(self, cells: MassByCells, coarse: Lattice, active: Array, diffusion: Diffusion) -> None:
-        for f in active:
-            above = _above(coarse, cells.tissue.cut, f)
-            self._inner.restrict_coupling(_one_mass(cells, f), above, _ONLY, _one_diffusion(diffusion, f))
-        self._complete(coarse, cells.tissue.cut, active)
+    def restrict_coupling(self, cells: MassByCells, coarse: Lattice, active: Array, level: Level) -> None:
+        cut, slots = cells.tissue.cut, level.slots[active]
+        for f, slot in zip(active, slots, strict=True):
+            one = _one_level(_seen(level, cells.tissue), f)
+            self._inner.restrict_coupling(_one_mass(cells, f), _above(coarse, cut, slot), _ONLY, one)
+        self._complete(coarse, cut, slots)
 
     def restrict_mean(self, values: Lattice, coarse: Lattice, active: Array, level: Level) -> None:
         if not isinstance(values, Part):
             self._inner.restrict_mean(values, coarse, active, level)
             return
-        for f in active:
-            above = _above(coarse, values.cut, f)
-            self._inner.restrict_mean(_one(values, f), above, _ONLY, _one_level(_seen(level, values), f))
-        self._complete(coarse, values.cut, active)
+        slots = level.slots[active]
+        for f, slot in zip(active, slots, strict=True):
+            one = _one_level(_seen(level, values), f)
+            self._inner.restrict_mean(_one(values, slot), _above(coarse, values.cut, slot), _ONLY, one)
+        self._complete(coarse, values.cut, slots)
 
-    def prolong(self, c: Lattice, coarse: Lattice, active: Array, level: Level, *, floor_at_zero: bool) -> None:
+    def prolong(self, c: Lattice, coarse: Lattice, active: Array, level: Level) -> None:
         if not isinstance(c, Part):
-            self._inner.prolong(c, coarse, active, level, floor_at_zero=floor_at_zero)
+            self._inner.prolong(c, coarse, active, level)
             return
-        for f in active:
-            above, one = _above(coarse, c.cut, f), _one_level(_seen(level, c), f)
-            self._inner.prolong(_one(c, f), above, _ONLY, one, floor_at_zero=floor_at_zero)
-        self._refresh(c, active)
+        entries, slots = _entries(level, active), level.slots[active]
+        for f, at, slot in zip(active, entries, slots, strict=True):
+            above, one = _above(coarse, c.cut, slot), _one_level(_seen(level, c), f)
+            self._inner.prolong(_one(c, at), above, _ONLY, one)
+        self._refresh(c, entries)
 
     # Cells
 
@@ -343,11 +349,17 @@ def _seen(level: Level, array: Lattice) -> Level:
     return replace(level, last_widths=(1.0, *level.last_widths[1:]))
 
 
-def _above(coarse: Lattice, fine: Cut, field: int) -> np.ndarray:
+def _entries(level: Level, active: Array) -> np.ndarray:
+    """Where fields stand in the arrays of a level."""
+    entries: np.ndarray = active if level.finest else level.slots[active]
+    return entries
+
+
+def _above(coarse: Lattice, fine: Cut, slot: int) -> np.ndarray:
     """Of one field on a coarse level, float32 [1, 1, z, y, x], the planes above those that are held of the finer."""
     low = coarse.cut.low if isinstance(coarse, Part) else 0
     above = fine.children
-    planes: np.ndarray = held(coarse)[field : field + 1, :, above.start - low : above.stop - low]
+    planes: np.ndarray = held(coarse)[slot : slot + 1, :, above.start - low : above.stop - low]
     return planes
 
 
@@ -359,18 +371,16 @@ def _one(array: Lattice, field: int) -> np.ndarray:
     return one
 
 
-def _one_diffusion(diffusion: Diffusion, field: int) -> Diffusion:
-    return Diffusion(*(_one(getattr(diffusion, each.name), field) for each in dataclasses.fields(diffusion)))
-
-
 def _one_level(level: Level, field: int) -> Level:
-    return replace(level, diffusion=_one_diffusion(level.diffusion, field))
+    diffusion = Diffusion(*(_one(getattr(level.diffusion, each.name), field) for each in dataclasses.fields(Diffusion)))
+    return replace(level, diffusion=diffusion, slots=_ONLY)
 
 
-def _one_mass(mass: MassByCells | Means, field: int) -> Any:
-    if isinstance(mass, MassByCells):
-        maps = held(replace(mass.maps, slots=_one(mass.maps.slots, field)))
-        tables = (_one(mass.table, field), _one(mass.exchange_by, field))
-        return MassByCells(held(mass.tissue), held(mass.immune), *tables, maps)
-    coupling = mass.coupling
-    return Means(_one(mass.mass, field), _one(coupling, field) if isinstance(coupling, Part) else coupling)
+def _one_mass(mass: MassByCells, field: int) -> MassByCells:
+    maps = held(replace(mass.maps, slots=_one(mass.maps.slots, field)))
+    tables = (_one(mass.table, field), _one(mass.exchange_by, field))
+    return MassByCells(held(mass.tissue), held(mass.immune), *tables, maps)
+
+
+def _one_mean(means: Means, slot: int) -> Means:
+    return Means(_one(means.mass, slot), _one(means.coupling, slot))

@@ -9,7 +9,7 @@ from gpusim.engine.state import State
 from gpusim.engine.transport import exchange, multigrid
 from gpusim.engine.transport.diffusion import varies
 from gpusim.engine.transport.explicit import ExplicitSolver, schemes
-from gpusim.engine.transport.implicit import ImplicitSolver, time_and_mass
+from gpusim.engine.transport.implicit import ImplicitSolver, recipe_of, time_and_mass
 from gpusim.engine.transport.multigrid import Multigrid
 from gpusim.errors import ScenarioError
 from gpusim.model import Fields, Model
@@ -75,9 +75,16 @@ def _require_ends(fields: Fields) -> None:
 
 def memory(model: Model) -> int:
     """Bytes that the solvers of one replicate of a model take beside its state."""
-    implicit = any(choice.solver != "explicit" for choice in choices(model))
-    levels = multigrid.memory(len(model.fields), model.shape, bool(varies(model.fields).any())) if implicit else 0
+    levels = multigrid.memory(_cycled(model, choices(model)), varies(model.fields), model.shape)
     return levels + exchange.memory(model)
+
+
+def _cycled(model: Model, found: list[Choice]) -> np.ndarray:
+    """Which fields take cycles of multigrid, and so have a place on its coarse levels: bool [F]."""
+    solved = [
+        choice.solver != "explicit" and recipe_of(model, f, choice.solver).cycles for f, choice in enumerate(found)
+    ]
+    return np.array(solved, bool)
 
 
 class Transport:
@@ -88,16 +95,14 @@ class Transport:
             _require_ends(model.fields)
         self.choices = choices(model)
         self._maps = _maps(model, replicates, backend, self.choices)
-        implicit = any(choice.solver != "explicit" for choice in self.choices)
-        varying = bool(varies(model.fields).any())
-        levels = Multigrid(len(model.fields), replicates, model.shape, backend, varying=varying) if implicit else None
+        cycled = _cycled(model, self.choices)
+        levels = Multigrid(cycled, varies(model.fields), replicates, model.shape, backend)
         self._solvers: list[ExplicitSolver | ImplicitSolver] = []
 
         def add(solver: str, fields: list[int]) -> None:
             if solver == "explicit":
                 self._solvers.append(ExplicitSolver(model, backend, fields, self._maps))
             else:
-                assert levels is not None
                 self._solvers.append(ImplicitSolver(model, backend, fields, solver, levels, self._maps))
 
         # Fields that are stepped by themselves come first, one by one on every backend: their effects look at others.

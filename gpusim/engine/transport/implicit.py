@@ -71,17 +71,8 @@ class ImplicitSolver:
         # Fields that take the same recipe share launches where the backend likes that.
         recipes: dict[tuple[Recipe, int], list[int]] = {}
         for f in fields:
-            sweeps = enough_sweeps(dt[f] * table.diffusion[f].max() / model.spacing**2, float(mass[f].min()))
-            varying = bool(varies(table)[f])
-            cycles = CYCLES_OF_TURN if plain.own[f] else CYCLES[method]
-            recipe = Recipe(
-                sweeps=sweeps if sweeps <= MOST_SWEEPS else 0,
-                cycles=0 if sweeps <= MOST_SWEEPS else cycles * (CYCLES_WHERE_D_VARIES if varying else 1),
-                periodic=int(boundary_bits(table)[f]) & 7,
-                varying=varying,
-            )
-            recipes.setdefault((recipe, 0 if backend.fields_together else f), []).append(f)
-        self._recipes = [(recipe, backend.array(np.array(f, np.int32))) for (recipe, _), f in recipes.items()]
+            recipes.setdefault((recipe_of(model, f, method), 0 if backend.fields_together else f), []).append(f)
+        self._recipes = [(each, backend.array(np.array(f, np.int32))) for (each, _), f in recipes.items()]
         self._alone: Alone | None = None
         if len(fields) == 1 and alone(plain)[fields[0]]:
             parts = [(1 - GAMMA) * model.step, GAMMA * model.step] if method == "implicit2" else [dt[fields[0]]]
@@ -125,6 +116,21 @@ class ImplicitSolver:
                 part_of_c, part_of_held = 0.0, 1.0
         if self._alone is not None:
             self._alone.after(state, state.fields, part)
+
+
+def recipe_of(model: Model, field: int, method: str) -> Recipe:
+    """How a field is solved."""
+    fields, decay = model.fields, float(model.exchange.loss[field].min())
+    dt, mass = time_and_mass(method, model.step, decay)
+    sweeps = enough_sweeps(dt * fields.diffusion[field].max() / model.spacing**2, dt * decay + mass)
+    varying = bool(varies(fields)[field])
+    cycles = CYCLES_OF_TURN if model.exchange.own[field] else CYCLES[method]
+    return Recipe(
+        sweeps=sweeps if sweeps <= MOST_SWEEPS else 0,
+        cycles=0 if sweeps <= MOST_SWEEPS else cycles * (CYCLES_WHERE_D_VARIES if varying else 1),
+        periodic=int(boundary_bits(fields)[field]) & 7,
+        varying=varying,
+    )
 
 
 def time_and_mass(method: str, step: float, decay: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpusim.backends.base import Array, Backend, Diffusion, Level, MassByCells, Means
+from gpusim.model.tables import slots
 
 SWEEPS_BEFORE = 1
 SWEEPS_AFTER = 1
@@ -19,9 +20,10 @@ def level_shapes(shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
     return shapes
 
 
-def memory(fields: int, shape: tuple[int, int, int], varying: bool = False) -> int:
-    """Bytes of the coarse levels: three float32 arrays on each, four where D varies."""
-    return (16 if varying else 12) * fields * sum(nz * ny * nx for nz, ny, nx in level_shapes(shape)[1:])
+def memory(cycled: np.ndarray, varying: np.ndarray, shape: tuple[int, int, int]) -> int:
+    """Bytes of the coarse levels, see `Multigrid`: for each field three float32 arrays, four where its D varies."""
+    numbers = 3 * int(cycled.sum()) + int((cycled & varying).sum())
+    return 4 * numbers * sum(nz * ny * nx for nz, ny, nx in level_shapes(shape)[1:])
 
 
 def last_widths(shapes: list[tuple[int, int, int]]) -> list[tuple[float, float, float]]:
@@ -53,7 +55,7 @@ class Recipe:
 
 @dataclass
 class _CoarseLevel:
-    """Correction and right-hand side, float32 [F, R, z, y, x], and the operator."""
+    """Correction and right-hand side, float32 [slots, R, z, y, x], and the operator."""
 
     correction: Array
     rhs: Array
@@ -61,23 +63,36 @@ class _CoarseLevel:
 
 
 class Multigrid:
-    """The coarse levels for all fields of the replicates of a lattice; `varying` where the D of any varies."""
+    """The coarse levels of the replicates of a lattice.
+
+    Args:
+        cycled: bool [F], the fields that are solved by cycles; the others have no place on coarse levels.
+        varying: bool [F], those whose D varies.
+    """
 
     def __init__(
-        self, fields: int, replicates: int, shape: tuple[int, int, int], backend: Backend, *, varying: bool = False
+        self,
+        cycled: np.ndarray,
+        varying: np.ndarray,
+        replicates: int,
+        shape: tuple[int, int, int],
+        backend: Backend,
     ) -> None:
         self._backend = backend
         self._shapes = level_shapes(shape)
         self._widths = last_widths(self._shapes)
+        fields = [*np.flatnonzero(cycled & varying), *np.flatnonzero(cycled & ~varying)]
+        coupled = int((cycled & varying).sum())
+        self._slots = backend.array(slots(fields, len(cycled)))
 
-        def zeros(coarse: tuple[int, int, int]) -> Array:
-            return backend.lattice(np.zeros((fields, replicates, *coarse), np.float32), finest=shape[0])
+        def zeros(count: int, coarse: tuple[int, int, int]) -> Array:
+            return backend.lattice(np.zeros((count, replicates, *coarse), np.float32), finest=shape[0])
 
-        unread = backend.array(np.zeros((1, replicates, 1, 1, 1), np.float32))
-        self._levels = [
-            _CoarseLevel(zeros(coarse), zeros(coarse), Means(zeros(coarse), zeros(coarse) if varying else unread))
-            for coarse in self._shapes[1:]
-        ]
+        def level(coarse: tuple[int, int, int]) -> _CoarseLevel:
+            correction, rhs, mass = (zeros(len(fields), coarse) for _ in range(3))
+            return _CoarseLevel(correction, rhs, Means(mass, zeros(coupled, coarse)))
+
+        self._levels = [level(coarse) for coarse in self._shapes[1:]] if fields else []
 
     def solve(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, diffusion: Diffusion, recipe: Recipe
@@ -97,13 +112,12 @@ class Multigrid:
         """The operator on the coarse levels."""
         finer: Means | None = None
         for depth, coarse in enumerate(self._levels):
-            means = coarse.operator
+            means, level = coarse.operator, self._level(diffusion, depth)
             if finer is None:
-                self._backend.restrict_mass(cells, means.mass, active, diffusion)
+                self._backend.restrict_mass(cells, means.mass, active, level)
                 if recipe.varying:
-                    self._backend.restrict_coupling(cells, means.coupling, active, diffusion)
+                    self._backend.restrict_coupling(cells, means.coupling, active, level)
             else:
-                level = self._level(diffusion, depth)
                 self._backend.restrict_mean(finer.mass, means.mass, active, level)
                 if recipe.varying:
                     self._backend.restrict_mean(finer.coupling, means.coupling, active, level)
@@ -128,12 +142,12 @@ class Multigrid:
         coarse = self._levels[depth]
         backend.restrict(c, rhs, operator, coarse.correction, coarse.rhs, active, level)
         self._cycle(depth + 1, coarse.correction, coarse.rhs, coarse.operator, active, diffusion, recipe)
-        backend.prolong(c, coarse.correction, active, level, floor_at_zero=depth == 0)
+        backend.prolong(c, coarse.correction, active, level)
         for _ in range(SWEEPS_AFTER):
             self._sweep(depth, c, rhs, operator, active, diffusion, recipe)
 
     def _level(self, diffusion: Diffusion, depth: int) -> Level:
-        return Level(diffusion, 2.0**depth, self._widths[depth])
+        return Level(diffusion, 2.0**depth, self._widths[depth], self._slots)
 
     def _sweep(
         self,
