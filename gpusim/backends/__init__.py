@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from gpusim.backends.base import Backend
 from gpusim.errors import BackendError
 
-__all__ = ["NAMES", "SLABS", "Availability", "Backend", "availability", "create"]
+__all__ = ["NAMES", "SLABS", "Availability", "Backend", "availability", "create", "is_slabs"]
 
 NAMES = ("cuda", "cpu", "numpy")
 """Best first: `auto` takes the first that this machine has."""
 
 SLABS = "slabs"
-"""Shares one lattice out among the ranks of an MPI job; only where it is asked for."""
+"""Shares one lattice out among the ranks of an MPI job; only where it is asked for. `slabs:cuda` says what each works
+with, which is else what `auto` finds."""
 
 
 def _cuda(threads: int | None) -> Backend:
@@ -34,13 +35,7 @@ def _numpy(threads: int | None) -> Backend:
     return NumpyBackend()
 
 
-def _slabs(threads: int | None) -> Backend:
-    from gpusim.backends.slabs import create
-
-    return create(threads)
-
-
-_CREATE: dict[str, Callable[[int | None], Backend]] = {"cuda": _cuda, "cpu": _cpu, "numpy": _numpy, SLABS: _slabs}
+_CREATE: dict[str, Callable[[int | None], Backend]] = {"cuda": _cuda, "cpu": _cpu, "numpy": _numpy}
 
 
 @dataclass(frozen=True)
@@ -68,6 +63,11 @@ def availability(name: str) -> Availability:
         return Availability(name, False, str(error))
 
 
+def is_slabs(name: str) -> bool:
+    """Whether a backend of this name is for the ranks of an MPI job."""
+    return name in (SLABS, *(f"{SLABS}:{inner}" for inner in NAMES))
+
+
 def create(name: str = "auto", threads: int | None = None) -> Backend:
     """Make a backend. `auto` takes the best that works here; it warns where that is NumPy or where a better one failed.
 
@@ -75,8 +75,13 @@ def create(name: str = "auto", threads: int | None = None) -> Backend:
     """
     if name in _CREATE:
         return _CREATE[name](threads)
+    if is_slabs(name):
+        from gpusim.backends import slabs
+
+        return slabs.create(threads, name.removeprefix(SLABS).removeprefix(":") or "auto")
     if name != "auto":
-        raise BackendError(f"backend '{name}': expected one of auto, {', '.join(_CREATE)}")
+        known = ", ".join([*_CREATE, SLABS, *(f"{SLABS}:{inner}" for inner in NAMES)])
+        raise BackendError(f"backend '{name}': expected one of auto, {known}")
     failed: dict[str, BackendError] = {}
     for candidate in NAMES:
         try:

@@ -40,6 +40,20 @@ def device_description() -> str:
     return f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB"
 
 
+def use_device(place: int, processes: int) -> int:
+    """Let this thread use one of the machine's GPUs, which so many processes take in turn; this one has a place.
+
+    Returns how many of them have the same GPU; 1 where there is none.
+    """
+    try:
+        cupy = _cupy()
+    except BackendError:
+        return 1
+    devices = cupy.cuda.runtime.getDeviceCount()
+    cupy.cuda.Device(place % devices).use()
+    return len(range(place % devices, processes, devices))
+
+
 class CudaBackend(CompiledBackend):
     """Kernels compiled by NVRTC for the device at hand."""
 

@@ -27,7 +27,7 @@ class Worker:
     """
 
     def __init__(self, begin: Callable[[], object] | None = None, *, forks: bool = True) -> None:
-        self._begin, self._forks = begin or _nothing, forks
+        self.begin, self._forks = begin or _nothing, forks
         self._starting = threading.Lock()
         self._line: _Line | None = None
         self._usable = True
@@ -68,7 +68,7 @@ class Worker:
                 line = _Line()
                 try:
                     threading.Thread(target=_work, args=(line,), name="gpusim", daemon=True).start()
-                    first = _Job(self._begin)
+                    first = _Job(self.begin)
                     line.jobs.put(first)
                     first.wait()
                     first.result()

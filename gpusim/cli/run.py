@@ -43,7 +43,7 @@ def run(
         typer.Option("--resume", metavar="OUT", help="Go on with a stopped run from its last checkpoint; no SCENARIO."),
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="auto, cuda, cpu, numpy; slabs shares the lattice out under mpirun.")
+        str, typer.Option(help="auto, cuda, cpu, numpy; slabs, or slabs:cuda, shares the lattice out under mpirun.")
     ] = "auto",
     threads: Annotated[
         int | None,
@@ -91,7 +91,7 @@ def run(
 
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
-    from gpusim.backends import SLABS, create
+    from gpusim.backends import create, is_slabs
     from gpusim.record import Recorder, StopSignals
     from gpusim.trial.folder import is_trial
 
@@ -100,7 +100,7 @@ def run(
     elif rerun_changed:
         raise typer.BadParameter("--rerun-changed goes with --resume")
     # On slabs, all ranks but the first stay in here and do what it says.
-    machine = create(backend, threads) if backend == SLABS else backend
+    machine = create(backend, threads) if is_slabs(backend) else backend
     if resume is not None:
         if is_trial(resume):
             _require_one_process(backend)
@@ -208,10 +208,10 @@ def _require_resume_alone(context: typer.Context, folder: Path) -> None:
 
 
 def _require_one_process(backend: str) -> None:
-    from gpusim.backends import SLABS
+    from gpusim.backends import is_slabs
 
-    if backend == SLABS:
-        raise typer.BadParameter("--backend slabs: takes a single run; expected one of the arms, by --arm")
+    if is_slabs(backend):
+        raise typer.BadParameter(f"--backend {backend}: takes a single run; expected one of the arms, by --arm")
 
 
 def _arm(scenario: Scenario, name: str) -> Scenario:

@@ -59,6 +59,10 @@ class Array:
         self.nbytes, self.flags = held.nbytes, held.flags
 
     @property
+    def __cuda_array_interface__(self):
+        return self._held.__array_interface__ | {"version": 3}
+
+    @property
     def data(self):
         return Pointer(self._device, self._held)
 

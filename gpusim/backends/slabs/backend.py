@@ -20,8 +20,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from gpusim import backends
-from gpusim.backends.base import Backend
+from gpusim.backends.cuda import use_device
 from gpusim.backends.slabs.cut import Cut
+from gpusim.backends.slabs.messages import Messages, takes_device
 from gpusim.backends.slabs.rank import Rank
 from gpusim.backends.worker import Worker
 from gpusim.errors import BackendError
@@ -61,9 +62,12 @@ class _Reader(pickle.Unpickler):
 class _Member:
     """What a rank has: its share of the operations, and arrays by number."""
 
-    def __init__(self, inner: Backend, world: Any) -> None:
-        self._inner = inner
-        self._rank = Rank(inner, world)
+    def __init__(self, job: "_Job", inner: str, threads: int) -> None:
+        # Only where it may be asked for: to look for a GPU is to start CuPy.
+        sharers = use_device(job.place, job.processes) if inner in ("auto", "cuda") else 1
+        self.inner = backends.create(inner, threads)
+        messages = Messages(self.inner, job.world, takes_device=job.takes_device)
+        self._rank = Rank(self.inner, job.world, messages, sharers)
         self._arrays: dict[int, Any] = {}
 
     def carry_out(self, message: bytes, whole: np.ndarray | None = None) -> Any:
@@ -71,7 +75,7 @@ class _Member:
         operation, arguments, named = _Reader(message, self._arrays).load()
         if operation == "table":
             number, values = arguments
-            self._arrays[number] = self._inner.array(values)
+            self._arrays[number] = self._rank.table(values)
         elif operation == "allocate":
             number, *about = arguments
             self._arrays[number] = self._rank.allocate(*about)
@@ -89,11 +93,16 @@ class _Job:
 
     Attributes:
         world: an mpi4py communicator of all ranks.
+        place: of this process among the `processes` of the job on its machine.
+        takes_device: whether MPI takes arrays in the memory of a GPU.
         backend: on the first rank, the one that the others work for.
         inside: whether all are in an operation.
     """
 
     world: Any
+    place: int
+    processes: int
+    takes_device: bool
     backend: "SlabsBackend | None" = None
     inside: bool = False
 
@@ -119,23 +128,29 @@ class SlabsBackend:
     """One lattice, cut into slabs along z that the ranks of an MPI job share out; made by `create`.
 
     Args:
-        inner: name of the backend that each rank works with.
+        inner: name of the backend that each rank works with; "auto" is the one that the first rank finds.
         threads: of each rank.
+
+    Raises `BackendError` where a rank can't have it.
     """
 
-    name = "slabs"
-    fields_together = False
     voxels_at_once = 0
 
     def __init__(self, job: _Job, inner: str, threads: int) -> None:
-        here = backends.create(inner, threads)  # the others then find its kernels in the cache
+        self._member = _Member(job, inner, threads)  # the others then find its kernels in the cache
+        here = self._member.inner
+        chosen = here.name if inner == "auto" else inner
+        self.name = f"{backends.SLABS}:{chosen}"
         self.ranks: int = job.world.size
         self.threads = here.threads
-        self.worker = Worker(forks=False)
+        self.fields_together = here.fields_together
+        self.worker = Worker(here.worker.begin, forks=False)
         self._job = job
         self._numbers = 0
-        job.world.bcast((inner, threads))
-        self._member = _Member(here, job.world)
+        job.world.bcast((chosen, threads))
+        for rank, reason in enumerate(job.world.gather(None)):
+            if reason is not None:
+                raise BackendError(f"backend '{self.name}': rank {rank} of {self.ranks}: {reason}")
         job.backend = self
 
     def _order(self, operation: str, *arguments: Any, whole: np.ndarray | None = None, **named: Any) -> Any:
@@ -159,9 +174,6 @@ class SlabsBackend:
         self._numbers += 1
         return Handle(self._numbers, values.shape, values.dtype)
 
-    def free_memory(self) -> int | None:
-        return None
-
     def array(self, values: np.ndarray) -> Handle:
         handle = self._new(values)
         self._order("table", handle.number, values)
@@ -183,6 +195,7 @@ class SlabsBackend:
     def fetch(self, arrays: Sequence[Handle]) -> list[np.ndarray]:
         return [self.to_numpy(array) for array in arrays]
 
+    free_memory = _ordered("free_memory")
     to_numpy = _ordered("gather")
     explicit_step = _ordered("explicit_step")
     combine = _ordered("combine")
@@ -208,14 +221,18 @@ class SlabsBackend:
             self._job.backend = None
 
 
-def create(threads: int | None = None, inner: str = "cpu") -> SlabsBackend:
+def create(threads: int | None = None, inner: str = "auto") -> SlabsBackend:
     """The backend on the first rank. On the others this never returns: they follow, and the process ends.
 
-    `threads`: of each rank; one by default. Raises `BackendError` where there is no MPI, or one rank alone.
+    Args:
+        threads: of each rank; one by default.
+        inner: the backend that each rank works with. Ranks on one machine take its GPUs in turn.
+
+    Raises `BackendError` where there is no MPI, or one rank alone, or a rank can't have its backend.
     """
     job = _job()
     if job.world.rank > 0:
-        _follow(job.world)
+        _follow(job)
     return SlabsBackend(job, inner, threads or 1)
 
 
@@ -226,20 +243,23 @@ def _job() -> _Job:
     except (ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise BackendError(f"backend 'slabs' needs mpi4py and an MPI (pip install 'gpusim[mpi]'): {reason}") from None
-    job = _Job(MPI.COMM_WORLD)
-    if job.world.size == 1:
+    world = MPI.COMM_WORLD
+    if world.size == 1:
         raise BackendError(
             "backend 'slabs' found one rank, expected two or more: mpirun -n 4 gpusim run SCENARIO --backend slabs, "
             f"with the mpirun of the MPI that mpi4py has found ({MPI.get_vendor()[0]}): another's starts ranks that "
             "do not know of each other"
         )
-    if job.world.rank == 0:
+    neighbours = world.Split_type(MPI.COMM_TYPE_SHARED)
+    job = _Job(world, neighbours.rank, neighbours.size, takes_device(MPI))
+    if world.rank == 0:
         atexit.register(job.dismiss)
     return job
 
 
-def _follow(world: Any) -> NoReturn:
+def _follow(job: _Job) -> NoReturn:
     """Do what the first rank says, until it ends."""
+    world = job.world
     for each in (signal.SIGINT, signal.SIGTERM):  # it is for the first rank to stop, after its checkpoint
         signal.signal(each, signal.SIG_IGN)
     try:
@@ -249,7 +269,12 @@ def _follow(world: Any) -> NoReturn:
                 assert member is not None, "made before it is told what to do"
                 member.carry_out(order)
             else:
-                member = _Member(backends.create(*order), world)
+                member, reason = None, None
+                try:
+                    member = _Member(job, *order)
+                except BackendError as error:
+                    reason = str(error)
+                world.gather(reason)
     except BaseException:
         traceback.print_exc()
         world.Abort(1)

@@ -5,11 +5,12 @@ be shared out. Between two operations a halo holds what its owners have, whereve
 stencils, moves and counts find theirs wrong in the outermost plane and ask the ranks beside; what a voxel finds
 by its own entries alone (rules, doses) is found in the halo too, by the same random numbers.
 
-There is one replicate: planes of one field then follow each other in memory.
+There is one replicate: planes of one field then follow each other in memory. Arrays may be in the memory of a GPU:
+what a rank itself has to read of a table, it has on the host too.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,28 +20,34 @@ from gpusim.backends.base import (
     Array,
     Backend,
     CellLayer,
-    Conditions,
     Diffusion,
     Draw,
     Equations,
-    ExchangeTables,
     ExplicitTables,
     FieldSums,
     Level,
     Maps,
     MassByCells,
     Means,
-    Share,
     Surroundings,
     Tally,
 )
 from gpusim.backends.slabs.cut import HALO, Cut
-
-_ONLY = np.zeros(1, np.int32)
-"""The fields of a launch with one field, whose tables and arrays are cut down to it."""
+from gpusim.backends.slabs.messages import Message, Messages
 
 Lattice = Any
 """A `Part`, or an array that every rank has the whole of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """An array that every rank has the whole of, on its backend and on the host."""
+
+    values: Array
+    host: np.ndarray
+
+    def __getitem__(self, index: Any) -> "Table":
+        return Table(self.values[index], self.host[index])
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,14 @@ class Part:
         cut: of the lattice.
     """
 
-    values: np.ndarray
+    values: Array
     cut: Cut
 
     def __getitem__(self, index: Any) -> "Part":
         return Part(self.values[index], self.cut)
 
     @property
-    def own(self) -> np.ndarray:
+    def own(self) -> Array:
         """The rank's own planes."""
         return self.values[..., self.cut.own, :, :]
 
@@ -72,7 +79,7 @@ class Part:
 
 def held(value: Any) -> Any:
     """What a rank holds of an array, or of each array of a dataclass."""
-    if isinstance(value, Part):
+    if isinstance(value, Part | Table):
         return value.values
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return type(value)(*(held(getattr(value, field.name)) for field in dataclasses.fields(value)))
@@ -85,13 +92,29 @@ class Rank:
     Args:
         inner: works on the planes that this rank holds.
         world: an mpi4py communicator of all ranks. The first has the whole arrays where one is asked for.
+        messages: go between the ranks.
+        sharers: ranks that work with the same GPU as this one.
     """
 
-    def __init__(self, inner: Backend, world: Any) -> None:
-        self._inner = inner
-        self._world = world
+    def __init__(self, inner: Backend, world: Any, messages: Messages, sharers: int = 1) -> None:
+        self._inner, self._world, self._messages, self._sharers = inner, world, messages, sharers
+        self._only = self.table(np.zeros(1, np.int32))
+        """The fields of a launch with one field, whose tables and arrays are cut down to it."""
+
+    def _do(self, operation: str, *arguments: Any) -> Any:
+        """Let the backend do an operation with what this rank holds."""
+        return getattr(self._inner, operation)(*map(held, arguments))
 
     # Arrays
+
+    def free_memory(self) -> int | None:
+        """Of all ranks' GPUs, what an even share of a lattice may take; None where they work in hosts' memory."""
+        free = self._inner.free_memory()
+        return None if free is None else self._world.size * min(self._world.allgather(free // self._sharers))
+
+    def table(self, values: np.ndarray) -> Table:
+        """An array that every rank has the whole of."""
+        return Table(self._inner.array(values), np.array(values))
 
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype, finest: int) -> Lattice:
         """Room for an array over a lattice, filled by `scatter`; `finest`: planes of the finest level."""
@@ -113,21 +136,25 @@ class Rank:
                 mine = np.empty(array.values.shape, array.values.dtype)
                 self._world.Recv(mine, 0)
             self._inner.write(array.values, mine)
-        elif array.size:
-            mine = np.ascontiguousarray(whole) if whole is not None else np.empty(array.shape, array.dtype)
+        elif held(array).size:
+            target = held(array)
+            mine = np.ascontiguousarray(whole) if whole is not None else np.empty(target.shape, target.dtype)
             self._world.Bcast(mine.view(np.uint8))
-            self._inner.write(array, mine)
+            self._inner.write(target, mine)
+            if isinstance(array, Table):
+                array.host[...] = mine
 
     def gather(self, array: Lattice) -> np.ndarray | None:
         """The whole array, on the first rank."""
         if not isinstance(array, Part):
-            return self._inner.to_numpy(array)
+            return self._inner.to_numpy(held(array))
+        own = np.ascontiguousarray(self._inner.to_numpy(array.own))
         if self._world.rank:
-            self._world.Send(np.ascontiguousarray(array.own), 0)
+            self._world.Send(own, 0)
             return None
         *leading, _, ny, nx = array.values.shape
         whole = np.empty((*leading, array.cut.planes, ny, nx), array.values.dtype)
-        whole[..., : array.cut.end, :, :] = array.own
+        whole[..., : array.cut.end, :, :] = own
         for rank in range(1, self._world.size):
             cut = array.cut.seen_by(rank)
             theirs = np.empty((*leading, cut.end - cut.first, ny, nx), whole.dtype)
@@ -135,72 +162,52 @@ class Rank:
             whole[..., cut.first : cut.end, :, :] = theirs
         return whole
 
-    def _refresh(self, array: Lattice, fields: Sequence[int] | np.ndarray | None = None) -> None:
-        """Fill the halo of an array, or of some fields of it, from the ranks beside this one."""
+    def _refresh(self, array: Lattice, entries: np.ndarray | None = None) -> None:
+        """Fill the halo of an array, or of some entries of it, from the ranks beside this one."""
         if not isinstance(array, Part):
             return
-        cut, world = array.cut, self._world
+        cut = array.cut
         first, end = cut.own.start, cut.own.stop
-        requests = []
-        for (planes,) in [array.values] if fields is None else [array.values[f] for f in fields]:
+        sent, received = [], []
+        for planes in [array.values[0]] if entries is None else [array.values[i, 0] for i in entries.tolist()]:
             if cut.rank > 0:
-                requests.append(world.Irecv(planes[:first], cut.rank - 1, 1))
-                requests.append(world.Isend(planes[first : first + HALO], cut.rank - 1, 2))
-            if cut.rank < world.size - 1:
-                requests.append(world.Irecv(planes[end:], cut.rank + 1, 2))
-                requests.append(world.Isend(planes[end - HALO : end], cut.rank + 1, 1))
-        for request in requests:
-            request.Wait()
+                received.append(Message(planes[:first], cut.rank - 1, 1))
+                sent.append(Message(planes[first : first + HALO], cut.rank - 1, 2))
+            if cut.rank < self._world.size - 1:
+                received.append(Message(planes[end:], cut.rank + 1, 2))
+                sent.append(Message(planes[end - HALO : end], cut.rank + 1, 1))
+        self._messages.exchange(sent, received)
 
-    def _complete(self, coarse: Lattice, fine: Cut, fields: np.ndarray) -> None:
+    def _complete(self, coarse: Lattice, fine: Cut, slots: np.ndarray) -> None:
         """Give every rank what it needs of a coarse array of which each has found the means of its own planes."""
         if isinstance(coarse, Part):
-            self._refresh(coarse, fields)
-            return
-        plane = coarse[0, 0, 0].size
-        ends = [fine.seen_by(rank).own_children for rank in range(self._world.size)]
-        counts, starts = zip(*((plane * (s.stop - s.start), plane * s.start) for s in ends), strict=True)
-        own = fine.own_children
-        for f in fields:
-            mine = coarse[f, 0, own].copy()
-            self._world.Allgatherv(mine, [coarse[f], (counts, starts)])
+            self._refresh(coarse, slots)
+        else:
+            parts = [fine.seen_by(rank).own_children for rank in range(self._world.size)]
+            self._messages.put_together([coarse[slot, 0] for slot in slots.tolist()], parts, fine.rank)
 
     # The body, which every rank follows by itself
 
-    def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
-        return self._inner.circulate(values, equations, minutes)
+    def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> Any:
+        return self._do("circulate", values, equations, minutes)
 
     # Exchange. Maps are right on the rank's own planes, which is where they are read; what diffuses into the outermost
     # plane that it holds is not.
 
-    def exchange_rates(
-        self,
-        fields: Part,
-        source: Part,
-        rhs: Part,
-        conditions: Conditions,
-        active: Array,
-        tables: ExchangeTables,
-        maps: Maps,
-        from_c: float,
-        from_second: float,
-    ) -> None:
-        arrays = (held(fields), held(source), held(rhs), held(conditions))
-        self._inner.exchange_rates(*arrays, active, tables, held(maps), from_c, from_second)
+    def exchange_rates(self, *arguments: Any) -> None:
+        self._do("exchange_rates", *arguments)
 
     def count_exchange(
-        self, fields: Part, body: Array, counted: Array, times: Array, walls: Array, maps: Maps, tally: Tally
+        self, fields: Part, body: Table, counted: Table, times: Table, walls: Table, maps: Maps, tally: Tally
     ) -> None:
-        own = fields.cut.own
-        here = Tally(np.zeros_like(tally.fired), np.zeros_like(tally.flowed), (own.start, own.stop))
-        self._inner.count_exchange(held(fields), body, counted, times, walls, held(maps), here)
-        self._add(tally.flowed, here.flowed)
+        here = self._counted_here(tally, fields.cut)
+        self._do("count_exchange", fields, body, counted, times, walls, maps, here)
+        self._messages.add(held(tally.flowed), here.flowed)
 
-    def _add(self, total: np.ndarray, part: np.ndarray) -> None:
-        """Add what all ranks have counted."""
-        of_all = np.empty_like(part)
-        self._world.Allreduce(part, of_all)
-        total += of_all
+    def _counted_here(self, tally: Tally, cut: Cut) -> Tally:
+        """Room to count on the rank's own planes."""
+        fired, flowed = (self._inner.array(np.zeros_like(each.host)) for each in (tally.fired, tally.flowed))
+        return Tally(fired, flowed, (cut.own.start, cut.own.stop))
 
     # Explicit transport
 
@@ -210,34 +217,31 @@ class Rank:
         spare: Part,
         tissue: Part,
         immune: Part,
-        active: Array,
+        active: Table,
         tables: ExplicitTables,
         first: int,
         end: int,
     ) -> None:
         for number in range(first, end):
-            c, other, own, immune_cells = map(held, (fields, spare, tissue, immune))
-            self._inner.explicit_step(c, other, own, immune_cells, active, tables, number, number + 1)
-            self._refresh(spare if number % 2 else fields, active)
+            self._do("explicit_step", fields, spare, tissue, immune, active, tables, number, number + 1)
+            self._refresh(spare if number % 2 else fields, active.host)
 
-    def deposit(self, field: Part, voxels: Array, amounts: Array) -> None:
-        here = voxels - field.origin
+    def deposit(self, field: Part, voxels: Table, amounts: Table) -> None:
+        here = voxels.host - field.origin
         mine = (here >= 0) & (here < field.values.size)
         if mine.any():
-            self._inner.deposit(field.values, here[mine], amounts[mine])
+            self._do("deposit", field, self.table(here[mine]), self.table(amounts.host[mine]))
 
     # Implicit transport. Planes are even in number below a slab, and below its halo, so that a voxel has the same
     # colour and the same parent as in the whole lattice.
 
-    def combine(
-        self, c: Part, rhs: Part, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
-    ) -> None:
-        self._inner.combine(held(c), held(rhs), held(cells), active, gain, diffusion, share)
+    def combine(self, *arguments: Any) -> None:
+        self._do("combine", *arguments)
 
     def smooth(
-        self, c: Lattice, rhs: Lattice, mass: MassByCells | Means, active: Array, level: Level, colour: int
+        self, c: Lattice, rhs: Lattice, mass: MassByCells | Means, active: Table, level: Level, colour: int
     ) -> None:
-        self._inner.smooth(held(c), held(rhs), held(mass), active, _seen(level, c), colour)
+        self._do("smooth", c, rhs, mass, active, _seen(level, c), colour)
         self._refresh(c, _entries(level, active))
 
     def restrict(
@@ -247,78 +251,82 @@ class Rank:
         mass: MassByCells | Means,
         coarse_c: Lattice,
         coarse_rhs: Lattice,
-        active: Array,
+        active: Table,
         level: Level,
     ) -> None:
         if not isinstance(c, Part):
-            self._inner.restrict(c, rhs, mass, coarse_c, coarse_rhs, active, level)
+            self._do("restrict", c, rhs, mass, coarse_c, coarse_rhs, active, level)
             return
-        slots = level.slots[active]
-        for f, at, slot in zip(active, _entries(level, active), slots, strict=True):
-            held(coarse_c)[slot] = 0
+        for f, entry, slot in _places(level, active):
+            self._clear_beside(coarse_c, c.cut, slot)
             coarse = (_above(coarse_c, c.cut, slot), _above(coarse_rhs, c.cut, slot))
             of_one = _one_mass(mass, f) if isinstance(mass, MassByCells) else _one_mean(mass, slot)
-            fine = (_one(c, at), _one(rhs, at), of_one)
-            self._inner.restrict(*fine, *coarse, _ONLY, _one_level(_seen(level, c), f))
-        self._complete(coarse_rhs, c.cut, slots)
+            one = self._one_level(_seen(level, c), f)
+            self._do("restrict", _one(c, entry), _one(rhs, entry), of_one, *coarse, self._only, one)
+        self._complete(coarse_rhs, c.cut, _slots(level, active))
 
-    def restrict_mass(self, cells: MassByCells, coarse: Lattice, active: Array, level: Level) -> None:
-        cut, slots = cells.tissue.cut, level.slots[active]
-        for f, slot in zip(active, slots, strict=True):
-            one = _one_level(_seen(level, cells.tissue), f)
-            self._inner.restrict_mass(_one_mass(cells, f), _above(coarse, cut, slot), _ONLY, one)
-        self._complete(coarse, cut, slots)
+    def _clear_beside(self, coarse: Lattice, fine: Cut, slot: int) -> None:
+        """Set to 0 what a rank holds of a coarse level beside the planes above those that it holds of the finer."""
+        above, planes = _planes_above(coarse, fine), held(coarse)[slot, 0]
+        for part in (planes[: above.start], planes[above.stop :]):
+            if part.size:
+                self._inner.write(part, np.zeros(part.shape, part.dtype))
 
-    def restrict_coupling(self, cells: MassByCells, coarse: Lattice, active: Array, level: Level) -> None:
-        cut, slots = cells.tissue.cut, level.slots[active]
-        for f, slot in zip(active, slots, strict=True):
-            one = _one_level(_seen(level, cells.tissue), f)
-            self._inner.restrict_coupling(_one_mass(cells, f), _above(coarse, cut, slot), _ONLY, one)
-        self._complete(coarse, cut, slots)
+    def restrict_mass(self, cells: MassByCells, coarse: Lattice, active: Table, level: Level) -> None:
+        self._restrict_cells("restrict_mass", cells, coarse, active, level)
 
-    def restrict_mean(self, values: Lattice, coarse: Lattice, active: Array, level: Level) -> None:
+    def restrict_coupling(self, cells: MassByCells, coarse: Lattice, active: Table, level: Level) -> None:
+        self._restrict_cells("restrict_coupling", cells, coarse, active, level)
+
+    def _restrict_cells(self, operation: str, cells: MassByCells, coarse: Lattice, active: Table, level: Level) -> None:
+        cut = cells.tissue.cut
+        for f, _, slot in _places(level, active):
+            one = self._one_level(_seen(level, cells.tissue), f)
+            self._do(operation, _one_mass(cells, f), _above(coarse, cut, slot), self._only, one)
+        self._complete(coarse, cut, _slots(level, active))
+
+    def restrict_mean(self, values: Lattice, coarse: Lattice, active: Table, level: Level) -> None:
         if not isinstance(values, Part):
-            self._inner.restrict_mean(values, coarse, active, level)
+            self._do("restrict_mean", values, coarse, active, level)
             return
-        slots = level.slots[active]
-        for f, slot in zip(active, slots, strict=True):
-            one = _one_level(_seen(level, values), f)
-            self._inner.restrict_mean(_one(values, slot), _above(coarse, values.cut, slot), _ONLY, one)
-        self._complete(coarse, values.cut, slots)
+        for f, _, slot in _places(level, active):
+            one = self._one_level(_seen(level, values), f)
+            self._do("restrict_mean", _one(values, slot), _above(coarse, values.cut, slot), self._only, one)
+        self._complete(coarse, values.cut, _slots(level, active))
 
-    def prolong(self, c: Lattice, coarse: Lattice, active: Array, level: Level) -> None:
+    def prolong(self, c: Lattice, coarse: Lattice, active: Table, level: Level) -> None:
         if not isinstance(c, Part):
-            self._inner.prolong(c, coarse, active, level)
+            self._do("prolong", c, coarse, active, level)
             return
-        entries, slots = _entries(level, active), level.slots[active]
-        for f, at, slot in zip(active, entries, slots, strict=True):
-            above, one = _above(coarse, c.cut, slot), _one_level(_seen(level, c), f)
-            self._inner.prolong(_one(c, at), above, _ONLY, one)
-        self._refresh(c, entries)
+        for f, entry, slot in _places(level, active):
+            one = self._one_level(_seen(level, c), f)
+            self._do("prolong", _one(c, entry), _above(coarse, c.cut, slot), self._only, one)
+        self._refresh(c, _entries(level, active))
+
+    def _one_level(self, level: Level, field: int) -> Level:
+        tables = (_one(getattr(level.diffusion, each.name), field) for each in dataclasses.fields(Diffusion))
+        return replace(level, diffusion=Diffusion(*tables), slots=self._only)
 
     # Cells
 
-    def count_neighbours(self, own: Part, other: Part, states: Array, reach: int, members: Part, counts: Part) -> None:
-        self._inner.count_neighbours(held(own), held(other), states, reach, held(members), held(counts))
+    def count_neighbours(self, own: Part, other: Part, states: Table, reach: int, members: Part, counts: Part) -> None:
+        self._do("count_neighbours", own, other, states, reach, members, counts)
         self._refresh(counts)
 
     def apply_rules(
         self, layer: CellLayer, next: Part, around: Surroundings, fields: Part, tally: Tally, draw: Draw
     ) -> None:
         # A voxel's rules read its own entries alone, so that all planes held come out as their owners have them.
-        own = layer.cells.cut.own
-        here = Tally(np.zeros_like(tally.fired), np.zeros_like(tally.flowed), (own.start, own.stop))
-        placed = replace(draw, origin=layer.cells.origin)
-        self._inner.apply_rules(held(layer), held(next), held(around), held(fields), here, placed)
-        self._add(tally.fired, here.fired)
+        here = self._counted_here(tally, layer.cells.cut)
+        self._do("apply_rules", layer, next, around, fields, here, replace(draw, origin=layer.cells.origin))
+        self._messages.add(held(tally.fired), here.fired)
 
     def propose_moves(self, layer: CellLayer, bid: Part, around: Surroundings, fields: Part, draw: Draw) -> None:
-        placed = replace(draw, origin=layer.cells.origin)
-        self._inner.propose_moves(held(layer), held(bid), held(around), held(fields), placed)
+        self._do("propose_moves", layer, bid, around, fields, replace(draw, origin=layer.cells.origin))
         self._refresh(bid)
 
     def move(self, layer: CellLayer, bid: Part) -> None:
-        self._inner.move(held(layer), held(bid))
+        self._do("move", layer, bid)
         for array in (layer.cells, layer.clock, layer.heading):
             self._refresh(array)
 
@@ -326,7 +334,8 @@ class Rank:
 
     def sum_fields(self, fields: Part, replicate: int) -> FieldSums:
         _, ny, nx = fields.values.shape[-3:]
-        mine = [self._inner.sum_fields(np.ascontiguousarray(field)[None], replicate) for field in fields.own]
+        own = fields.own
+        mine = [self._inner.sum_fields(own[f : f + 1], replicate) for f in range(len(own))]  # each in one go in memory
         for sums in mine:
             if sums.fault[0] != _NO_FAULT:
                 sums.fault[0] += np.uint64(fields.cut.first * ny * nx)
@@ -349,37 +358,44 @@ def _seen(level: Level, array: Lattice) -> Level:
     return replace(level, last_widths=(1.0, *level.last_widths[1:]))
 
 
-def _entries(level: Level, active: Array) -> np.ndarray:
-    """Where fields stand in the arrays of a level."""
-    entries: np.ndarray = active if level.finest else level.slots[active]
-    return entries
+def _slots(level: Level, active: Table) -> np.ndarray:
+    """Where fields stand in the arrays of coarse levels."""
+    slots: np.ndarray = level.slots.host[active.host]
+    return slots
 
 
-def _above(coarse: Lattice, fine: Cut, slot: int) -> np.ndarray:
-    """Of one field on a coarse level, float32 [1, 1, z, y, x], the planes above those that are held of the finer."""
+def _entries(level: Level, active: Table) -> np.ndarray:
+    """Where they stand in those of this one."""
+    return active.host if level.finest else _slots(level, active)
+
+
+def _places(level: Level, active: Table) -> Iterator[tuple[int, int, int]]:
+    """Each field, where it stands in the arrays of the level, and where in those of coarse ones."""
+    return zip(active.host.tolist(), _entries(level, active).tolist(), _slots(level, active).tolist(), strict=True)
+
+
+def _planes_above(coarse: Lattice, fine: Cut) -> slice:
+    """Those that a rank holds of a coarse level above the planes that it holds of the finer."""
     low = coarse.cut.low if isinstance(coarse, Part) else 0
-    above = fine.children
-    planes: np.ndarray = held(coarse)[slot : slot + 1, :, above.start - low : above.stop - low]
-    return planes
+    return slice(fine.children.start - low, fine.children.stop - low)
+
+
+def _above(coarse: Lattice, fine: Cut, slot: int) -> Array:
+    """The same of one field, float32 [1, 1, z, y, x]."""
+    return held(coarse)[slot : slot + 1, :, _planes_above(coarse, fine)]
 
 
 # One field of what has an entry for each.
 
 
-def _one(array: Lattice, field: int) -> np.ndarray:
-    one: np.ndarray = held(array)[field : field + 1]
-    return one
-
-
-def _one_level(level: Level, field: int) -> Level:
-    diffusion = Diffusion(*(_one(getattr(level.diffusion, each.name), field) for each in dataclasses.fields(Diffusion)))
-    return replace(level, diffusion=diffusion, slots=_ONLY)
+def _one(array: Lattice | Table, entry: int) -> Array:
+    return held(array)[entry : entry + 1]
 
 
 def _one_mass(mass: MassByCells, field: int) -> MassByCells:
-    maps = held(replace(mass.maps, slots=_one(mass.maps.slots, field)))
+    maps = replace(mass.maps, slots=_one(mass.maps.slots, field))
     tables = (_one(mass.table, field), _one(mass.exchange_by, field))
-    return MassByCells(held(mass.tissue), held(mass.immune), *tables, maps)
+    return MassByCells(mass.tissue, mass.immune, *tables, maps)
 
 
 def _one_mean(means: Means, slot: int) -> Means:

@@ -1,14 +1,19 @@
 """What the tests start under mpirun: models on slabs, held against one process.
 
 mpirun -n 4 python tests/backends/slabs/job.py INNER FIRST END       # randomised models, by number
+
+INNER is a backend, or "played": the cuda backend on a GPU that the processor plays, whose arrays go through the host,
+or, as "played-direct", are given to MPI as they are.
 """
 
 import sys
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import gpusim
-from gpusim.backends.slabs import create
+from gpusim import backends
+from gpusim.backends.slabs import backend, create
 from gpusim.verification import Machine
 from gpusim.verification.bits import outcome
 from gpusim.verification.models import randomised
@@ -33,7 +38,20 @@ def on_slabs(number: int, ranks: int) -> dict[str, Any]:
     return data
 
 
+def play(direct: bool) -> None:
+    """Let every rank's cuda backend have a played device of its own."""
+    sys.path.append(str(Path(__file__).parents[2]))
+    from backends.played import PlayedDevice
+
+    backends._CREATE["cuda"] = lambda threads: PlayedDevice().backend()
+    backend.takes_device = lambda MPI: direct
+    backend.use_device = lambda place, processes: 1
+
+
 def main(inner: str, first: int, end: int) -> None:
+    if inner.startswith("played"):
+        play(inner == "played-direct")
+        inner = "cuda"
     ranks = create(None, inner).ranks  # other ranks stay in here
     for number in range(first, end):
         data = on_slabs(number, ranks)

@@ -55,6 +55,10 @@ def job(ranks, *arguments):
         pytest.param("cpu", 2, 0, 3, marks=needs_cpu),
         pytest.param("cpu", 4, 6, 7, marks=needs_cpu),
         ("numpy", 3, 7, 8),
+        pytest.param("played", 2, 1, 2, marks=needs_cpu),
+        pytest.param("played-direct", 4, 8, 9, marks=needs_cpu),
+        pytest.param("played", 4, 8, 9, marks=[needs_cpu, pytest.mark.campaign]),
+        pytest.param("played-direct", 2, 0, 4, marks=[needs_cpu, pytest.mark.campaign]),
         pytest.param("cpu", 2, 9, 17, marks=[needs_cpu, pytest.mark.campaign]),
         pytest.param("cpu", 4, 17, 20, marks=[needs_cpu, pytest.mark.campaign]),
     ],
@@ -84,12 +88,37 @@ def test_a_shipped_scenario_has_the_digest_of_one_process(ranks, tmp_path):
         expected, counts = simulation.digest(), simulation.counts
     sets = [f"--set={path}={value}" for path, value in changes.items()]
     out = tmp_path / "out"
-    done = gpusim_on(ranks, "cold-to-hot", "--backend", "slabs", *sets, "-o", out, "--no-picture")
+    done = gpusim_on(ranks, "cold-to-hot", "--backend", "slabs:cpu", *sets, "-o", out, "--no-picture")
     assert done.returncode == 0, done.stderr
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["digest"], summary["counts"]) == (expected, counts)
-    assert f"backend slabs on {ranks} ranks" in done.stdout
+    assert f"backend slabs:cpu on {ranks} ranks" in done.stdout
     assert len(re.findall("digest", done.stdout)) == 1  # the first rank alone talks
+
+
+ONE_RANK_WITHOUT = """
+from mpi4py import MPI
+from gpusim import backends
+from gpusim.errors import BackendError
+
+def cuda(threads):
+    if MPI.COMM_WORLD.rank == 1:
+        raise BackendError("CuPy finds no NVIDIA GPU")
+    return backends.create("numpy")
+
+backends._CREATE["cuda"] = cuda
+try:
+    backends.create("slabs:cuda")
+except BackendError as error:
+    print(error)
+"""
+
+
+@needs_mpi
+def test_a_rank_that_cannot_have_its_backend_is_named_and_all_end():
+    done = job(2, "-c", ONE_RANK_WITHOUT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "backend 'slabs:cuda': rank 1 of 2: CuPy finds no NVIDIA GPU\n"
 
 
 @needs_mpi
@@ -99,7 +128,7 @@ def test_a_shipped_scenario_has_the_digest_of_one_process(ranks, tmp_path):
         (1, ["cold-to-hot"], "backend 'slabs' found one rank, expected two or more: mpirun -n 4 gpusim run"),
         (2, ["nothing"], "nothing: neither a shipped scenario nor a file"),
         (2, ["abscopal"], "takes a single run"),
-        (2, ["cold-to-hot", "--replicates", "3"], "backend 'slabs' takes one replicate at a time, found 3"),
+        (2, ["cold-to-hot", "--replicates", "3"], "takes one replicate at a time, found 3"),
         (2, ["cold-to-hot", "--set=grid.shape=[8, 8, 3]"], "3 planes along z for 2 ranks; expected 2 or more for each"),
         (2, ["cold-to-hot", "--set=fields.oxygen.boundary.z=periodic"], "fields.oxygen.boundary.z: 'periodic'"),
     ],
