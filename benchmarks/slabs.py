@@ -13,7 +13,6 @@ import sys
 import time
 
 import gpusim
-from gpusim.backends import SLABS
 from gpusim.backends.cpu import CpuBackend
 
 SHAPE = [64, 64, 128]
@@ -45,7 +44,7 @@ def step_seconds(backend: str) -> None:
 
 def on_ranks(ranks: int) -> tuple[str, float, float]:
     command = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    backend = SLABS if ranks > 1 else "cpu"
+    backend = "slabs:cpu" if ranks > 1 else "cpu"
     done = subprocess.run([*command, sys.executable, __file__, backend], capture_output=True, text=True, check=True)
     digest, clock, kernels = done.stdout.split()
     return digest, float(clock), float(kernels)
@@ -60,7 +59,7 @@ def main(counts: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] in (["cpu"], [SLABS]):
+    if sys.argv[1:] in (["cpu"], ["slabs:cpu"]):
         step_seconds(sys.argv[1])
     else:
         main([int(argument) for argument in sys.argv[1:]] or [2, 4])
