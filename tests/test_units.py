@@ -18,6 +18,8 @@ from gpusim import units
         ("2 /day", "1/min", 2 / 1440),
         ("1.5 h", "min", 90.0),
         ("300", "PFU", 300.0),
+        ("2 (3 um)", "um", 6.0),  # as if there were a sign of multiplication
+        ("5(0.2 PFU)/voxel", "PFU/voxel", 1.0),
         (3, "um", 3.0),
         ("5 %", "dimensionless", 0.05),
         ("50", "%", 50.0),

@@ -28,6 +28,7 @@ class ExchangeTables:
         shape = (len(self._names), len(states.tissue), len(states.immune))
         self._production, self._loss = np.zeros(shape), np.zeros(shape)
         self._effects: list[list[list[tuple[int | float, ...]]]] = [[[] for _ in states.names] for _ in self._names]
+        self._feeding: list[list[list[int]]] = [[[] for _ in states.names] for _ in self._names]
         self._walls: dict[tuple[int, int, float], int] = {}
 
     def build(self) -> Exchange:
@@ -90,19 +91,23 @@ class ExchangeTables:
         modulators: Sequence[Modulator],
         wall: int = -1,
     ) -> None:
-        own = [m for m in modulators if m.field == field]
         first, end = self._modulators.add(m for m in modulators if m.field != field)
-        _, end_own = self._modulators.add_own(own)
-        settles = kind != EffectKind.WALL and bool(own) and _settles(kind, self._modulators.table[end:end_own])
+        own = [m for m in modulators if m.field == field]
+        _, holding, end_own = self._modulators.add_own(own, falls=kind == EffectKind.SECRETION)
+        # What goes through a wall is counted from a concentration that its permeability is not solved with.
+        settles = kind != EffectKind.WALL and holding < end_own
+        feeding = holding - end if settles else 0
         for state in states:
-            rows = self._effects[self._names.index(field)][self._states.number(state)]
-            rows.append((kind, rate, first, end, end_own, settles, wall))
+            at = self._names.index(field), self._states.number(state)
+            self._effects[at[0]][at[1]].append((kind, rate, first, end, end_own, settles, wall))
+            self._feeding[at[0]][at[1]].append(feeding)
 
     def _gathered(self) -> Exchange:
         mapped = [f for f, by_state in enumerate(self._effects) if any(by_state)]
         by_slot_and_state = [rows for f in mapped for rows in self._effects[f]]
         effects = np.array([row for rows in by_slot_and_state for row in rows], EFFECT)
         begin = np.concatenate([[0], np.cumsum([len(rows) for rows in by_slot_and_state])]).astype(np.int32)
+        feeding = np.array([n for f in mapped for counts in self._feeding[f] for n in counts], np.int32)
         own = np.zeros(len(self._names), bool)
         most, steepest = self._loss.copy(), self._loss.copy()
         table, highest = self._modulators.table, self._modulators.highest
@@ -110,7 +115,9 @@ class ExchangeTables:
             for state, rows in enumerate(self._effects[f]):
                 found = np.array(rows, EFFECT)
                 own[f] |= bool((found["end_own"] > found["end_modulator"]).any())
-                bounds = [self._bounds(row, table, highest) for row in found]
+                bounds = [
+                    self._bounds(row, n, table, highest) for row, n in zip(found, self._feeding[f][state], strict=True)
+                ]
                 at = self._cells(self._names[f], self._states.names[state])
                 most[at] += sum(loss for loss, _ in bounds)
                 steepest[at] += sum(slope for _, slope in bounds)
@@ -122,11 +129,12 @@ class ExchangeTables:
             slots=slots(mapped, len(self._names)),
             own=own,
             effects=effects,
+            feeding=feeding,
             begin=begin,
             walls=np.array(list(self._walls), WALL),
         )
 
-    def _bounds(self, effect: np.void, table: np.ndarray, highest: np.ndarray) -> tuple[float, float]:
+    def _bounds(self, effect: np.void, feeding: int, table: np.ndarray, highest: np.ndarray) -> tuple[float, float]:
         """The highest loss of an effect, 1/min, and the steepest fall of p - k c with c; infinite where unbounded."""
         others = highest[effect["first_modulator"] : effect["end_modulator"]]
         most = float(effect["rate"]) * float(together(others, len(self._states.names)).max())
@@ -134,38 +142,35 @@ class ExchangeTables:
         loses = effect["kind"] != EffectKind.SECRETION
         if not len(rows):
             return (most, most) if loses else (0.0, 0.0)
-        if loses and any(row["shape"] == Shape.LINEAR for row in rows):
+        if any(row["shape"] == Shape.LINEAR for row in (rows if loses else rows[:feeding])):
             return math.inf, math.inf
-        c, factor = _own_factor(rows)
-        amount = c * factor if loses else -factor
-        slope = max(float(np.max(np.diff(amount) / np.diff(c))), 0.0)
-        return (most * float(factor.max()) if loses else 0.0), most * slope
+        c = _concentrations(rows)
+        fed, held = _product(rows[:feeding], c), _product(rows[feeding:], c)
+        # Together, and with the feeding ones as they were before, at their highest.
+        slopes = [
+            float(np.max(np.diff(c * factor if loses else -factor) / np.diff(c)))
+            for factor in (fed * held, fed.max() * held)
+        ]
+        slope = max(*slopes, 0.0)
+        return (most * float((fed * held).max()) if loses else 0.0), most * slope if slope else 0.0
 
 
-def _own_factor(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Concentrations on the scale of some modulators of the own field, and the product of their factors there."""
-    scale = 1.0 / max(float(rows["scale"][0]), 1e-300)
-    c = _OWN * scale
+def _concentrations(rows: np.ndarray) -> np.ndarray:
+    """Concentrations on the scale of some modulators of the own field, with their ramps."""
+    c = _OWN / max(float(rows["scale"][0]), 1e-300)
     for row in rows:
         if row["shape"] == Shape.RAMP:
             edge = float(row["offset"]) + np.linspace(-0.1, 1.1, 121) / float(row["scale"])
             c = np.union1d(c, edge[edge >= 0])
+    return c
+
+
+def _product(rows: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """The factors of some modulators of the own field, multiplied, at some concentrations."""
     factor = np.ones(len(c))
     for row in rows:
         factor = factor * np.maximum(response(row, c), 0.0)
-    return c, factor
-
-
-def _settles(kind: EffectKind, rows: np.ndarray) -> bool:
-    """Whether a concentration holds itself back: the more there is, the higher is its loss, or the less is made.
-
-    The equation of a voxel then has one root, which transport finds. Of other effects (uptake that saturates, secretion
-    that feeds itself) transport takes the rate at the concentration of the turn before, which goes to the solution
-    from one side.
-    """
-    _, factor = _own_factor(rows)
-    rise = np.diff(factor) if kind == EffectKind.LOSS else -np.diff(factor)
-    return bool(np.all(rise >= -1e-12 * factor.max()))
+    return factor
 
 
 def effects_by_state(exchange: Exchange, states: int) -> Iterator[tuple[int, int, np.void]]:

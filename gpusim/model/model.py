@@ -82,7 +82,9 @@ class Exchange:
         steepest: float64 [F, tissue states, immune states], 1/min, the steepest fall of p - k c with c.
         slots: int32 [F], of the fields with effects; -1 for the others.
         own: bool [F], whether an effect depends on the field itself.
-        effects: table of `tables.EFFECT`; begin: int32 [slots * states + 1], the first of each slot and state.
+        effects: table of `tables.EFFECT`, whose modulators by the field itself are those that feed it, then those that
+            hold it back; begin: int32 [slots * states + 1], the first of each slot and state.
+        feeding: int32 [effects], how many feed the field, where others hold it back; else 0.
         walls: table of `tables.WALL`, between voxels and the body.
     """
 
@@ -94,6 +96,7 @@ class Exchange:
     own: np.ndarray
     effects: np.ndarray
     begin: np.ndarray
+    feeding: np.ndarray
     walls: np.ndarray
 
 

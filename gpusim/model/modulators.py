@@ -114,16 +114,26 @@ class Modulators:
             self._highest.append(highest(modulator, row, self._states))
         return first, len(self._rows)
 
-    def add_own(self, modulators: Iterable[Modulator]) -> tuple[int, int]:
-        """The same of modulators that look at the field whose rate they modulate: thresholds become ramps."""
-        first, end = self.add(modulators)
+    def add_own(self, modulators: Iterable[Modulator], *, falls: bool) -> tuple[int, int, int]:
+        """The same of modulators that look at the field whose rate they modulate: thresholds become ramps.
+
+        First come those that feed what they look at; then, from the second number on, those that hold it back: their
+        factor falls with the concentration where `falls`, as of a secretion, else it rises, as of a loss.
+        """
+        rows: dict[bool, list[Modulator]] = {False: [], True: []}
+        for modulator in modulators:
+            row = modulator_row(modulator, self._document, self._states, self._volume)
+            rise = math.inf if row["shape"] == Shape.LINEAR else float(row["high"]) - float(row["low"])
+            rows[rise <= 0 if falls else rise >= 0].append(modulator)
+        first, holding = self.add(rows[False])
+        _, end = self.add(rows[True])
         for row in self._rows[first:end]:
             if row["shape"] == Shape.STEP and row["scale"] > TRACE:
                 threshold = float(row["scale"])
                 row["shape"] = Shape.RAMP
                 row["scale"] = 1.0 / (RAMP * threshold)
                 row["offset"] = (1.0 - RAMP / 2) * threshold
-        return first, end
+        return first, holding, end
 
     def _row(self, modulator: Modulator) -> np.ndarray:
         row = modulator_row(modulator, self._document, self._states, self._volume)

@@ -212,7 +212,7 @@ class _Layout:
 
 def _with_points(column: pd.Series) -> pd.Series:
     """A column with decimal points; pandas leaves numbers as they are where one value of a column is none."""
-    if column.dtype != object:
+    if pd.api.types.is_numeric_dtype(column.dtype):
         return column
     texts = column.astype(str)
     return column.where(~texts.str.fullmatch(_DECIMAL_COMMA.pattern), texts.str.replace(",", "."))

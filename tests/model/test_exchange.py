@@ -143,3 +143,14 @@ def test_a_secretion_settles_where_its_field_holds_it_back(modulator, settles):
 def test_a_threshold_that_no_concentration_can_be_below_stays_a_step():
     model, row = own({"above": 1e-38})
     assert Shape(int(model.cells.modulators[row["end_modulator"]]["shape"])) is Shape.STEP
+
+
+@pytest.mark.parametrize(("kind", "rate", "feeds"), [("uptake", "2 /min", "down"), ("secretion", "2 PFU/mL/min", "up")])
+def test_what_feeds_a_field_stands_before_what_holds_it_back(kind, rate, feeds):
+    up, down = {"field": "virus", "half": 2}, {"field": "virus", "above": 4, "at_zero": 3, "at_saturation": 1}
+    model = built(states={"tumour": {kind: {"virus": {"rate": rate, "modulators": [up, down]}}}})
+    (row,), table = model.exchange.effects, model.cells.modulators
+    shapes = [Shape(int(each["shape"])) for each in table[row["end_modulator"] : row["end_own"]]]
+    assert shapes == ([Shape.HILL, Shape.RAMP] if feeds == "up" else [Shape.RAMP, Shape.HILL])
+    assert row["settles"]
+    assert model.exchange.feeding.tolist() == [1]

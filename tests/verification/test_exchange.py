@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_bvp, solve_ivp
+from scipy.optimize import brentq
 
 import gpusim
 
@@ -239,6 +240,32 @@ def test_what_holds_itself_back_comes_to_rest(solver, what, low, high):
         after = simulation.field("c")
     assert low < after[4, 4, 4] < high
     assert after == pytest.approx(before, rel=1e-2)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("initial", [0, 100])
+@pytest.mark.parametrize(
+    ("what", "net"),
+    [
+        # Secretion that rises with the concentration, then falls; uptake that rises, then falls.
+        (
+            "secretion: {c: {rate: 7e4 ng/mL/min, modulators: [{field: c, half: 0.3, at_zero: 0.1}, "
+            "{field: c, half: 0.5, power: 2, effect: inhibits}]}}",
+            lambda c: 7e4 * (0.1 + 0.9 * c / (0.3 + c)) / (1 + (c / 0.5) ** 2) - 0.1 * c,
+        ),
+        (
+            "secretion: {c: 20 ng/mL/min}, uptake: {c: {rate: 4e4 /min, modulators: "
+            "[{field: c, half: 5, effect: inhibits}, {field: c, half: 40, power: 4}]}}",
+            lambda c: 20 - c * (0.1 + 4e4 / (1 + c / 5) / (1 + (40 / c) ** 4)),
+        ),
+    ],
+)
+def test_a_rate_that_its_field_feeds_and_holds_back_comes_to_rest(solver, initial, what, net):
+    text = STIFF.format(D=100, solver=solver, what=what, step=6, until=240, initial=initial)
+    text = text.replace("8, 8, 8", "1, 1, 1").replace("0.001 /min", "0.1 /min").replace("all: {value: 100}", "")
+    text = text.replace("all: {value: 0}", "")
+    found = simulated(text)[0]["c"].item()
+    assert found == pytest.approx(brentq(net, 1e-3, 1e5), rel=1e-3)
 
 
 rates = st.floats(-6, 6).map(lambda power: 10.0**power)

@@ -46,6 +46,21 @@ def alone(exchange: Exchange) -> np.ndarray:
     return alone
 
 
+def _effects(exchange: Exchange, forms: list[Form]) -> np.ndarray:
+    """The table of effects, as they are to be solved for.
+
+    A voxel's equation may have several roots where a rate both feeds its field and holds it back. What feeds it is then
+    taken as other fields are, at the beginning of a pass or turn. In an explicit form all is taken there.
+    """
+    effects = exchange.effects.copy()
+    slots = np.flatnonzero(exchange.slots >= 0)
+    if slots.size:
+        fields = slots.repeat(np.diff(exchange.begin[:: (len(exchange.begin) - 1) // slots.size]))
+        solved = np.array(forms)[fields] != Form.EXPLICIT
+        effects["end_modulator"] += exchange.feeding * solved
+    return effects
+
+
 class ExchangeMaps:
     """The maps of all fields with effects, for some replicates of a model.
 
@@ -75,7 +90,7 @@ class ExchangeMaps:
         self.maps = Maps(backend.array(exchange.slots), zeros(slots), zeros(slots), zeros(len(exchange.walls)))
         self.walls = backend.array(exchange.walls)
         self._tables = ExchangeTables(
-            effects=backend.array(exchange.effects),
+            effects=backend.array(_effects(exchange, forms)),
             begin=backend.array(exchange.begin),
             modulators=backend.array(model.cells.modulators),
             walls=self.walls,
