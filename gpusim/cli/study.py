@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpusim.cli.app import app, err, new_table, out
+from gpusim.cli.app import app, err, new_table, out, tell_notes
 from gpusim.cli.progress import Log, LogOption, progress
 from gpusim.errors import BackendError, ResultError
 from gpusim.memory import available
@@ -263,6 +263,7 @@ def _session(
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _note_study(folder, path)
+        tell_notes(study.notes)
         with contextlib.ExitStack() as stack:
             connect = functools.cache(
                 lambda: _connected(stack.enter_context(execution.cluster(scheduler, own, dashboard)))

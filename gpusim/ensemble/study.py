@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from gpusim.ensemble.schema import Range, StudyDocument
 from gpusim.errors import ScenarioError
 from gpusim.record import provenance
 from gpusim.record.provenance import Provenance
-from gpusim.scenario import Document, inputs
+from gpusim.scenario import Document, inputs, usage
 from gpusim.scenario.checks import Problem, nearest, of_no_amount, state_names
 from gpusim.scenario.loading import checked, extended, find, override, pass_through, validated
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file
@@ -92,6 +93,18 @@ class Study:
         """Columns of the outcomes: each with its outcome and its time."""
         return columns(self.document.outcomes)
 
+    @property
+    def notes(self) -> list[str]:
+        """What may be meant, though nothing comes of it, at the first point; as `Scenario.notes`."""
+        first = {path: _first(parameter) for path, parameter in self.document.parameters.items()}
+        documents = {arm: self.scenario(arm, first) for arm in self.document.arms}
+        found = [note for document in documents.values() for note in usage.notes(document)]
+        twins = itertools.combinations(documents, 2)
+        return [
+            *dict.fromkeys(found),
+            *(f"arm '{b}' is the same as '{a}'" for a, b in twins if documents[a] == documents[b]),
+        ]
+
     def _changed(self, arm: str, values: Point) -> Read:
         read = self._with(
             {("parameters", path): (path, value) for path, value in values.items()}
@@ -114,11 +127,12 @@ class Study:
                 if path in study.parameters:
                     yield ("arms", arm, path), "is a parameter too; an arm can't hold it fixed"
         first = {path: _first(parameter) for path, parameter in study.parameters.items()}
-        for arm in study.arms:
-            document = self.scenario(arm, first)
+        documents = {arm: self.scenario(arm, first) for arm in study.arms}
+        rules = {rule: None for document in documents.values() for rule in document.rules}
+        for arm, document in documents.items():
             for name, outcome in study.outcomes.items():
                 where = f"in arm '{arm}'" if len(study.arms) > 1 else f"in '{study.scenario}'"
-                yield from _unknown_in(document, ("outcomes", name), outcome, where)
+                yield from _unknown_in(document, rules, ("outcomes", name), outcome, where)
 
 
 def depends_on(runs: Iterable[Run]) -> Provenance:
@@ -158,12 +172,15 @@ _KINDS = {
 """What an outcome of each kind names."""
 
 
-def _unknown_in(document: Document, place: KeyPath, outcome: Outcome, where: str) -> Iterator[Problem]:
+def _unknown_in(
+    document: Document, rules: Iterable[str], place: KeyPath, outcome: Outcome, where: str
+) -> Iterator[Problem]:
+    """`rules`: of all arms; one that an arm leaves out never fires there."""
     known: Mapping[str, Iterable[str]] = {
         "count": [state for layer in state_names(document) for state in layer],
         "total": document.fields,
         "mean": document.fields,
-        "fired": document.rules,
+        "fired": rules,
         "body": document.body.quantities,
     }
     kind = outcome.kind

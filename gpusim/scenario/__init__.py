@@ -12,9 +12,9 @@ import yaml
 
 from gpusim import units
 from gpusim.errors import ScenarioError
-from gpusim.scenario import usage
+from gpusim.scenario import checks, usage
 from gpusim.scenario.loading import about, library, load, merge, override, parse_set, pass_through, presets, validated
-from gpusim.scenario.reading import Read, read_text
+from gpusim.scenario.reading import Read, dotted, read_text
 from gpusim.scenario.schema import Document
 
 __all__ = ["Document", "Scenario", "about", "library", "parse_set", "presets"]
@@ -66,11 +66,15 @@ class Scenario:
 
     def arm(self, name: str) -> "Scenario":
         """One arm of the trial as a scenario of its own. Raises `ScenarioError`, `KeyError`."""
-        assert self.document.trial is not None, "has arms"
+        trial = self.document.trial
+        assert trial is not None, "has arms"
         try:
-            return self._without_trial(self.document.trial.arms[name])
+            arm = self._without_trial(trial.arms[name])
         except ScenarioError as error:
             raise ScenarioError(f"trial.arms.{name}: {error}") from None
+        for path, message in checks.of_arm(arm.document, trial.outcomes):
+            raise ScenarioError(f"trial.arms.{name}: {dotted(path)}: {message}")
+        return arm
 
     def _without_trial(self, changes: Mapping[str, Any]) -> "Scenario":
         """The scenario with overrides, as a single run whose steps end at the times of the trial's outcomes."""

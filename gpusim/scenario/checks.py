@@ -1,7 +1,7 @@
 """What a schema can't see: names that must exist elsewhere, and units that follow from a field's."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gpusim import units
 from gpusim.scenario.reading import KeyPath
@@ -442,6 +442,14 @@ def _trial(document: Document) -> Iterator[Problem]:
         for time in order.at:
             if time not in times:
                 yield (*path, "at"), _unknown(f"time of '{order.outcome}'", time, times)
+
+
+def of_arm(arm: Document, outcomes: Mapping[str, Outcome]) -> Iterator[Problem]:
+    """Outcomes of a trial that an arm of it does not have; a rule that it leaves out never fires there."""
+    for name, outcome in outcomes.items():
+        for path, message in _outcome(arm, outcome, ("outcomes", name)):
+            if path[-1] != "fired":
+                yield path, message
 
 
 def of_no_amount(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:

@@ -39,7 +39,8 @@ def measure(outcome: Outcome, replicate: Replicate) -> float:
         sums = [site.totals(replicate.steps)[outcome.mean] * site.model.spacing**3 for site in sites]
         return sum(sums) / sum(volumes)
     if outcome.fired is not None:
-        return float(sum(site.fired[outcome.fired] for site in sites))
+        # A rule that an arm leaves out never fires.
+        return float(sum(site.fired.get(outcome.fired, 0) for site in sites))
     if outcome.count is not None:
         return float(sum(_cells(site, outcome.count) for site in sites))
     assert outcome.volume is not None

@@ -145,3 +145,19 @@ def test_a_study_is_plain_data_and_reads_back(write):
     study = Study.load(write(DOSES))
     text = yaml.safe_dump(study.document.model_dump(mode="json", exclude_unset=True))
     assert StudyDocument.model_validate(yaml.safe_load(text)) == study.document
+
+
+def test_a_study_has_the_notes_of_its_scenarios(write, tmp_path):
+    text = "name: s\nscenario: growth.yaml\narms: {a: {}, b: {}}\noutcomes: {deaths: {fired: death}}\n"
+    assert Study.load(write(text)).notes == ["arm 'b' is the same as 'a'"]
+    with (tmp_path / "growth.yaml").open("a") as file:
+        file.write("fields: {tracer: {unit: ng/mL, initial: 1}}\n")
+    (note, _) = Study.load(write(text)).notes
+    assert "tracer" in note
+
+
+def test_a_rule_that_an_arm_leaves_out_is_known(write):
+    text = "name: s\nscenario: growth.yaml\narms: {a: {}, b: {rules.death: null}}\noutcomes: {deaths: {fired: death}}\n"
+    assert Study.load(write(text)).columns
+    with pytest.raises(gpusim.ScenarioError, match="unknown rule 'birth'"):
+        Study.load(write(text.replace("fired: death", "fired: birth")))

@@ -1,5 +1,6 @@
 """Trials: arms that share seeds, verdicts, and going on."""
 
+import re
 import shutil
 
 import numpy as np
@@ -39,7 +40,6 @@ trial:
     - {outcome: lost, arms: [slow, fast], at: 60 min}
     - {outcome: lost, arms: [slow], at: [20 min, 60 min]}
 """
-COUNTED = TEXT.replace("lost: {fired: death,", "lost: {count: empty,")
 
 
 def scenario(text=TEXT):
@@ -48,7 +48,7 @@ def scenario(text=TEXT):
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
-    return run_trial(scenario(COUNTED), tmp_path_factory.mktemp("trial") / "out", backend="numpy", jobs=2)
+    return run_trial(scenario(), tmp_path_factory.mktemp("trial") / "out", backend="numpy", jobs=2)
 
 
 def test_every_arm_is_run_with_every_seed(trial):
@@ -60,6 +60,7 @@ def test_every_arm_is_run_with_every_seed(trial):
     assert table.loc["slow", "left"].mean() == pytest.approx(216 * np.exp(-0.3), rel=0.06)
     assert table.loc["fast", "left"].mean() == pytest.approx(216 * np.exp(-1.2), rel=0.12)
     assert (table["most"] == table["lost@60 min"]).all()
+    assert (table.loc["none", "lost@60 min"] == 0).all()  # of a rule that the arm leaves out
 
 
 def test_seeds_that_are_stepped_together_end_as_by_themselves(trial, tmp_path):
@@ -203,9 +204,24 @@ def test_a_mistake_in_an_arm_is_named():
         scenario(TEXT.replace("rules.death.rate", "rules.death.rat")).arm("fast")
 
 
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ("{rules.death: null, states.cell: null, states.other: {}, tissue.background: other}", "unknown state 'cell'"),
+        ("{time.until: 30 min}", "'60 min' is after the end of the run (30 min)"),
+    ],
+)
+def test_an_arm_without_what_is_measured_is_refused_before_anything_is_run(tmp_path, arm, message):
+    changed = scenario(TEXT.replace("none: {rules.death: null}", f"none: {arm}"))
+    with pytest.raises(gpusim.ScenarioError, match=re.escape(message)) as caught:
+        run_trial(changed, tmp_path / "out", backend="numpy")
+    assert str(caught.value).startswith("trial.arms.none: outcomes.")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"left": 1'])
 def test_damaged_outcomes_are_told_and_run_again(tmp_path, text):
-    small = scenario(COUNTED).with_(trial={"replicates": 1, "expected": []})
+    small = scenario().with_(trial={"replicates": 1, "expected": []})
     whole = run_trial(small, tmp_path / "out", backend="numpy", jobs=1)
     (tmp_path / "out" / "fast" / "5" / OUTCOMES).write_text(text)
     counts = tmp_path / "out" / "slow" / "5" / layout.COUNTS
@@ -222,7 +238,7 @@ def test_damaged_outcomes_are_told_and_run_again(tmp_path, text):
 
 
 def test_only_the_arm_that_has_changed_is_run_again(tmp_path):
-    small = scenario(COUNTED).with_(trial={"replicates": 1, "expected": []})
+    small = scenario().with_(trial={"replicates": 1, "expected": []})
     told = []
     options = {"backend": "numpy", "jobs": 1, "progress": lambda *done: told.append(done)}
     run_trial(small, tmp_path / "out", **options)
