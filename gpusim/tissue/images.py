@@ -19,7 +19,7 @@ import numpy as np
 from gpusim import units
 from gpusim.errors import GpusimError, ScenarioError, extra
 from gpusim.scenario.schema import LabelImage
-from gpusim.tissue import files
+from gpusim.tissue import files, packed
 
 _COPIES = 4
 """Bytes taken for a moment for each byte of an image."""
@@ -354,6 +354,7 @@ def _ome_zarr(label: str, path: Path) -> _Read:
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx")]
     files.room_for(label, array.shape, array.dtype, _COPIES)
     files.room_for(label, array.chunks, array.dtype, _COPIES)
+    packed.zarr(label, path / array.path, array)
     names = [str(axis["name"]).lower() for axis in axes]
     several = [f"{n} of {name}" for name, n in zip(names, array.shape, strict=True) if name not in "zyx" and n > 1]
     if several or "".join(name for name in names if name in "zyx") not in ("zyx", "yx"):

@@ -17,7 +17,7 @@ from gpusim import memory
 from gpusim.errors import GpusimError, ScenarioError, extra
 from gpusim.scenario.conditions import number
 from gpusim.scenario.schema import TableReading
-from gpusim.tissue import files
+from gpusim.tissue import files, packed
 from gpusim.tissue.formats import FORMATS, plain
 
 _COPIES = 10
@@ -296,6 +296,9 @@ def _parquet(label: str, path: Path, reading: TableReading) -> Table:
         import pyarrow.parquet
     file = pyarrow.parquet.ParquetFile(path)
     names = {plain(name): name for name in file.schema_arrow.names}
+    # A long text that stands in many rows is stored once, and stays one object.
+    texts = [field.name for field in file.schema_arrow if pyarrow.types.is_string(field.type)]
+    file = pyarrow.parquet.ParquetFile(path, read_dictionary=texts)
 
     def load(wanted: Sequence[str]) -> pd.DataFrame:
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
@@ -308,6 +311,7 @@ def _parquet(label: str, path: Path, reading: TableReading) -> Table:
         except Exception as error:  # as many kinds as a damaged file has
             raise ScenarioError(f"{label}: can't be read as Parquet: {_one_line(error)}") from None
         frame = frame.rename(columns={names[name]: name for name in wanted})[list(wanted)]
+        frame = frame.astype({name: object for name, dtype in frame.dtypes.items() if dtype == "category"})
         frame.index = pd.RangeIndex(1, len(frame) + 1)
         return frame
 
@@ -366,6 +370,7 @@ def _own_data(label: str, file: Any, name: str) -> None:
             if item.is_virtual or item.external:
                 raise ScenarioError(f"{label}: '{where}' lies in another file")
             total += item.size * item.dtype.itemsize if item.shape is not None else 0
+            packed.hdf5(label, item)
     files.room(label, f"'{name}' of {memory.size(total)}", total * 4)
 
 
