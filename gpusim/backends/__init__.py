@@ -68,11 +68,18 @@ def is_slabs(name: str) -> bool:
     return name in (SLABS, *(f"{SLABS}:{inner}" for inner in NAMES))
 
 
-def create(name: str = "auto", threads: int | None = None) -> Backend:
-    """Make a backend. `auto` takes the best that works here; it warns where that is NumPy or where a better one failed.
+def create(name: str | Backend = "auto", threads: int | None = None) -> Backend:
+    """Make a backend; one that is made already stays.
 
+    `auto` takes the best that works here; it warns where that is NumPy or where a better one failed.
     Raises `BackendError` where the named one can't be had.
     """
+    if not isinstance(name, str):
+        if not hasattr(name, "ranks"):
+            raise BackendError(f"backend: expected its name, found {name!r}")
+        return name
+    if threads is not None and type(threads) is not int:
+        raise BackendError(f"threads: expected a whole number, found {threads!r}")
     if name in _CREATE:
         return _CREATE[name](threads)
     if is_slabs(name):

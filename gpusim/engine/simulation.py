@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from operator import index
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -40,13 +42,15 @@ class Simulation(Replicate):
 
     def __init__(
         self,
-        scenario: Scenario | str,
+        scenario: Scenario | str | Path,
         backend: str | Backend = "auto",
         *,
         threads: int | None = None,
         seed: int | Sequence[int] | None = None,
     ) -> None:
-        loaded = Scenario.load(scenario) if isinstance(scenario, str) else scenario
+        loaded = Scenario.load(scenario) if isinstance(scenario, str | Path) else scenario
+        if not isinstance(loaded, Scenario):
+            raise TypeError(f"scenario: expected a Scenario, or its name or file, found {type(scenario).__name__}")
         if seed is None:
             scenarios = [loaded]
         else:
@@ -54,7 +58,7 @@ class Simulation(Replicate):
         if not scenarios:
             raise ScenarioError("seed: expected one or more, found none")
         models = {name: [build(each.site(name)) for each in scenarios] for name in loaded.sites}
-        machine: Backend = create(backend, threads) if isinstance(backend, str) else backend
+        machine = create(backend, threads)
         if machine.ranks > 1 and len(scenarios) > 1:
             raise BackendError(f"backend '{machine.name}' takes one replicate at a time, found {len(scenarios)}")
         memory.require([of_site[0] for of_site in models.values()], len(scenarios), machine)
@@ -98,8 +102,10 @@ class Simulation(Replicate):
         An exception that arrives meanwhile, such as Ctrl-C, is passed on when the present step has ended. Raises
         `StateError` where an earlier step has failed in its middle.
         """
-        begun, taken = time.perf_counter(), 0
-        while taken < count and not self.backend.worker.unwanted:
+        begun, taken, wanted = time.perf_counter(), 0, index(count)
+        if wanted < 0:
+            raise ValueError(f"count: expected 0 steps or more, found {wanted}")
+        while taken < wanted and not self.backend.worker.unwanted:
             self._step()
             taken += 1
         self.clock.seconds += (time.perf_counter() - begun) / len(self.replicates)

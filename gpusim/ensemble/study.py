@@ -55,11 +55,12 @@ class Study:
     places: Mapping[KeyPath, str]
 
     @classmethod
-    def load(cls, path: Path) -> "Study":
+    def load(cls, path: str | Path) -> "Study":
         """Read a study file. Raises `ScenarioError`, with file, line and path of every problem.
 
         The scenario is a shipped name, or a file relative to the study's folder.
         """
+        path = Path(path)
         if not path.is_file():
             raise ScenarioError(f"{path}: no such file")
         read = read_file(path)

@@ -43,13 +43,13 @@ class Recorder:
     def __init__(
         self,
         replicate: Replicate,
-        folder: Path,
+        folder: str | Path,
         *,
         overwrite: bool = False,
         resume: bool = False,
         rerun: bool = False,
     ) -> None:
-        self.folder = folder
+        self.folder = folder = Path(folder)
         self._replicate = replicate
         self._provenance = Provenance.of(replicate.scenario)
         self._started = datetime.now(UTC)

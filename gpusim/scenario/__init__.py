@@ -65,9 +65,11 @@ class Scenario:
         return tuple(self.document.trial.arms) if self.document.trial else ()
 
     def arm(self, name: str) -> "Scenario":
-        """One arm of the trial as a scenario of its own. Raises `ScenarioError`, `KeyError`."""
+        """One arm of the trial as a scenario of its own. Raises `ScenarioError`."""
         trial = self.document.trial
-        assert trial is not None, "has arms"
+        if trial is None or name not in trial.arms:
+            known = ", ".join(map(repr, self.arms)) or "none"
+            raise ScenarioError(f"{self.document.name} has no arm {name!r} (known: {known})")
         try:
             arm = self._without_trial(trial.arms[name])
         except ScenarioError as error:

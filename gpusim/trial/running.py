@@ -18,7 +18,7 @@ import pandas as pd
 
 from gpusim.backends import availability
 from gpusim.backends.cpu import available_threads
-from gpusim.errors import ResultError
+from gpusim.errors import ResultError, ScenarioError
 from gpusim.record import layout, sums
 from gpusim.record.files import explained, is_empty, locked, remove_unready, write_text
 from gpusim.record.provenance import PROVENANCE, Provenance, agree
@@ -46,8 +46,9 @@ class Trial:
     table: pd.DataFrame
 
     @classmethod
-    def open(cls, folder: Path) -> "Trial":
+    def open(cls, folder: str | Path) -> "Trial":
         """Raises `ResultError` where there is none."""
+        folder = Path(folder)
         if not (folder / TABLE).is_file():
             raise ResultError(f"{folder}: no finished trial (no {TABLE} in it)")
         if (folder / layout.SUMS).exists():
@@ -71,7 +72,7 @@ class Trial:
 
 def run_trial(
     scenario: Scenario,
-    folder: Path,
+    folder: str | Path,
     *,
     backend: str = "auto",
     jobs: int | None = None,
@@ -95,7 +96,9 @@ def run_trial(
     Raises `ScenarioError`, `ResultError`, and what a run raises.
     """
     trial = scenario.document.trial
-    assert trial is not None, "has arms"
+    if trial is None:
+        raise ScenarioError(f"{scenario.document.name}: has no arms; expected a 'trial'")
+    folder = Path(folder)
     require_names(scenario)
     arms = {name: scenario.arm(name) for name in scenario.arms}
     with explained(folder), contextlib.ExitStack() as stack:

@@ -146,3 +146,37 @@ def test_a_new_field_and_rule_need_no_new_code(simulate):
     simulation.run()
     assert simulation.fired["turning"] == simulation.count("werewolf") > 400
     assert simulation.totals()["moonlight"] > 512
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"scenario": None}, TypeError),
+        ({"scenario": {"name": "x"}}, TypeError),
+        ({"backend": None}, gpusim.BackendError),
+        ({"backend": "cpu", "threads": 1.5}, gpusim.BackendError),
+        ({"threads": True}, gpusim.BackendError),
+    ],
+)
+def test_what_is_no_scenario_no_backend_and_no_number_is_refused(wrong, error):
+    with pytest.raises(error, match="expected"):
+        gpusim.Simulation(**{"scenario": "cold-to-hot", "backend": "numpy"} | wrong)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "1", None])
+def test_half_a_step_and_a_step_back_are_refused(count):
+    with gpusim.Simulation(gpusim.Scenario.parse("grid: {shape: [2, 2, 2]}"), "numpy") as simulation:
+        with pytest.raises((TypeError, ValueError)):
+            simulation.step(count)
+        assert simulation.steps == 0
+
+
+def test_a_scenario_is_taken_from_a_path(tmp_path):
+    (tmp_path / "small.yaml").write_text("grid: {shape: [2, 2, 2]}")
+    with gpusim.Simulation(tmp_path / "small.yaml", "numpy") as simulation:
+        assert simulation.model.shape == (2, 2, 2)
+
+
+def test_an_arm_that_is_not_there_is_said():
+    with pytest.raises(gpusim.ScenarioError, match=r"has no arm 'x' \(known: none\)"):
+        gpusim.Scenario.parse("grid: {shape: [2, 2, 2]}").arm("x")
