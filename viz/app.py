@@ -100,7 +100,7 @@ class App:
         size = first.size
         middle = scene.middle_of_tumour(first)
         self.size = size
-        self._injectable = list(first.document.fields)
+        self._injectable = list(first.document.fields) if self.live else []
         self.state.update(
             {
                 "title": " against ".join(source.title for source in self.sources),
@@ -123,7 +123,7 @@ class App:
                 "curves": "",
                 "cursor": 0,
                 "message": "",
-                "dose_field": "virus" if "virus" in self._injectable else self._injectable[0],
+                "dose_field": "virus" if "virus" in self._injectable else next(iter(self._injectable), None),
                 "dose_fields": self._injectable,
                 "dose": "1e5 PFU",
                 "dose_radius": "60 um",
@@ -147,7 +147,7 @@ class App:
             "main_drawer": bool,
         }
         ranges = {name: ends[:2] for name, ends in _RANGES.items()}
-        if self.live:
+        if self._injectable:
             types |= {"dose_field": Literal[tuple(self._injectable)], "dose": short, "dose_radius": short}
             ranges |= {f"dose_{axis}": (0, length) for axis, length in zip("xyz", self.size, strict=True)}
         return types | {name: Annotated[Number, Field(ge=low, le=high)] for name, (low, high) in ranges.items()}
@@ -156,7 +156,9 @@ class App:
         """The names of what a page may have done, with the types of the arguments."""
         types: dict[Callable[..., Any], Any] = {self._go_to: tuple[Annotated[Number, Field(ge=-0.1, le=1.1)]]}
         if self.live:
-            types |= {self.step_once: tuple[()], self.inject: tuple[()]}
+            types |= {self.step_once: tuple[()]}
+        if self._injectable:
+            types |= {self.inject: tuple[()]}
         return {self.controller.trigger_name(act): each for act, each in types.items()}
 
     def _look(self) -> Look:
@@ -227,7 +229,7 @@ class App:
             self.refresh()
 
     def _needle(self, look: Look) -> None:
-        if self.live is None:
+        if not self._injectable:
             return
         place = [float(self.state[f"dose_{axis}"]) for axis in "xyz"]
         ball = pv.Sphere(radius=0.02 * max(self.size), center=place)
@@ -389,7 +391,7 @@ class App:
         v3.VSwitch(v_model=("cut",), label="cut open", density="compact", hide_details=True, classes="mx-4")
         for axis in "xy":
             self._slider(f"cut_{axis}", f"cut {axis}", v_if="cut", **slider)
-        if self.live:
+        if self._injectable:
             html.Div("inject here", classes="text-subtitle-2 mx-4 mt-4")
             v3.VSelect(v_model=("dose_field",), items=("dose_fields",), label="what", **plain)
             v3.VTextField(v_model=("dose",), label="amount", **plain)

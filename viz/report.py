@@ -76,7 +76,7 @@ def _lesions(compared: Groups) -> list[str]:
     """Heat, diameters and response, of those whose scenario has `heat`: it says what a lesion is."""
     known = {label: results for label, results in compared.items() if all(r.document.heat for r in results)}
     read = {label: [readings(result) for result in results] for label, results in known.items()}
-    parts = [
+    parts = known and [
         "<h2>Tumour heat</h2>"
         + _inline(_over_readings(read, lambda r: r.heat, "mean heat of the largest lesion's core")),
         "<h2>Sum of diameters</h2>" + _inline(_over_readings(read, lambda r: r.total, "sum of diameters, um")),
@@ -84,7 +84,7 @@ def _lesions(compared: Groups) -> list[str]:
     ]
     without = ", ".join(html.escape(label) for label in compared if label not in known)
     missing = f"<p>Without lesions, heat and response, as the scenario has no 'heat': {without}.</p>" if without else ""
-    return [*(parts if known else []), missing]
+    return [*parts, missing]
 
 
 def _tumour_cells(result: Result) -> tuple[np.ndarray, np.ndarray]:
@@ -129,14 +129,16 @@ def _figure(series: Mapping[str, tuple[np.ndarray, np.ndarray]], label: str) -> 
     with mpl.rc_context(plain):
         figure = Figure(figsize=(7.5, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        for i, (name, (days, values)) in enumerate(series.items()):
+        lines = []
+        for i, (days, values) in enumerate(series.values()):
             colour = _COLOURS[i % len(_COLOURS)]
-            axes.plot(days, np.median(values, axis=0), color=colour, label=name, linewidth=1.8)
+            lines += axes.plot(days, np.median(values, axis=0), color=colour, linewidth=1.8)
             if len(values) > 1:
                 axes.fill_between(days, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
         axes.set(xlabel="time, days", ylabel=label)
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        # Given here, as Matplotlib leaves out a label that begins with "_".
+        axes.legend(lines, list(series), frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

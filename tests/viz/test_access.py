@@ -360,3 +360,20 @@ def test_quick_clicks_on_play_step_once_at_a_time_to_the_end_and_no_further():
         assert simulation.steps == simulation.model.until
         assert not app.state.playing
         assert app.state.message == "the scenario's end is reached"
+
+
+def test_a_scenario_without_fields_is_looked_at_and_has_nothing_to_inject(tmp_path):
+    from gpusim.record import Recorder
+    from gpusim.viz.app import App
+    from gpusim.viz.sources import FromResult, FromSimulation
+
+    text = "grid: {shape: [6, 6, 6]}\nstates: {tumour: {}}\ntissue: {shapes: {s: {kind: everywhere, state: tumour}}}"
+    with gpusim.Simulation(gpusim.Scenario.parse(text), "numpy") as simulation:
+        live = App([FromSimulation(simulation)])
+        with Recorder(simulation, tmp_path / "out") as recorder:
+            recorder.finish()
+    for shown in (live, App([FromResult(tmp_path / "out")])):
+        assert shown.state.writing
+        assert shown.state.dose_fields == []
+        assert "dose_field" not in shown._settable()
+        assert shown.controller.trigger_name(shown.inject) not in shown._acts()

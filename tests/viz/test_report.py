@@ -129,3 +129,18 @@ def test_a_folder_may_have_the_name_of_a_formula(name):
 def test_what_is_no_result_is_refused(tmp_path):
     with pytest.raises(gpusim.ResultError, match="no such folder"):
         groups([tmp_path / "none"])
+
+
+def test_a_folder_with_an_underscore_has_its_place_in_the_legend():
+    series = {"_out": (np.array([0.0, 1.0]), np.ones((1, 2)))}
+    (legend,) = [axes.get_legend() for axes in _figure(series, "cells").axes]
+    assert [text.get_text() for text in legend.get_texts()] == ["_out"]
+
+
+def test_results_without_heat_give_no_figures_of_it(tmp_path, recwarn):
+    empty = gpusim.Scenario.parse("grid: {shape: [4, 4, 4]}")
+    with gpusim.Simulation(empty, "numpy") as simulation, Recorder(simulation, tmp_path / "out") as recorder:
+        recorder.finish()
+    save_report([tmp_path / "out"], tmp_path / "page.html", pictures=False)
+    assert (tmp_path / "page.html").read_text().count("<svg") == 1
+    assert not recwarn.list
