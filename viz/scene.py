@@ -414,6 +414,8 @@ def _face(
     spacing: float,
 ) -> pv.PolyData:
     """Discs on a plane across an axis (x 0, y 1, z 2), for states [up, across], where the density is the body's."""
+    if not cells.size:  # the cut is at the lattice's side
+        return pv.PolyData()
     fine = min(_PIXELS_PER_CELL, max(2 * _PIXELS_OF_A_FACE // (sum(cells.shape) + 1), 3))
     aside = np.abs(np.arange(fine) - (fine - 1) / 2) / (fine / 2)
     distance = np.tile(np.hypot(aside[:, None], aside[None, :]), cells.shape)[..., None]

@@ -274,3 +274,10 @@ def test_a_mistake_is_one_line(result, options, message):
     assert isinstance(done.exception, gpusim.ResultError)
     assert message in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 1), (4, 1, 1)])
+def test_the_thinnest_lattices_have_pictures(shape):
+    pixels, _ = picture([moment(np.full(shape, 1, np.uint8))], Look(), (320, 240))
+    assert pixels.shape == (240, 320, 3)
+    assert pixels.std() > 0
