@@ -283,9 +283,12 @@ extern "C" __global__ void count_exchange(
         wholes += whole;
         fractions += static_cast<int64>(left + (left < 0.0f ? -0.5f : 0.5f));
     }
+    const uint64 whole_sum = block_sum(static_cast<uint64>(wholes));
+    const uint64 fraction_sum = block_sum(static_cast<uint64>(fractions));
+    if (threadIdx.x != 0) return;
     uint64* sum = flowed + at.field * replicates + at.replicate;
-    if (wholes) atomicAdd(sum, static_cast<uint64>(wholes));
-    if (fractions) atomicAdd(sum + wall_count * replicates, static_cast<uint64>(fractions));
+    if (whole_sum) atomicAdd(sum, whole_sum);
+    if (fraction_sum) atomicAdd(sum + wall_count * replicates, fraction_sum);
 }
 ENTRY(count_exchange)
 

@@ -91,9 +91,9 @@ class Check:
             "to_numpy() of the firings": lambda: backend.to_numpy(state.tally.fired),
             "write() of the body": lambda: backend.write(state.body, np.zeros(state.body.shape, np.float32)),
             "circulate()": lambda: backend.circulate(circulation.values, circulation._equations, 5.0),
-            "transport.advance()": lambda: simulation.site.transport.advance(state, 5),
+            "transport()": lambda: simulation.site.stack.transport(5),
         }.items():
-            n = 3 if "advance" in what else count
+            n = 3 if "transport" in what else count
             self.wait()
             begun = time.perf_counter()
             for _ in range(n):
@@ -117,7 +117,7 @@ class Check:
             stack = self.simulation.site.stack
             with cupy.cuda.Stream(non_blocking=True) as stream:
                 stream.begin_capture()
-                stack.transport.advance(stack.state, 5)
+                stack.transport(5)
                 graph = stream.end_capture()
                 graph.launch()
                 stream.synchronize()

@@ -22,7 +22,7 @@ from gpusim.backends.source import KERNELS, kernel_source
 
 WAITING = {
     "restrict_finest", "restrict_coarse", "restrict_mass", "restrict_coupling", "restrict_mean", "sum_fields",
-    "propose_moves", "move",
+    "propose_moves", "move", "count_exchange",
 }  # fmt: skip
 """Kernels in which the threads of a block wait for each other; the player stops at any other that does."""
 
