@@ -104,6 +104,19 @@ class ExchangeTables:
 
 
 @dataclass(frozen=True)
+class ReactionTables:
+    """Reactions between fields, as arrays of the backend; layouts as in model/tables.py.
+
+    Attributes:
+        reactions: in the order in which they take place; terms, modulators: what they point into.
+    """
+
+    reactions: Array
+    terms: Array
+    modulators: Array
+
+
+@dataclass(frozen=True)
 class ExplicitTables:
     """Numbers of the explicit step, as arrays of the backend.
 
@@ -281,7 +294,8 @@ class Tally:
 class Draw:
     """What picks the random numbers of one operation: the voxel's index in the whole lattice joins it.
 
-    `seeds` are uint64 [R]; `origin` is the index of the arrays' first voxel, where they are a part of a lattice.
+    `purpose` is below 256. `seeds` are uint64 [R]; `origin` is the index of the arrays' first voxel, where they are a
+    part of a lattice.
     """
 
     seeds: Array
@@ -425,6 +439,13 @@ class Backend(Protocol):
         tally: Tally,
     ) -> None:
         """Count what voxels give to the body through walls `counted` (int32) over `times` (float32 [F], min)."""
+        ...
+
+    def react(self, fields: Array, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
+        """Let the fields of each voxel (float32 [F, R, z, y, x], in place) react with each other over a step.
+
+        Purposes of random numbers from that of the draw on, in steps of 256, are the operation's own.
+        """
         ...
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:

@@ -21,6 +21,7 @@ from gpusim.backends.base import (
     Maps,
     MassByCells,
     Means,
+    ReactionTables,
     Share,
     Surroundings,
     Tally,
@@ -390,6 +391,22 @@ class CompiledBackend(ABC):
             *_sizes(shape),
         )
         self.launch("count_exchange", *_rows(shape, counted.size), arguments)
+
+    def react(self, fields: Array, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
+        arguments = (
+            tables.reactions,
+            tables.terms,
+            tables.modulators,
+            conditions.tissue,
+            conditions.immune,
+            fields,
+            conditions.counts,
+            conditions.body,
+            *_drawn(draw),
+            np.int32(len(tables.reactions)),
+            *_sizes(fields.shape),
+        )
+        self.launch("react", *_rows(fields.shape), arguments)
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
         arguments = (field, voxels, amounts, np.int64(voxels.size))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, CellLayer, CellTables, Draw, Surroundings
+from gpusim.backends.base import Array, Backend, CellLayer, CellTables, Conditions, Draw, ReactionTables, Surroundings
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.model import Model
@@ -20,6 +20,7 @@ class Purpose(enum.IntEnum):
     TISSUE_MOTION = 2
     IMMUNE_MOTION = 3
     EXCHANGE = 4
+    REACTIONS = 5
 
 
 class Stack:
@@ -44,6 +45,9 @@ class Stack:
         self.fetched: np.ndarray | None = None
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
+        )
+        self._reactions = ReactionTables(
+            backend.array(model.reactions.rows), backend.array(model.reactions.terms), self._tables.modulators
         )
         self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         self._mobile = mobile(model)
@@ -75,10 +79,15 @@ class Stack:
                 self.backend.deposit(self.state.fields[field], voxels, amounts)
 
     def transport(self, step: int) -> None:
-        """Diffusion and exchange over a step."""
+        """Diffusion and exchange over a step, then the reactions between fields."""
         self.fetched = None
-        self._count_neighbours(self.state.tissue, self.state.immune, Purpose.EXCHANGE)
-        self.solvers.advance(self.state, step)
+        state = self.state
+        self._count_neighbours(state.tissue, state.immune, Purpose.EXCHANGE)
+        self.solvers.advance(state, step)
+        if len(self._model.reactions):
+            conditions = Conditions(state.tissue.cells, state.immune.cells, state.counts, state.body)
+            draw = Draw(self._seeds, step, Purpose.REACTIONS)
+            self.backend.react(state.fields, conditions, self._reactions, draw)
 
     def move(self, step: int) -> None:
         """The cells' moves over a step."""
@@ -155,7 +164,7 @@ class Stack:
             Purpose.TISSUE_RULES: cells.counts_for(rows(tissue)),
             Purpose.IMMUNE_RULES: cells.counts_for(rows(immune)),
             Purpose.TISSUE_MOTION: cells.counts_for(cells.motilities[tissue]),
-            Purpose.EXCHANGE: cells.counts_for(self._model.exchange.effects),
+            Purpose.EXCHANGE: cells.counts_for([*self._model.exchange.effects, *self._model.reactions.rows]),
             Purpose.IMMUNE_MOTION: cells.counts_for(cells.motilities[immune]),
         }
 

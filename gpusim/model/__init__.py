@@ -1,7 +1,20 @@
 """From a scenario to the arrays of numbers that the engine steps."""
 
 from gpusim.model.build import build
-from gpusim.model.model import Body, Boundary, Cells, Dose, Exchange, Fields, Graft, Infusion, Model, Resection, States
+from gpusim.model.model import (
+    Body,
+    Boundary,
+    Cells,
+    Dose,
+    Exchange,
+    Fields,
+    Graft,
+    Infusion,
+    Model,
+    Reactions,
+    Resection,
+    States,
+)
 
 __all__ = [
     "Body",
@@ -13,6 +26,7 @@ __all__ = [
     "Graft",
     "Infusion",
     "Model",
+    "Reactions",
     "Resection",
     "States",
     "build",

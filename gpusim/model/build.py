@@ -13,6 +13,7 @@ from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
+from gpusim.model.reactions import build_reactions, hasty
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, Therapy
@@ -61,8 +62,13 @@ def _build(scenario: Scenario) -> Model:
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
     every = steps.between_snapshots(document, step)
+    reactions = build_reactions(document, states, volume, step, modulators)
     cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(moves)
-    notes = [*initial.notes, *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded)]
+    notes = [
+        *initial.notes,
+        *hasty(reactions, fields, modulators, step),
+        *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded),
+    ]
     if not (document.time.step.field or document.time.step.rules) and step < steps.longest(highest) / 2:
         notes.append(
             f"the step of {step:g} min divides the scenario's times (end, snapshots, doses, 'time.at'); rounder ones "
@@ -85,6 +91,7 @@ def _build(scenario: Scenario) -> Model:
         record_every=every,
         fields=fields,
         exchange=exchange,
+        reactions=reactions,
         states=states,
         cells=cells,
         body=build_body(document, cells, exchange, volume),

@@ -101,6 +101,24 @@ class Exchange:
 
 
 @dataclass(frozen=True)
+class Reactions:
+    """Reactions between fields, in the order of the scenario, in which they take place in a step.
+
+    Attributes:
+        names: of the reactions.
+        rows: table of `tables.REACTION`, one row each; `turnover` is rate * step, 1 or 1/unit of the second reactant.
+        terms: table of `tables.TERM`, what the rows point into: fields with their coefficients.
+    """
+
+    names: tuple[str, ...]
+    rows: np.ndarray
+    terms: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
 class Cells:
     """What cells do, as tables (gpusim/model/tables.py); rows sorted by the state that they belong to.
 
@@ -237,6 +255,7 @@ class Model:
     record_every: int
     fields: Fields
     exchange: Exchange
+    reactions: Reactions
     states: States
     cells: Cells
     body: Body

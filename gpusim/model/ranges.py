@@ -47,7 +47,9 @@ def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
         for owner, part in ((fields, "diffusion"), (fields, "initial"), (exchange, "production"), (exchange, "loss")):
             yield f"fields.{name}: {part}", np.atleast_1d(getattr(owner, part)[f])
     tables = {kind: getattr(cells, kind) for kind in ("rules", "motilities", "modulators", "releases")}
-    for kind, table in {**tables, "effects": exchange.effects, "walls": exchange.walls}.items():
+    tables |= {"effects": exchange.effects, "walls": exchange.walls}
+    tables |= {"reactions": model.reactions.rows, "reactions' fields": model.reactions.terms}
+    for kind, table in tables.items():
         for column in table.dtype.names:
             if table.dtype[column] == np.float32:
                 yield f"{kind}: {column}", table[column]

@@ -81,6 +81,18 @@ EFFECT = np.dtype(
     ]
 )
 WALL = np.dtype([("field", "<i4"), ("quantity", "<i4"), ("dilution", "<f4")])
+TERM = np.dtype([("field", "<i4"), ("coefficient", "<f4")])
+REACTION = np.dtype(
+    [
+        ("turnover", "<f4"),
+        ("first_modulator", "<i4"),
+        ("end_modulator", "<i4"),
+        ("end_contact", "<i4"),
+        ("first_consumed", "<i4"),
+        ("first_made", "<i4"),
+        ("end_made", "<i4"),
+    ]
+)
 MOTILITY = np.dtype(
     [
         ("hop", "<f4"),

@@ -16,6 +16,7 @@ from gpusim.scenario.schema import (
     Motility,
     Outcome,
     Process,
+    Reaction,
     Rule,
     Tissue,
 )
@@ -55,6 +56,7 @@ def problems(document: Document) -> list[Problem]:
     """Everything in a document that contradicts something else in it."""
     return [
         *_fields(document),
+        *_reactions(document),
         *_states(document),
         *_rules(document),
         *_body(document),
@@ -125,6 +127,18 @@ def flow_unit(document: Document, process: Process) -> str:
     return f"{quantities[flowing].unit} / min" + (f" / ({quantities[driver].unit})" if driver else "")
 
 
+def coefficient_unit(document: Document, reaction: Reaction, field: str) -> str:
+    """Unit of a coefficient: of the field, for one of the first that is consumed."""
+    first = next(iter(reaction.consumes))
+    return f"({document.fields[field].unit}) / ({document.fields[first].unit})" if field != first else "dimensionless"
+
+
+def reaction_unit(document: Document, reaction: Reaction) -> str:
+    """Unit of a reaction's rate: per time, and per the unit of the second field that is consumed."""
+    _, *second = reaction.consumes
+    return "1/min" + "".join(f" / ({document.fields[field].unit})" for field in second)
+
+
 def _fields(document: Document) -> Iterator[Problem]:
     taken = set(_COLUMNS)
     for name in document.fields:
@@ -159,9 +173,37 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
 
 
 def _sudden(document: Document, field: str) -> list[str]:
-    """The rules and therapies that put an amount of a field in one place at once."""
+    """The rules, reactions and therapies that change a field in one place at once, not together with diffusion."""
     rules = [f"rules.{name}.releases" for name, rule in document.rules.items() if field in rule.releases]
-    return rules + [f"therapies.{name}" for name, therapy in document.therapies.items() if therapy.inject == field]
+    reactions = [
+        f"reactions.{name}.{side}"
+        for name, reaction in document.reactions.items()
+        for side in ("consumes", "makes")
+        if field in getattr(reaction, side)
+    ]
+    therapies = [f"therapies.{name}" for name, therapy in document.therapies.items() if therapy.inject == field]
+    return rules + reactions + therapies
+
+
+def _reactions(document: Document) -> Iterator[Problem]:
+    tissue, _ = state_names(document)
+    for name, reaction in document.reactions.items():
+        path: KeyPath = ("reactions", name)
+        sides = dict.fromkeys(reaction.consumes, "consumes") | dict.fromkeys(reaction.makes, "makes")
+        unknown = [p for field, side in sides.items() for p in _field(document, field, (*path, side, field))]
+        yield from unknown
+        if not unknown:
+            for field, side in sides.items():
+                unit = coefficient_unit(document, reaction, field)
+                yield from _dimension(getattr(reaction, side)[field], (*path, side, field), unit)
+            yield from _dimension(reaction.rate, (*path, "rate"), reaction_unit(document, reaction))
+        yield from _modulators(document, reaction.modulators, path)
+        for i, modulator in enumerate(reaction.modulators):
+            if len({state in tissue for state in modulator.contact or ()}) > 1:
+                yield (
+                    (*path, "modulators", i, "contact"),
+                    "expected states of one layer: a reaction looks at either cell of its voxel",
+                )
 
 
 def _states(document: Document) -> Iterator[Problem]:

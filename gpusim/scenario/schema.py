@@ -291,6 +291,52 @@ class FieldSpec(_Part):
     source: Text | None = None
 
 
+MOST_CONSUMED = 2
+"""Fields that a reaction consumes at most: three hardly ever meet at once."""
+
+
+class Reaction(_Part):
+    """Fields that turn into others by mass action: `rate` times the concentrations of one or two that it `consumes`.
+
+    The extent of a reaction is counted in the unit of the first field that it consumes. A coefficient says how much
+    of a field goes into or comes out of one unit of the extent, as a number in the unit of the field or as a quantity
+    ("8 ng/mL / (PFU/voxel)", "64 fg/PFU"). Modulators act on the rate; what speeds a reaction up and is not consumed
+    is one of them.
+    """
+
+    consumes: dict[Name, Amount]
+    makes: dict[Name, Amount] = {}
+    rate: Amount
+    modulators: tuple[Modulator, ...] = ()
+    source: Text | None = None
+
+    @field_validator("consumes", "makes")
+    @classmethod
+    def _above_0(cls, coefficients: dict[str, float | str]) -> dict[str, float | str]:
+        for name, value in coefficients.items():
+            if (parse(value).magnitude if isinstance(value, str) else value) == 0:
+                raise ValueError(f"expected a coefficient above 0 for '{name}', found {value!r}")
+        return coefficients
+
+    @model_validator(mode="after")
+    def _sides(self) -> "Reaction":
+        found = len(self.consumes)
+        if found == 0:
+            raise ValueError("expected one or two fields in 'consumes', found none; cells make fields by 'secretion'")
+        if found > MOST_CONSUMED:
+            raise ValueError(
+                f"expected one or two fields in 'consumes', found {found}; write it in two steps, or what is not used "
+                "up as a modulator ({field: NAME, per: 1})"
+            )
+        for name in self.consumes:
+            if name in self.makes:
+                raise ValueError(
+                    f"'{name}' stands in both 'consumes' and 'makes'; what is not used up is a modulator "
+                    f"({{field: {name}, per: 1}})"
+                )
+        return self
+
+
 class Exchange(_Part):
     """A wall between voxel and blood: permeability * (blood - local concentration).
 
@@ -822,6 +868,7 @@ class Document(_Part):
     grid: Grid = Grid()
     time: TimeSpec = TimeSpec()
     fields: dict[Name, FieldSpec] = {}
+    reactions: dict[Name, Reaction] = {}
     states: dict[Name, State] = {}
     rules: dict[Name, Rule] = {}
     tissue: Tissue = Tissue()
@@ -832,7 +879,7 @@ class Document(_Part):
     record: Record = Record()
     trial: Trial | None = None
 
-    @field_validator("fields", "states", "rules")
+    @field_validator("fields", "reactions", "states", "rules")
     @classmethod
     def _room(cls, table: dict[str, object]) -> dict[str, object]:
         if len(table) > 200:

@@ -90,6 +90,8 @@ def _read(document: Document) -> tuple[set[str], set[str]]:
     """
     words = {word for path, word in _leaves(document.model_dump(exclude_unset=True)) if _looks(path)}
     words |= _in_arms(document)
+    for reaction in document.reactions.values():  # what else comes of what is used up, or stops where it is missing
+        words |= set(reaction.consumes) if len(reaction.consumes) > 1 or reaction.makes else set()
     exchanged = {field for state in document.states.values() for field, e in state.exchange.items() if e.body}
     fields = words | exchanged | set(document.heat.cytokines if document.heat else ())
     ends = [process.ends for process in document.body.processes.values()]
@@ -180,7 +182,10 @@ def _looked_at_by(document: Document, states: set[str]) -> set[str]:
     rules = [rule for rule in document.rules.values() if states.intersection(rule.leaves)]
     specs = [spec for name, spec in document.states.items() if name in states]
     losses = [loss for field in document.fields.values() for loss in field.clearance.values()]
-    return {word for part in (*rules, *specs, *losses) for _, word in _leaves(part.model_dump(exclude_unset=True))}
+    reactions = list(document.reactions.values())
+    parts = (*rules, *specs, *losses, *reactions)
+    consumed = {field for reaction in reactions for field in reaction.consumes}
+    return consumed | {word for part in parts for _, word in _leaves(part.model_dump(exclude_unset=True))}
 
 
 def _want(document: Document, name: str, site: str, here: set[str]) -> str:
@@ -201,7 +206,9 @@ def _want(document: Document, name: str, site: str, here: set[str]) -> str:
 
 
 def _made(document: Document, field: str, states: dict[str, State]) -> bool:
-    """Whether cells of some states make a field or let it in from the blood, or rules on them release it."""
+    """Whether cells of some states make a field or let it in from the blood, rules on them release it, or it reacts."""
+    if any(field in reaction.makes for reaction in document.reactions.values()):
+        return True
     releases = [r.releases.get(field) for r in document.rules.values() if {EMPTY, NONE, *states}.intersection(r.leaves)]
     return any(map(_some, releases)) or any(_makes(state, field) for state in states.values())
 

@@ -22,7 +22,7 @@ def randomised(random: Random) -> dict[str, Any]:
         f"s{i}": {"kind": "everywhere", "state": name, "fraction": random.uniform(0.2, 0.9)}
         for i, name in enumerate((*_TISSUE, *_IMMUNE))
     }
-    return {
+    data: dict[str, Any] = {
         "grid": {"shape": [random.choice(_SIZES) for _ in range(3)]},
         "seed": random.randint(0, 2**64 - 1),
         "time": {"until": "6 min", "step": {"field": "1 min", "rules": f"{random.randint(1, 3)} min"}},
@@ -44,6 +44,9 @@ def randomised(random: Random) -> dict[str, Any]:
             "processes": {"decay": {"transition": "drug -> nothing", "rate": "0.1 /min"}},
         },
     }
+    solver = data["fields"][_SMOOTH]["solver"]
+    reacting = _FIELDS if solver in _SOLVERS else _SUDDEN
+    return data | {"reactions": {f"x{i}": _reaction(random, reacting) for i in range(random.randint(0, 3))}}
 
 
 def _modulator(random: Random) -> dict[str, Any]:
@@ -84,6 +87,22 @@ def _rule(random: Random) -> dict[str, Any]:
         "releases": {field: random.uniform(0, 2) for field in random.sample(_SUDDEN, random.randint(0, 2))},
     }
     return rule | {way: "blood" for way in ("to_body", "from_body") if random.random() < 0.3}
+
+
+def _reaction(random: Random, fields: tuple[str, ...]) -> dict[str, Any]:
+    mixed = random.sample(fields, len(fields))
+    consumed = random.randint(1, 2)
+    coefficients = {name: random.choice([0.1, 1, 3]) for name in mixed}
+    modulators = _modulators(random, 2)
+    for modulator in modulators:
+        if "contact" in modulator:  # of one layer
+            modulator["contact"] = random.choice([["one", "empty"], ["killer", "none"]])
+    return {
+        "consumes": {name: coefficients[name] for name in mixed[:consumed]},
+        "makes": {name: coefficients[name] for name in mixed[consumed:]},
+        "rate": random.choice([1e-3, 0.1, 2, 1e5]),
+        "modulators": modulators,
+    }
 
 
 def _rate(random: Random) -> str:

@@ -20,11 +20,12 @@ from gpusim.backends.base import (
     Maps,
     MassByCells,
     Means,
+    ReactionTables,
     Share,
     Surroundings,
     Tally,
 )
-from gpusim.backends.numpy import body, exchange, measure, motion, multigrid, neighbours, rules, transport
+from gpusim.backends.numpy import body, exchange, measure, motion, multigrid, neighbours, reactions, rules, transport
 from gpusim.backends.worker import Worker
 
 
@@ -130,9 +131,10 @@ class NumpyBackend:
         from_second: float,
     ) -> None:
         for r in _replicates(fields):
-            one = Conditions(conditions.tissue[r], conditions.immune[r], conditions.counts[:, r], conditions.body[:, r])
             parts = (fields[:, r], source[:, r], rhs[:, r])
-            exchange.exchange_rates(*parts, one, active, tables, _maps(maps, r), from_c, from_second)
+            exchange.exchange_rates(
+                *parts, _conditions(conditions, r), active, tables, _maps(maps, r), from_c, from_second
+            )
 
     def count_exchange(
         self, fields: Array, body: Array, counted: Array, times: Array, walls: Array, maps: Maps, tally: Tally
@@ -140,6 +142,11 @@ class NumpyBackend:
         for r in _replicates(fields):
             here = Tally(tally.fired[:, r], tally.flowed[:, :, r], tally.planes)
             exchange.count_exchange(fields[:, r], body[:, r], counted, times, walls, _maps(maps, r), here)
+
+    def react(self, fields: Array, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
+        for r in _replicates(fields):
+            drawn = Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
+            reactions.react(fields[:, r], _conditions(conditions, r), tables, drawn)
 
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
         exchange.deposit(field, voxels, amounts)
@@ -182,6 +189,10 @@ class NumpyBackend:
 
 def _replicates(fields: Array) -> range:
     return range(fields.shape[1])
+
+
+def _conditions(conditions: Conditions, r: int) -> Conditions:
+    return Conditions(conditions.tissue[r], conditions.immune[r], conditions.counts[:, r], conditions.body[:, r])
 
 
 def _layer(layer: CellLayer, r: int) -> CellLayer:

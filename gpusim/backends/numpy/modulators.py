@@ -38,10 +38,18 @@ class Slab:
         """Flat index of the slab's first voxel."""
         return self.first * self.own.shape[1] * self.own.shape[2]
 
+    @property
+    def end_offset(self) -> int:
+        """Flat index behind its last."""
+        return self.end * self.own.shape[1] * self.own.shape[2]
+
     def modulated(self, rate: np.float32, row: np.void, voxels: np.ndarray) -> np.ndarray:
         """float32: a rate times the modulators of `row` at `voxels`, flat indices in the slab; 0 or more."""
-        value = np.full(voxels.size, rate, np.float32)
-        for modulator in self.modulators[row["first_modulator"] : row["end_modulator"]]:
+        return self.times(np.full(voxels.size, rate, np.float32), row["first_modulator"], row["end_modulator"], voxels)
+
+    def times(self, value: np.ndarray, first: int, end: int, voxels: np.ndarray) -> np.ndarray:
+        """The same of rates by voxel and the modulators `first` to `end`."""
+        for modulator in self.modulators[first:end]:
             with np.errstate(all="ignore"):
                 value = value * response(modulator, self._value(modulator, voxels))
         return np.where(value > 0, value, np.float32(0))

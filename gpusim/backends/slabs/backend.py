@@ -207,6 +207,7 @@ class SlabsBackend:
     prolong = _ordered("prolong")
     exchange_rates = _ordered("exchange_rates")
     count_exchange = _ordered("count_exchange")
+    react = _ordered("react")
     deposit = _ordered("deposit")
     count_neighbours = _ordered("count_neighbours")
     apply_rules = _ordered("apply_rules")

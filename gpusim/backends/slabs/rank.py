@@ -20,6 +20,7 @@ from gpusim.backends.base import (
     Array,
     Backend,
     CellLayer,
+    Conditions,
     Diffusion,
     Draw,
     Equations,
@@ -29,6 +30,7 @@ from gpusim.backends.base import (
     Maps,
     MassByCells,
     Means,
+    ReactionTables,
     Surroundings,
     Tally,
 )
@@ -203,6 +205,10 @@ class Rank:
         here = self._counted_here(tally, fields.cut)
         self._do("count_exchange", fields, body, counted, times, walls, maps, here)
         self._messages.add(held(tally.flowed), here.flowed)
+
+    def react(self, fields: Part, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
+        # A voxel reads its own entries alone, so that all planes held come out as their owners have them.
+        self._do("react", fields, conditions, tables, replace(draw, origin=fields.origin))
 
     def _counted_here(self, tally: Tally, cut: Cut) -> Tally:
         """Room to count on the rank's own planes."""

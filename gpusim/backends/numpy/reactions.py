@@ -1,0 +1,66 @@
+"""NumPy twin of kernels/reactions.cu: the same operations in the same order."""
+
+import numpy as np
+
+from gpusim.backends.base import Conditions, Draw, ReactionTables
+from gpusim.backends.numpy.modulators import Slab
+from gpusim.backends.numpy.random import happens, voxel_random
+from gpusim.backends.numpy.slabs import slabs
+
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+
+
+def react(fields: np.ndarray, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
+    """Let the fields of each voxel react with each other over a step; arrays are of one replicate."""
+    tissue, immune, size = conditions.tissue, conditions.immune, conditions.tissue.size
+    flat = (fields.reshape(len(fields), size), conditions.counts.reshape(len(conditions.counts), size))
+    with np.errstate(all="ignore"):
+        for first, end in slabs(tissue.shape):
+            seen = (*flat, conditions.body, first, end, tables.modulators)
+            of_tissue, of_immune = Slab(tissue, immune, *seen), Slab(immune, tissue, *seen)
+            for reaction in tables.reactions:
+                _react(reaction, tables.terms, of_tissue, of_immune, draw)
+
+
+def _react(reaction: np.void, terms: np.ndarray, of_tissue: Slab, of_immune: Slab, draw: Draw) -> None:
+    fields, offset = of_tissue.fields, of_tissue.offset
+    one, two = terms[reaction["first_consumed"]], terms[reaction["first_made"] - 1]
+    here = slice(offset, of_tissue.end_offset)
+    voxels = np.flatnonzero((fields[one["field"], here] > 0) & (fields[two["field"], here] > 0))
+    a, b = fields[one["field"]][voxels + offset], fields[two["field"]][voxels + offset]
+    k = of_tissue.modulated(reaction["turnover"], reaction, voxels)
+    k = of_immune.times(k, reaction["end_modulator"], reaction["end_contact"], voxels)
+    if reaction["first_made"] - reaction["first_consumed"] > 1:
+        extent = _extent_of_two(k, one["coefficient"], a, two["coefficient"], b)
+    else:
+        extent = a / (_ONE / k + one["coefficient"] * _HALF)
+    for most in (a / one["coefficient"], b / two["coefficient"]):
+        extent = np.where((extent < most) | ~(extent > 0), extent, most)
+    happening = extent > 0
+    at, extent = voxels[happening] + offset, extent[happening]
+    for number in range(reaction["first_consumed"], reaction["end_made"]):
+        values = fields[terms[number]["field"]]
+        c, amount = values[at], terms[number]["coefficient"] * extent
+        change = amount if number >= reaction["first_made"] else np.where(amount < c, -amount, -c)
+        values[at] = _sum_by_lot(c, change, at, number, draw)
+
+
+def _extent_of_two(k: np.ndarray, alpha: np.float32, a: np.ndarray, beta: np.float32, b: np.ndarray) -> np.ndarray:
+    room = _ONE / k + _HALF * (alpha * b + beta * a)
+    first = a * (b / room)
+    rest = _ONE - (alpha * b / room) * (beta * a / room)
+    extent: np.ndarray = _TWO * first / (_ONE + np.sqrt(np.where(rest > 0, rest, _ZERO)))
+    return extent
+
+
+def _sum_by_lot(c: np.ndarray, change: np.ndarray, voxels: np.ndarray, number: int, draw: Draw) -> np.ndarray:
+    """c + change; where that lies between two floats, one of them by lot, so that the mean is the sum."""
+    total = c + change
+    back = total - c
+    missing = (c - (total - back)) + (change - back)
+    between = np.flatnonzero((total > 0) & ((missing > 0) | (missing < 0)))
+    words = voxel_random(voxels[between], Draw(draw.seeds, draw.step, draw.purpose + 256 * (number // 4), draw.origin))
+    low, short = total[between], missing[between]
+    other = np.nextafter(low, np.where(short > 0, np.float32(np.inf), np.float32(-np.inf)))
+    total[between] = np.where(happens(np.abs(short) / np.abs(other - low), words[number % 4]), other, low)
+    return total
