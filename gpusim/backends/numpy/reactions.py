@@ -8,6 +8,8 @@ from gpusim.backends.numpy.random import happens, voxel_random
 from gpusim.backends.numpy.slabs import slabs
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_GOLDEN = 0x9E3779B9
+_LOW = np.uint64(0xFFFFFFFF)
 
 
 def react(fields: np.ndarray, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
@@ -59,8 +61,9 @@ def _sum_by_lot(c: np.ndarray, change: np.ndarray, voxels: np.ndarray, number: i
     back = total - c
     missing = (c - (total - back)) + (change - back)
     between = np.flatnonzero((total > 0) & ((missing > 0) | (missing < 0)))
-    words = voxel_random(voxels[between], Draw(draw.seeds, draw.step, draw.purpose + 256 * (number // 4), draw.origin))
+    words = voxel_random(voxels[between], Draw(draw.seeds, 0, draw.purpose + 256 * (number // 4), draw.origin))
+    lots = (words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW
     low, short = total[between], missing[between]
     other = np.nextafter(low, np.where(short > 0, np.float32(np.inf), np.float32(-np.inf)))
-    total[between] = np.where(happens(np.abs(short) / np.abs(other - low), words[number % 4]), other, low)
+    total[between] = np.where(happens(np.abs(short) / np.abs(other - low), lots), other, low)
     return total
