@@ -185,7 +185,7 @@ def shipped() -> str:
             bases = ", ".join(f"[{base}](#{base})" for base in _listed(raw.get("extends", [])))
             if bases:
                 text.append(f"- builds on {bases}")
-            for key in ("fields", "states", "rules"):
+            for key in ("fields", "reactions", "states", "rules"):
                 if raw.get(key):
                     text.append(f"- {key}: {', '.join(f'`{part}`' for part in raw[key])}")
             text.append("")

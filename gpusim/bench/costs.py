@@ -132,6 +132,14 @@ COSTS = (
         "function and a wall in each voxel",
     ),
     Cost("count_exchange", "by cells", 8, 12, "field and permeability read"),
+    Cost(
+        "react",
+        "by cells",
+        16,
+        _RANDOM + 24 + 2 * 20,
+        "two fields read, and written; the extent of a reaction, two sums and their rounding",
+        by_field=False,
+    ),
     Cost("deposit", "by cells", 20, 1, "index and amount read; field read, and written", rows=0, by_field=False),
     Cost("mark_members", "by cells", 3, 7, "both cell layers read; members written", by_field=False),
     Cost(

@@ -64,6 +64,7 @@ def _by_cells(fields: int, edge: int) -> dict[str, Any]:
     return {
         "fields": _fields(fields, diffusion="40 um^2/min"),
         "states": {"one": acting, "two": acting, "killer": killer},
+        "reactions": {"join": {"consumes": {"f0": 1, "f1": 1}, "rate": 1e-3}},
         "rules": {"turn": {"transition": "one -> two", "rate": "1e-4 /min", "modulators": [by_field, neighbours]}},
         "tissue": _tissue(one=1.0, killer=0.2),
         "body": {"quantities": {"blood": {"unit": "ng"}}},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +25,7 @@ from gpusim.units import duration
 
 if TYPE_CHECKING:
     from gpusim.model import Model
+    from gpusim.scenario.schema import Modulator
 
 
 @app.command()
@@ -37,7 +38,7 @@ def check(
         int, typer.Option(min=1, metavar="N", help="Count the memory of so many, stepped together.")
     ] = 1,
 ) -> None:
-    """Check a scenario without running it: fields, rules, step sizes, memory. Or every byte of a result.
+    """Check a scenario without running it: fields, reactions, rules, step sizes, memory. Or every byte of a result.
 
     Of the folder of a run, a trial or a study, every file is held against its checksums; each damage is a line, and
     any makes the exit code 2. (A folder that has the name of a shipped scenario is meant by ./NAME.)
@@ -79,6 +80,12 @@ def check(
     for i, (name, spec) in enumerate(document.fields.items()):
         fields.add_row(name, spec.unit, _diffusivity(model, i), spec.decay, chosen[i].solver, chosen[i].reason)
     out.print(fields)
+    if document.reactions:
+        reactions = new_table("reaction", "turns", "rate", "modulators")
+        for name, reaction in document.reactions.items():
+            turns = f"{_sum(reaction.consumes)} -> {_sum(reaction.makes) or 'nothing'}"
+            reactions.add_row(name, turns, str(reaction.rate), _looked_at(reaction.modulators))
+        out.print(reactions)
     states = new_table("state", "layer", "cells at start")
     from_start = np.sum([each.initial.counts(len(each.states.names)) for each in models.values()], axis=0)
     for name, count in zip(model.states.names, from_start, strict=True):
@@ -91,7 +98,7 @@ def check(
             rule.transition,
             rule.rate,
             rule.after,
-            ", ".join(m.field or m.body or "/".join(m.neighbours or m.contact or ()) for m in rule.modulators),
+            _looked_at(rule.modulators),
             ", ".join(f"{field} {amount}" for field, amount in rule.releases.items()),
         )
     out.print(rules)
@@ -105,6 +112,18 @@ def check(
             markup=False,
         )
     tell_notes([*loaded.notes, *(note for each in models.values() for note in each.notes)])
+
+
+def _looked_at(modulators: Iterable[Modulator]) -> str:
+    return ", ".join(m.field or m.body or "/".join(m.neighbours or m.contact or ()) for m in modulators)
+
+
+def _sum(side: Mapping[str, float | str]) -> str:
+    """A side of a reaction, as in "virus + 0.1 antibody"."""
+    return " + ".join(
+        name if value == 1 else f"{value:g} {name}" if isinstance(value, float) else f"{value} of {name}"
+        for name, value in side.items()
+    )
 
 
 def _check_folder(folder: Path) -> None:

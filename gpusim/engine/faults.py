@@ -30,6 +30,13 @@ def largest_source(model: Model, field: int, fired: dict[str, int], steps: int) 
                 found.append(
                     (amount, f"rule '{name}', which releases {amount:g} {unit} at each of {fired[name]} firings")
                 )
+    for name, row in zip(model.reactions.names, model.reactions.rows, strict=True):
+        terms = model.reactions.terms
+        consumed, made = terms[row["first_consumed"] : row["first_made"]], terms[row["first_made"] : row["end_made"]]
+        for term in made[made["field"] == field]:
+            extent = float(np.min(names.initial[consumed["field"]] / consumed["coefficient"]))
+            amount = float(term["coefficient"]) * extent
+            found.append((amount, f"reaction '{name}', which makes {amount:g} {unit} of what is there at first"))
     for dose in model.doses:
         if dose.field == field and dose.step < steps:
             amount = float(dose.amounts.max())

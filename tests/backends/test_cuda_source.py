@@ -27,6 +27,7 @@ BOUNDS = {
     "prolong": (32, 1.0),
     "exchange_rates": (96, 0.31),
     "count_exchange": (32, 1.0),
+    "react": (48, 0.62),
     "deposit": (32, 1.0),
     "mark_members": (32, 1.0),
     "count_members": (48, 0.62),
