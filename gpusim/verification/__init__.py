@@ -7,7 +7,7 @@ scheme or the size of the sample allows.
 from collections.abc import Iterator
 from functools import partial
 
-from gpusim.verification import bits, fronts, motion, randomness, rules, transport, well_mixed
+from gpusim.verification import bits, fronts, motion, randomness, reactions, rules, transport, well_mixed
 from gpusim.verification.case import Case, Extent, Finding, Machine
 
 __all__ = ["CASES", "Case", "Extent", "Finding", "Machine", "chosen", "verify"]
@@ -24,6 +24,9 @@ CASES = (
     Case("jump in D", transport.jump),
     Case("oxygen in a slab", transport.slab, extent=Extent.USUAL),
     Case("oxygen in a ball", transport.sphere_of_cells, extent=Extent.USUAL),
+    Case("mass action", reactions.mass_action),
+    Case("equilibrium", reactions.equilibrium),
+    Case("reaction beside diffusion", reactions.split_from_diffusion),
     Case("survival", rules.survival),
     Case("competing hazards", rules.competition),
     Case("Eden growth", fronts.eden, extent=Extent.USUAL),

@@ -67,7 +67,14 @@ def midpoint(k, a, b, alpha, beta):
 
 @pytest.mark.parametrize(
     ("k", "a", "b", "alpha", "beta"),
-    [(0.1, 2, 3, 1, 1), (0.1, 2, 2, 1, 1), (0.01, 5, 0.1, 1, 0.1), (0.5, 1, 1, 3, 0.2), (1e4, 1, 2, 1, 1), (3, 1, 1, 1, 1)],
+    [
+        (0.1, 2, 3, 1, 1),
+        (0.1, 2, 2, 1, 1),
+        (0.01, 5, 0.1, 1, 0.1),
+        (0.5, 1, 1, 3, 0.2),
+        (1e4, 1, 2, 1, 1),
+        (3, 1, 1, 1, 1),
+    ],
 )
 def test_the_extent_of_a_step_is_the_implicit_midpoints(backend, k, a, b, alpha, beta):
     gamma = 2

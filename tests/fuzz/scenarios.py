@@ -18,6 +18,10 @@ record: {every: 5 min, checkpoints: {every: 2 min, wall: 1 h, keep: 2}}
 fields:
   virus: {unit: PFU/voxel, diffusion: 1 um^2/min, decay: 0.1 /min, initial: 1, solver: auto}
   oxygen: {unit: mmHg, diffusion: 1e5 um^2/min, decay: 0.1 /min, clearance: {trap: {rate: 1 /min, modulators: [{field: virus, half: 1}]}}}
+  bound: {unit: PFU/voxel}
+reactions:
+  binding: {consumes: {virus: 1, oxygen: 0.1}, makes: {bound: 1 PFU/PFU}, rate: 0.01 1/mmHg/min, modulators: [{contact: ctl}]}
+  release: {consumes: {bound: 1}, makes: {virus: 1}, rate: 0.1 /min, modulators: [{contact: tumour, at_zero: 0.5}]}
 states:
   tumour: {secretion: {virus: 1 PFU/min}, uptake: {oxygen: 10 /min}}
   vessel: {exchange: {oxygen: {permeability: 1 /min, blood: 38}, virus: {permeability: 0.1 /min, body: virions, volume: 5 mL, modulators: [{contact: ctl}]}}}

@@ -40,7 +40,7 @@ def test_rates_and_coefficients_are_in_the_units_of_the_fields():
         [("complex", 1)],
     )
     assert model.reactions.rows["turnover"] == pytest.approx(0.02 * 2)
-    # 64 fg in a voxel of 8 pL are 8 ug/mL, and 1 PFU in it 1.25e8 PFU/mL; per second and litre, 1.2 L/g/s are 0.072 mL/ug/min.
+    # In a voxel of 8 pL 64 fg are 8 ug/mL, and 1 PFU is 1.25e8 PFU/mL; 1.2 L/g/s are 0.072 mL/ug/min.
     model = built(consumes={"antibody": "64 fg/PFU"}, makes={"complex": "1 PFU/PFU"}, rate="1.2 L/g/s")
     assert terms(model)[0][1] == ("antibody", pytest.approx(8))
     assert terms(model)[1][0] == ("complex", pytest.approx(1.25e8))
@@ -92,7 +92,9 @@ def test_a_step_that_is_too_long_for_a_reaction_is_noted():
 
     assert notes() == []
     (note,) = notes(rate="0.2 mL/ug/min")  # of the virus, 0.2 * 3 ug/mL * 2 min
-    assert note.startswith("the step of 2 min is too large for reaction 'neutralisation', which would use up 'virus' 1.2 ")
+    assert note.startswith(
+        "the step of 2 min is too large for reaction 'neutralisation', which would use up 'virus' 1.2 "
+    )
     assert notes(rate="0.2 mL/ug/min", modulators=[{"field": "complex", "half": 1, "at_saturation": 0.3}]) == []
 
 
@@ -110,11 +112,14 @@ def test_numbers_that_float32_cannot_hold_are_refused(changes, message):
 
 
 def test_arms_change_a_reaction_and_a_blank_takes_one_away():
-    text = TEXT + """
+    text = (
+        TEXT
+        + """
 trial:
   arms: {plain: {}, slow: {reactions.neutralisation.rate: 0.002 mL/ug/min}, none: {reactions.neutralisation: null}}
   outcomes: {left: {total: virus}}
 """
+    )
     scenario = Scenario.parse(text)
     turnovers = {arm: build(scenario.arm(arm)).reactions.rows["turnover"].tolist() for arm in scenario.arms}
     assert turnovers == {"plain": [pytest.approx(0.04)], "slow": [pytest.approx(0.004)], "none": []}

@@ -69,6 +69,26 @@ fields.virus.solver = implicit2
     fields.virus.solver: found implicit2, whose second stage makes mass of what comes at once (here by therapies.dose)
 fields.oxygen.solver = implicit2; rules.death.releases = {oxygen: 1}
     fields.oxygen.solver: found implicit2, whose second stage makes mass of what comes at once (here by rules.death.rel
+fields.oxygen.solver = steady; reactions.x = {consumes: {oxygen: 1}, rate: 1 /min}
+    fields.oxygen.solver: found steady, which forgets what comes at once (here by reactions.x.consumes); expected auto
+fields.oxygen.solver = steady; reactions.x = {consumes: {virus: 1}, makes: {oxygen: 1}, rate: 1 /min}
+    fields.oxygen.solver: found steady, which forgets what comes at once (here by reactions.x.makes); expected auto
+reactions.x = {consumes: {viruses: 1}, rate: 1 /min}
+    reactions.x.consumes.viruses: unknown field 'viruses'; did you mean 'virus'?
+reactions.x = {consumes: {virus: 1}, makes: {oxigen: 1}, rate: 1 /min}
+    reactions.x.makes.oxigen: unknown field 'oxigen'; did you mean 'oxygen'?
+reactions.x = {consumes: {virus: 1}, rate: 1 mL/ng/min}
+    reactions.x.rate: expected a number or a quantity in '1/min', found '1 mL/ng/min'
+reactions.x = {consumes: {virus: 1, oxygen: 2}, rate: 1 /min}
+    reactions.x.rate: expected a number or a quantity in '1/min / (mmHg)', found '1 /min'
+reactions.x = {consumes: {virus: 1 PFU, oxygen: 2}, rate: 1 1/kPa/s}
+    reactions.x.consumes.virus: expected a number or a quantity in 'dimensionless', found '1 PFU'
+reactions.x = {consumes: {virus: 1}, makes: {oxygen: 1 mmHg}, rate: 1 /min}
+    reactions.x.makes.oxygen: expected a number or a quantity in '(mmHg) / (PFU/mL)', found '1 mmHg'
+reactions.x = {consumes: {virus: 1}, rate: 1 /min, modulators: [{contact: [tumour, ctl]}]}
+    reactions.x.modulators[0].contact: expected states of one layer: a reaction looks at either cell of its voxel
+reactions.x = {consumes: {virus: 1}, rate: 1 /min, modulators: [{contact: tumor}]}
+    reactions.x.modulators[0].contact: unknown state 'tumor'; did you mean 'tumour'?
 fields.oxygen.initial = 5 %
     fields.oxygen.initial: expected a number or a quantity in 'mmHg', found '5 %'
 fields.oxygen.boundary.x_low.value = 50000 ppm

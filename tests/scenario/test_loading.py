@@ -62,6 +62,18 @@ def write(folder, text, name="a.yaml"):
             "rules.infection.releases.virus: expected a number or a quantity",
         ),
         ("states.infected.secretion", {"ifn": 1}, "states.infected.secretion.ifn: unknown field 'ifn'"),
+        ("reactions", {"x": {"rate": "1 /min"}}, "reactions.x.consumes: is missing"),
+        ("reactions", {"x": {"consumes": {}, "rate": "1 /min"}}, "one or two fields in 'consumes', found none; cells"),
+        ("reactions", {"x": {"consumes": dict.fromkeys("abc", 1), "rate": 1}}, "'consumes', found 3; write it in two"),
+        (
+            "reactions",
+            {"x": {"consumes": {"virus": 1}, "makes": {"virus": 2}, "rate": "1 /min"}},
+            "reactions.x: 'virus' stands in both 'consumes' and 'makes'; what is not used up is a modulator",
+        ),
+        ("reactions", {"x": {"consumes": {"virus": 0}, "rate": 1}}, "a coefficient above 0 for 'virus', found 0"),
+        ("reactions", {"x": {"consumes": {"virus": "0 %"}, "rate": 1}}, "above 0 for 'virus', found '0 %'"),
+        ("reactions", {"x": {"consumes": {"virus": -1}, "rate": 1}}, "reactions.x.consumes.virus: expected a number"),
+        ("reactions", {"x": {"consumes": {"virus": 1}, "rate": "-1 /min"}}, "reactions.x.rate: expected a quantity"),
         ("tissue.shapes", {"a": {"kind": "spere", "state": "tumour"}}, "unknown kind 'spere'; did you mean 'sphere'?"),
         ("tissue.shapes", {"a": {"kind": "sphere", "state": "tumour"}}, "tissue.shapes.a.radius: is missing"),
         ("therapies", {"a": {"inject": "virus", "amount": "3 um"}}, "therapies.a.amount: expected an amount"),
@@ -370,6 +382,7 @@ def test_what_is_missing_is_told_where_it_belongs(tmp_path, written, line):
         ("rules.infection.modulators[0].haf", "unknown key; did you mean 'half'?"),
         ("fields.virus.clearance.trap.raet", "unknown key; did you mean 'rate'?"),
         ("fields.virus.boundary.x.permeabilty", "unknown key; did you mean 'permeability'?"),
+        ("reactions.x.consumers", "unknown key; did you mean 'consumes'?"),
         ("tissue.shapes.a.raduis", "unknown key; did you mean 'radius'?"),
         ("therapies.dose.ammount", "unknown key; did you mean 'amount'?"),
         ("record.checkpoints.kep", "unknown key; did you mean 'keep'?"),
@@ -393,16 +406,17 @@ def test_twenty_problems_are_shown_each_at_a_bounded_length(tmp_path):
     assert (len(long), long[-3:]) == (403, "...")
 
 
-@pytest.mark.parametrize("key", ["fields", "states", "rules"])
+@pytest.mark.parametrize("key", ["fields", "reactions", "states", "rules"])
 def test_two_hundred_of_a_kind_are_taken(key):
     entries = {
         "fields": {"unit": "mmHg"},
+        "reactions": {"consumes": {"a": 1}, "rate": "1 /min"},
         "states": {},
         "rules": {"transition": "tumour -> infected", "rate": "1 /min"},
     }
     many = {f"n{i}": entries[key] for i in range(201)}
-    small = Scenario.parse("grid: {shape: [1, 1, 1]}\nstates: {tumour: {}, infected: {}}")
-    with pytest.raises(ScenarioError, match=f"{key}: expected at most 200 entries, found 20[13]"):
+    small = Scenario.parse("grid: {shape: [1, 1, 1]}\nfields: {a: {unit: mmHg}}\nstates: {tumour: {}, infected: {}}")
+    with pytest.raises(ScenarioError, match=f"{key}: expected at most 200 entries, found 20[1-3]"):
         small.with_(**{key: many})
     del many["n0"], many["n1"], many["n2"]
     small.with_(**{key: many})

@@ -46,6 +46,11 @@ def test_where_all_is_used_nothing_is_noted():
             "body: {quantities: {drugs: {unit: mg}}}",
             "body.quantities.drugs: nothing reads 'drugs'; did you mean 'drug'?",
         ),
+        (
+            "reactions: {neutralisation: {consumes: {virus: 1, antibodies: 1}, rate: 1e-3}}\n"
+            "fields: {antibody: {unit: ng/mL}, antibodies: {unit: ng/mL, initial: 1}}",
+            "fields.antibody: nothing reads 'antibody'; did you mean 'antibodies'?",
+        ),
         ("fields: {oxygne: {unit: mmHg}}", "fields.oxygne: nothing reads 'oxygne'; did you mean 'oxygen'?"),
         (
             "fields: {viruses: {unit: mg}}",
@@ -220,3 +225,26 @@ def test_the_scenarios_of_the_docs_use_all_that_they_say(tmp_path):
         (tmp_path / name).write_text(text, encoding="utf-8")
     for name in ("from-image.yaml", "from-physicell.yaml", "first.yaml", "own.yaml"):
         assert Scenario.load(tmp_path / name).notes == [], name
+
+
+ANTIBODY = """
+fields: {antibody: {unit: ug/mL, initial: %s}, complex: {unit: PFU/voxel}}
+reactions: {neutralisation: {consumes: {virus: 1, antibody: 0.1}, makes: {complex: 1}, rate: 0.01 mL/ug/min}}
+"""
+
+
+def test_what_reacts_is_looked_at_and_what_is_made_is_not():
+    (note,) = laid_over(ANTIBODY % 1).notes
+    assert note.startswith("nothing reads field 'complex'")
+    assert (
+        len(laid_over("reactions: {loss: {consumes: {lost: 1}, rate: 1 /h}}\nfields: {lost: {unit: mg/L}}").notes) == 1
+    )
+
+
+def test_a_reactant_without_a_source_is_noted_and_a_reaction_is_a_source():
+    notes = laid_over(ANTIBODY % 0).notes
+    assert [note for note in notes if "'antibody'" in note] == [
+        "field 'antibody' is read and stays 0: it has no source, initial value, boundary or dose"
+    ]
+    release = {"consumes": {"complex": 1}, "makes": {"antibody": 0.1}, "rate": "0.01 /min"}
+    assert laid_over(ANTIBODY % 0).with_(reactions={"release": release}).notes == []
