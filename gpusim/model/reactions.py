@@ -69,8 +69,8 @@ def hasty(reactions: Reactions, fields: Fields, modulators: Modulators, step: fl
             share = turnover * float(term["coefficient"]) * other
             if share > MOST_TURNOVER:
                 yield (
-                    f"the step of {step:g} min is too large for reaction '{name}', which would use up "
-                    f"'{fields.names[term['field']]}' {share:.3g} times a step; above {MOST_TURNOVER:g} its rate is "
-                    "off by 2% and more, up to all at once: give a shorter 'time.step.field'"
+                    f"the step of {step:g} min is too large for reaction '{name}': its rate over a step comes to "
+                    f"{share:.3g} of '{fields.names[term['field']]}', and above {MOST_TURNOVER:g} it is off by 2% and "
+                    "more; give a shorter 'time.step.field'"
                 )
                 break

@@ -92,9 +92,7 @@ def test_a_step_that_is_too_long_for_a_reaction_is_noted():
 
     assert notes() == []
     (note,) = notes(rate="0.2 mL/ug/min")  # of the virus, 0.2 * 3 ug/mL * 2 min
-    assert note.startswith(
-        "the step of 2 min is too large for reaction 'neutralisation', which would use up 'virus' 1.2 "
-    )
+    assert "reaction 'neutralisation': its rate over a step comes to 1.2 of 'virus', and above 0.5" in note
     assert notes(rate="0.2 mL/ug/min", modulators=[{"field": "complex", "half": 1, "at_saturation": 0.3}]) == []
 
 
