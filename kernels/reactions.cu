@@ -11,8 +11,10 @@
 // field begin at random and go on by the golden section from step to step, so that those of n steps are spread more
 // evenly than n random ones: what they leave stays near one last digit, and does not grow with the root of n.
 #include "modulators.cuh"
+#include "stencil.cuh"
 
 constexpr uint32 golden = 0x9E3779B9u;  // 2^32 / 1.618
+constexpr float two_to_minus_32 = 2.3283064365386963e-10f;
 
 struct Term {
     int32 field;
@@ -26,6 +28,30 @@ struct Reaction {
     int32 first_consumed, first_made, end_made;  // terms
 };
 
+__device__ inline float above_0(float c) { return c > 0.0f ? c : 0.0f; }
+
+// What a voxel's fields have of the one or two that a reaction consumes, and how much of it takes place in a step.
+struct Consumed {
+    bool both;
+    float alpha, beta;
+    // Neither overflows where a concentration or k is large, and all is 0 where there is nothing, or no number.
+    __device__ inline float extent(float k, float of_one, float of_two) const {
+        const float a = above_0(of_one), b = above_0(of_two);
+        const float found = both ? two(k, a, b) : a / (1.0f / k + alpha * 0.5f);
+        const float most_of_one = a / alpha, most_of_two = b / beta;
+        const float scarcer = most_of_one < most_of_two ? most_of_one : most_of_two;
+        return found > 0.0f ? found < scarcer ? found : scarcer : 0.0f;
+    }
+
+  private:
+    __device__ inline float two(float k, float a, float b) const {
+        const float room = 1.0f / k + 0.5f * (alpha * b + beta * a);
+        const float first = a * (b / room);
+        const float rest = 1.0f - (alpha * b / room) * (beta * a / room);
+        return 2.0f * first / (1.0f + sqrtf(above_0(rest)));
+    }
+};
+
 // The number beside a float above 0.
 __device__ inline float beside(float value, bool up) {
     int32 bits;
@@ -35,25 +61,78 @@ __device__ inline float beside(float value, bool up) {
     return value;
 }
 
-// A sum that is short of `missing`, or the number beside it, by lot: on average what it should be.
-__device__ inline float rounded_by_lot(float sum, float missing, uint32 word) {
+// c + change, rounded up or down by lot.
+__device__ inline float sum_by_lot(float c, float change, uint32 lot) {
+    // What the sum is short of, exactly (Knuth's TwoSum).
+    const float sum = c + change, back = sum - c;
+    const float missing = (c - (sum - back)) + (change - back);
     const float other = beside(sum, missing > 0.0f);
     const float gap = other > sum ? other - sum : sum - other;
-    return happens((missing < 0.0f ? -missing : missing) / gap, word) ? other : sum;
+    const float size = missing < 0.0f ? -missing : missing;
+    const bool goes = static_cast<float>(lot) * two_to_minus_32 * gap < size;
+    return sum > 0.0f && goes ? other : sum;
 }
 
-__device__ inline float above_0(float c) { return c > 0.0f ? c : 0.0f; }
-
-// The extent over a step where one field is consumed. Neither this nor the next overflows where a concentration
-// or K is large, and both are 0 where there is nothing.
-__device__ inline float extent_of_one(float k, float alpha, float a) { return a / (1.0f / k + alpha * 0.5f); }
-
-__device__ inline float extent_of_two(float k, float alpha, float a, float beta, float b) {
-    const float room = 1.0f / k + 0.5f * (alpha * b + beta * a);
-    const float first = a * (b / room);
-    const float rest = 1.0f - (alpha * b / room) * (beta * a / room);
-    return 2.0f * first / (1.0f + sqrtf(above_0(rest)));
+// What a step leaves of a field.
+__device__ inline float left_of(float c, float coefficient, float extent, bool made, uint32 lot) {
+    const float amount = coefficient * extent;
+    const float taken = amount < c ? amount : c;
+    const float sum = sum_by_lot(c, made ? amount : -taken, lot);
+    return extent > 0.0f ? sum : c;
 }
+
+// The lots of the terms 4 * number to 4 * number + 3.
+struct Lots {
+    Draw first;
+    uint32 shift;
+    __device__ inline Lots(uint64 seed, uint64 offset, uint32 step, uint32 purpose, int32 number)
+        : first{seed, offset, 0, purpose + 256u * static_cast<uint32>(number)}, shift(step * golden) {}
+    __device__ inline Random at(int64 index) const {
+        Random random = first.at(index);
+        for (int32 i = 0; i < 4; ++i) random.word[i] += shift;
+        return random;
+    }
+};
+
+__device__ inline uint32 word_of(const Random& random, int32 number) {
+    const uint32 low = number & 1 ? random.word[1] : random.word[0];
+    const uint32 high = number & 1 ? random.word[3] : random.word[2];
+    return number & 2 ? high : low;
+}
+
+#ifdef GPUSIM_HOST
+// Loops over a row, apart from what a voxel's modulators find, so that they are whole vectors.
+LOOP_FUNCTION bool extents_of_row(const Consumed& consumed, const float* __restrict__ k, const float* __restrict__ a,
+                                  const float* __restrict__ b, float* __restrict__ extents, int32 n) {
+    const Consumed here = consumed;
+    int32 any = 0;
+    if (here.both)
+        for (int32 x = 0; x < n; ++x) extents[x] = Consumed{true, here.alpha, here.beta}.extent(k[x], a[x], b[x]);
+    else
+        for (int32 x = 0; x < n; ++x) extents[x] = Consumed{false, here.alpha, here.beta}.extent(k[x], a[x], a[x]);
+    for (int32 x = 0; x < n; ++x) any |= extents[x] > 0.0f;
+    return any != 0;
+}
+
+LOOP_FUNCTION void lots_of_row(const Lots& lots, int64 start, uint32* __restrict__ words, int32 n) {
+    const Lots here = lots;
+    for (int32 x = 0; x < n; ++x) {
+        const Random random = here.at(start + x);
+        words[x] = random.word[0];
+        words[longest_row + x] = random.word[1];
+        words[2 * longest_row + x] = random.word[2];
+        words[3 * longest_row + x] = random.word[3];
+    }
+}
+
+LOOP_FUNCTION void change_row(float* __restrict__ c, float coefficient, const float* __restrict__ extents, bool made,
+                              const uint32* __restrict__ lots, int32 n) {
+    if (made)
+        for (int32 x = 0; x < n; ++x) c[x] = left_of(c[x], coefficient, extents[x], true, lots[x]);
+    else
+        for (int32 x = 0; x < n; ++x) c[x] = left_of(c[x], coefficient, extents[x], false, lots[x]);
+}
+#endif
 
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void react(
@@ -70,54 +149,47 @@ extern "C" __global__ void react(
     const Lattice of_tissue{tissue, immune, fields, counts, body, shape};
     const Lattice of_immune{immune, tissue, fields, counts, body, shape};
     const int64 size = volume(shape);
-    Voxel place = first_of_row(shape);
-    const int64 start = place.index, first = row_start(shape, place.replicate, 0, 0);
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
-        place.index = start + x;
-        place.x = x;
-        float* here = fields + place.index;
-        for (int32 r = 0; r < count; ++r) {
-            const Reaction& reaction = reactions[r];
-            const Term& one = terms[reaction.first_consumed];
-            const Term& two = terms[reaction.first_made - 1];  // the same, where one field is consumed
-            const bool both = reaction.first_made - reaction.first_consumed > 1;
-            const float a = above_0(here[one.field * size]), b = above_0(here[two.field * size]);
-            if (!(a > 0.0f && b > 0.0f)) continue;
+    const Voxel first = first_of_row(shape);
+    const uint64 seed = seeds[first.replicate], offset = origin - row_start(shape, first.replicate, 0, 0);
+    float* row = fields + first.index;
+    for (int32 r = 0; r < count; ++r) {
+        const Reaction& reaction = reactions[r];
+        const Term &one = terms[reaction.first_consumed], &two = terms[reaction.first_made - 1];
+        const Consumed consumed{reaction.first_made - reaction.first_consumed > 1, one.coefficient, two.coefficient};
+        const float *a = row + one.field * size, *b = row + two.field * size;
+        const auto turnover = [&](int32 x) INLINED {
+            const Voxel place{first.index + x, first.replicate, first.z, first.y, x};
             const float seen = modulated(reaction.turnover, modulators, reaction.first_modulator,
                                          reaction.end_modulator, of_tissue, place);
-            const float k = modulated(seen, modulators, reaction.end_modulator, reaction.end_contact, of_immune, place);
-            float extent = both ? extent_of_two(k, one.coefficient, a, two.coefficient, b)
-                                : extent_of_one(k, one.coefficient, a);
+            return modulated(seen, modulators, reaction.end_modulator, reaction.end_contact, of_immune, place);
+        };
+#ifdef GPUSIM_HOST
+        float k[longest_row], extents[longest_row];
+        uint32 words[4 * longest_row];
+        for (int32 x = 0; x < nx; ++x) k[x] = above_0(reaction.turnover);
+        if (reaction.first_modulator < reaction.end_contact)
+            for (int32 x = 0; x < nx; ++x) k[x] = a[x] > 0.0f && b[x] > 0.0f ? turnover(x) : 0.0f;
+        if (!extents_of_row(consumed, k, a, b, extents, nx)) continue;
+        for (int32 t = reaction.first_consumed; t < reaction.end_made; ++t) {
+            if (t == reaction.first_consumed || t % 4 == 0)
+                lots_of_row(Lots(seed, offset, step, purpose, t / 4), first.index, words, nx);
+            change_row(row + terms[t].field * size, terms[t].coefficient, extents, t >= reaction.first_made,
+                       words + t % 4 * longest_row, nx);
+        }
+#else
+        for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+            if (!(a[x] > 0.0f && b[x] > 0.0f)) continue;
+            const float extent = consumed.extent(turnover(x), a[x], b[x]);
             if (!(extent > 0.0f)) continue;
-            const float most_of_one = a / one.coefficient, most_of_two = b / two.coefficient;
-            extent = extent < most_of_one ? extent : most_of_one;
-            extent = extent < most_of_two ? extent : most_of_two;
             Random random{};
-            int32 drawn = -1;
             for (int32 t = reaction.first_consumed; t < reaction.end_made; ++t) {
-                float& c = here[terms[t].field * size];
-                const float amount = terms[t].coefficient * extent;
-                const float change = t >= reaction.first_made ? amount : amount < c ? -amount : -c;
-                // What the sum is short of, exactly (Knuth's TwoSum).
-                const float sum = c + change, back = sum - c;
-                const float missing = (c - (sum - back)) + (change - back);
-                float result = sum;
-                if (sum > 0.0f && (missing > 0.0f || missing < 0.0f)) {
-                    // Four words of a draw, for four fields.
-                    const int32 wanted = t / 4, word = t & 3;
-                    if (drawn != wanted) {
-                        const Draw draw{seeds[place.replicate], origin - first, 0,
-                                        purpose + 256u * static_cast<uint32>(wanted)};
-                        random = draw.at(place.index);
-                        drawn = wanted;
-                    }
-                    const uint32 low = word & 1 ? random.word[1] : random.word[0];
-                    const uint32 high = word & 1 ? random.word[3] : random.word[2];
-                    result = rounded_by_lot(sum, missing, (word & 2 ? high : low) + step * golden);
-                }
-                c = result;
+                if (t == reaction.first_consumed || t % 4 == 0)
+                    random = Lots(seed, offset, step, purpose, t / 4).at(first.index + x);
+                float& c = row[terms[t].field * size + x];
+                c = left_of(c, terms[t].coefficient, extent, t >= reaction.first_made, word_of(random, t % 4));
             }
         }
+#endif
     }
 }
 ENTRY(react)

@@ -4,7 +4,7 @@ import numpy as np
 
 from gpusim.backends.base import Conditions, Draw, ReactionTables
 from gpusim.backends.numpy.modulators import Slab
-from gpusim.backends.numpy.random import happens, voxel_random
+from gpusim.backends.numpy.random import voxel_random
 from gpusim.backends.numpy.slabs import slabs
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
@@ -62,8 +62,9 @@ def _sum_by_lot(c: np.ndarray, change: np.ndarray, voxels: np.ndarray, number: i
     missing = (c - (total - back)) + (change - back)
     between = np.flatnonzero((total > 0) & ((missing > 0) | (missing < 0)))
     words = voxel_random(voxels[between], Draw(draw.seeds, 0, draw.purpose + 256 * (number // 4), draw.origin))
-    lots = (words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW
+    lots = ((words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW).astype(np.float32)
     low, short = total[between], missing[between]
     other = np.nextafter(low, np.where(short > 0, np.float32(np.inf), np.float32(-np.inf)))
-    total[between] = np.where(happens(np.abs(short) / np.abs(other - low), lots), other, low)
+    goes = lots * np.float32(2.0**-32) * np.abs(other - low) < np.abs(short)
+    total[between] = np.where(goes, other, low)
     return total
