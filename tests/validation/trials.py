@@ -77,6 +77,8 @@ def numbers(model: Model) -> dict[str, object]:
     """
     found = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     del found["notes"], found["name"]
+    if not len(model.reactions):  # a model goes as it went before there were any
+        del found["reactions"]
     found["cells"] = dataclasses.replace(model.cells, ceilings=np.zeros(0))
     return found | {"initial": (model.initial.tissue, model.initial.immune)}
 
