@@ -108,9 +108,10 @@ class ReactionTables:
     """Reactions between fields, as arrays of the backend; layouts as in model/tables.py.
 
     Attributes:
-        reactions: in the order in which they take place; terms, modulators: what they point into.
+        count: of the reactions, in the order in which they take place; terms, modulators: what they point into.
     """
 
+    count: int
     reactions: Array
     terms: Array
     modulators: Array

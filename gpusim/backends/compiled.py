@@ -403,7 +403,7 @@ class CompiledBackend(ABC):
             conditions.counts,
             conditions.body,
             *_drawn(draw),
-            np.int32(len(tables.reactions)),
+            np.int32(tables.count),
             *_sizes(fields.shape),
         )
         self.launch("react", *_rows(fields.shape), arguments)

@@ -46,8 +46,12 @@ class Stack:
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
         )
+        reactions = model.reactions
         self._reactions = ReactionTables(
-            backend.array(model.reactions.rows), backend.array(model.reactions.terms), self._tables.modulators
+            count=len(reactions),
+            reactions=backend.array(reactions.rows),
+            terms=backend.array(reactions.terms),
+            modulators=self._tables.modulators,
         )
         self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         self._mobile = mobile(model)

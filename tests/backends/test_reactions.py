@@ -30,6 +30,7 @@ class Reacting:
         consumed = [number[0], number[1]] if coefficients[1] else [number[0]]
         row = (turnover, 0, 0, 0, 0, len(consumed), len(consumed) + 1)
         self.tables = ReactionTables(
+            1,
             backend.array(np.array([row], REACTION)),
             backend.array(np.array([*consumed, number[2]], TERM)),
             backend.array(np.zeros(0, MODULATOR)),
