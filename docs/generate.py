@@ -42,6 +42,7 @@ WORDS: list[tuple[Any, str]] = [
     ),
     (schema.Delimiter, "`comma`, `semicolon`, `tab`, `bar` or `space`"),
     (schema.Encoding, "an encoding, as `latin-1`"),
+    (schema.Initial, "a number in the unit of what it belongs to, or a quantity, or [InitialField](#initialfield)"),
     (schema.DiffusivityByState, "a diffusivity, or a table of them by tissue state with a `default`"),
     (str, "text"),
     (int, "a whole number"),

@@ -104,19 +104,22 @@ def number(value: float | str, unit: str, voxel_volume: float = 1.0) -> float:
 
 @functools.lru_cache(maxsize=_REMEMBERED)
 def _converted(text: str, unit: str, voxel_volume: float) -> float:
-    found, wanted = parse(text, voxel_volume), parse(unit, voxel_volume)
-    if bare(text):
-        return _in_range(found.magnitude, unit)
+    found = parse(text, voxel_volume)
+    return _in_range(found.magnitude if bare(text) else ratio(found, unit, voxel_volume), unit)
+
+
+def ratio(found: pint.Quantity[Any], unit: str, voxel_volume: float = 1.0) -> Any:
+    """The magnitude of a quantity, a number or an array, in `unit`. Raises `UnitError` where the dimensions differ."""
+    wanted = parse(unit, voxel_volume)
     try:
         if not _of_one_kind(found, wanted):
             raise UnitError(f"is not a quantity in '{unit}'")
-        converted = (found / wanted).to("dimensionless").magnitude
+        return (found / wanted).to("dimensionless").magnitude
     except ArithmeticError:
         raise UnitError(f"is too large in '{unit}'") from None
-    return _in_range(converted, unit)
 
 
-def _of_one_kind(found: pint.Quantity[float], wanted: pint.Quantity[float]) -> bool:
+def _of_one_kind(found: pint.Quantity[Any], wanted: pint.Quantity[float]) -> bool:
     """Whether nothing is left of the units of a ratio, angles and counts included: "1 degree/min" is no rate."""
     return not (found / wanted).to_root_units().unit_items()
 

@@ -86,6 +86,12 @@ def check(
             turns = f"{_sum(reaction.consumes)} -> {_sum(reaction.makes) or 'nothing'}"
             reactions.add_row(name, turns, str(reaction.rate), _looked_at(reaction.modulators))
         out.print(reactions)
+    for site, each in models.items():
+        at = f" at {site}" if len(models) > 1 else ""
+        for name, unit, values in zip(each.fields.names, each.fields.units, each.fields.initial, strict=True):
+            if values.ndim:
+                low, high, mean = values.min(), values.max(), values.mean(dtype=float)
+                out.print(f"{name} at time 0{at}: {low:g} to {high:g} {unit}, mean {mean:.4g}", markup=False)
     states = new_table("state", "layer", "cells at start")
     from_start = np.sum([each.initial.counts(len(each.states.names)) for each in models.values()], axis=0)
     for name, count in zip(model.states.names, from_start, strict=True):

@@ -11,7 +11,8 @@ def largest_source(model: Model, field: int, fired: dict[str, int], steps: int) 
     """What has added most to a field at once so far, in words."""
     cells, exchange, states, names = model.cells, model.exchange, model.states, model.fields
     unit = names.units[field]
-    found = [(float(names.initial[field]), f"its initial value of {names.initial[field]:g} {unit}")]
+    initial = float(names.initial[field].max())
+    found = [(initial, f"its initial value of {initial:g} {unit}")]
 
     def secretes(state: str, amount: float) -> None:
         found.append((amount, f"state '{state}', which adds {amount:g} {unit} a step"))

@@ -1,6 +1,7 @@
 """The arrays that a simulation steps."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,8 +68,9 @@ class State:
         """The state of each replicate at time 0."""
         model, replicates = models[0], len(models)
         shape, nothing = (replicates, *model.shape), (replicates, 0, 0, 0)
-        initial = np.asarray(model.fields.initial, np.float32)[:, None, None, None, None]
-        fields = np.broadcast_to(initial, (len(model.fields), *shape))  # takes no memory on the host
+        initial = [float(each) if each.ndim == 0 else 0.0 for each in model.fields.initial]
+        uniform = np.array(initial, np.float32)[:, None, None, None, None]
+        fields = np.broadcast_to(uniform, (len(model.fields), *shape))  # takes no memory on the host
         clock = np.zeros(shape, np.uint16)
         tissue = np.stack([each.initial.tissue for each in models])
         immune = np.stack([each.initial.immune for each in models])
@@ -82,7 +84,7 @@ class State:
         def numbers(rows: int, dtype: type) -> Array:
             return backend.array(np.zeros((max(1, rows), replicates), dtype))
 
-        return cls(
+        state = cls(
             fields=backend.lattice(fields),
             spare=backend.lattice(fields),
             tissue=layer(tissue, 0, moves_tissue),
@@ -97,6 +99,10 @@ class State:
             ),
             body=numbers(len(model.body.names), np.float32),
         )
+        for (f, values), r in itertools.product(enumerate(model.fields.initial), range(replicates)):
+            if values.ndim:
+                backend.write(state.fields[f, r], values)
+        return state
 
 
 def _arrays(part: Any, prefix: str) -> Iterator[tuple[str, Array]]:

@@ -16,8 +16,9 @@ from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import state_names
-from gpusim.scenario.schema import DEFAULT, FieldSpec, Therapy
+from gpusim.scenario.schema import DEFAULT, FieldSpec, InitialField, Therapy
 from gpusim.tissue import InitialTissue, initial_tissue
+from gpusim.tissue.concentrations import Lattice, initial_field
 from gpusim.tissue.shapes import Uniform, near_segment, point, within
 
 _STREWN = 1 << 20
@@ -51,10 +52,12 @@ def _build(scenario: Scenario) -> Model:
     volume = spacing**3
     tissue_names, immune_names = state_names(document)
     states = States(tuple(tissue_names), tuple(immune_names))
-    fields = _fields(document, states, volume)
     modulators = Modulators(document, states, volume)
     exchange = ExchangeTables(document, states, volume, modulators).build()
     initial = initial_tissue(scenario, states.names, states.none, spacing)
+    lattice = Lattice(initial.shape, spacing, document.tissue.depth)
+    start, read = _at_start(document, lattice)
+    fields = _fields(document, states, volume, start)
     bounds = Bounds(document, states, volume)
     highest, unbounded = bounds.rate()
     step, rules_every = steps.choose(document, highest)
@@ -66,6 +69,7 @@ def _build(scenario: Scenario) -> Model:
     cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(moves)
     notes = [
         *initial.notes,
+        *read,
         *hasty(reactions, fields, modulators, step),
         *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded),
     ]
@@ -104,7 +108,21 @@ def _build(scenario: Scenario) -> Model:
     )
 
 
-def _fields(document: Document, states: States, volume: float) -> Fields:
+def _at_start(document: Document, lattice: Lattice) -> tuple[tuple[np.ndarray, ...], list[str]]:
+    """The fields at time 0, one number or float32 [z, y, x], and what to know of the files that they come from."""
+    found: list[np.ndarray] = []
+    notes: list[str] = []
+    for name, spec in document.fields.items():
+        if isinstance(spec.initial, InitialField):
+            values, read = initial_field(name, spec.unit, spec.initial, lattice)
+            found.append(values)
+            notes += read
+        else:
+            found.append(np.array(units.number(spec.initial, spec.unit, lattice.volume)))
+    return tuple(found), notes
+
+
+def _fields(document: Document, states: States, volume: float, initial: tuple[np.ndarray, ...]) -> Fields:
     specs = document.fields
     names = tuple(specs)
     return Fields(
@@ -114,7 +132,7 @@ def _fields(document: Document, states: States, volume: float) -> Fields:
             [[_diffusivity(s, state) for state in states.tissue] for s in specs.values()], float
         ).reshape(len(names), len(states.tissue)),
         boundary=_boundary(list(specs.values()), volume),
-        initial=np.array([units.number(s.initial, s.unit, volume) for s in specs.values()], float),
+        initial=initial,
         solvers=tuple(spec.solver for spec in specs.values()),
     )
 

@@ -33,7 +33,7 @@ class Fields:
         names, units: F texts.
         diffusion: float64 [F, tissue states], um^2/min.
         boundary: what the fields meet at the sides of the lattice.
-        initial: float64 [F], in the field's unit.
+        initial: F arrays, in the field's unit: one number, or float32 [z, y, x].
         solvers: F texts, as in the scenario.
     """
 
@@ -41,7 +41,7 @@ class Fields:
     units: tuple[str, ...]
     diffusion: np.ndarray
     boundary: Boundary
-    initial: np.ndarray
+    initial: tuple[np.ndarray, ...]
     solvers: tuple[str, ...]
 
     def __len__(self) -> int:

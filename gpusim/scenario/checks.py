@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
 from gpusim import units
+from gpusim.scenario import expressions
 from gpusim.scenario.reading import KeyPath
 from gpusim.scenario.schema import (
     DEFAULT,
@@ -12,6 +13,7 @@ from gpusim.scenario.schema import (
     Document,
     FieldSpec,
     Grid,
+    InitialField,
     Modulator,
     Motility,
     Outcome,
@@ -151,7 +153,7 @@ def _fields(document: Document) -> Iterator[Problem]:
 
 def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Problem]:
     path: KeyPath = ("fields", name)
-    yield from _concentration(document, name, field.initial, (*path, "initial"))
+    yield from _initial(document, name, field, (*path, "initial"))
     tissue, _ = state_names(document)
     for state in field.diffusion:
         if state not in (DEFAULT, *tissue):
@@ -170,6 +172,31 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
             f"found {field.solver}, {_SMOOTH[field.solver]} what comes at once (here by {sudden[0]}); "
             "expected auto, explicit or implicit",
         )
+
+
+def _initial(document: Document, name: str, field: FieldSpec, path: KeyPath) -> Iterator[Problem]:
+    initial = field.initial
+    if not isinstance(initial, InitialField):
+        yield from _concentration(document, name, initial, path)
+        return
+    if field.solver == "steady":
+        yield path, "a steady field does not depend on what it was before; expected a number, or another solver"
+    for key in ("unit", "default"):
+        given = getattr(initial, key)
+        if given is not None:
+            yield from _concentration(document, name, given, (*path, key))
+    if (units.parse(initial.unit).magnitude if isinstance(initial.unit, str) else initial.unit) == 0:
+        yield (*path, "unit"), "expected a 'unit' above 0"
+    if initial.expression is not None:
+        try:
+            expressions.parse(initial.expression).require(field.unit)
+        except units.UnitError as error:
+            hint = units.ratio_missing(initial.expression)
+            yield (
+                (*path, "expression"),
+                f"expected a quantity in '{field.unit}', as in '2 {field.unit} * exp(-r / (100 um))': "
+                f"{initial.expression!r} {error}{hint}",
+            )
 
 
 def _sudden(document: Document, field: str) -> list[str]:

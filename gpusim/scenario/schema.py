@@ -8,14 +8,17 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
     SerializerFunctionWrapHandler,
+    Tag,
     field_validator,
     model_serializer,
     model_validator,
 )
 
+from gpusim.scenario import expressions
 from gpusim.scenario.conditions import parse as parse_condition
 from gpusim.units import (
     Amount,
@@ -274,6 +277,111 @@ Loss = Annotated[_Loss, BeforeValidator(_as_rate)]
 """A rate alone, or {rate, modulators}."""
 
 
+_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
+
+
+def _delimiter(value: Any) -> Any:
+    delimiter = _DELIMITERS.get(value, value) if isinstance(value, str) else value
+    if delimiter not in _DELIMITERS.values():
+        raise ValueError(f"expected one of {', '.join(_DELIMITERS)}, found {value!r}")
+    return delimiter
+
+
+def _encoding(name: str) -> str:
+    try:
+        if not isinstance("".encode(name), bytes):
+            raise LookupError
+    except (LookupError, UnicodeError, ValueError):
+        raise ValueError(f"expected an encoding such as utf-8, utf-16 or latin-1, found {name!r}") from None
+    return name
+
+
+Delimiter = Annotated[str, BeforeValidator(_delimiter)]
+"""What stands between the columns of a text: the sign itself, or its name."""
+Encoding = Annotated[str, AfterValidator(_encoding)]
+
+
+class TextReading(_Part):
+    """How a table of text is read: the `delimiter` between columns, the `decimal` sign, the `encoding`, the line of the
+    `header`; what is left out is found by looking at it.
+    """
+
+    delimiter: Delimiter | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: Encoding | None = None
+    header: Annotated[WholeNumber, Field(ge=1, le=10_000)] | None = None
+
+
+def _expression(text: str) -> str:
+    expressions.parse(text)
+    return text
+
+
+class PointColumns(_Part):
+    """Columns of a table that hold positions, and the `value` there.
+
+    Left out, positions are those of the format that the columns tell, and the value is the column with the field's
+    name, or `value`. Without `z` the table is a 2D section.
+    """
+
+    x: str | None = None
+    y: str | None = None
+    z: str | None = None
+    value: str | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> "PointColumns":
+        if (self.x is None) != (self.y is None) or (self.z is not None and self.x is None):
+            raise ValueError("expected both 'x' and 'y', with 'z' or without, or none of them")
+        return self
+
+
+_OF_INITIAL = {
+    "table": {"columns", "length_unit", "reading", "unit", "default"},
+    "image": {"spacing", "unit", "default"},
+    "expression": set(),
+}
+"""What a distribution consists of, and the keys that belong to each."""
+
+
+class InitialField(_Part):
+    """A concentration at time 0 that depends on position: a `table`, an `image` or an `expression`.
+
+    A voxel takes the mean of the rows of a table that lie in it, with positions from the corner of the grid in
+    `length_unit` (left out, what the format says, or 1 um), or the mean of the pixels of an image over it, whose middle
+    lies in the middle of the grid; `spacing` is the edge of a pixel, as for an image of labels. `unit` is the
+    concentration that a value of 1 stands for. A voxel without a value takes `default`; left out, there must be none.
+    An expression is of x, y, z (from the corner of the grid) and r (from its middle), with units.
+    """
+
+    table: InputFile | None = None
+    image: InputFile | None = None
+    expression: Annotated[str, AfterValidator(_expression), InPFU] | None = None
+    columns: PointColumns = PointColumns()
+    length_unit: Length | None = None
+    reading: TextReading = TextReading()
+    spacing: Length | tuple[Length, Length, Length] | None = None
+    unit: Amount = 1.0
+    default: Amount | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "InitialField":
+        kinds = [kind for kind in _OF_INITIAL if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError("expected exactly one of 'table', 'image', 'expression'")
+        idle = self.model_fields_set - {*_OF_INITIAL, *_OF_INITIAL[kinds[0]]}
+        if idle:
+            raise ValueError(f"'{min(idle)}' does not belong to '{kinds[0]}'")
+        return self
+
+
+Initial = Annotated[
+    Annotated[Amount, Tag("amount")] | Annotated[InitialField, Tag("by position")],
+    Discriminator(lambda value: "by position" if isinstance(value, dict | InitialField) else "amount"),
+]
+"""An amount, or a concentration that depends on position."""
+
+
 class FieldSpec(_Part):
     """A concentration on the grid, in its own `unit`.
 
@@ -286,7 +394,7 @@ class FieldSpec(_Part):
     boundary: Boundary = Boundary()
     decay: Rate = "0 /min"
     clearance: dict[Name, Loss] = {}
-    initial: Amount = 0.0
+    initial: Initial = 0.0
     solver: Literal["auto", "explicit", "implicit", "implicit2", "steady"] = "auto"
     source: Text | None = None
 
@@ -566,31 +674,7 @@ class CellType(_Part):
     where: dict[str, Condition] = {}
 
 
-_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
-
-
-def _delimiter(value: Any) -> Any:
-    delimiter = _DELIMITERS.get(value, value) if isinstance(value, str) else value
-    if delimiter not in _DELIMITERS.values():
-        raise ValueError(f"expected one of {', '.join(_DELIMITERS)}, found {value!r}")
-    return delimiter
-
-
-def _encoding(name: str) -> str:
-    try:
-        if not isinstance("".encode(name), bytes):
-            raise LookupError
-    except (LookupError, UnicodeError, ValueError):
-        raise ValueError(f"expected an encoding such as utf-8, utf-16 or latin-1, found {name!r}") from None
-    return name
-
-
-Delimiter = Annotated[str, BeforeValidator(_delimiter)]
-"""What stands between the columns of a text: the sign itself, or its name."""
-Encoding = Annotated[str, AfterValidator(_encoding)]
-
-
-class TableReading(_Part):
+class TableReading(TextReading):
     """How the table of cells is read; what is left out is found by looking at it.
 
     `format`: the program that wrote it. `where`: the rows that count, each column with its condition; `time`: of a
@@ -601,10 +685,6 @@ class TableReading(_Part):
     format: Literal["gpusim", "physicell", "qupath", "inform", "halo", "mcmicro", "xenium", "cosmx"] | None = None
     where: dict[str, Condition] = {}
     time: Time | None = None
-    delimiter: Delimiter | None = None
-    decimal: Literal[".", ","] | None = None
-    encoding: Encoding | None = None
-    header: Annotated[WholeNumber, Field(ge=1, le=10_000)] | None = None
     obsm: str | None = None
 
 

@@ -15,11 +15,11 @@ from typing import Any
 from gpusim import units
 from gpusim.scenario.checks import EMPTY, NONE, Problem
 from gpusim.scenario.reading import read_file
-from gpusim.scenario.schema import Document, FieldSpec, Quantity, State, Tissue
+from gpusim.scenario.schema import Document, FieldSpec, InitialField, Quantity, State, Tissue
 
 _WRITES = {"inject", "infuse", "to_body", "transition"}
 """Keys whose value names what is made, not what is looked at."""
-_TEXTS = {"name", "description", "source", "unit", "arms"}
+_TEXTS = {"name", "description", "source", "unit", "initial", "arms"}
 _LISTED = 8
 _LIKE = 0.8
 _SHORTEST = 6
@@ -197,7 +197,8 @@ def _want(document: Document, name: str, site: str, here: set[str]) -> str:
         return ""
     makers = _named(state for state, spec in document.states.items() if _makes(spec, name) and state not in here)
     missing = f" (no {makers} in the tissue)" if makers else ""
-    if not _some(document.fields[name].initial):
+    initial = document.fields[name].initial
+    if not isinstance(initial, InitialField) and not _some(initial):
         return f"field '{name}' is read and stays 0: it has no source{missing}, initial value, boundary or dose"
     takers = _named(state for state, spec in states.items() if name in spec.uptake)
     if takers:

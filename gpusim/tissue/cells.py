@@ -89,7 +89,7 @@ def read(path: Path, spec: Tissue, key: str | None = None) -> Cells:
     frame = _chosen(label, frame, spec, times, samples)
     types, missed = _types(frame, spec)
     if found is None:
-        keys = _numbers(label, frame, plain(key or ""))
+        keys = numbers(label, frame, plain(key or ""))
         return Cells(str(path), types, np.zeros((len(frame), 3)), True, _said(path, table.found, missed), keys)
     centres, flat, notes = _centres(label, frame, found, spec)
     if found.columns == table.centres and spec.table.obsm is None:
@@ -174,7 +174,7 @@ def _chosen(
     return frame
 
 
-def _numbers(label: str, frame: pd.DataFrame, column: str) -> np.ndarray:
+def numbers(label: str, frame: pd.DataFrame, column: str) -> np.ndarray:
     """A column as float64 [rows]. Raises `ScenarioError` with the first row that holds no number."""
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
     bad = np.flatnonzero(~(np.abs(values) <= _FARTHEST))
@@ -202,7 +202,7 @@ def _centres(label: str, frame: pd.DataFrame, found: Format, spec: Tissue) -> tu
     scale = units.number(unit, "um")
     centres = np.zeros((len(frame), 3))
     for axis, columns in enumerate(found.axes):
-        values = [_numbers(label, frame, column) for column in columns]
+        values = [numbers(label, frame, column) for column in columns]
         centres[:, axis] = sum(values) / len(values) * scale
     flat = bool(np.ptp(centres[:, 2]) == 0)
     centres[:, 2] *= not flat

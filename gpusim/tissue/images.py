@@ -1,10 +1,11 @@
-"""Reads images of labels: NIfTI, TIFF, NRRD, OME-Zarr.
+"""Reads images of labels and of values: NIfTI, TIFF, NRRD, OME-Zarr.
 
 The order of the axes and their directions are those of the file; x is the axis that runs fastest in TIFF
 and OME-Zarr, and the first in NIfTI and NRRD.
 """
 
 import contextlib
+import functools
 import io
 import logging
 import math
@@ -35,6 +36,8 @@ _SHOWN = 5
 """Labels that a message lists."""
 
 Spacing = tuple[float, float, float]
+GivenSpacing = str | tuple[str, str, str] | None
+"""The edge of a pixel as a scenario has it: one, three along x, y, z, or what the file says."""
 Edge = tuple[float, str] | None
 """The edge of a pixel as the file has it, a number and its unit; None where it says nothing."""
 
@@ -56,23 +59,44 @@ class Image:
 
 @dataclass(frozen=True)
 class _Read:
-    """Labels [z, y, x] of any type, the edges along z, y, x, and the step of integers that the file scales."""
+    """Pixels [z, y, x] of any type, the edges along z, y, x, and the step of integers that the file scales."""
 
-    labels: np.ndarray
+    pixels: np.ndarray
     edges: Sequence[Edge]
     step: float = 0.0
 
 
 def read(spec: LabelImage) -> Image:
     """Read an image. Raises `ScenarioError` where it can't be read, holds no labels or has no known spacing."""
-    path = Path(spec.file)
-    label = f"tissue.image: {path}"
+    place, path = "tissue.image", Path(spec.file)
+    label = f"{place}: {path}"
+    found = _read(label, path, labels=place)
+    labels, note = _whole(label, found.pixels, found.step)
+    return Image(str(path), labels, _spacing(label, place, spec.spacing, labels, found.edges), (note,) if note else ())
+
+
+def read_values(place: str, file: str, spacing: GivenSpacing) -> tuple[np.ndarray, Spacing]:
+    """The values of an image [z, y, x], of any type, and the edges of a pixel along z, y, x in um.
+
+    `place` is where a scenario names the file. Raises `ScenarioError` where it can't be read, holds no numbers or has
+    no known spacing.
+    """
+    path = Path(file)
+    label = f"{place}: {path}"
+    found = _read(label, path)
+    if found.pixels.dtype.kind not in "iufb":
+        raise ScenarioError(f"{label}: expected numbers, found {found.pixels.dtype}")
+    return found.pixels, _spacing(label, place, spacing, found.pixels, found.edges)
+
+
+def _read(label: str, path: Path, labels: str | None = None) -> _Read:
+    """The pixels of a file; of one that holds `labels` beside an image, these, for the place that asks for them."""
     if not path.exists():
         raise ScenarioError(f"{label}: no such file")
     zarr = path.is_dir() and any(part.endswith(".zarr") for part in path.parts)
     reader = next((r for endings, r in _READERS.items() if path.name.lower().endswith(endings)), None)
     if zarr:
-        reader = _ome_zarr
+        reader = functools.partial(_ome_zarr, labels=labels)
         files.tree(label, path)
     elif reader is None:
         known = ", ".join(ending for endings in _READERS for ending in endings)
@@ -81,13 +105,11 @@ def read(spec: LabelImage) -> Image:
         files.regular(label, path)
     try:
         with _logged(label):
-            found = reader(label, path)
+            return reader(label, path)
     except (GpusimError, MemoryError):
         raise
     except Exception as error:  # each library raises many kinds for a file that is none
         raise ScenarioError(f"{label}: can't be read: {' '.join(str(error).split())[:300]}") from None
-    labels, note = _whole(label, found.labels, found.step)
-    return Image(str(path), labels, _spacing(label, spec, labels, found.edges), (note,) if note else ())
 
 
 @contextlib.contextmanager
@@ -140,9 +162,9 @@ def _listed(values: np.ndarray) -> str:
     return listed + (f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else "")
 
 
-def _spacing(label: str, spec: LabelImage, labels: np.ndarray, edges: Sequence[Edge]) -> Spacing:
-    if spec.spacing is not None:
-        given = (spec.spacing,) * 3 if isinstance(spec.spacing, str) else spec.spacing
+def _spacing(label: str, place: str, asked: GivenSpacing, labels: np.ndarray, edges: Sequence[Edge]) -> Spacing:
+    if asked is not None:
+        given = (asked,) * 3 if isinstance(asked, str) else asked
         x, y, z = (units.number(edge, "um") for edge in given)
         found: list[float | None] = [z, y, x]
     else:
@@ -151,15 +173,15 @@ def _spacing(label: str, spec: LabelImage, labels: np.ndarray, edges: Sequence[E
         found[0] = found[1]  # the depth of a section is no matter of the image
     known = [edge for edge in found if edge is not None]
     if len(known) < 3:
-        raise ScenarioError(f"{label}: {_unknown(edges, flat=len(labels) == 1)}")
+        raise ScenarioError(f"{label}: {_unknown(place, edges, flat=len(labels) == 1)}")
     if not all(0 < edge < math.inf for edge in known):
         raise ScenarioError(f"{label}: expected a spacing above 0, found {tuple(known)} um along z, y, x")
     return known[0], known[1], known[2]
 
 
-def _unknown(edges: Sequence[Edge], *, flat: bool) -> str:
+def _unknown(place: str, edges: Sequence[Edge], *, flat: bool) -> str:
     """What a file says of the size of a pixel whose unit it leaves out, and how to say it."""
-    said = "does not say how large a pixel is, with its unit; give 'tissue.image.spacing'"
+    said = f"does not say how large a pixel is, with its unit; give '{place}.spacing'"
     numbers = [edge[0] for edge in edges if edge is not None and math.isfinite(edge[0]) and edge[0] > 0]
     if len(numbers) < 3 - flat:
         return said
@@ -167,7 +189,7 @@ def _unknown(edges: Sequence[Edge], *, flat: bool) -> str:
     example = along + along[:1] * (3 - len(along))
     return (
         f"{said}. It says {' x '.join(along)} without a unit of length: if these are mm, "
-        f"'tissue.image.spacing: [{', '.join(f'{number} mm' for number in example)}]'"
+        f"'{place}.spacing: [{', '.join(f'{number} mm' for number in example)}]'"
     )
 
 
@@ -337,18 +359,18 @@ def _tiff_edges(file: Any) -> list[Edge]:
     return [None, *((edge, "cm") for edge in across)] if int(unit) == 3 else [None] * 3
 
 
-def _ome_zarr(label: str, path: Path) -> _Read:
+def _ome_zarr(label: str, path: Path, labels: str | None = None) -> _Read:
     import zarr
 
     group: Any = zarr.open_group(path, mode="r")
-    labels = _ngff(group.get("labels")).get("labels", []) if "multiscales" in _ngff(group) else []
-    if labels:
-        if len(labels) > 1:
+    known = _ngff(group.get("labels")).get("labels", []) if labels and "multiscales" in _ngff(group) else []
+    if known:
+        if len(known) > 1:
             raise ScenarioError(
-                f"{label}: holds several images of labels ({', '.join(map(str, labels[:_SHOWN]))}); name one, such as "
-                f"'tissue.image.file: {path.name}/labels/{labels[0]}'"
+                f"{label}: holds several images of labels ({', '.join(map(str, known[:_SHOWN]))}); name one, such as "
+                f"'{labels}.file: {path.name}/labels/{known[0]}'"
             )
-        group = group[f"labels/{labels[0]}"]
+        group = group[f"labels/{known[0]}"]
     scales = _ngff(group)["multiscales"][0]
     array: Any = group[scales["datasets"][0]["path"]]
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx")]

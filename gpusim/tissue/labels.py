@@ -106,7 +106,7 @@ def place(
             f"of {spacing:g} um. See 'tissue.image.spacing'"
         )
     in_z, in_y, in_x = (
-        _pixels(n, count, spacing, edge, nearest=spec.image.resampling == "nearest")
+        pixels_under(n, count, spacing, edge, nearest=spec.image.resampling == "nearest")
         for n, count, edge in zip(shape, image.labels.shape, image.spacing, strict=True)
     )
     if image.flat:
@@ -139,7 +139,7 @@ def _rounded_up(value: float) -> int:
     return math.ceil(value * (1 - 1e-6))
 
 
-def _pixels(voxels: int, pixels: int, spacing: float, edge: float, *, nearest: bool) -> np.ndarray:
+def pixels_under(voxels: int, pixels: int, spacing: float, edge: float, *, nearest: bool = False) -> np.ndarray:
     """Pixels under evenly spaced points of each voxel along an axis, int64 [voxels, points]; -1 is outside."""
     points = 1 if nearest else _rounded_up(spacing / edge)
     at = (np.arange(voxels * points) + 0.5) * (spacing / points) - (voxels * spacing - pixels * edge) / 2

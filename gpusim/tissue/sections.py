@@ -16,13 +16,19 @@ def lay(plane: np.ndarray, layer: np.ndarray, spec: Depth) -> None:
 
     A plane of one section becomes a volume as `spec` says.
     """
-    nz, _, nx = layer.shape
-    full = _swept(plane[0], nz, nx) if len(plane) == 1 and nz > 1 and spec.mode == "sweep" else plane
-    full = np.broadcast_to(full, layer.shape)
+    nz, ny, nx = layer.shape
+    full = volume(plane, (nz, ny, nx), spec, nothing=-1)
     layer[full >= 0] = full[full >= 0].astype(np.uint8)
 
 
-def _swept(section: np.ndarray, nz: int, nx: int) -> np.ndarray:
+def volume(plane: np.ndarray, shape: tuple[int, int, int], spec: Depth, nothing: float) -> np.ndarray:
+    """What a plane [z or 1, y, x] becomes in a lattice of a shape; `nothing` is what lies beside a section."""
+    nz, _, nx = shape
+    swept = len(plane) == 1 and nz > 1 and spec.mode == "sweep"
+    return np.broadcast_to(_swept(plane[0], nz, nx, nothing) if swept else plane, shape)
+
+
+def _swept(section: np.ndarray, nz: int, nx: int, nothing: float) -> np.ndarray:
     """Turn a section [y, x] about its upright middle axis: [z, y, x]. Each side sweeps its own half."""
     x = np.arange(nx) + 0.5 - nx / 2
     z = (np.arange(nz) + 0.5 - nz / 2)[:, None]
@@ -30,5 +36,5 @@ def _swept(section: np.ndarray, nz: int, nx: int) -> np.ndarray:
     column = np.floor(np.where(x >= 0, nx / 2 + radius, nx / 2 - radius)).astype(np.int64)
     outside = (column < 0) | (column >= nx)
     swept = section[:, np.clip(column, 0, nx - 1)].transpose(1, 0, 2).copy()
-    swept[np.broadcast_to(outside[:, None, :], swept.shape)] = -1
+    swept[np.broadcast_to(outside[:, None, :], swept.shape)] = nothing
     return swept

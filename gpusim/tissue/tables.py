@@ -16,7 +16,7 @@ import pandas as pd
 from gpusim import memory
 from gpusim.errors import GpusimError, ScenarioError, extra
 from gpusim.scenario.conditions import number
-from gpusim.scenario.schema import TableReading
+from gpusim.scenario.schema import TableReading, TextReading
 from gpusim.tissue import files, packed
 from gpusim.tissue.formats import FORMATS, plain
 
@@ -52,8 +52,10 @@ class Table:
     source: str = ""
 
 
-def opened(label: str, path: Path, reading: TableReading, hints: Sequence[Collection[str]]) -> Table:
-    """Open a table. `hints` are sets of columns one of which the header has.
+def opened(
+    label: str, path: Path, reading: TextReading, hints: Sequence[Collection[str]], place: str = "tissue.table"
+) -> Table:
+    """Open a table. `hints` are sets of columns one of which the header has; `place` is where `reading` stands.
 
     Raises `ScenarioError` where it is none of the known kinds, or claims more than there is room for.
     """
@@ -63,11 +65,11 @@ def opened(label: str, path: Path, reading: TableReading, hints: Sequence[Collec
     if binary is not None:
         given = sorted({"delimiter", "decimal", "encoding", "header"} & reading.model_fields_set)
         if given:
-            raise ScenarioError(f"{label}: 'tissue.table.{given[0]}' belongs to a table of text")
-    if reading.obsm is not None and ending != ".h5ad":
+            raise ScenarioError(f"{label}: '{place}.{given[0]}' belongs to a table of text")
+    if isinstance(reading, TableReading) and reading.obsm is not None and ending != ".h5ad":
         raise ScenarioError(f"{label}: 'tissue.table.obsm' belongs to AnnData (.h5ad)")
     try:
-        return binary(label, path, reading) if binary else _text(label, path, reading, hints)
+        return binary(label, path, reading) if binary else _text(label, path, reading, hints, place)
     except (GpusimError, MemoryError):
         raise
     except Exception as error:  # each library raises many kinds for a file that is none
@@ -82,18 +84,18 @@ def _one_line(error: BaseException) -> str:
 # Text
 
 
-def _text(label: str, path: Path, reading: TableReading, hints: Sequence[Collection[str]]) -> Table:
+def _text(label: str, path: Path, reading: TextReading, hints: Sequence[Collection[str]], place: str) -> Table:
     found: list[str] = []
     text = _decoded(label, _bytes(label, path, found), reading, found)
     columns = [frozenset(hint) for hint in hints] + [frozenset(map(plain, f.columns)) for f in FORMATS]
-    layout = _layout(text, reading, columns)
+    layout = _layout(text, reading, columns, place)
     if layout is None or not layout.names:
         raise ScenarioError(f"{label}: not a table: no columns to read in the first {_LOOKED_AT} lines")
     if layout.delimiter != "," and len(layout.names) > 1:
         found.append(f"{_DELIMITERS[layout.delimiter]} between columns")
     if layout.line > (layout.headless is False):
         found.append(f"header in line {layout.line}")
-    return Table(layout.names, lambda wanted: layout.load(label, reading, wanted, found), found)
+    return Table(layout.names, lambda wanted: layout.load(label, reading, wanted, found, place), found)
 
 
 def _bytes(label: str, path: Path, found: list[str]) -> bytes:
@@ -109,7 +111,7 @@ def _bytes(label: str, path: Path, found: list[str]) -> bytes:
         return files.unpacked(label, file, "gzip", most)
 
 
-def _decoded(label: str, data: bytes, reading: TableReading, found: list[str]) -> str:
+def _decoded(label: str, data: bytes, reading: TextReading, found: list[str]) -> str:
     encoding = reading.encoding or _encoding(data)
     if encoding not in ("utf-8", "utf-8-sig") and reading.encoding is None:
         found.append(encoding.upper() if encoding.startswith("utf") else "Latin-1")
@@ -158,8 +160,10 @@ class _Layout:
         """The fields of some rows."""
         return list(_split(_head(self.text)[self.first - 1 :], self.delimiter))
 
-    def load(self, label: str, reading: TableReading, wanted: Sequence[str], found: list[str]) -> pd.DataFrame:
-        decimal = reading.decimal or self._decimal(label, wanted, found)
+    def load(
+        self, label: str, reading: TextReading, wanted: Sequence[str], found: list[str], place: str
+    ) -> pd.DataFrame:
+        decimal = reading.decimal or self._decimal(label, wanted, found, place)
         start = 0
         for _ in range(self.first - 1):
             start = self.text.find("\n", start) + 1 or len(self.text)
@@ -194,7 +198,7 @@ class _Layout:
                 return f"line {i} has {count} columns, expected {len(self.names)}"
         return None
 
-    def _decimal(self, label: str, columns: Sequence[str], found: list[str]) -> str:
+    def _decimal(self, label: str, columns: Sequence[str], found: list[str], place: str) -> str:
         """The decimal sign of the numbers in some columns."""
         at = [(name, self.names.index(name)) for name in columns]
         values = [(name, row[i].strip()) for row in self.sample() for name, i in at if i < len(row)]
@@ -204,7 +208,7 @@ class _Layout:
         if self.delimiter != ";" and all(_THOUSANDS.fullmatch(value) for _, value in commas):
             raise ScenarioError(
                 f"{label}: column '{commas[0][0]}': '{commas[0][1]}' may have a decimal comma or a thousands "
-                "separator; say which with 'tissue.table.decimal'"
+                f"separator; say which with '{place}.decimal'"
             )
         found.append("a decimal comma")
         return ","
@@ -231,7 +235,7 @@ def _split(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
             yield [line]
 
 
-def _layout(text: str, reading: TableReading, hints: Sequence[frozenset[str]]) -> _Layout | None:
+def _layout(text: str, reading: TextReading, hints: Sequence[frozenset[str]], place: str) -> _Layout | None:
     """How a text is a table: the line of its header, by known columns or by the count of fields, and its delimiter."""
     lines = _head(text)
     delimiters = [reading.delimiter] if reading.delimiter else [",", ";", "\t", "|"]
@@ -239,7 +243,7 @@ def _layout(text: str, reading: TableReading, hints: Sequence[frozenset[str]]) -
     if reading.header is not None:
         at = reading.header - 1
         if at >= len(lines):
-            raise ScenarioError(f"tissue.table.header: there is no line {reading.header}")
+            raise ScenarioError(f"{place}.header: there is no line {reading.header}")
         delimiter = max(delimiters, key=lambda d: len(split[d][at]))
         return _with_names(text, delimiter, at, split[delimiter])
     names = {delimiter: [frozenset(_names(row)) for row in rows] for delimiter, rows in split.items()}
@@ -291,7 +295,7 @@ def _with_names(text: str, delimiter: str, at: int, rows: Sequence[Sequence[str]
 # Binary
 
 
-def _parquet(label: str, path: Path, reading: TableReading) -> Table:
+def _parquet(label: str, path: Path, reading: TextReading) -> Table:
     with extra("exchange", "to read Parquet"):
         import pyarrow.parquet
     file = pyarrow.parquet.ParquetFile(path)
@@ -318,7 +322,7 @@ def _parquet(label: str, path: Path, reading: TableReading) -> Table:
     return Table(list(names), load, [])
 
 
-def _anndata(label: str, path: Path, reading: TableReading) -> Table:
+def _anndata(label: str, path: Path, reading: TextReading) -> Table:
     """`obs`, and the columns of an array of `obsm` beside."""
     with extra("exchange", "to read AnnData"):
         import anndata
@@ -327,7 +331,8 @@ def _anndata(label: str, path: Path, reading: TableReading) -> Table:
         _own_data(label, file, "obs")
         obs: pd.DataFrame = anndata.io.read_elem(file["obs"])
         arrays = list(file["obsm"]) if "obsm" in file else []
-        key = reading.obsm or next((name for name in _SPATIAL if name in arrays), None)
+        asked = reading.obsm if isinstance(reading, TableReading) else None
+        key = asked or next((name for name in _SPATIAL if name in arrays), None)
         if key is not None and key not in arrays:
             listed = ", ".join(map(repr, arrays)) or "none"
             raise ScenarioError(f"{label}: no obsm['{key}'] (found: {listed})")
@@ -374,7 +379,7 @@ def _own_data(label: str, file: Any, name: str) -> None:
     files.room(label, f"'{name}' of {memory.size(total)}", total * 4)
 
 
-_BINARY: dict[str, Callable[[str, Path, TableReading], Table]] = {
+_BINARY: dict[str, Callable[[str, Path, TextReading], Table]] = {
     ".h5ad": _anndata,
     ".parquet": _parquet,
     ".pq": _parquet,
