@@ -137,6 +137,9 @@ OUT_OF_LINE float root_near(const Effects& here, const OwnEquation& equation, fl
     return 0.5f * (low + high);
 }
 
+// Of voxels that hold a concentration, as gpusim/model/tables.py has it.
+constexpr float fastest_loss = 1.0e37f, held_mass = 18446744073709551616.0f;
+
 // The maps of some fields. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void exchange_rates(
     // model
@@ -187,6 +190,14 @@ extern "C" __global__ void exchange_rates(
                 if (walls[w].field == f) permeable[w * size + at.row + x] = 0.0f;
             const int32 entry = exchange_index<TISSUE_AND_IMMUNE>(cells, x);
             Exchanged sum{production[table + entry], loss[table + entry]};
+            if (sum.loss > fastest_loss) {  // holds its concentration, which stands for its production
+                const bool pinned = form == OPERATOR;
+                const float right = held_mass * sum.production;
+                first[map + x] = pinned ? held_mass : 0.0f;
+                second[map + x] = !pinned ? sum.production : own[f] ? 0.0f : right;
+                if (pinned && own[f]) rhs[at.start + x] = right;
+                continue;
+            }
             const int32 t = cells.tissue[x], i = cells.immune[x];
             const Effects here{effects, modulators, by_state[t], by_state[t + 1], by_state[i], by_state[i + 1],
                                of_tissue, of_immune, Voxel{at.row + x, at.replicate, at.z, at.y, x}};
@@ -301,3 +312,20 @@ extern "C" __global__ void deposit(float* __restrict__ field,         // [R, z, 
     if (i < count) field[voxels[i]] = field[voxels[i]] + amounts[i];
 }
 ENTRY(deposit)
+
+// Blocks: (active fields) x replicates x nz x ny rows.
+extern "C" __global__ void hold(float* __restrict__ fields,        // [F, R, z, y, x]
+                                const uint8* __restrict__ tissue,  // [R, z, y, x]
+                                const int32* __restrict__ active,
+                                const float* __restrict__ held,  // [F, tissue_states], below 0 where none is held
+                                int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    const Place at = place_of(active, Stack{replicates, nz, ny, nx});
+    const float* values = held + at.field * tissue_states;
+    const uint8* states = tissue + at.row;
+    float* c = fields + at.start;
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+        const float value = values[states[x]];
+        if (value >= 0.0f) c[x] = value;
+    }
+}
+ENTRY(hold)

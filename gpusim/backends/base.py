@@ -453,6 +453,13 @@ class Backend(Protocol):
         """Add `amounts` (float32) at flat indices `voxels` (int64, each once) of `field` [R, z, y, x]."""
         ...
 
+    def hold(self, fields: Array, tissue: Array, active: Array, held: Array) -> None:
+        """Set the fields in `active` where the tissue's state holds a concentration.
+
+        `held`: float32 [F, tissue states], below 0 where it holds none.
+        """
+        ...
+
     def write(self, array: Array, values: np.ndarray) -> None:
         """Copy host `values` into an array of the backend, or a part of one, of the same shape and dtype."""
         ...

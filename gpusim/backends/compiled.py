@@ -412,6 +412,10 @@ class CompiledBackend(ABC):
         arguments = (field, voxels, amounts, np.int64(voxels.size))
         self.launch("deposit", *self._one_each(voxels.size, DEPOSIT_THREADS), arguments)
 
+    def hold(self, fields: Array, tissue: Array, active: Array, held: Array) -> None:
+        arguments = (fields, tissue, active, held, *_sizes(fields.shape), np.int32(held.shape[1]))
+        self.launch("hold", *_rows(fields.shape, active.size), arguments)
+
     def count_neighbours(
         self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
     ) -> None:

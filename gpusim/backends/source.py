@@ -29,6 +29,7 @@ KERNELS = (
     "count_exchange",
     "deposit",
     "react",
+    "hold",
     "mark_members",
     "count_members",
     "apply_rules",

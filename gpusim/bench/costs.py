@@ -141,6 +141,7 @@ COSTS = (
         by_field=False,
     ),
     Cost("deposit", "by cells", 20, 1, "index and amount read; field read, and written", rows=0, by_field=False),
+    Cost("hold", "D by state", 5, 1, "tissue read; field written where a state holds it, in half of the voxels"),
     Cost("mark_members", "by cells", 3, 7, "both cell layers read; members written", by_field=False),
     Cost(
         "count_members",

@@ -82,6 +82,7 @@ def _by_state(fields: int, edge: int) -> dict[str, Any]:
     """One fast field for multigrid, the others explicit."""
     spec = _fields(fields, diffusion={"default": "400 um^2/min", "stroma": "40 um^2/min"}, solver="explicit")
     spec["f0"] |= {"diffusion": {"default": "1e5 um^2/min", "stroma": "1e4 um^2/min"}, "solver": "implicit"}
+    spec["f0"] |= {"holds": {"stroma": 1}}
     return {"fields": spec, "states": {"stroma": {}}, "tissue": _tissue(stroma=0.5)}
 
 

@@ -21,6 +21,9 @@ def largest_source(model: Model, field: int, fired: dict[str, int], steps: int) 
     for layer, amounts in ((states.tissue, made.max(axis=1)), (states.immune, (made - made[:, :1]).max(axis=0))):
         n = int(np.argmax(amounts))
         secretes(layer[n], float(amounts[n]))
+    for name, value in zip(states.tissue, exchange.held[field], strict=True):
+        if value > 0:
+            found.append((float(value), f"state '{name}', which holds {value:g} {unit}"))
     for of, state, effect in effects_by_state(exchange, len(states.names)):
         if of == field and effect["kind"] == EffectKind.SECRETION:
             secretes(states.names[state], float(effect["rate"]) * model.step)

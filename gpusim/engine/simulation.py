@@ -122,6 +122,8 @@ class Simulation(Replicate):
                 for stack in self._stacks:
                     stack.apply_rules(self.steps // every)
                 self._circulate()
+            for stack in self._stacks:
+                stack.hold()
 
     def run(self, until: str | None = None) -> None:
         """Run until a simulated time ("12 h"), or the scenario's own end.

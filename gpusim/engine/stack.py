@@ -59,6 +59,11 @@ class Stack:
         self._neighbourhoods = [(backend.array(row["states"]), int(row["reach"])) for row in cells.neighbourhoods]
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
+        held = model.exchange.held
+        holding = np.flatnonzero(~np.isnan(held).all(axis=1))
+        self._holding = backend.array(holding.astype(np.int32)) if holding.size else None
+        self._held = backend.array(np.where(np.isnan(held), -1.0, held).astype(np.float32))
+        self.hold()
 
     def _doses_on_backend(self) -> list[tuple[int, int, Array, Array]]:
         """Step, field, voxels and amounts of each dose, in all replicates; those of a repeated dose are one."""
@@ -86,12 +91,18 @@ class Stack:
         """Diffusion and exchange over a step, then the reactions between fields."""
         self.fetched = None
         state = self.state
+        self.hold()  # doses have come, and cells have changed
         self._count_neighbours(state.tissue, state.immune, Purpose.EXCHANGE)
         self.solvers.advance(state, step)
         if len(self._model.reactions):
             conditions = Conditions(state.tissue.cells, state.immune.cells, state.counts, state.body)
             draw = Draw(self._seeds, step, Purpose.REACTIONS)
             self.backend.react(state.fields, conditions, self._reactions, draw)
+
+    def hold(self) -> None:
+        """Give the voxels that hold a concentration just that."""
+        if self._holding is not None:
+            self.backend.hold(self.state.fields, self.state.tissue.cells, self._holding, self._held)
 
     def move(self, step: int) -> None:
         """The cells' moves over a step."""

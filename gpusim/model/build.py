@@ -99,7 +99,7 @@ def _build(scenario: Scenario) -> Model:
         states=states,
         cells=cells,
         body=build_body(document, cells, exchange, volume),
-        doses=tuple(_doses(document, fields, states, initial, spacing, due)),
+        doses=tuple(_doses(document, fields, states, exchange.held, initial, spacing, due)),
         infusions=tuple(_infusions(document, due)),
         grafts=tuple(_grafts(document, states, initial.shape, spacing, due)),
         resections=tuple(_resections(document, states, initial.shape, spacing, due)),
@@ -165,7 +165,13 @@ def _due(therapy: Therapy, step: float, until: int) -> list[int]:
 
 
 def _doses(
-    document: Document, fields: Fields, states: States, initial: InitialTissue, spacing: float, due: _Due
+    document: Document,
+    fields: Fields,
+    states: States,
+    held: np.ndarray,
+    initial: InitialTissue,
+    spacing: float,
+    due: _Due,
 ) -> Iterator[Dose]:
     volume = spacing**3
     for name, therapy in document.therapies.items():
@@ -174,6 +180,11 @@ def _doses(
         assert therapy.amount is not None, "checked on loading"
         unit = document.fields[therapy.inject].unit
         voxels = _region(therapy, name, initial.shape, spacing)
+        if not np.isnan(held[fields.names.index(therapy.inject), initial.tissue.reshape(-1)[voxels]]).any():
+            raise ScenarioError(
+                f"therapies.{name}: all {len(voxels):,} voxels of the region hold their concentration of "
+                f"{therapy.inject} at time 0; a dose would have no effect"
+            )
         if therapy.targets is None:
             amount = units.number(therapy.amount, f"{unit} * voxel", volume)
         else:

@@ -121,11 +121,14 @@ class ExchangeTables:
                 at = self._cells(self._names[f], self._states.names[state])
                 most[at] += sum(loss for loss, _ in bounds)
                 steepest[at] += sum(slope for _, slope in bounds)
+        held = self._held()
+        most[~np.isnan(held)] = steepest[~np.isnan(held)] = np.inf
         return Exchange(
             production=self._production,
             loss=self._loss,
             highest_loss=most,
             steepest=steepest,
+            held=held,
             slots=slots(mapped, len(self._names)),
             own=own,
             effects=effects,
@@ -133,6 +136,14 @@ class ExchangeTables:
             begin=begin,
             walls=np.array(list(self._walls), WALL),
         )
+
+    def _held(self) -> np.ndarray:
+        """Concentrations that tissue states hold, float64 [F, tissue states], NaN elsewhere."""
+        held = np.full(self._loss.shape[:2], np.nan)
+        for f, spec in enumerate(self._document.fields.values()):
+            for state, value in spec.holds.items():
+                held[f, self._states.tissue.index(state)] = units.number(value, spec.unit, self._volume)
+        return held
 
     def _bounds(self, effect: np.void, feeding: int, table: np.ndarray, highest: np.ndarray) -> tuple[float, float]:
         """The highest loss of an effect, 1/min, and the steepest fall of p - k c with c; infinite where unbounded."""

@@ -80,6 +80,7 @@ class Exchange:
         production, loss: float64 [F, tissue states, immune states], unit/min and 1/min, what depends on nothing else.
         highest_loss: the same with the highest loss that effects can add; infinite where there is no such bound.
         steepest: float64 [F, tissue states, immune states], 1/min, the steepest fall of p - k c with c.
+        held: float64 [F, tissue states], the concentration that voxels of a state hold; NaN where they hold none.
         slots: int32 [F], of the fields with effects; -1 for the others.
         own: bool [F], whether an effect depends on the field itself.
         effects: table of `tables.EFFECT`, whose modulators by the field itself are those that feed it, then those that
@@ -92,6 +93,7 @@ class Exchange:
     loss: np.ndarray
     highest_loss: np.ndarray
     steepest: np.ndarray
+    held: np.ndarray
     slots: np.ndarray
     own: np.ndarray
     effects: np.ndarray

@@ -44,6 +44,7 @@ def require(model: Model) -> None:
 def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
     fields, exchange, cells, body = model.fields, model.exchange, model.cells, model.body
     for f, name in enumerate(fields.names):
+        yield f"fields.{name}: holds", exchange.held[f][~np.isnan(exchange.held[f])]
         yield f"fields.{name}: initial", np.atleast_1d(fields.initial[f])
         for owner, part in ((fields, "diffusion"), (exchange, "production"), (exchange, "loss")):
             yield f"fields.{name}: {part}", np.atleast_1d(getattr(owner, part)[f])

@@ -58,7 +58,8 @@ def hasty(reactions: Reactions, fields: Fields, modulators: Modulators, step: fl
 
     Foreseen are initial concentrations and those at the sides; modulators without a bound count as 1.
     """
-    there = np.maximum(fields.initial, fields.boundary.far.max(axis=1, initial=0.0))
+    initial = np.array([values.max() for values in fields.initial])
+    there = np.maximum(initial, fields.boundary.far.max(axis=1, initial=0.0))
     for name, row in zip(reactions.names, reactions.rows, strict=True):
         consumed = reactions.terms[row["first_consumed"] : row["first_made"]]
         highest = modulators.highest[row["first_modulator"] : row["end_contact"]]

@@ -51,6 +51,11 @@ class Form(enum.IntEnum):
     OPERATOR = 2
 
 
+HELD_LOSS, HELD_MASS = 3e38, 2.0**64
+"""Of voxels that hold a concentration. The loss, 1/min, marks them in the tables that maps are made from, where their
+production is the concentration. The mass makes their row of the implicit operator one of the identity; as it is a
+power of 2, the products of its right-hand side are exact."""
+
 FLOW_WHOLE, FLOW_FRACTION = 2**20, 2**31
 """What crosses a wall into the body is counted in two integers: 2^-20 of a voxel's concentration, and 2^-31 of that."""
 

@@ -164,6 +164,8 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
             given = getattr(side, value)
             if given is not None:
                 yield from _concentration(document, name, given, (*path, "boundary", key, value))
+    for holder, held in field.holds.items():
+        yield from _holds(document, name, holder, held, (*path, "holds", holder))
     for cause, loss in field.clearance.items():
         yield from _modulators(document, loss.modulators, (*path, "clearance", cause))
     if field.solver in _SMOOTH and (sudden := _sudden(document, name)):
@@ -172,6 +174,21 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
             f"found {field.solver}, {_SMOOTH[field.solver]} what comes at once (here by {sudden[0]}); "
             "expected auto, explicit or implicit",
         )
+
+
+def _holds(document: Document, field: str, state: str, value: float | str, path: KeyPath) -> Iterator[Problem]:
+    """A state that holds a concentration, which nothing in its voxel can change."""
+    tissue, _ = state_names(document)
+    if state not in tissue:
+        yield path, _unknown("tissue state", state, tissue)
+    yield from _concentration(document, field, value, path)
+    spec = document.states.get(state)
+    for key in ("secretion", "uptake", "exchange"):
+        if spec is not None and field in getattr(spec, key):
+            yield path, f"'states.{state}.{key}.{field}' would have no effect; expected one of both"
+    for name, rule in document.rules.items():
+        if rule.enters == state and field in rule.releases:
+            yield path, f"'rules.{name}.releases.{field}' would have no effect, as the rule ends in '{state}'"
 
 
 def _initial(document: Document, name: str, field: FieldSpec, path: KeyPath) -> Iterator[Problem]:

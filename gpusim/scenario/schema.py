@@ -385,8 +385,9 @@ Initial = Annotated[
 class FieldSpec(_Part):
     """A concentration on the grid, in its own `unit`.
 
-    `clearance` holds further losses by name, which other fields, cells or the body may modulate. The solvers
-    `implicit2` and `steady` are refused for a field that rules release or therapies inject.
+    `clearance` holds further losses by name, which other fields, cells or the body may modulate. `holds` gives tissue
+    states whose voxels keep a concentration. The solvers `implicit2` and `steady` are refused for a field that rules
+    release or therapies inject.
     """
 
     unit: Unit
@@ -394,6 +395,7 @@ class FieldSpec(_Part):
     boundary: Boundary = Boundary()
     decay: Rate = "0 /min"
     clearance: dict[Name, Loss] = {}
+    holds: dict[Name, Amount] = {}
     initial: Initial = 0.0
     solver: Literal["auto", "explicit", "implicit", "implicit2", "steady"] = "auto"
     source: Text | None = None

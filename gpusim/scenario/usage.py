@@ -195,6 +195,8 @@ def _want(document: Document, name: str, site: str, here: set[str]) -> str:
     states = {state: spec for state, spec in document.states.items() if state in here}
     if name in _injected(document, site) or _made(document, name, states) or _from_outside(document.fields[name]):
         return ""
+    if any(_some(value) for state, value in document.fields[name].holds.items() if state in here):
+        return ""
     makers = _named(state for state, spec in document.states.items() if _makes(spec, name) and state not in here)
     missing = f" (no {makers} in the tissue)" if makers else ""
     initial = document.fields[name].initial

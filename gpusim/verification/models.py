@@ -46,7 +46,22 @@ def randomised(random: Random) -> dict[str, Any]:
     }
     solver = data["fields"][_SMOOTH]["solver"]
     reacting = _FIELDS if solver in _SOLVERS else _SUDDEN
-    return data | {"reactions": {f"x{i}": _reaction(random, reacting) for i in range(random.randint(0, 3))}}
+    data["reactions"] = {f"x{i}": _reaction(random, reacting) for i in range(random.randint(0, 3))}
+    _hold(random, data)
+    return data
+
+
+def _hold(random: Random, data: dict[str, Any]) -> None:
+    """Let states hold a concentration of some fields, where nothing that they or their rules do would be in vain."""
+    for name, field in data["fields"].items():
+        for state in _TISSUE:
+            acts = any(name in data["states"][state].get(key, ()) for key in ("secretion", "uptake", "exchange"))
+            comes = any(
+                rule["transition"].endswith(f"-> {state}") and name in rule["releases"]
+                for rule in data["rules"].values()
+            )
+            if random.random() < 0.25 and not acts and not comes:
+                field.setdefault("holds", {})[state] = random.choice([0, random.uniform(0, 2)])
 
 
 def _modulator(random: Random) -> dict[str, Any]:

@@ -29,6 +29,7 @@ BOUNDS = {
     "count_exchange": (32, 1.0),
     "react": (48, 0.62),
     "deposit": (32, 1.0),
+    "hold": (32, 1.0),
     "mark_members": (32, 1.0),
     "count_members": (48, 0.62),
     "apply_rules": (32, 1.0),

@@ -151,6 +151,10 @@ class NumpyBackend:
     def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
         exchange.deposit(field, voxels, amounts)
 
+    def hold(self, fields: Array, tissue: Array, active: Array, held: Array) -> None:
+        for r in _replicates(fields):
+            exchange.hold(fields[:, r], tissue[r], active, held)
+
     def count_neighbours(
         self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
     ) -> None:

@@ -9,12 +9,14 @@ from gpusim.backends.base import Conditions, ExchangeTables, Maps, Tally
 from gpusim.backends.numpy.modulators import Slab, response
 from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.stencil import Stencil, finest
-from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, EffectKind, Form
+from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, HELD_MASS, EffectKind, Form
 
 _MOST_FLOW = np.float32(2.0**42)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _ROUNDINGS = np.float32(2.0**-20)
 _HALVINGS = 24
+_FASTEST = np.float32(1e37)
+"""Loss above which a voxel holds its concentration."""
 
 
 def exchange_rates(
@@ -106,6 +108,20 @@ class _Rates:
             if self._own:
                 value = held + (gained + through)
                 self._rhs[:] = np.where(value > 0, value, _ZERO)
+        self._hold(tables.loss[here] > _FASTEST, tables.production[here], first, second)
+
+    def _hold(self, there: np.ndarray, value: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
+        """Replace what was found in voxels that hold a concentration."""
+        if self._form != Form.OPERATOR:
+            first[there], second[there] = _ZERO, value[there]
+        else:
+            right = np.float32(HELD_MASS) * value[there]
+            first[there] = np.float32(HELD_MASS)
+            second[there] = _ZERO if self._own else right
+            if self._own:
+                self._rhs[there] = right
+        for wall in np.flatnonzero(self._tables.walls["field"] == self._field):
+            self._maps.permeable[wall, self._planes].reshape(-1)[there] = _ZERO
 
     def _rows(self, state: int) -> np.ndarray:
         """The effects of a state on the field."""
@@ -252,6 +268,13 @@ class _OwnEquation:
         found = c.copy()
         found[voxels] = np.float32(0.5) * (low + high)
         return found
+
+
+def hold(fields: np.ndarray, tissue: np.ndarray, active: np.ndarray, held: np.ndarray) -> None:
+    """Set fields (float32 [F, z, y, x]) where the tissue's state holds a concentration."""
+    for field in active:
+        value = held[field][tissue]
+        np.copyto(fields[field], value, where=value >= 0)
 
 
 def count_exchange(

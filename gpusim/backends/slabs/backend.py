@@ -209,6 +209,7 @@ class SlabsBackend:
     count_exchange = _ordered("count_exchange")
     react = _ordered("react")
     deposit = _ordered("deposit")
+    hold = _ordered("hold")
     count_neighbours = _ordered("count_neighbours")
     apply_rules = _ordered("apply_rules")
     propose_moves = _ordered("propose_moves")

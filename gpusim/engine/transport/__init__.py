@@ -7,7 +7,7 @@ import numpy as np
 from gpusim.backends.base import Backend
 from gpusim.engine.state import State
 from gpusim.engine.transport import exchange, multigrid
-from gpusim.engine.transport.diffusion import varies
+from gpusim.engine.transport.diffusion import by_state
 from gpusim.engine.transport.explicit import ExplicitSolver, schemes
 from gpusim.engine.transport.implicit import ImplicitSolver, recipe_of, time_and_mass
 from gpusim.engine.transport.multigrid import Multigrid
@@ -59,8 +59,19 @@ def choices(model: Model) -> list[Choice]:
 def _settles(model: Model, f: int) -> bool:
     """Whether every voxel loses, by itself or by diffusion to an open side."""
     fields = model.fields
-    drained = bool(fields.diffusion[f].min() > 0 and fields.boundary.permeability[f].max() > 0)
+    through = fields.boundary.permeability[f].max() > 0 or _always_held(model, f)
+    drained = bool(fields.diffusion[f].min() > 0 and through)
     return drained or bool(model.exchange.loss[f].min() > 0)
+
+
+def _always_held(model: Model, f: int) -> bool:
+    """Whether some voxel holds its concentration at all times."""
+    cells = model.cells
+    left = set(np.flatnonzero((np.diff(cells.rule_begin) > 0) | (cells.motilities["hop"] > 0)).tolist())
+    left |= {state for resection in model.resections for state in resection.states}
+    left |= {state for graft in model.grafts for state in graft.replaces}
+    staying = [state for state in np.flatnonzero(~np.isnan(model.exchange.held[f])).tolist() if state not in left]
+    return bool(staying) and bool(np.isin(model.initial.tissue, staying).any())
 
 
 def _require_ends(fields: Fields) -> None:
@@ -75,7 +86,7 @@ def _require_ends(fields: Fields) -> None:
 
 def memory(model: Model) -> int:
     """Bytes that the solvers of one replicate of a model take beside its state."""
-    levels = multigrid.memory(_cycled(model, choices(model)), varies(model.fields), model.shape)
+    levels = multigrid.memory(_cycled(model, choices(model)), by_state(model), model.shape)
     return levels + exchange.memory(model)
 
 
@@ -96,7 +107,7 @@ class Transport:
         self.choices = choices(model)
         self._maps = _maps(model, replicates, backend, self.choices)
         cycled = _cycled(model, self.choices)
-        levels = Multigrid(cycled, varies(model.fields), replicates, model.shape, backend)
+        levels = Multigrid(cycled, by_state(model), replicates, model.shape, backend)
         self._solvers: list[ExplicitSolver | ImplicitSolver] = []
 
         def add(solver: str, fields: list[int]) -> None:

@@ -24,25 +24,42 @@ def varies(fields: Fields) -> np.ndarray:
     return np.any(fields.diffusion != fields.diffusion[:, :1], axis=1)
 
 
+def by_state(model: Model) -> np.ndarray:
+    """Whether the couplings of the implicit operator depend on the tissue state: bool [F]."""
+    found: np.ndarray = varies(model.fields) | (~np.isnan(model.exchange.held)).any(axis=1)
+    return found
+
+
 def boundary_bits(fields: Fields) -> np.ndarray:
     """int32 [F]: periodic axes z, y, x from bit 0 on, open sides from bit 3 on."""
     bits = np.hstack([fields.boundary.periodic, fields.boundary.permeability > 0])
     return (bits @ (1 << np.arange(9))).astype(np.int32)
 
 
-def diffusion(model: Model, dt: np.ndarray, backend: Backend) -> Diffusion:
-    """Tables for the step `dt` of each field: float64 [F], min. Raises `ScenarioError`."""
+def diffusion(model: Model, dt: np.ndarray, backend: Backend, *, operator: bool = False) -> Diffusion:
+    """Tables for the step `dt` of each field: float64 [F], min.
+
+    In those of the implicit `operator`, nothing diffuses into a voxel that holds a concentration, though it diffuses
+    out. Raises `ScenarioError`.
+    """
     fields, boundary = model.fields, model.fields.boundary
     if boundary.periodic[:, 0].any() and model.voxels > FARTHEST:
         raise ScenarioError(
             f"grid: {model.voxels:,} voxels, periodic along z; expected at most {FARTHEST:,} where z is periodic"
         )
     coupling = face_diffusivity(fields) * dt[:, None, None] / model.spacing**2
+    if operator:
+        enters = np.isnan(model.exchange.held)[:, :, None] | np.eye(coupling.shape[1], dtype=bool)
+        coupling = np.where(enters, coupling, 0.0)
     through = boundary.permeability * dt[:, None]
     wall = np.divide(2 * model.spacing, through, out=np.zeros_like(through), where=through > 0)
     return Diffusion(
         coupling=backend.array(coupling.astype(np.float32)),
-        by=backend.array(np.where(varies(fields), VariesBy.TISSUE, VariesBy.UNIFORM).astype(np.int32)),
+        by=backend.array(
+            np.where(by_state(model) if operator else varies(fields), VariesBy.TISSUE, VariesBy.UNIFORM).astype(
+                np.int32
+            )
+        ),
         boundary=backend.array(boundary_bits(fields)),
         resistance=backend.array(wall.astype(np.float32)),
         far=backend.array(boundary.far.astype(np.float32)),

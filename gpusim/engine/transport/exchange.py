@@ -6,7 +6,7 @@ from gpusim.backends.base import Array, Backend, Conditions, ExchangeTables, Map
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion
 from gpusim.model import Exchange, Model
-from gpusim.model.tables import Form, VariesBy
+from gpusim.model.tables import HELD_LOSS, Form, VariesBy
 
 BYTES_PER_VOXEL_AND_SLOT = 8
 """Two maps of a field with effects."""
@@ -20,11 +20,27 @@ def exchange_by(exchange: Exchange) -> np.ndarray:
         return bool(np.any(table != table.take([0], axis)))
 
     kinds = []
-    for tables in zip(exchange.production, exchange.loss, strict=True):
+    for *tables, holds in zip(exchange.production, exchange.loss, holding(exchange), strict=True):
         by_immune = any(varies(t, 1) for t in tables)
-        by_tissue = any(varies(t, 0) for t in tables)
+        by_tissue = any(varies(t, 0) for t in tables) or bool(holds)
         kinds.append(VariesBy.TISSUE_AND_IMMUNE if by_immune else VariesBy.TISSUE if by_tissue else VariesBy.UNIFORM)
     return np.array(kinds, np.int32)
+
+
+def holding(exchange: Exchange) -> np.ndarray:
+    """Whether voxels of a state hold a concentration of a field, bool [F]."""
+    found: np.ndarray = (~np.isnan(exchange.held)).any(axis=1)
+    return found
+
+
+def with_held(exchange: Exchange, table: np.ndarray, of_held: np.ndarray | float) -> np.ndarray:
+    """A table [F, tissue states, immune states] with other entries where voxels hold a concentration.
+
+    `of_held`: float64 [F, tissue states], or one number.
+    """
+    held = np.broadcast_to(~np.isnan(exchange.held)[:, :, None], table.shape)
+    there = np.broadcast_to(np.asarray(of_held), exchange.held.shape)[:, :, None]
+    return np.where(held, there, table)
 
 
 def memory(model: Model) -> int:
@@ -94,8 +110,8 @@ class ExchangeMaps:
             begin=backend.array(exchange.begin),
             modulators=backend.array(model.cells.modulators),
             walls=self.walls,
-            production=backend.array(exchange.production.astype(np.float32)),
-            loss=backend.array(exchange.loss.astype(np.float32)),
+            production=backend.array(with_held(exchange, exchange.production, exchange.held).astype(np.float32)),
+            loss=backend.array(with_held(exchange, exchange.loss, HELD_LOSS).astype(np.float32)),
             forms=backend.array(np.array(forms, np.int32)),
             own=backend.array(exchange.own.astype(np.int32)),
             times=backend.array(times.astype(np.float32)),

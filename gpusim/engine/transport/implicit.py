@@ -14,11 +14,12 @@ import numpy as np
 
 from gpusim.backends.base import Array, Backend, MassByCells, Share
 from gpusim.engine.state import State
-from gpusim.engine.transport.diffusion import boundary_bits, diffusion, varies
-from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by
+from gpusim.engine.transport.diffusion import boundary_bits, by_state, diffusion
+from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by, with_held
 from gpusim.engine.transport.explicit import MOST_DECAY
 from gpusim.engine.transport.multigrid import Multigrid, Recipe
 from gpusim.model import Model
+from gpusim.model.tables import HELD_MASS
 
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 
@@ -64,9 +65,10 @@ class ImplicitSolver:
         self._backend = backend
         self._multigrid = multigrid
         self._maps = exchange.maps
-        self._diffusion = diffusion(model, dt, backend)
-        self._mass = backend.array(mass.astype(np.float32))
-        self._gain = backend.array((dt[:, None, None] * plain.production).astype(np.float32))
+        gain = dt[:, None, None] * plain.production
+        self._diffusion = diffusion(model, dt, backend, operator=True)
+        self._mass = backend.array(with_held(plain, mass, HELD_MASS).astype(np.float32))
+        self._gain = backend.array(with_held(plain, gain, HELD_MASS * plain.held).astype(np.float32))
         self._exchange_by = backend.array(exchange_by(plain))
         # Fields that take the same recipe share launches where the backend likes that.
         recipes: dict[tuple[Recipe, int], list[int]] = {}
@@ -123,7 +125,7 @@ def recipe_of(model: Model, field: int, method: str) -> Recipe:
     fields, decay = model.fields, float(model.exchange.loss[field].min())
     dt, mass = time_and_mass(method, model.step, decay)
     sweeps = enough_sweeps(dt * fields.diffusion[field].max() / model.spacing**2, dt * decay + mass)
-    varying = bool(varies(fields)[field])
+    varying = bool(by_state(model)[field])
     cycles = CYCLES_OF_TURN if model.exchange.own[field] else CYCLES[method]
     return Recipe(
         sweeps=sweeps if sweeps <= MOST_SWEEPS else 0,
