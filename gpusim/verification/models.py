@@ -47,13 +47,15 @@ def randomised(random: Random) -> dict[str, Any]:
     solver = data["fields"][_SMOOTH]["solver"]
     reacting = _FIELDS if solver in _SOLVERS else _SUDDEN
     data["reactions"] = {f"x{i}": _reaction(random, reacting) for i in range(random.randint(0, 3))}
-    _hold(random, data)
+    _by_place(random, data)
     return data
 
 
-def _hold(random: Random, data: dict[str, Any]) -> None:
-    """Let states hold a concentration of some fields, where nothing that they or their rules do would be in vain."""
+def _by_place(random: Random, data: dict[str, Any]) -> None:
+    """Let some fields begin with a distribution, and states hold a concentration where nothing else acts on it."""
     for name, field in data["fields"].items():
+        if field["solver"] != "steady" and random.random() < 0.3:
+            field["initial"] = {"expression": "2 ng/mL * exp(-r / (50 um)) + 0.01 ng/mL/um * z"}
         for state in _TISSUE:
             acts = any(name in data["states"][state].get(key, ()) for key in ("secretion", "uptake", "exchange"))
             comes = any(

@@ -238,8 +238,8 @@ class Rank:
         if mine.any():
             self._do("deposit", field, self.table(here[mine]), self.table(amounts.host[mine]))
 
-    def hold(self, fields: Part, tissue: Part, active: Array, values: Array) -> None:
-        self._inner.hold(held(fields), held(tissue), active, values)
+    def hold(self, *arguments: Any) -> None:
+        self._do("hold", *arguments)
 
     # Implicit transport. Planes are even in number below a slab, and below its halo, so that a voxel has the same
     # colour and the same parent as in the whole lattice.
