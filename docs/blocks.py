@@ -25,7 +25,6 @@ from typer.testing import CliRunner
 import gpusim
 from gpusim.cli import app
 from gpusim.errors import GpusimError
-from gpusim.record import Recorder
 
 FOLDER = Path(__file__).parent
 FENCE = re.compile(r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<code>.*?)^```$", re.S | re.M)
@@ -121,10 +120,7 @@ def _small_result(folder: Path) -> None:
     """A result of cold-to-hot, on a small grid."""
     shape: dict[str, Any] = {"tissue.shapes.tumour.radius": "100 um", "record.every": "1 h", "time.until": "2 h"}
     scenario = gpusim.Scenario.load("cold-to-hot", {"grid.shape": [16, 16, 16], **shape})
-    with gpusim.Simulation(scenario) as simulation, Recorder(simulation, folder) as recorder:
-        for _ in simulation.stretches():
-            recorder.record()
-        recorder.finish()
+    gpusim.run(scenario, folder).close()
 
 
 def update(page: Path, commands: list[Command]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpusim.engine import Simulation
     from gpusim.errors import BackendError, GpusimError, NumericalError, ResultError, ScenarioError
+    from gpusim.running import run
     from gpusim.scenario import Scenario, presets
 
 __version__ = "0.1.0"
@@ -18,8 +19,9 @@ __all__ = [
     "ScenarioError",
     "Simulation",
     "presets",
+    "run",
 ]
-_HOMES = {"Simulation": "engine", "Scenario": "scenario", "presets": "scenario"}
+_HOMES = {"Simulation": "engine", "Scenario": "scenario", "presets": "scenario", "run": "running"}
 """Modules of the public names; errors otherwise."""
 
 

@@ -38,6 +38,7 @@ def test_layers_import_only_what_stands_to_their_left():
         "verification",
         "bench",
         "record",
+        "running",
         "analysis",
         "trial",
         "ensemble",

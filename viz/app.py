@@ -277,8 +277,8 @@ class App:
                 self.state.message = "the scenario's end is reached"
                 return
             try:
-                await asyncio.get_running_loop().run_in_executor(None, simulation.step, min(self.steps, left))
-                simulation.check()
+                end = simulation.steps + min(self.steps, left)
+                await asyncio.get_running_loop().run_in_executor(None, simulation.run, end)
             except GpusimError as error:
                 self.state.playing = False
                 self.state.message = str(error)

@@ -12,9 +12,8 @@ import pandas as pd
 
 from gpusim.analysis import Whole, whole
 from gpusim.engine import Simulation
-from gpusim.errors import GpusimError, ResultError
+from gpusim.errors import ResultError, ScenarioError
 from gpusim.record import Result
-from gpusim.units import UnitError, number
 from gpusim.viz.moment import HEAT, LOOKED_AT, Moment, moment_of_result, moment_of_simulation, some_of
 
 
@@ -143,25 +142,11 @@ class FromSimulation:
 
         The run is no longer that of its scenario and seed. Raises `ResultError`.
         """
-        here = self.simulation.sites[site]
-        names = here.model.fields.names
-        spacing = here.model.spacing
-        if field not in names:
-            raise ResultError(f"inject: no field '{field}'")
+        sites = site if len(self.sites) > 1 else None
+        place = [f"{length!r} um" for length in at]
         try:
-            unit = here.model.fields.units[names.index(field)]
-            total = number(amount, f"{unit} * voxel", spacing**3)
-            reach = number(radius, "um")
-        except (UnitError, GpusimError) as error:
-            raise ResultError(f"inject: {error}") from None
-        if not total > 0 or not reach >= 0:
-            raise ResultError("inject: expected an amount above 0 and a radius")
-        z, y, x = (
-            ((np.arange(n) + 0.5) * spacing - place) ** 2 for n, place in zip(here.model.shape, at[::-1], strict=True)
-        )
-        distance = z[:, None, None] + y[:, None] + x
-        voxels = np.flatnonzero(distance.ravel() <= max(reach**2, float(distance.min())))
-        amounts = np.full(len(voxels), total / len(voxels), np.float32)
-        here.deposit(field, voxels.astype(np.int64), amounts)
+            self.simulation.inject(field, amount, at=place, radius=radius, site=sites)
+        except ScenarioError as error:
+            raise ResultError(str(error)) from None
         self.note()
-        return f"{amount} of {field} into {len(voxels)} voxels"
+        return f"{amount} of {field}"

@@ -15,7 +15,7 @@ import typer
 
 import gpusim
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of, tell_notes
-from gpusim.cli.progress import Log, LogOption, progress
+from gpusim.cli.progress import Log, LogOption, Tell, progress
 from gpusim.cli.trial import carry_out, go_on
 from gpusim.errors import ResultError, ScenarioError
 from gpusim.units import duration
@@ -92,7 +92,7 @@ def run(
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
     from gpusim.backends import create, is_slabs
-    from gpusim.record import Recorder, StopSignals
+    from gpusim.record import Result, StopSignals
     from gpusim.trial.folder import is_trial
 
     if resume is not None:
@@ -128,55 +128,44 @@ def run(
         raise typer.BadParameter("--together: is for a scenario with arms; --replicates of one are always together")
     simulation = gpusim.Simulation(loaded, machine, threads=threads, seed=loaded.seeds(replicates or 1))
     model, start = simulation.model, [each.counts for each in simulation.replicates]
-    one = replicates is None
-    with simulation, contextlib.ExitStack() as stack:
-        recorders = [
-            stack.enter_context(
-                Recorder(
-                    each,
-                    folder if one else folder / str(each.seed),
-                    overwrite=overwrite,
-                    resume=bool(resume),
-                    rerun=rerun_changed,
-                )
+    folders = [folder if replicates is None else folder / str(seed) for seed in simulation.seeds]
+    with simulation:
+        with contextlib.ExitStack() as stack:
+            asked = stack.enter_context(StopSignals())
+            tell: Tell | None = None
+
+            def show(simulation: gpusim.Simulation) -> None:
+                nonlocal tell
+                if tell is None:
+                    _head(simulation, loaded)
+                    tell = stack.enter_context(progress(model.name, model.until, "steps", log, done=simulation.steps))
+                first = simulation.replicates[0]
+                tell(first.steps, lambda: {"minutes": first.minutes, "counts": first.counts})
+
+            gpusim.run(
+                simulation,
+                folders,
+                progress=show,
+                stop=lambda _: asked.asked is not None,
+                overwrite=overwrite,
+                resume=bool(resume),
+                rerun=rerun_changed,
             )
-            for each in simulation.replicates
-        ]
-        stop = stack.enter_context(StopSignals())
-        seeds = f"seed {simulation.seed}" + (f" and the {replicates - 1} that follow" if replicates else "")
-        out.print(
-            f"{model.name}: {shapes_of(simulation.models)}, {model.until * model.step:g} min in {model.until} steps, "
-            f"{seeds}, {_backend(simulation)}",
-            markup=False,
-        )
-        if simulation.steps:
-            out.print(f"resumed at {duration(simulation.minutes)}, step {simulation.steps}")
-        for each in simulation.models.values():
-            placements(each)
-        tell_notes([*loaded.notes, *(note for each in simulation.models.values() for note in each.notes)])
-        with progress(model.name, model.until, "steps", log, done=simulation.steps) as tell:
-            for steps in simulation.stretches(at_most=1):
-                for recorder in recorders:
-                    recorder.record()
-                tell(steps, lambda: {"minutes": simulation.minutes, "counts": simulation.counts})
-                if stop.asked and steps < model.until:
-                    for recorder in recorders:
-                        recorder.checkpoint()
-                    break
-        if simulation.steps < model.until and stop.asked:
+        results = folder if replicates is None else folder / "SEED"
+        if simulation.steps < model.until and asked.asked:
             err.print(
-                f"gpusim: stopped by {stop.asked.name} at {duration(simulation.minutes)} (step {simulation.steps}), "
-                f"with a checkpoint; to go on: gpusim run --resume {folder if one else folder / 'SEED'}"
+                f"gpusim: stopped by {asked.asked.name} at {duration(simulation.minutes)} (step {simulation.steps}), "
+                f"with a checkpoint; to go on: gpusim run --resume {results}"
             )
-            raise typer.Exit(128 + stop.asked)
-        summaries = [recorder.finish() for recorder in recorders]
+            raise typer.Exit(128 + asked.asked)
+    summaries = [Result(each).summary or {} for each in folders]
     _report(model, start, summaries)
-    drawn = _draw(folder) if picture and one else None
-    out.print(f"results  {folder if one else folder / 'SEED'}", markup=False)
+    drawn = _draw(folder) if picture and replicates is None else None
+    out.print(f"results  {results}", markup=False)
     if drawn:
         out.print(f"picture  {drawn}", markup=False)
     for summary in summaries:
-        of = "" if one else f"  seed {summary['seed']}"
+        of = "" if replicates is None else f"  seed {summary['seed']}"
         out.print(f"digest   {summary['digest']}{of}", markup=False)
 
 
@@ -230,6 +219,22 @@ def _unfinished(folder: Path) -> Scenario:
     if (folder / layout.SUMMARY).is_file():
         raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
     return gpusim.Scenario.load(folder / layout.SCENARIO)
+
+
+def _head(simulation: gpusim.Simulation, scenario: Scenario) -> None:
+    """What is run."""
+    model, seeds = simulation.model, simulation.seeds
+    following = f" and the {len(seeds) - 1} that follow" if len(seeds) > 1 else ""
+    out.print(
+        f"{model.name}: {shapes_of(simulation.models)}, {model.until * model.step:g} min in {model.until} steps, "
+        f"seed {seeds[0]}{following}, {_backend(simulation)}",
+        markup=False,
+    )
+    if simulation.steps:
+        out.print(f"resumed at {duration(simulation.minutes)}, step {simulation.steps}")
+    for each in simulation.models.values():
+        placements(each)
+    tell_notes([*scenario.notes, *(note for each in simulation.models.values() for note in each.notes)])
 
 
 def _backend(simulation: gpusim.Simulation) -> str:

@@ -1,46 +1,87 @@
-"""One run of a simulation: to look at, to keep, to go on with."""
+"""One run of a simulation: to look at, to act on, to keep, to go on with."""
+
+from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpusim import units
 from gpusim.backends.base import Backend
-from gpusim.body import Circulation
+from gpusim.engine import actions, dataset
+from gpusim.engine.actions import Action
 from gpusim.engine.clock import Clock, between_steps
 from gpusim.engine.site import Site
+from gpusim.engine.stepper import Stepper
 from gpusim.errors import NumericalError, ScenarioError, StateError
-from gpusim.model import Model
+from gpusim.model import Model, Treatments
 from gpusim.model.steps import whole
 from gpusim.plottable import Plottable
 from gpusim.scenario import Scenario
 
+if TYPE_CHECKING:
+    import xarray
+
 
 class Replicate(Plottable):
-    """A scenario with its seed, as it stands: its sites and the body that joins them.
+    """A view of one replicate of a simulation: its sites, and the body that joins them, as they stand.
 
-    Attributes:
-        scenario: with the seed of this replicate.
-        sites: by name. What is asked of the replicate itself (`field`, `tissue`, `model`) is that of the
-            first, which mostly is the only one; `counts`, `fired` and `totals` are sums over all.
-        backend: where its arrays are; `clock`: how far all replicates are.
+    What is asked of the replicate itself (`field`, `tissue`, `model`) is that of its first site, which mostly is the
+    only one; `counts`, `fired` and `totals` are sums over all sites.
+
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        sites: Mapping[str, Site],
-        backend: Backend,
-        clock: Clock,
-        circulation: Circulation,
-    ) -> None:
-        self.scenario, self.sites, self.backend = scenario, sites, backend
-        self.clock, self._circulation = clock, circulation
-        # In the order of their names, so that sums do not depend on that of the scenario.
-        self._sorted = [sites[name] for name in sorted(sites)]
+    def __init__(self, stepper: Stepper, number: int) -> None:
+        self._stepper, self._number = stepper, number
+
+    def __repr__(self) -> str:
+        return f"<Replicate {self.number} of {self._told()}, seed {self.seed}, {self._time()}>"
+
+    def _told(self) -> str:
+        lattices = (
+            " x ".join(map(str, reversed(model.shape))) + f" voxels of {model.spacing:g} um" + f" at {name}" * several
+            for several in [len(self.models) > 1]
+            for name, model in self.models.items()
+        )
+        model = self.model
+        return f"{model.name}: {', '.join(lattices)}, {len(model.fields)} fields, {len(model.states.names)} states"
+
+    def _time(self) -> str:
+        end = f"step {self.steps} of {self.model.until}"
+        return f"at {units.duration(self.minutes)} ({end}), backend {self.backend.name}"
+
+    @property
+    def number(self) -> int:
+        """Which of the simulation's replicates this is."""
+        return self._number
+
+    @property
+    def backend(self) -> Backend:
+        """Where the arrays are."""
+        return self._stepper.backend
+
+    @property
+    def clock(self) -> Clock:
+        """How far all replicates are."""
+        return self._stepper.clock
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that the run began with, with the seed of this replicate."""
+        return self._stepper.scenarios[self.number]
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """Sites by name, in the order of the scenario."""
+        return self._stepper.sites[self.number]
+
+    @property
+    def _sorted(self) -> list[Site]:
+        """In the order of their names, so that sums do not depend on that of the scenario."""
+        return [self.sites[name] for name in sorted(self.sites)]
 
     @property
     def seed(self) -> int:
@@ -54,13 +95,13 @@ class Replicate(Plottable):
 
     @property
     def models(self) -> dict[str, Model]:
-        """Numbers of each site."""
+        """Present numbers of each site."""
         return {name: site.model for name, site in self.sites.items()}
 
     @property
     def model(self) -> Model:
-        """Numbers of the first site; those of steps and body are the same in all."""
-        return self.site.model
+        """Present numbers of the first site; those of steps and body are the same in all."""
+        return next(iter(self.models.values()))
 
     # Time
 
@@ -92,21 +133,100 @@ class Replicate(Plottable):
                 f"{error}; among the scenario's times under 'time.at', a chosen step divides it"
             ) from None
 
-    # Its body, and therapies of its own
-
-    def treat(self) -> None:
-        """Give the infusions, cut out and put in the cells that are due at the present step."""
-        for infusion in self.model.infusions:
-            if infusion.step == self.steps:
-                self._quantities[infusion.quantity] += infusion.amount
-        for site in self._sorted:
-            site.operate(self.steps)
+    # Acting on it
 
     @property
-    def _quantities(self) -> np.ndarray:
-        """Those of its body: float64 [quantities], in place."""
-        own: np.ndarray = self._circulation.values[:, self.site.replicate]
-        return own
+    def actions(self) -> Sequence[Action]:
+        """What has been done to it from outside, in that order."""
+        return self._stepper.actions[self.number]
+
+    @property
+    def _acted_on(self) -> Sequence[Replicate]:
+        """The replicates that a verb acts on."""
+        return [self]
+
+    def inject(
+        self,
+        what: str,
+        amount: float | str,
+        *,
+        at: str | Sequence[str] = "centre",
+        to: Sequence[str] | None = None,
+        radius: str | None = None,
+        targets: str | Sequence[str] | None = None,
+        into: str | Sequence[str] | None = None,
+        site: str | None = None,
+    ) -> None:
+        """Put an amount of a field, or so many cells of a state, into a region now.
+
+        It is what a therapy of the scenario with these keys gives at the present step, bit for bit where no other is
+        due at once: as the last of the scenario's therapies, after those given by verbs before. `targets` are counted
+        as they stand now.
+
+        Raises `ScenarioError`, and then nothing has changed.
+        """
+        self._treat(
+            "inject", inject=what, amount=amount, at=at, to=to, radius=radius, targets=targets, into=into, site=site
+        )
+
+    def infuse(self, quantity: str, amount: float | str) -> None:
+        """Add an amount to a quantity of the body now. Raises `ScenarioError`."""
+        self._treat("infuse", infuse=quantity, amount=amount)
+
+    def resect(
+        self,
+        states: str | Sequence[str],
+        radius: str,
+        *,
+        at: str | Sequence[str] = "centre",
+        to: Sequence[str] | None = None,
+        site: str | None = None,
+    ) -> None:
+        """Cut the cells of some states out of a region now. Raises `ScenarioError`."""
+        self._treat("resect", resect=states, radius=radius, at=at, to=to, site=site)
+
+    @between_steps
+    def set(self, field: str, values: Any, site: str | None = None) -> None:
+        """Give a field other values: an array of the lattice's shape [z, y, x] in its own unit, or one number.
+
+        Raises `ScenarioError`.
+        """
+        if site is not None and site not in self._acted_on[0].sites:
+            raise ScenarioError(f"set: no site '{site}' (known: {', '.join(self._acted_on[0].sites)})")
+        here = [each.sites[site] if site is not None else each.site for each in self._acted_on]
+        array = actions.values_of(here[0].model, field, values)
+        told = {"field": field, "site": here[0].name, "sha256": hashlib.sha256(array.tobytes()).hexdigest()}
+        for each, lattice in zip(self._acted_on, here, strict=True):
+            lattice.set(field, array)
+            each._note("set", told)
+
+    @between_steps
+    def _treat(self, verb: str, /, **given: Any) -> None:
+        arguments = {key: list(v) if isinstance(v, tuple) else v for key, v in given.items() if v is not None}
+        found = [each._treatments(verb, arguments) for each in self._acted_on]  # all of them before any is given
+        for each, by_site in zip(self._acted_on, found, strict=True):
+            for name, treatments in by_site.items():
+                each._give(treatments, each.sites[name], verb)
+            each._note(verb, arguments)
+        if verb == "infuse":
+            self._stepper.show_bodies()
+
+    def _give(self, treatments: Treatments, site: Site, verb: str) -> None:
+        for dose in treatments.doses:
+            site.deposit(site.model.fields.names[dose.field], dose.voxels, dose.amounts)
+        with self.clock.changing(verb, [self.number]):
+            for infusion in treatments.infusions:
+                self._quantities[infusion.quantity] += infusion.amount
+            site.cut(treatments.resections)
+            site.put_in(treatments.grafts, verb)
+
+    def _treatments(self, verb: str, arguments: Mapping[str, Any]) -> dict[str, Treatments]:
+        layers = {name: (site.model, site.tissue_now) for name, site in self.sites.items()}
+        scenario = self._stepper.changed(self.number)
+        return actions.treated(scenario, self.actions, verb, arguments, layers)
+
+    def _note(self, verb: str, arguments: Mapping[str, Any]) -> None:
+        self._stepper.actions[self.number].append(Action(self.steps, verb, arguments))
 
     # Going on later
 
@@ -134,33 +254,59 @@ class Replicate(Plottable):
             yield name, array.copy()
 
     @property
+    def _quantities(self) -> np.ndarray:
+        """Those of its body: float64 [quantities], in place."""
+        own: np.ndarray = self._stepper.circulation.values[:, self.number]
+        return own
+
+    @property
     def _off_grid(self) -> dict[str, np.ndarray]:
         """What changes and is not on the backend."""
         counted = {f"{site.name}.counted": site.given for site in self._sorted}
         placed = {f"{site.name}.placed": site.placed for site in self._sorted}
         return {"circulation": self._quantities, **counted, **placed}
 
-    def restore(self, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray]) -> None:
+    def restore(
+        self,
+        numbers: Mapping[str, float],
+        arrays: Mapping[str, np.ndarray],
+        done: Sequence[Action] | None = None,
+    ) -> None:
         """Go back to a state of this scenario, as `numbers` and `arrays` gave it; then go on bit for bit.
 
-        All replicates of a simulation have one time: they are to be restored to the same step. Raises `ValueError`
-        where the arrays are not those of this scenario, and changes nothing.
-        """
-        self.backend.worker.do(lambda: self._restore(numbers, arrays))
+        All replicates of a simulation have one time and one set of changes: they are to be restored to the same step.
 
-    def _restore(self, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray]) -> None:
+        Args:
+            done: `actions` until then; those that there are now where left out.
+
+        Raises `ValueError` where the arrays are not those of this scenario, and changes nothing.
+        """
+        self.backend.worker.do(lambda: self._restore(numbers, arrays, done))
+
+    def _restore(
+        self, numbers: Mapping[str, float], arrays: Mapping[str, np.ndarray], done: Sequence[Action] | None
+    ) -> None:
+        before = list(self.actions)
+        done = before if done is None else list(done)
+        self.follow(done)
         on_grid = {f"{site.name}.{name}": array for site in self._sorted for name, array in site.kept.items()}
         here = {**on_grid, **self._off_grid}
         for name in here.keys() | arrays.keys():
             own, given = here.get(name), arrays.get(name)
             if own is None or given is None or own.shape != given.shape or own.dtype != given.dtype:
+                self.follow(before)
                 raise ValueError(f"array '{name}' is not one of this scenario's state")
-        with self.clock.changing("going back to a checkpoint", [self.site.replicate]):
+        with self.clock.changing("going back to a checkpoint", [self.number]):
             self.clock.steps, self.clock.seconds = int(numbers["steps"]), float(numbers["seconds"])
             for site in self._sorted:
                 prefix = f"{site.name}."
                 site.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
             self._quantities[:] = arrays["circulation"]
+            self._stepper.actions[self.number][:] = done
+
+    def follow(self, done: Sequence[Action]) -> None:
+        """Have the model that the scenario has after some actions, in all replicates. Raises `ScenarioError`."""
+        self._stepper.follow(actions.changes(done))
 
     # Looking
 
@@ -182,6 +328,16 @@ class Replicate(Plottable):
     def immune(self) -> np.ndarray:
         """A copy of the first site's mobile cells: uint8 [z, y, x], numbers of `model.states.names`."""
         return self.site.immune
+
+    @between_steps
+    def dataset(self, site: str | None = None) -> xarray.Dataset:
+        """Copies of all fields and both layers of a site (the first, where left out) as an xarray dataset.
+
+        Coordinates are the voxel centres `z`, `y`, `x` (um), `time` (min) and `step`; each variable has its unit.
+        Raises `KeyError`.
+        """
+        here = self.site if site is None else self.sites[site]
+        return dataset.of(here, self.scenario, self.steps)
 
     @property
     @between_steps

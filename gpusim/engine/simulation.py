@@ -1,23 +1,19 @@
-"""A simulation: its replicates, and the schedule of a step."""
+"""A simulation: the replicates of a scenario, and the run of their time."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import index
 from pathlib import Path
 from types import TracebackType
-
-import numpy as np
+from typing import Any
 
 from gpusim.backends import create
 from gpusim.backends.base import Backend
-from gpusim.body import Circulation
-from gpusim.engine import memory
-from gpusim.engine.clock import Clock, between_steps
+from gpusim.engine.actions import Action
+from gpusim.engine.clock import between_steps
 from gpusim.engine.replicate import Replicate
-from gpusim.engine.site import Site
-from gpusim.engine.stack import Stack, tallied
-from gpusim.errors import BackendError, ScenarioError
-from gpusim.model import build
+from gpusim.engine.stepper import Stepper
+from gpusim.errors import BackendError, GpusimError, ScenarioError
+from gpusim.model import Model
 from gpusim.scenario import Scenario
 
 
@@ -28,14 +24,18 @@ class Simulation(Replicate):
         sim.run(until="12 h")
         virus = sim.field("virus")  # float32 [z, y, x]
 
+    It holds one replicate or several (`replicates`). Time, `backend`, `model` and `models` are common to all; models
+    differ by the seed, the cells at time 0 and the order of cells that are put in. Verbs (`inject`, `set` and so on)
+    act on all. What one replicate has of its own (fields, cells, counts, body, digest, scenario with its seed) is
+    asked of a replicate, `replicates[i].counts`; a simulation of one answers for it, one of several raises
+    `GpusimError`.
+
     Args:
         scenario: what to run; or its name or file.
         backend: "auto", "cuda", "cpu" or "numpy".
         threads: of the cpu backend; all cores by default. The result does not depend on it.
         seed: instead of the scenario's. Several make as many replicates, which are stepped together; each is, bit
             for bit, what it is in a simulation of its own.
-
-    What is asked of a simulation itself is that of its first replicate, which mostly is the only one.
 
     Raises `ScenarioError` or `BackendError`.
     """
@@ -57,31 +57,43 @@ class Simulation(Replicate):
             scenarios = [loaded.with_(seed=each) for each in (seed if isinstance(seed, Sequence) else [seed])]
         if not scenarios:
             raise ScenarioError("seed: expected one or more, found none")
-        models = {name: [build(each.site(name)) for each in scenarios] for name in loaded.sites}
         machine = create(backend, threads)
         if machine.ranks > 1 and len(scenarios) > 1:
             raise BackendError(f"backend '{machine.name}' takes one replicate at a time, found {len(scenarios)}")
-        memory.require([of_site[0] for of_site in models.values()], len(scenarios), machine)
-        clock = Clock()
-        bodies = [model.body for model in next(iter(models.values()))]
-        stacks, circulation = machine.worker.do(
-            lambda: ({name: Stack(each, machine) for name, each in models.items()}, Circulation(bodies, machine))
-        )
-        self._stacks = [stacks[name] for name in sorted(stacks)]
+        super().__init__(Stepper(scenarios, machine), 0)
 
-        def sites(replicate: int) -> dict[str, Site]:
-            return {name: Site(name, stack, replicate, clock) for name, stack in stacks.items()}
-
-        super().__init__(scenarios[0], sites(0), machine, clock, circulation)
-        self._others = [
-            Replicate(each, sites(r), machine, clock, circulation) for r, each in enumerate(scenarios[1:], 1)
-        ]
-        machine.worker.do(self._show_bodies)
+    def __repr__(self) -> str:
+        of = f"{len(self.seeds)} replicates, seeds" if len(self.seeds) > 1 else "seed"
+        return f"<Simulation of {self._told()}, {of} {', '.join(map(str, self.seeds))}, {self._time()}>"
 
     @property
-    def replicates(self) -> list[Replicate]:
-        """In the order of their seeds; the first is the simulation itself."""
-        return [self, *self._others]
+    def replicates(self) -> tuple[Replicate, ...]:
+        """A view of each, in the order of their seeds."""
+        return tuple(Replicate(self._stepper, r) for r in range(len(self._stepper.scenarios)))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seed of each replicate."""
+        return tuple(each.seed for each in self.replicates)
+
+    @property
+    def number(self) -> int:
+        """Of the only replicate, 0. Raises `GpusimError` where there are several."""
+        if len(self._stepper.scenarios) > 1:
+            raise GpusimError(
+                f"this simulation holds {len(self._stepper.scenarios)} replicates; ask one of them, as in "
+                "simulation.replicates[0].counts"
+            )
+        return 0
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """Present numbers of each site, of the first replicate."""
+        return self.replicates[0].models
+
+    @property
+    def _acted_on(self) -> Sequence[Replicate]:
+        return self.replicates
 
     def __enter__(self) -> "Simulation":
         return self
@@ -102,40 +114,29 @@ class Simulation(Replicate):
         An exception that arrives meanwhile, such as Ctrl-C, is passed on when the present step has ended. Raises
         `StateError` where an earlier step has failed in its middle.
         """
-        begun, taken, wanted = time.perf_counter(), 0, index(count)
+        wanted = index(count)
         if wanted < 0:
             raise ValueError(f"count: expected 0 steps or more, found {wanted}")
-        while taken < wanted and not self.backend.worker.unwanted:
-            self._step()
-            taken += 1
-        self.clock.seconds += (time.perf_counter() - begun) / len(self.replicates)
+        self._stepper.step(wanted)
 
-    def _step(self) -> None:
-        every = self.model.rules_every
-        with self.clock.changing(f"step {self.steps + 1}", range(len(self.replicates))):
-            self._treat()
-            for stack in self._stacks:
-                stack.transport(self.steps)
-                stack.move(self.steps)
-            self.clock.steps += 1
-            if self.steps % every == 0:
-                for stack in self._stacks:
-                    stack.apply_rules(self.steps // every)
-                self._circulate()
-            for stack in self._stacks:
-                stack.hold()
+    def run(self, until: str | int | None = None, *, each: Callable[[], bool | None] | None = None) -> None:
+        """Run until a simulated time ("12 h") or a number of steps, or the scenario's own end.
 
-    def run(self, until: str | None = None) -> None:
-        """Run until a simulated time ("12 h"), or the scenario's own end.
+        `gpusim.run` does the same and records.
+
+        Args:
+            each: called after each step; the run ends where it returns True.
 
         Raises `NumericalError` where a concentration goes wrong, in any replicate. That is looked for once in each
         period of `record.every`, and at the end, as a GPU is waited for each time.
         """
         every, checked = self.model.record_every, self.steps
-        for steps in self.stretches(until):
+        for steps in self.stretches(until, at_most=1 if each else None):
             if steps // every > checked // every:
                 self.check()
                 checked = steps
+            if each is not None and each():
+                break
         if checked < self.steps:
             self.check()
 
@@ -144,12 +145,12 @@ class Simulation(Replicate):
         for replicate in self.replicates:
             replicate.totals()
 
-    def stretches(self, until: str | None = None, *, at_most: int | None = None) -> Iterator[int]:
+    def stretches(self, until: str | int | None = None, *, at_most: int | None = None) -> Iterator[int]:
         """Run from one application of the rules to the next, or by `at_most` steps where that is less.
 
         Yields the steps taken so far.
         """
-        end = self.steps_until(until) if until is not None else self.model.until
+        end = self.model.until if until is None else until if isinstance(until, int) else self.steps_until(until)
         while self._stretch(end, at_most or self.model.rules_every):
             yield self.steps
 
@@ -160,27 +161,33 @@ class Simulation(Replicate):
         self.step(max(0, min(every - before % every, end - before, at_most)))
         return self.steps > before
 
-    def _treat(self) -> None:
-        """Give the therapies that are due."""
-        for stack in self._stacks:
-            stack.treat(self.steps)
-        for replicate in self.replicates:
-            replicate.treat()
-        if any(infusion.step == self.steps for infusion in self.model.infusions):
-            self._show_bodies()
+    @between_steps
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Give the scenario other numbers from now on: `sim.change({"rules.infection.rate": "0.02 /min"})`.
 
-    def _circulate(self) -> None:
-        """Let the bodies' time go on."""
-        if not self.model.body.names:
-            return
-        for stack, counts in zip(self._stacks, tallied(self._stacks), strict=True):
-            self._circulation.exchange(stack.models[0].body, *stack.moved(counts))
-        self._circulation.advance(self.model.rules_every * self.model.step)
-        self._show_bodies()
+        The model is built anew with the changed scenario, and the state goes on in it, in all replicates; steps stay as
+        they are. The numbers of `fields`, `states`, `rules`, `body` and `therapies` may change, therapies come and go.
+        Names, units, layers, transitions, the grid, the tissue at time 0 and the times of the run may not.
 
-    def _show_bodies(self) -> None:
-        """Let the cells see the bodies' present quantities."""
-        if self.model.body.names:
-            seen = np.maximum(self._circulation.values, 0.0).astype(np.float32)
-            for stack in self._stacks:
-                stack.show_body(seen)
+        Args:
+            changes: values by dotted path, as `Scenario.load` takes them.
+
+        Raises `ScenarioError` where that is not possible or has no effect, and then nothing has changed.
+        """
+        if not changes:
+            raise ScenarioError("change: expected a path and its value, found none")
+        self._stepper.change(dict(changes))
+        for each in self.replicates:
+            each._note("change", dict(changes))
+
+    def repeat(self, action: Action) -> None:
+        """Do again what was done to another run. Raises `ScenarioError`, of "set" too, whose array it does not hold."""
+        if action.verb == "set":
+            raise ScenarioError(
+                f"repeat: of 'set' at step {action.step} the array is known by its checksum alone; set field "
+                f"'{action.arguments['field']}' anew, from a callback"
+            )
+        if action.verb == "change":
+            self.change(action.arguments)
+        else:
+            self._treat(action.verb, **action.arguments)

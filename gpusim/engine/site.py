@@ -1,7 +1,8 @@
 """A site of one replicate: a lattice with its cells and fields."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from gpusim.engine.faults import largest_source
 from gpusim.engine.stack import Stack
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError
-from gpusim.model import Graft, Resection
+from gpusim.model import Graft, Model, Resection
+from gpusim.tissue import InitialTissue
 
 
 class Site:
@@ -20,17 +22,20 @@ class Site:
     Attributes:
         name: as in the scenario's `sites`.
         stack: the lattices of all replicates, which are stepped together; `replicate`: which of them this is.
-        model: its numbers.
         backend: where its arrays are; `clock`: how far it is.
         placed: int64 [states], cells that therapies have put in, less those that they have taken.
     """
 
     def __init__(self, name: str, stack: Stack, replicate: int, clock: Clock) -> None:
         self.name, self.stack, self.replicate, self.clock = name, stack, replicate, clock
-        self.model = stack.models[replicate]
         self.backend = stack.backend
         self.placed = np.zeros(len(self.model.states.names), np.int64)
         self._initial_counts = self.model.initial.counts(len(self.model.states.names))
+
+    @property
+    def model(self) -> Model:
+        """Its present numbers."""
+        return self.stack.models[self.replicate]
 
     @property
     def transport(self) -> Transport:
@@ -46,12 +51,20 @@ class Site:
 
     def operate(self, step: int) -> None:
         """Cut out and put in the cells that are due."""
-        for resection in self.model.resections:
-            if resection.step == step:
-                self._resect(resection)
+        self.cut(each for each in self.model.resections if each.step == step)
         for graft in self.model.grafts:
             if graft.step == step:
-                self._graft(graft)
+                self.put_in([graft], f"therapies.{graft.name}")
+
+    @property
+    def tissue_now(self) -> InitialTissue:
+        """Both cell layers as they stand."""
+        return replace(self.model.initial, tissue=self.tissue, immune=self.immune)
+
+    def set(self, field: str, values: np.ndarray) -> None:
+        """Give a field other values, float32 [z, y, x]."""
+        with self.clock.changing(f"setting {field}", [self.replicate]):
+            self.backend.write(self.stack.state.fields[self.model.fields.names.index(field), self.replicate], values)
 
     @between_steps
     def deposit(self, field: str, voxels: np.ndarray, amounts: np.ndarray) -> None:
@@ -62,25 +75,24 @@ class Site:
         with self.clock.changing(f"a dose of {field}", [self.replicate]):
             self.backend.deposit(target, here, self.backend.array(amounts))
 
-    def _graft(self, graft: Graft) -> None:
-        """Put cells in. On the host, as a dose is rare."""
-        layer = self._layer(graft.state)
-        cells = self.backend.to_numpy(layer.cells)
-        flat = cells.reshape(-1)
-        free = graft.voxels[np.isin(flat[graft.voxels], graft.replaces)][: graft.count]
-        if len(free) < graft.count:
-            warnings.warn(
-                f"therapies.{graft.name}: {graft.count - len(free)} of {graft.count} cells found no free voxel",
-                stacklevel=2,
-            )
-        self._replace(layer, cells, free, graft.state)
-
-    def _resect(self, resection: Resection) -> None:
-        """Cut cells out of both layers. On the host, as surgery is rare."""
-        for layer in map(self._layer, (0, self.model.states.none)):
+    def put_in(self, grafts: Iterable[Graft], place: str) -> None:
+        """Put cells in, on the host, as that is rare; `place` is what a warning names."""
+        for graft in grafts:
+            layer = self._layer(graft.state)
             cells = self.backend.to_numpy(layer.cells)
-            cut = resection.voxels[np.isin(cells.reshape(-1)[resection.voxels], resection.states)]
-            self._replace(layer, cells, cut, layer.vacant)
+            free = graft.voxels[np.isin(cells.reshape(-1)[graft.voxels], graft.replaces)][: graft.count]
+            if len(free) < graft.count:
+                missing = graft.count - len(free)
+                warnings.warn(f"{place}: {missing} of {graft.count} cells found no free voxel", stacklevel=2)
+            self._replace(layer, cells, free, graft.state)
+
+    def cut(self, resections: Iterable[Resection]) -> None:
+        """Cut cells out of both layers, on the host, as surgery is rare."""
+        for resection in resections:
+            for layer in map(self._layer, (0, self.model.states.none)):
+                cells = self.backend.to_numpy(layer.cells)
+                cut = resection.voxels[np.isin(cells.reshape(-1)[resection.voxels], resection.states)]
+                self._replace(layer, cells, cut, layer.vacant)
 
     def _layer(self, state: int) -> CellLayer:
         """The layer of a state."""

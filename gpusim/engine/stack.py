@@ -35,14 +35,24 @@ class Stack:
     """
 
     def __init__(self, models: Sequence[Model], backend: Backend) -> None:
-        self.models = models
-        self._model = model = models[0]
         self.backend = backend
         self.state = State.start(models, backend)
-        self.solvers = Transport(model, len(models), backend)
-        cells = model.cells
-        self.given = np.zeros((len(cells.rules) + 2 * len(model.exchange.walls), len(models)), np.int64)
+        rows = len(models[0].cells.rules) + 2 * len(models[0].exchange.walls)
+        self.given = np.zeros((rows, len(models)), np.int64)
         self.fetched: np.ndarray | None = None
+        self._follow(models, Transport(models[0], len(models), backend))
+
+    def remodel(self, models: Sequence[Model]) -> None:
+        """Follow other models from now on, of the same lattice, fields, states, rules and quantities."""
+        solvers = Transport(models[0], len(models), self.backend)  # what fails here has changed nothing yet
+        self.state.fit(models[0], len(models), self.backend)
+        self._follow(models, solvers)
+
+    def _follow(self, models: Sequence[Model], solvers: Transport) -> None:
+        backend = self.backend
+        self.models, self.solvers = models, solvers
+        self._model = model = models[0]
+        cells = model.cells
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
         )

@@ -67,32 +67,30 @@ class State:
     def start(cls, models: Sequence[Model], backend: Backend) -> "State":
         """The state of each replicate at time 0."""
         model, replicates = models[0], len(models)
-        shape, nothing = (replicates, *model.shape), (replicates, 0, 0, 0)
+        shape = replicates, *model.shape
         initial = [float(each) if each.ndim == 0 else 0.0 for each in model.fields.initial]
         uniform = np.array(initial, np.float32)[:, None, None, None, None]
         fields = np.broadcast_to(uniform, (len(model.fields), *shape))  # takes no memory on the host
         clock = np.zeros(shape, np.uint16)
         tissue = np.stack([each.initial.tissue for each in models])
         immune = np.stack([each.initial.immune for each in models])
-        moves_tissue, moves_immune = mobile(model)
-        counts = len(model.cells.neighbourhoods)
+        nothing = _room(shape, False, np.uint8, backend)
 
-        def layer(cells: np.ndarray, vacant: int, moves: bool) -> CellLayer:
-            heading = np.zeros(shape if moves else nothing, np.uint8)
-            return CellLayer(backend.lattice(cells), backend.lattice(clock), backend.lattice(heading), vacant)
+        def layer(cells: np.ndarray, vacant: int) -> CellLayer:
+            return CellLayer(backend.lattice(cells), backend.lattice(clock), nothing, vacant)
 
         def numbers(rows: int, dtype: type) -> Array:
             return backend.array(np.zeros((max(1, rows), replicates), dtype))
 
-        state = cls(
+        found = cls(
             fields=backend.lattice(fields),
             spare=backend.lattice(fields),
-            tissue=layer(tissue, 0, moves_tissue),
-            immune=layer(immune, model.states.none, moves_immune),
+            tissue=layer(tissue, 0),
+            immune=layer(immune, model.states.none),
             next=backend.lattice(tissue),
-            bid=backend.lattice(np.zeros(shape if moves_tissue or moves_immune else nothing, np.uint16)),
-            counts=backend.lattice(np.zeros((counts, *shape), np.uint8)),
-            members=backend.lattice(np.zeros(shape if counts else nothing, np.uint8)),
+            bid=nothing,
+            counts=nothing,
+            members=nothing,
             tally=Tally(
                 numbers(len(model.cells.rules), np.uint64),
                 backend.array(np.zeros((2, max(1, len(model.exchange.walls)), replicates), np.uint64)),
@@ -101,8 +99,25 @@ class State:
         )
         for (f, values), r in itertools.product(enumerate(model.fields.initial), range(replicates)):
             if values.ndim:
-                backend.write(state.fields[f, r], values)
-        return state
+                backend.write(found.fields[f, r], values)
+        found.fit(model, replicates, backend)
+        return found
+
+    def fit(self, model: Model, replicates: int, backend: Backend) -> None:
+        """Have the arrays that depend on what the cells look at and on whether they move; new ones hold zeros."""
+        shape, (tissue, immune) = (replicates, *model.shape), mobile(model)
+        counts = len(model.cells.neighbourhoods)
+        for layer, moves in ((self.tissue, tissue), (self.immune, immune)):
+            if bool(layer.heading.size) != moves:
+                layer.heading = _room(shape, moves, np.uint8, backend)
+        self.bid = _room(shape, tissue or immune, np.uint16, backend)
+        self.counts = backend.lattice(np.zeros((counts, *shape), np.uint8))
+        self.members = _room(shape, counts > 0, np.uint8, backend)
+
+
+def _room(shape: tuple[int, ...], wanted: bool, dtype: type, backend: Backend) -> Array:
+    """Zeros [R, z, y, x], or none for each replicate."""
+    return backend.lattice(np.zeros(shape if wanted else (shape[0], 0, 0, 0), dtype))
 
 
 def _arrays(part: Any, prefix: str) -> Iterator[tuple[str, Array]]:

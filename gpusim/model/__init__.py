@@ -1,6 +1,6 @@
 """From a scenario to the arrays of numbers that the engine steps."""
 
-from gpusim.model.build import build
+from gpusim.model.build import Treatments, build, treatments
 from gpusim.model.model import (
     Body,
     Boundary,
@@ -29,5 +29,7 @@ __all__ = [
     "Reactions",
     "Resection",
     "States",
+    "Treatments",
     "build",
+    "treatments",
 ]

@@ -1,6 +1,7 @@
 """Scenario -> Model."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -33,18 +34,18 @@ _Due = Callable[[Therapy], list[int]]
 """Steps at which the doses of a therapy are due."""
 
 
-def build(scenario: Scenario) -> Model:
-    """Turn a scenario into numbers. Raises `ScenarioError`."""
+def build(scenario: Scenario, initial: InitialTissue | None = None) -> Model:
+    """Turn a scenario into numbers; `initial`: its tissue, where that is known. Raises `ScenarioError`."""
     try:
         with np.errstate(all="ignore"):  # what overflows is found in the tables
-            model = _build(scenario)
+            model = _build(scenario, initial)
     except units.UnitError as error:
         raise ScenarioError(f"{scenario.document.name}: a quantity {error}") from None
     ranges.require(model)
     return model
 
 
-def _build(scenario: Scenario) -> Model:
+def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     document = scenario.document
     spacing = units.number(document.grid.spacing, "um")
     if not _FINEST <= spacing <= _COARSEST:
@@ -54,7 +55,7 @@ def _build(scenario: Scenario) -> Model:
     states = States(tuple(tissue_names), tuple(immune_names))
     modulators = Modulators(document, states, volume)
     exchange = ExchangeTables(document, states, volume, modulators).build()
-    initial = initial_tissue(scenario, states.names, states.none, spacing)
+    initial = initial or initial_tissue(scenario, states.names, states.none, spacing)
     lattice = Lattice(initial.shape, spacing, document.tissue.depth)
     start, read = _at_start(document, lattice)
     fields = _fields(document, states, volume, start)
@@ -99,12 +100,49 @@ def _build(scenario: Scenario) -> Model:
         states=states,
         cells=cells,
         body=build_body(document, cells, exchange, volume),
-        doses=tuple(_doses(document, fields, states, exchange.held, initial, spacing, due)),
-        infusions=tuple(_infusions(document, due)),
-        grafts=tuple(_grafts(document, states, initial.shape, spacing, due)),
-        resections=tuple(_resections(document, states, initial.shape, spacing, due)),
+        **vars(_treatments(document, fields, states, exchange.held, initial, spacing, due)),
         initial=initial,
         notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True)
+class Treatments:
+    """What therapies give, as in `Model`."""
+
+    doses: tuple[Dose, ...]
+    infusions: tuple[Infusion, ...]
+    grafts: tuple[Graft, ...]
+    resections: tuple[Resection, ...]
+
+
+def treatments(scenario: Scenario, model: Model, tissue: InitialTissue, name: str) -> Treatments:
+    """What the first dose of one therapy of a scenario gives into a `tissue`, whenever it is due.
+
+    Raises `ScenarioError`, `UnitError`.
+    """
+    document = scenario.document
+
+    def due(therapy: Therapy) -> list[int]:
+        return [0] if therapy is document.therapies[name] else []
+
+    return _treatments(document, model.fields, model.states, model.exchange.held, tissue, model.spacing, due)
+
+
+def _treatments(
+    document: Document,
+    fields: Fields,
+    states: States,
+    held: np.ndarray,
+    tissue: InitialTissue,
+    spacing: float,
+    due: _Due,
+) -> Treatments:
+    return Treatments(
+        doses=tuple(_doses(document, fields, states, held, tissue, spacing, due)),
+        infusions=tuple(_infusions(document, due)),
+        grafts=tuple(_grafts(document, states, tissue.shape, spacing, due)),
+        resections=tuple(_resections(document, states, tissue.shape, spacing, due)),
     )
 
 
@@ -175,7 +213,7 @@ def _doses(
 ) -> Iterator[Dose]:
     volume = spacing**3
     for name, therapy in document.therapies.items():
-        if therapy.inject not in document.fields:
+        if therapy.inject not in document.fields or not due(therapy):
             continue
         assert therapy.amount is not None, "checked on loading"
         unit = document.fields[therapy.inject].unit
@@ -196,7 +234,7 @@ def _doses(
 
 
 def _cells_there(therapy: Therapy, name: str, states: States, initial: InitialTissue, voxels: np.ndarray) -> int:
-    """Cells of the targets in a region at time 0. Raises `ScenarioError` where there are none."""
+    """Cells of the targets in a region. Raises `ScenarioError` where there are none."""
     wanted = [states.number(state) for state in therapy.targets or ()]
     found = sum(int(np.isin(layer.reshape(-1)[voxels], wanted).sum()) for layer in (initial.tissue, initial.immune))
     if not found:
@@ -210,7 +248,7 @@ def _cells_there(therapy: Therapy, name: str, states: States, initial: InitialTi
 def _infusions(document: Document, due: _Due) -> Iterator[Infusion]:
     quantities = document.body.quantities
     for name, therapy in document.therapies.items():
-        if therapy.infuse is None:
+        if therapy.infuse is None or not due(therapy):
             continue
         assert therapy.amount is not None, "checked on loading"
         amount = units.number(therapy.amount, quantities[therapy.infuse].unit)
@@ -222,7 +260,7 @@ def _grafts(
     document: Document, states: States, shape: tuple[int, int, int], spacing: float, due: _Due
 ) -> Iterator[Graft]:
     for number, (name, therapy) in enumerate(document.therapies.items()):
-        if therapy.inject not in document.states:
+        if therapy.inject not in document.states or not due(therapy):
             continue
         assert therapy.inject is not None, "just found"
         assert therapy.amount is not None, "checked on loading"
@@ -251,7 +289,7 @@ def _resections(
     document: Document, states: States, shape: tuple[int, int, int], spacing: float, due: _Due
 ) -> Iterator[Resection]:
     for name, therapy in document.therapies.items():
-        if therapy.resect is None:
+        if therapy.resect is None or not due(therapy):
             continue
         voxels = _region(therapy, name, shape, spacing)
         for at in due(therapy):

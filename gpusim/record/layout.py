@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from gpusim.engine.dataset import LAYERS as LAYERS
+
 SNAPSHOTS = "snapshots.zarr"
 """Zarr v3 group: one float32 array a field and one uint8 array a cell layer, [time, z, y, x];
 `body`, float64 [time, quantity], where there is one. Several sites are a group each, with arrays of their own.
@@ -28,8 +30,6 @@ SUMS = "SHA256SUMS"
 """Checksums of the files; see `sums.py`."""
 DIGEST = "digest"
 """Array of the store: SHA-256 of the state at each snapshot, as in the summary, uint8 [time, byte]."""
-
-LAYERS = ("tissue", "immune")
 
 
 def count_columns(

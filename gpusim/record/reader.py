@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from gpusim.engine import Action
 from gpusim.errors import GpusimError, ResultError
 from gpusim.plottable import Plottable
 from gpusim.record import layout, store, sums
@@ -91,6 +92,11 @@ class Result(Plottable):
         with self._reading(layout.SUMMARY):
             loaded: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         return loaded
+
+    @property
+    def actions(self) -> list[Action]:
+        """What was done to a finished run from outside; `gpusim.run(..., repeat=...)` does it again."""
+        return [Action(**each) for each in (self.summary or {}).get("actions", [])]
 
     @cached_property
     def scenario(self) -> Scenario:

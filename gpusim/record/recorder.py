@@ -16,7 +16,7 @@ from typing import Any
 import zarr
 
 from gpusim import units
-from gpusim.engine import Replicate
+from gpusim.engine import Action, Replicate
 from gpusim.errors import ResultError
 from gpusim.model import Model
 from gpusim.model.fingerprint import fingerprint
@@ -66,8 +66,8 @@ class Recorder:
             model.body.names,
             (site.name for site in self._several),
         )
-        self._model = {"model": fingerprint(replicate.models), "provenance": self._provenance.digest}
         self._last_row = self._last_snapshot = -1
+        self._told = (-1, 0)
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = locked(folder)
@@ -76,7 +76,8 @@ class Recorder:
             except BaseException:
                 self._lock.release()
                 raise
-        self._resumed_at = self._saved = replicate.steps
+        self._resumed_at = replicate.steps
+        self._saved = self._point
         self._saved_at = time.monotonic()
         self.record()
 
@@ -95,19 +96,33 @@ class Recorder:
         finally:
             self._lock.release()
 
+    @property
+    def _point(self) -> tuple[int, int]:
+        """The state that there is now: steps, and what was done from outside."""
+        return self._replicate.steps, len(self._replicate.actions)
+
     def record(self) -> None:
         """Write what is due at the present step: a row of counts, a snapshot, a checkpoint.
 
         To be called after every step, or after every stretch. Raises `NumericalError` where a
         concentration has gone wrong, before anything is written, and `ResultError`.
         """
+        self.write()
+        self.keep()
+
+    def write(self) -> None:
+        """Write the row of counts and the snapshot that are due. Raises as `record`."""
         steps, model = self._replicate.steps, self._replicate.model
         if steps % model.rules_every == 0:
             self._row()
             if steps // model.record_every > self._last_snapshot // model.record_every or self._last_snapshot < 0:
                 self._snapshot()
-        due = (steps - self._saved) * model.step >= self._every or time.monotonic() - self._saved_at >= self._wall
-        if due and self._saved < steps < model.until:
+
+    def keep(self) -> None:
+        """Write a checkpoint where one is due. Raises as `checkpoint`."""
+        steps, model, saved = self._replicate.steps, self._replicate.model, self._saved[0]
+        due = (steps - saved) * model.step >= self._every or time.monotonic() - self._saved_at >= self._wall
+        if due and saved < steps < model.until:
             self.checkpoint()
 
     def checkpoint(self) -> None:
@@ -116,7 +131,7 @@ class Recorder:
         Raises `NumericalError` where it is not worth keeping, and `ResultError`.
         """
         replicate = self._replicate
-        if self._saved == replicate.steps:
+        if self._saved == self._point:
             return
         replicate.check()
         with explained(self.folder):
@@ -128,12 +143,23 @@ class Recorder:
                 "record.last_row": self._last_row,
                 "record.last_snapshot": self._last_snapshot,
             }
-            about = {**self._model, "counts": sha256, **versions()}
+            about = {
+                "model": self._fingerprint(),
+                "provenance": self._provenance.digest,
+                "counts": sha256,
+                "actions": json.dumps([action.data for action in replicate.actions]),
+                **versions(),
+            }
             checkpoint.save(self.folder, replicate.steps, about, numbers, replicate.arrays(), self._keep)
-        self._saved, self._saved_at = replicate.steps, time.monotonic()
+        self._saved, self._saved_at = self._point, time.monotonic()
 
     def finish(self) -> dict[str, Any]:
-        """Write the last state and the summary; returns the summary."""
+        """Write the last state and the summary; returns the summary.
+
+        Where something was done to the last state after it was written, it is written once more.
+        """
+        if self._told[0] == self._point[0] and self._told != self._point:
+            self._last_row = self._last_snapshot = -1
         self._row()
         if self._last_snapshot != self._replicate.steps:
             self._snapshot()
@@ -158,7 +184,7 @@ class Recorder:
         row = [replicate.steps, f"{replicate.minutes:.10g}", *counts, *fired, *totals, *body]
         with explained(self.folder):
             self._table.add([*row, *itertools.chain.from_iterable(parts)])
-        self._last_row = replicate.steps
+        self._last_row, self._told = replicate.steps, self._point
 
     def _snapshot(self) -> None:
         with explained(self.folder):
@@ -199,12 +225,14 @@ class Recorder:
         return False
 
     def _go_on(self, saved: Checkpoint) -> None:
-        if saved.about["model"] != self._model["model"]:
+        done = [Action(**each) for each in json.loads(saved.about["actions"])]
+        self._replicate.follow(done)
+        if saved.about["model"] != self._fingerprint():
             raise ResultError(
                 f"{self.folder}: its checkpoint is of another model: the scenario or its table of cells has "
                 f"changed since, or another gpusim wrote it ({saved.about.get('gpusim')})"
             )
-        if saved.about["provenance"] != self._model["provenance"]:
+        if saved.about["provenance"] != self._provenance.digest:
             raise DamagedError(f"{self.folder}: a checkpoint is from before what it depends on changed")
         numbers = saved.numbers
         try:
@@ -212,10 +240,13 @@ class Recorder:
             self._group = store.reopen(self.folder / layout.SNAPSHOTS, fields, snapshots)
             size = int(numbers["record.counts_bytes"])
             self._table = CountsTable(self.folder / layout.COUNTS, self._columns, size, saved.about["counts"])
-            self._replicate.restore(numbers, saved.arrays)
+            self._replicate.restore(numbers, saved.arrays, done)
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise DamagedError(f"{self.folder}: does not hold what its checkpoint goes on from: {error}") from None
         self._last_row, self._last_snapshot = int(numbers["record.last_row"]), int(numbers["record.last_snapshot"])
+
+    def _fingerprint(self) -> str:
+        return fingerprint(self._replicate.models)
 
     def _summary(self) -> dict[str, Any]:
         replicate = self._replicate
@@ -239,6 +270,7 @@ class Recorder:
             "fired": replicate.fired,
             "totals": replicate.totals(),
             "body": replicate.body,
+            "actions": [action.data for action in replicate.actions],
             "digest": replicate.digest(),
             "seconds": round(replicate.seconds, 3),
             "started": self._started.isoformat(timespec="seconds"),

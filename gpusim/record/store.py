@@ -17,6 +17,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from gpusim.engine import Replicate
+from gpusim.engine.dataset import TIMES, attributes, centres
 from gpusim.engine.replicate import digest
 from gpusim.errors import ResultError
 from gpusim.model import Model
@@ -86,30 +87,18 @@ def sites(group: zarr.Group) -> dict[str, zarr.Group | None]:
 def _create_site(group: zarr.Group, model: Model, snapshots: int) -> None:
     """Room for the arrays of one site."""
     group.attrs["spacing_um"] = model.spacing
-    for axis, size in zip("zyx", model.shape, strict=True):
-        centres = (np.arange(size) + 0.5) * model.spacing
-        coordinate = group.create_array(axis, data=centres, dimension_names=[axis], compressors=_CODECS)
-        coordinate.attrs.update({"units": "um", "long_name": f"{axis} of voxel centres"})
-    names = model.states.names
-    shape = (snapshots, *model.shape)
-    for name, unit in zip(model.fields.names, model.fields.units, strict=True):
-        _create_lattice(group, name, np.float32, shape, np.nan).attrs.update({"units": unit, "long_name": name})
-    for layer in layout.LAYERS:
-        _create_lattice(group, layer, np.uint8, shape, _NO_CELL).attrs.update(
-            {
-                "long_name": f"state of the {layer} cell",
-                "flag_values": list(range(len(names))),
-                "flag_meanings": " ".join(names),
-            }
-        )
+    for axis, (places, about) in centres(model).items():
+        group.create_array(axis, data=places, dimension_names=[axis], compressors=_CODECS).attrs.update(about)
+    for name, about in attributes(model).items():
+        dtype, missing = (np.uint8, _NO_CELL) if name in layout.LAYERS else (np.float32, np.nan)
+        _create_lattice(group, name, dtype, (snapshots, *model.shape), missing).attrs.update(about)
     _create_times(group, snapshots)
 
 
 def _create_times(group: zarr.Group, snapshots: int) -> None:
-    for name, dtype, unit, none in (("step", np.int64, "1", -1), ("time", np.float64, "min", np.nan)):
+    for name, dtype, none in (("step", np.int64, -1), ("time", np.float64, np.nan)):
         array = _create(group, name, dtype, (snapshots,), none, ["time"])
-        # Not "units" for the time: xarray would take minutes for a date.
-        array.attrs.update({"unit": unit, "long_name": f"simulated {name}"})
+        array.attrs.update({"unit": TIMES[name], "long_name": f"simulated {name}"})
 
 
 def reopen(path: Path, fields: Sequence[str], snapshots: int) -> zarr.Group:

@@ -55,6 +55,15 @@ class Scenario:
         data = merge(self.data, changes)
         return Scenario(validated(Read(data), self.document.name))
 
+    def overridden(self, changes: Mapping[str, Any], place: str = "--set") -> "Scenario":
+        """This scenario with other values at dotted paths, as `load` takes them. Raises `ScenarioError`."""
+        return self._laid_over(Read(self.data), changes, place)
+
+    def _laid_over(self, read: Read, changes: Mapping[str, Any], place: str = "--set") -> "Scenario":
+        for path, value in changes.items():
+            override(read, path, copy.deepcopy(value), place)
+        return Scenario(validated(read, self.document.name))
+
     def seeds(self, count: int) -> list[int]:
         """Those of so many replicates: its own and those that follow it."""
         return [(self.document.seed + i) % 2**64 for i in range(count)]
@@ -83,9 +92,7 @@ class Scenario:
         read = Read(self.data)
         trial = read.data.pop("trial")
         pass_through(read, (time for outcome in trial["outcomes"].values() for time in outcome.get("at", ())))
-        for path, value in changes.items():
-            override(read, path, copy.deepcopy(value))
-        return Scenario(validated(read, self.document.name))
+        return self._laid_over(read, changes)
 
     @property
     def notes(self) -> list[str]:

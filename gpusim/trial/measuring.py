@@ -1,11 +1,10 @@
 """Replicates run together, for their outcomes."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gpusim.engine import Simulation
-from gpusim.record import Recorder
+from gpusim.running import run
 from gpusim.scenario import Scenario
 from gpusim.scenario.schema import Outcome
 from gpusim.trial.outcomes import Outcomes
@@ -28,25 +27,15 @@ def measured(
 
     Raises what a run raises, of the first replicate where something is wrong.
     """
-    with contextlib.ExitStack() as stack:
-        simulation = stack.enter_context(Simulation(scenario, backend, threads=threads, seed=seeds))
-        replicates = simulation.replicates
-        recorders = [
-            stack.enter_context(Recorder(replicate, folder, overwrite=True))
-            for replicate, folder in zip(replicates, folders, strict=bool(folders))
-        ]
-        taken = [Outcomes(replicate, wanted) for replicate in replicates]
-        for outcomes in taken:
-            outcomes.take()
-        for steps in simulation.stretches(at_most=1 if taken[0].between_rules else None):
-            for recorder in recorders:
-                recorder.record()
-            for replicate in replicates if not recorders else ():
-                replicate.check()
+    with Simulation(scenario, backend, threads=threads, seed=seeds) as simulation:
+        taken = [Outcomes(replicate, wanted) for replicate in simulation.replicates]
+
+        def take(_: Simulation) -> None:
             for outcomes in taken:
                 outcomes.take()
-            if steps >= taken[0].last and not recorders:
-                break
-        for recorder in recorders:
-            recorder.finish()
+
+        def over(_: Simulation) -> bool:
+            return not folders and simulation.steps >= taken[0].last
+
+        run(simulation, folders or None, progress=take, stop=over, overwrite=True)
         return [outcomes.values for outcomes in taken]

@@ -98,11 +98,6 @@ class Outcomes:
             raise ScenarioError(f"at: '{time}' is after the end of the run ({end})")
         return step
 
-    @property
-    def between_rules(self) -> bool:
-        """Whether anything is due between two applications of the rules."""
-        return any(step % self._replicate.model.rules_every for step in self._due)
-
     def take(self) -> None:
         """Take the outcomes that are due at the present step, and follow the highest and lowest values."""
         steps = self._replicate.steps

@@ -100,15 +100,54 @@ def test_bodies_sites_and_therapies_are_each_replicates_own(backend):
     assert len({digest for (digest, *_), _ in alone}) == len(SEEDS)
 
 
-def test_a_simulation_is_its_own_first_replicate():
+def test_a_simulation_holds_its_replicates():
     with gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5]) as simulation:
         simulation.step(3)
         first, second = simulation.replicates
-        assert first is simulation
-        assert [each.seed for each in (first, second)] == [4, 5]
+        assert [each.seed for each in (first, second)] == [4, 5] == list(simulation.seeds)
+        assert simulation.minutes == 6.0
+        assert simulation.model.until == first.model.until
         assert second.scenario.document.seed == 5
         assert (second.steps, second.minutes, second.seconds) == (3, 6.0, simulation.seconds)
         assert not np.array_equal(first.tissue, second.tissue)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda simulation: simulation.counts,
+        lambda simulation: simulation.field("c"),
+        lambda simulation: simulation.digest(),
+        lambda simulation: simulation.body,
+        lambda simulation: simulation.seed,
+        lambda simulation: simulation.dataset(),
+        lambda simulation: simulation.actions,
+        lambda simulation: dict(simulation.arrays()),
+    ],
+)
+def test_several_replicates_have_nothing_that_belongs_to_one(ask):
+    with gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5]) as simulation:
+        message = r"this simulation holds 2 replicates; ask one of them, as in simulation.replicates\[0\].counts"
+        with pytest.raises(gpusim.GpusimError, match=f"^{message}$"):
+            ask(simulation)
+        for replicate in simulation.replicates:
+            ask(replicate)
+
+
+def test_a_recorder_of_several_replicates_is_refused(tmp_path):
+    with gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5]) as simulation:
+        with pytest.raises(gpusim.GpusimError, match="holds 2 replicates"):
+            Recorder(simulation, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_simulation_says_what_it_is():
+    with gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5]) as simulation:
+        simulation.step(6)
+        lattices = "9 x 7 x 5 voxels of 20 um at lung, 4 x 9 x 3 voxels of 30 um at liver, 2 fields, 4 states"
+        now = "at 12 min (step 6 of 20), backend numpy>"
+        assert repr(simulation) == f"<Simulation of busy: {lattices}, 2 replicates, seeds 4, 5, {now}"
+        assert repr(simulation.replicates[1]) == f"<Replicate 1 of busy: {lattices}, seed 5, {now}"
 
 
 def test_a_replicate_goes_on_by_itself_and_back(one_backend_each):
@@ -180,9 +219,10 @@ def test_a_replicate_that_was_stopped_goes_on_by_itself(tmp_path):
 
 def test_a_fault_is_named_with_its_seed():
     with gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5]) as simulation:
-        simulation.sites["lung"].stack.state.fields[0, 1, 2, 3, 4] = np.nan
+        simulation.replicates[0].sites["lung"].stack.state.fields[0, 1, 2, 3, 4] = np.nan
         with pytest.raises(NumericalError, match=r"^seed 5: field 'c' at voxel x=4, y=3, z=2 .* is nan"):
             simulation.replicates[1].check()
+        simulation.replicates[0].check()
         with pytest.raises(NumericalError, match=r"^seed 5: field 'c'"):
             simulation.check()
         with pytest.raises(NumericalError, match=r"^seed 5: field 'c'"):
@@ -222,7 +262,7 @@ def test_a_fault_in_any_replicate_is_found_by_the_check_of_all(monkeypatch):
 
 def test_tallies_are_fetched_once_after_a_step(monkeypatch):
     simulation = gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5])
-    stacks, fetched = {site.stack for site in simulation.sites.values()}, []
+    stacks, fetched = {site.stack for site in simulation.replicates[0].sites.values()}, []
     original = simulation.backend.fetch
 
     def counted(arrays):

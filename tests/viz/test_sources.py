@@ -16,7 +16,7 @@ def test_an_injection_adds_what_it_says():
         assert "1000 PFU of virus" in said
         assert simulation.totals()["virus"] == pytest.approx(1000, rel=1e-6)
         assert live.curves(live.sites[0])["virus"][1].tolist() == pytest.approx([0, 1000], rel=1e-6)
-        with pytest.raises(gpusim.ResultError, match="no field 'virsu'"):
+        with pytest.raises(gpusim.ResultError, match="inject: unknown field or state 'virsu'; did you mean 'virus'"):
             live.inject("virsu", "1 PFU", "40 um", (0, 0, 0), live.sites[0])
         with pytest.raises(gpusim.ResultError, match="inject:"):
             live.inject("virus", "1 mm", "40 um", (0, 0, 0), live.sites[0])

@@ -1,0 +1,49 @@
+"""The present state as an xarray dataset, and how results and datasets describe their arrays."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpusim.engine.site import Site
+from gpusim.model import Model
+from gpusim.scenario import Scenario
+
+if TYPE_CHECKING:
+    import xarray
+
+LAYERS = ("tissue", "immune")
+TIMES = {"step": "1", "time": "min"}
+"""Units of the coordinates of time. As attribute "unit": "units" would make xarray take minutes for a date."""
+
+
+def attributes(model: Model) -> dict[str, dict[str, Any]]:
+    """Attributes of fields and layers, by name: unit, meaning, states of the numbers."""
+    names = model.states.names
+    flags = {"flag_values": list(range(len(names))), "flag_meanings": " ".join(names)}
+    fields = {
+        name: {"units": u, "long_name": name} for name, u in zip(model.fields.names, model.fields.units, strict=True)
+    }
+    return fields | {layer: {"long_name": f"state of the {layer} cell", **flags} for layer in LAYERS}
+
+
+def centres(model: Model) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
+    """Voxel centres along each axis, float64, um, with their attributes."""
+    return {
+        axis: ((np.arange(size) + 0.5) * model.spacing, {"units": "um", "long_name": f"{axis} of voxel centres"})
+        for axis, size in zip("zyx", model.shape, strict=True)
+    }
+
+
+def of(site: Site, scenario: Scenario, steps: int) -> "xarray.Dataset":
+    """Copies of all arrays of a site after so many steps."""
+    import xarray
+
+    model = site.model
+    data = {name: (("z", "y", "x"), site.array(name), told) for name, told in attributes(model).items()}
+    now = {"step": steps, "time": steps * model.step}
+    coordinates: dict[str, Any] = {axis: (axis, *told) for axis, told in centres(model).items()}
+    coordinates |= {
+        name: ((), now[name], {"unit": unit, "long_name": f"simulated {name}"}) for name, unit in TIMES.items()
+    }
+    about = {"title": model.name, "seed": str(scenario.document.seed), "site": site.name, "spacing_um": model.spacing}
+    return xarray.Dataset(data, coordinates, about)

@@ -1,0 +1,141 @@
+"""All replicates of a scenario, stepped together: what they share, and the schedule of a step."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpusim.backends.base import Backend
+from gpusim.body import Circulation
+from gpusim.engine import memory
+from gpusim.engine.actions import Action, remodelled, require_effect, with_changes
+from gpusim.engine.clock import Clock
+from gpusim.engine.site import Site
+from gpusim.engine.stack import Stack, tallied
+from gpusim.model import Model, build
+from gpusim.scenario import Scenario
+
+
+class Stepper:
+    """The state of R replicates, which differ by their seeds.
+
+    Attributes:
+        backend: where the arrays are; clock: how far all are.
+        scenarios: that the replicates began with, and `actions`: what was done to each since, R of them.
+        sites: of each replicate, by name; stacks: of all sites, in the order of their names.
+        circulation: of all bodies.
+    """
+
+    def __init__(self, scenarios: Sequence[Scenario], backend: Backend) -> None:
+        self.backend, self.clock = backend, Clock()
+        self.scenarios = list(scenarios)
+        self.actions: list[list[Action]] = [[] for _ in scenarios]
+        self._changes: list[Mapping[str, Any]] = []
+        models = {name: [build(each.site(name)) for each in scenarios] for name in scenarios[0].sites}
+        memory.require([of_site[0] for of_site in models.values()], len(scenarios), backend)
+        bodies = [model.body for model in next(iter(models.values()))]
+        stacks, self.circulation = backend.worker.do(
+            lambda: ({name: Stack(each, backend) for name, each in models.items()}, Circulation(bodies, backend))
+        )
+        self.stacks: list[Stack] = [stacks[name] for name in sorted(stacks)]
+        self.sites = [
+            {name: Site(name, stack, r, self.clock) for name, stack in stacks.items()} for r in range(len(scenarios))
+        ]
+        backend.worker.do(self.show_bodies)
+
+    @property
+    def model(self) -> Model:
+        """Numbers of the first site of the first replicate; the schedule is the same in all."""
+        return next(iter(self.sites[0].values())).model
+
+    # One step
+
+    def step(self, count: int) -> None:
+        """Take `count` steps, or fewer where an exception has arrived meanwhile."""
+        begun, taken = time.perf_counter(), 0
+        while taken < count and not self.backend.worker.unwanted:
+            self._step()
+            taken += 1
+        self.clock.seconds += (time.perf_counter() - begun) / len(self.scenarios)
+
+    def _step(self) -> None:
+        steps, every = self.clock.steps, self.model.rules_every
+        with self.clock.changing(f"step {steps + 1}", range(len(self.scenarios))):
+            self._treat()
+            for stack in self.stacks:
+                stack.transport(steps)
+                stack.move(steps)
+            self.clock.steps += 1
+            if self.clock.steps % every == 0:
+                for stack in self.stacks:
+                    stack.apply_rules(self.clock.steps // every)
+                self._circulate()
+            for stack in self.stacks:
+                stack.hold()
+
+    def _treat(self) -> None:
+        """Give the therapies that are due: doses, infusions, what is cut out, what is put in."""
+        steps = self.clock.steps
+        for stack in self.stacks:
+            stack.treat(steps)
+        for infusion in self.model.infusions:
+            if infusion.step == steps:
+                self.circulation.values[infusion.quantity] += infusion.amount
+        for sites in self.sites:
+            for name in sorted(sites):
+                sites[name].operate(steps)
+        if any(infusion.step == steps for infusion in self.model.infusions):
+            self.show_bodies()
+
+    def _circulate(self) -> None:
+        """Let the bodies' time go on."""
+        if not self.model.body.names:
+            return
+        for stack, counts in zip(self.stacks, tallied(self.stacks), strict=True):
+            self.circulation.exchange(stack.models[0].body, *stack.moved(counts))
+        self.circulation.advance(self.model.rules_every * self.model.step)
+        self.show_bodies()
+
+    def show_bodies(self) -> None:
+        """Let the cells see the bodies' present quantities."""
+        if self.model.body.names:
+            seen = np.maximum(self.circulation.values, 0.0).astype(np.float32)
+            for stack in self.stacks:
+                stack.show_body(seen)
+
+    # Changes in mid-run
+
+    def changed(self, replicate: int) -> Scenario:
+        """The scenario of a replicate with what has been changed since."""
+        return with_changes(self.scenarios[replicate], self._changes)
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Change the scenarios of all replicates from now on. Raises `ScenarioError`, and has changed nothing then."""
+        models = self._models([*self._changes, changes])
+        require_effect({name: site.model for name, site in self.sites[0].items()}, models[0], self.clock.steps)
+        self._remodel(models)
+        self._changes.append(changes)
+
+    def follow(self, changes: Sequence[Mapping[str, Any]]) -> None:
+        """Have these changes, in all replicates, and no others. Raises `ScenarioError`."""
+        if list(changes) != self._changes:
+            self._remodel(self._models(changes))
+            self._changes = list(changes)
+
+    def _models(self, changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Model]]:
+        """Of each replicate, by site."""
+        present = ({name: site.model for name, site in sites.items()} for sites in self.sites)
+        return [
+            remodelled(with_changes(scenario, changes), now)
+            for scenario, now in zip(self.scenarios, present, strict=True)
+        ]
+
+    def _remodel(self, models: Sequence[Mapping[str, Model]]) -> None:
+        with self.clock.changing("a change of the model", range(len(models))):
+            for name, site in self.sites[0].items():
+                site.stack.remodel([each[name] for each in models])
+            values = self.circulation.values
+            self.circulation = Circulation([next(iter(each.values())).body for each in models], self.backend)
+            self.circulation.values = values
+            self.show_bodies()

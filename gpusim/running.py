@@ -1,0 +1,129 @@
+"""A run from beginning to end: recorded, watched, acted on, stopped, gone on with."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gpusim import units
+from gpusim.backends.base import Backend
+from gpusim.engine import Action, Simulation
+from gpusim.errors import ScenarioError
+from gpusim.model.steps import whole
+from gpusim.record import Recorder
+from gpusim.scenario import Scenario
+
+Callback = Callable[[Simulation], Any]
+
+
+def run(
+    scenario: Scenario | Simulation | str,
+    folder: Path | str | Sequence[Path | str] | None = None,
+    *,
+    until: str | None = None,
+    every: Mapping[str, Callback] | None = None,
+    progress: Callback | None = None,
+    stop: Callback | None = None,
+    repeat: Iterable[Action] = (),
+    backend: str | Backend = "auto",
+    threads: int | None = None,
+    seed: int | Sequence[int] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    rerun: bool = False,
+) -> Simulation:
+    """Run a scenario, or a simulation from where it stands, to its end; returns the simulation.
+
+        sim = gpusim.run("cold-to-hot", "OUT", until="2 day", every={"12 h": lambda sim: print(sim.counts)})
+
+    After each step: rows and snapshots that are due are recorded, callbacks of `every` that are due are called, a
+    checkpoint is written where one is due, `progress` is called, `stop` is asked.
+
+    Args:
+        scenario: or its name or file.
+        folder: for the result, as `gpusim run` leaves it; of several seeds, for results in `folder/SEED`, or one folder
+            for each. Without it nothing is written.
+        until: another end than the scenario's. Of a scenario, doses that were due later are left out.
+        every: callbacks by the time between two calls ("6 h"), the first at time 0; they may act on the simulation.
+        progress: called before the first step and after each.
+        stop: ends the run with a checkpoint where it returns True; Ctrl-C leaves one too.
+        repeat: actions of an earlier run (`Result.actions`), each to be done at its step.
+        backend, threads, seed: as of `Simulation`.
+        overwrite, resume, rerun: as of `Recorder`.
+
+    Raises `ScenarioError`, `ResultError`, `BackendError`; `NumericalError` where a concentration goes wrong.
+    """
+    with contextlib.ExitStack() as opened:
+        if isinstance(scenario, Simulation):
+            simulation, end = scenario, until
+        else:
+            loaded = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
+            loaded, end = loaded.ending(until) if until is not None else loaded, None
+            simulation = Simulation(loaded, backend, threads=threads, seed=seed)
+            opened.callback(simulation.close)
+        hooks = [(_period(simulation, time), callback) for time, callback in (every or {}).items()]
+        actions = list(repeat)
+        last = simulation.model.until if end is None else simulation.steps_until(end)
+        with contextlib.ExitStack() as recording:
+            recorders = [
+                recording.enter_context(Recorder(each, into, overwrite=overwrite, resume=resume, rerun=rerun))
+                for each, into in zip(simulation.replicates, _folders(simulation, folder, seed), strict=False)
+            ]
+
+            def act() -> None:
+                for action in actions:
+                    if action.step == simulation.steps:
+                        simulation.repeat(action)
+                for steps, callback in hooks:
+                    if simulation.steps % steps == 0:
+                        callback(simulation)
+
+            def each() -> bool:
+                for recorder in recorders:
+                    recorder.write()
+                act()
+                for recorder in recorders:
+                    recorder.keep()
+                if progress is not None:
+                    progress(simulation)
+                return stop is not None and bool(stop(simulation))
+
+            if simulation.steps == 0:
+                act()
+            if progress is not None:
+                progress(simulation)
+            try:
+                simulation.run(end, each=each if recorders or actions or hooks or progress or stop else None)
+            except KeyboardInterrupt:
+                for recorder in recorders:
+                    recorder.checkpoint()
+                raise
+            for recorder in recorders:
+                if simulation.steps < last:
+                    recorder.checkpoint()
+                else:
+                    recorder.finish()
+        opened.pop_all()
+    return simulation
+
+
+def _period(simulation: Simulation, time: str) -> int:
+    """Steps between two calls of a callback. Raises `ScenarioError`."""
+    try:
+        return whole(units.number(time, "min"), simulation.model.step, f"every '{time}'")
+    except units.UnitError as error:
+        raise ScenarioError(f"every '{time}': {error}") from None
+
+
+def _folders(
+    simulation: Simulation, folder: Path | str | Sequence[Path | str] | None, seed: int | Sequence[int] | None
+) -> list[Path]:
+    """One for each replicate, or none."""
+    if folder is None:
+        return []
+    if isinstance(folder, Path | str):
+        several = len(simulation.seeds) > 1 or isinstance(seed, Sequence)
+        return [Path(folder) / str(each) if several else Path(folder) for each in simulation.seeds]
+    if len(folder) != len(simulation.seeds):
+        raise ScenarioError(f"folder: expected one for each of {len(simulation.seeds)} seeds, found {len(folder)}")
+    return [Path(each) for each in folder]
