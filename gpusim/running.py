@@ -17,7 +17,7 @@ Callback = Callable[[Simulation], Any]
 
 
 def run(
-    scenario: Scenario | Simulation | str,
+    scenario: Scenario | Simulation | str | Path,
     folder: Path | str | Sequence[Path | str] | None = None,
     *,
     until: str | None = None,

@@ -78,10 +78,10 @@ def treated(
         return {site: treatments(extended.site(site), model, tissue, name)}
     except ScenarioError as error:
         place = f"therapies.{name}"
-        message = str(error)[max(0, str(error).find(place)) :].replace(" at time 0;", ";")
-        raise ScenarioError(
-            message.replace(f"{place}.{verb}", verb).replace(f"{place}.", f"{verb}: ").replace(place, verb)
-        ) from None
+        message = str(error).removeprefix(f"{scenario.document.name}: ").replace(" at time 0;", ";")
+        for found, told in ((f"{place}.{verb}", verb), (f"{place}.", f"{verb}: "), (place, verb)):
+            message = message.replace(found, told)
+        raise ScenarioError(message if message.startswith(verb) else f"{verb}: {message}") from None
     except units.UnitError as error:
         raise ScenarioError(f"{verb}: a quantity {error}") from None
 
