@@ -11,6 +11,7 @@ from gpusim.engine import Action, Simulation
 from gpusim.errors import ScenarioError
 from gpusim.model.steps import whole
 from gpusim.record import Recorder
+from gpusim.record.recorder import require_unfinished
 from gpusim.scenario import Scenario
 
 Callback = Callable[[Simulation], Any]
@@ -64,10 +65,13 @@ def run(
         hooks = [(_period(simulation, time), callback) for time, callback in (every or {}).items()]
         actions = list(repeat)
         last = simulation.model.until if end is None else simulation.steps_until(end)
+        folders = _folders(simulation, folder, seed)
+        for each in folders if resume else ():
+            require_unfinished(each)
         with contextlib.ExitStack() as recording:
             recorders = [
-                recording.enter_context(Recorder(each, into, overwrite=overwrite, resume=resume, rerun=rerun))
-                for each, into in zip(simulation.replicates, _folders(simulation, folder, seed), strict=False)
+                recording.enter_context(Recorder(replicate, into, overwrite=overwrite, resume=resume, rerun=rerun))
+                for replicate, into in zip(simulation.replicates, folders, strict=bool(folders))
             ]
 
             def act() -> None:
@@ -78,7 +82,7 @@ def run(
                     if simulation.steps % steps == 0:
                         callback(simulation)
 
-            def each() -> bool:
+            def after_step() -> bool:
                 for recorder in recorders:
                     recorder.write()
                 act()
@@ -93,7 +97,7 @@ def run(
             if progress is not None:
                 progress(simulation)
             try:
-                simulation.run(end, each=each if recorders or actions or hooks or progress or stop else None)
+                simulation.run(end, each=after_step if recorders or actions or hooks or progress or stop else None)
             except KeyboardInterrupt:
                 for recorder in recorders:
                     recorder.checkpoint()

@@ -56,6 +56,8 @@ def test_a_run_that_was_stopped_goes_on(tmp_path):
     ) as simulation:
         assert begun[0] == 5
         assert Result(tmp_path / "out").summary["digest"] == simulation.digest()
+    with pytest.raises(gpusim.ResultError, match="out: this run has finished; there is nothing to resume"):
+        gpusim.run(scenario(), tmp_path / "out", backend="numpy", resume=True)
 
 
 def test_an_interrupt_leaves_a_checkpoint_and_is_passed_on(tmp_path):

@@ -17,7 +17,7 @@ import gpusim
 from gpusim.cli.app import SetOption, app, err, load, new_table, out, placements, shapes_of, tell_notes
 from gpusim.cli.progress import Log, LogOption, Tell, progress
 from gpusim.cli.trial import carry_out, go_on
-from gpusim.errors import ResultError, ScenarioError
+from gpusim.errors import ScenarioError
 from gpusim.units import duration
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def run(
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
     from gpusim.backends import create, is_slabs
-    from gpusim.record import Result, StopSignals
+    from gpusim.record import Result, StopSignals, layout
+    from gpusim.record.recorder import require_unfinished
     from gpusim.trial.folder import is_trial
 
     if resume is not None:
@@ -106,7 +107,8 @@ def run(
             _require_one_process(backend)
             go_on(resume, backend, threads, together, log, rerun=rerun_changed)
             return
-        loaded, folder = _unfinished(resume), resume
+        require_unfinished(resume)
+        loaded, folder = gpusim.Scenario.load(resume / layout.SCENARIO), resume
     elif scenario is None:
         raise typer.BadParameter("expected a SCENARIO, or --resume OUT")
     else:
@@ -208,17 +210,6 @@ def _arm(scenario: Scenario, name: str) -> Scenario:
         known = ", ".join(map(repr, scenario.arms)) or "none"
         raise ScenarioError(f"--arm {name}: {scenario.document.name} has no such arm (known: {known})")
     return scenario.arm(name)
-
-
-def _unfinished(folder: Path) -> Scenario:
-    """The scenario of a run to go on with. Raises `ResultError`."""
-    from gpusim.record import layout
-
-    if not (folder / layout.SCENARIO).is_file():
-        raise ResultError(f"{folder}: no run to resume (no {layout.SCENARIO} in it)")
-    if (folder / layout.SUMMARY).is_file():
-        raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
-    return gpusim.Scenario.load(folder / layout.SCENARIO)
 
 
 def _head(simulation: gpusim.Simulation, scenario: Scenario) -> None:

@@ -288,6 +288,14 @@ def _snapshots(model: Model) -> int:
     return (period if rows <= every else last) + 1 + (latest != model.until)
 
 
+def require_unfinished(folder: Path) -> None:
+    """Raise `ResultError` where there is no run to go on with."""
+    if not (folder / layout.SCENARIO).is_file():
+        raise ResultError(f"{folder}: no run to resume (no {layout.SCENARIO} in it)")
+    if (folder / layout.SUMMARY).is_file():
+        raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
+
+
 _OURS = {layout.SUMMARY, layout.SUMS, layout.PICTURE, layout.COUNTS, layout.SCENARIO, PROVENANCE, layout.CHECKPOINTS}
 """What may be left of a result beside its snapshots."""
 
