@@ -4,19 +4,32 @@ from gpusim.analysis.amount import Whole, volume_label, whole
 from gpusim.analysis.heat import heat_of
 from gpusim.analysis.phenotype import Lesion, Phenotype, lesions, phenotype, phenotype_of_table
 from gpusim.analysis.reading import read_lesions
-from gpusim.analysis.tumour import ALL_TUMOUR_CELLS, tumour_states
+from gpusim.analysis.roles import (
+    ALL_TUMOUR_CELLS,
+    field_label,
+    main_field,
+    state_label,
+    states_with,
+    tumour_states,
+    watched_states,
+)
 
 __all__ = [
     "ALL_TUMOUR_CELLS",
     "Lesion",
     "Phenotype",
     "Whole",
+    "field_label",
     "heat_of",
     "lesions",
+    "main_field",
     "phenotype",
     "phenotype_of_table",
     "read_lesions",
+    "state_label",
+    "states_with",
     "tumour_states",
     "volume_label",
+    "watched_states",
     "whole",
 ]

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import ndimage
 
 from gpusim import units
+from gpusim.analysis.regions import closed, depth
 from gpusim.errors import ScenarioError
 from gpusim.scenario import Document
 from gpusim.scenario.checks import nearest, state_names
@@ -74,7 +75,7 @@ def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np
     spacing = units.number(document.grid.spacing, "um")
     tumour = np.isin(tissue, [names.index(state) for state in spec.tumour])
     cd8 = np.isin(immune, [names.index(state) for state in spec.cd8])
-    extent = _closed(tumour)
+    extent = closed(tumour)
     labels, count = ndimage.label(extent, np.ones((3, 3, 3)))
     found = []
     for number in range(1, count + 1):
@@ -84,8 +85,8 @@ def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np
             continue
         radius = spacing * (3 * int(inside.sum()) / (4 * np.pi)) ** (1 / 3)
         width = min(MARGIN, radius / 2)
-        depth = _depth(inside, spacing)
-        core, margin = depth > width, np.abs(depth) <= width
+        beyond = depth(inside, spacing)
+        core, margin = beyond > width, np.abs(beyond) <= width
         if not core.any():
             core = inside
         found.append(
@@ -98,24 +99,6 @@ def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np
             )
         )
     return sorted(found, key=lambda lesion: -lesion.cells)
-
-
-def _depth(inside: np.ndarray, spacing: float) -> np.ndarray:
-    """Distance of voxel centres from the edge of a region, um, above 0 inside it."""
-    if inside.all():
-        return np.full(inside.shape, np.inf)  # no edge within the grid
-    to_outside = ndimage.distance_transform_edt(inside, sampling=spacing)
-    to_inside = ndimage.distance_transform_edt(~inside, sampling=spacing)
-    # Distances are to the nearest centre beyond the edge, which runs half a voxel before it.
-    depth: np.ndarray = np.where(inside, to_outside - spacing / 2, spacing / 2 - to_inside)
-    return depth
-
-
-def _closed(mask: np.ndarray) -> np.ndarray:
-    """The mask with gaps of up to two voxels filled; what lies at the faces stays."""
-    padded = np.pad(mask, 2)
-    closed: np.ndarray = ndimage.binary_closing(padded, np.ones((3, 3, 3)), iterations=1)[2:-2, 2:-2, 2:-2]
-    return closed | mask
 
 
 def _per_section(cd8: np.ndarray, region: np.ndarray, spacing: float) -> float:

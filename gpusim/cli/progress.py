@@ -3,7 +3,7 @@
 import enum
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Annotated, Any, Protocol
@@ -17,8 +17,6 @@ from gpusim.units import duration
 
 _SECONDS = 0.5
 """From one look at the numbers to the next, at least: counting takes a moment."""
-_WATCHED = ("tumour", "infected", "ctl")
-"""States whose counts have room on a bar."""
 
 
 class Log(enum.StrEnum):
@@ -47,18 +45,21 @@ _Show = Callable[[int, float, Mapping[str, Any]], None]
 
 
 @contextmanager
-def progress(name: str, total: int, unit: str, log: Log = Log.text, *, done: int = 0) -> Iterator[Tell]:
+def progress(
+    name: str, total: int, unit: str, log: Log = Log.text, *, done: int = 0, watched: Collection[str] = ()
+) -> Iterator[Tell]:
     """Say how far work is.
 
     Args:
         name: what the work is. total: how much there is to do, in a unit such as "steps". done: before it began.
+        watched: states whose counts a bar shows.
     """
     if log is Log.text and not err.is_terminal:
         yield _silent
         return
     begun = time.monotonic()
     looked = -_SECONDS
-    with _lines(name, total, unit) if log is Log.json else _bar(name, total, unit) as show:
+    with _lines(name, total, unit) if log is Log.json else _bar(name, total, unit, watched) as show:
 
         def tell(now: int, numbers: Numbers = dict) -> None:
             nonlocal looked
@@ -97,7 +98,7 @@ def _lines(name: str, total: int, unit: str) -> Iterator[_Show]:
 
 
 @contextmanager
-def _bar(name: str, total: int, unit: str) -> Iterator[_Show]:
+def _bar(name: str, total: int, unit: str, watched: Collection[str]) -> Iterator[_Show]:
     # What a narrow terminal has no room for is cut off at the right.
     text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="crop"))
     with Progress(TextColumn("{task.description}"), BarColumn(12), text, console=err) as bar:
@@ -106,19 +107,19 @@ def _bar(name: str, total: int, unit: str) -> Iterator[_Show]:
         def show(done: int, rate: float, numbers: Mapping[str, Any]) -> None:
             speed = f"{rate:.3g}/s" if rate >= 1 else f"{rate * 60:.3g}/min"
             left = f"{timedelta(seconds=round((total - done) / rate))} left" if rate > 0 else ""
-            parts = [f"{done:,} of {total:,} {unit}", speed, left, *_short(numbers)]
+            parts = [f"{done:,} of {total:,} {unit}", speed, left, *_short(numbers, watched)]
             bar.update(task, completed=done, text=", ".join(filter(None, parts)))
 
         yield show
 
 
-def _short(numbers: Mapping[str, Any]) -> Iterator[str]:
+def _short(numbers: Mapping[str, Any], watched: Collection[str]) -> Iterator[str]:
     """Numbers as a bar has room for them."""
     for name, value in numbers.items():
         if name == "minutes":
             yield duration(value)
         elif isinstance(value, Mapping):
-            yield from (f"{each} {value[each]:,}" for each in _WATCHED if each in value)
+            yield from (f"{each} {value[each]:,}" for each in watched if each in value)
         elif isinstance(value, str):
             yield value
         elif value:

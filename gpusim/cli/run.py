@@ -91,6 +91,7 @@ def run(
 
     Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
     """
+    from gpusim.analysis import watched_states
     from gpusim.backends import create, is_slabs
     from gpusim.record import Result, StopSignals, layout
     from gpusim.record.recorder import require_unfinished
@@ -140,7 +141,10 @@ def run(
                 nonlocal tell
                 if tell is None:
                     _head(simulation, loaded)
-                    tell = stack.enter_context(progress(model.name, model.until, "steps", log, done=simulation.steps))
+                    watched = watched_states(loaded.document)
+                    tell = stack.enter_context(
+                        progress(model.name, model.until, "steps", log, done=simulation.steps, watched=watched)
+                    )
                 first = simulation.replicates[0]
                 tell(first.steps, lambda: {"minutes": first.minutes, "counts": first.counts})
 

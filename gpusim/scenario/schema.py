@@ -87,6 +87,13 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1
 """One name, or a list of them."""
 
 
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+"""Red, green and blue, two hexadecimal digits each."""
+StateRole = Literal["tumour", "exposed", "infected", "dead", "healthy", "stroma", "vessel", "effector"]
+"""What a cell is to pictures and reports: of the tumour, exposed to the virus and not making it yet, making it, a dead
+body, healthy tissue, stroma, a vessel, an immune cell that kills."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -388,6 +395,9 @@ class FieldSpec(_Part):
     `clearance` holds further losses by name, which other fields, cells or the body may modulate. `holds` gives tissue
     states whose voxels keep a concentration. The solvers `implicit2` and `steady` are refused for a field that rules
     release or therapies inject.
+
+    For pictures and reports alone: `label` is what a reader calls it, `colours` a map of matplotlib; the role `virus`
+    makes it the field that is looked at first, `effector` one whose peak is reported.
     """
 
     unit: Unit
@@ -398,6 +408,9 @@ class FieldSpec(_Part):
     holds: dict[Name, Amount] = {}
     initial: Initial = 0.0
     solver: Literal["auto", "explicit", "implicit", "implicit2", "steady"] = "auto"
+    label: Text | None = None
+    colours: Literal["viridis", "cividis", "inferno", "magma", "plasma"] | None = None
+    role: Literal["virus", "effector"] | None = None
     source: Text | None = None
 
 
@@ -499,13 +512,19 @@ class Motility(_Part):
 
 
 class State(_Part):
-    """What a cell of this state does to the fields of its voxel, and how it moves."""
+    """What a cell of this state does to the fields of its voxel, and how it moves.
+
+    For pictures and reports alone: `label` is what a reader calls it, `colour` as in "#00ff00", `role` what it is.
+    """
 
     layer: Layer = "tissue"
     secretion: dict[Name, Secretion] = {}
     uptake: dict[Name, Loss] = {}
     exchange: dict[Name, Exchange] = {}
     motility: Motility | None = None
+    label: Text | None = None
+    colour: Colour | None = None
+    role: StateRole | None = None
     source: Text | None = None
 
 
@@ -513,7 +532,8 @@ class Rule(_Part):
     """A transition `from|from -> to` at a rate, from some time in the state on.
 
     `to_body` and `from_body` name the quantity of the body that a firing adds a cell to or takes it
-    from.
+    from. For reports alone: `label` is what a reader calls its firings, and the role `harm` says that they harm the
+    host.
     """
 
     transition: str
@@ -523,6 +543,8 @@ class Rule(_Part):
     releases: dict[Name, Amount] = {}
     to_body: Name | None = None
     from_body: Name | None = None
+    label: Text | None = None
+    role: Literal["harm"] | None = None
     source: Text | None = None
 
     @field_validator("transition")
@@ -554,10 +576,16 @@ NOTHING = "nothing"
 
 
 class Quantity(_Part):
-    """A number of the body, outside the lattice: cells of a kind, a drug, antibodies."""
+    """A number of the body, outside the lattice: cells of a kind, a drug, antibodies.
+
+    For reports alone: `label` is what a reader calls it; of a `reserve` the lowest value is reported, of `memory` the
+    last.
+    """
 
     unit: Unit = "cell"
     initial: Amount = 0.0
+    label: Text | None = None
+    role: Literal["reserve", "memory"] | None = None
     source: Text | None = None
 
 

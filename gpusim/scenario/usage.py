@@ -19,7 +19,7 @@ from gpusim.scenario.schema import Document, FieldSpec, InitialField, Quantity, 
 
 _WRITES = {"inject", "infuse", "to_body", "transition"}
 """Keys whose value names what is made, not what is looked at."""
-_TEXTS = {"name", "description", "source", "unit", "initial", "arms"}
+_TEXTS = {"name", "description", "source", "unit", "initial", "arms", "label", "role", "colour", "colours"}
 _LISTED = 8
 _LIKE = 0.8
 _SHORTEST = 6

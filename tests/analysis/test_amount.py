@@ -30,7 +30,10 @@ def test_a_concentration_in_voxels_of_two_sizes_has_a_mean_alone():
 
 
 def test_a_tumour_is_its_infected_cells_too():
-    bare = Scenario.parse("grid: {shape: [4, 4, 4]}\nstates: {infected: {}, other: {}, tumour: {}}")
-    assert tumour_states(bare.document) == ["tumour", "infected"]
+    states = "{sick: {role: infected}, other: {}, cancer: {role: tumour}, late: {role: infected}, dead: {role: dead}}"
+    named = Scenario.parse(f"grid: {{shape: [4, 4, 4]}}\nstates: {states}")
+    assert tumour_states(named.document) == ["cancer", "sick", "late"]
+    bare = Scenario.parse("grid: {shape: [4, 4, 4]}\nstates: {infected: {}, other: {}, t: {layer: immune}}")
+    assert tumour_states(bare.document) == ["infected", "other"]  # no roles: all that is resident
     document = Scenario.load("cold-to-hot").document
     assert tumour_states(document) == list(document.heat.tumour)

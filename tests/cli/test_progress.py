@@ -41,7 +41,7 @@ def test_off_a_terminal_nothing_is_written_and_nothing_counted(stderr):
 
 def test_a_bar_shows_time_rate_and_counts(stderr):
     file = stderr(terminal=True)
-    with progress("work", 2, "steps") as tell:
+    with progress("work", 2, "steps", watched=["tumour", "ctl"]) as tell:
         tell(2, lambda: {"minutes": 90.0, "counts": {"empty": 5, "tumour": 1234, "ctl": 7}, "failed": 0})
     last = file.getvalue()
     for part in ("work", "2 of 2 steps", "90 min", "tumour 1,234", "ctl 7"):

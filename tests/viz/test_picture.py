@@ -12,6 +12,7 @@ from PIL import Image  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 import gpusim  # noqa: E402
+from gpusim.analysis.regions import smoothed  # noqa: E402
 from gpusim.cli import app  # noqa: E402
 from gpusim.record import Recorder, Result  # noqa: E402
 from gpusim.viz import film, geometry, page, scene  # noqa: E402
@@ -22,13 +23,14 @@ from gpusim.viz.moment import (  # noqa: E402
     moment_of_simulation,
     snapshots_at,
 )
-from gpusim.viz.palette import STATES, THEMES, field_map  # noqa: E402
+from gpusim.viz.palette import THEMES, field_map, state_colours  # noqa: E402
 from gpusim.viz.render import Stage, picture  # noqa: E402
 from gpusim.viz.scene import LAYERS, Look  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
 SIZE = (320, 180)
+STATES = state_colours(gpusim.Scenario.load("cold-to-hot").document)
 SPACING = 20.0
 
 
@@ -66,7 +68,7 @@ def result(tmp_path_factory):
 
 
 def test_the_surface_of_a_sphere_stands_where_the_sphere_is():
-    surface = geometry.rounded(geometry.smoothed(distance(40) <= 240), SPACING)
+    surface = geometry.rounded(smoothed(distance(40) <= 240), SPACING)
     radius = np.linalg.norm(surface.points - 400, axis=1)
     assert np.array(surface.center) == pytest.approx([400, 400, 400], abs=2)
     assert radius.mean() == pytest.approx(240, abs=0.25 * SPACING)
@@ -102,7 +104,7 @@ def test_a_value_has_the_colour_that_the_legend_gives_it(theme, value):
         stage.show(moment(np.ones((16, 16, 16)), virus=virus))
         middle = stage.picture()[32, 32]
     # A volume has 255 steps: the colour is that of the value or of the next step.
-    near = [field_map("virus", THEMES[theme])(value / 10 + step / 255)[:3] for step in (-1, 0, 1)]
+    near = [field_map("viridis", THEMES[theme])(value / 10 + step / 255)[:3] for step in (-1, 0, 1)]
     low, high = np.min(near, axis=0) * 255 - 1, np.max(near, axis=0) * 255 + 1
     assert (middle >= low).all(), (middle, low, high)
     assert (middle <= high).all(), (middle, low, high)

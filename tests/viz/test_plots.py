@@ -12,7 +12,7 @@ import gpusim  # noqa: E402
 from gpusim.record import Recorder, Result  # noqa: E402
 from gpusim.viz import plots  # noqa: E402
 from gpusim.viz.moment import Moment, moment_of_result  # noqa: E402
-from gpusim.viz.palette import STATES  # noqa: E402
+from gpusim.viz.palette import state_colours  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_section_shows_each_cell_in_its_colour(results):
     shown = np.where(moment.immune[6] == moment.states.index("none"), moment.tissue[6], moment.immune[6])
     assert (np.asarray(image.get_array()) == shown).all()
     colours = image.cmap(image.norm(shown))[shown == moment.states.index("tumour")]
-    assert mpl.colors.to_hex(colours[0]) == STATES["tumour"]
+    assert mpl.colors.to_hex(colours[0]) == state_colours(moment.document)["tumour"] == "#6d89a8"
     with pytest.raises(gpusim.ResultError, match="outside the lattice"):
         plots.section(moment, z=900)
 

@@ -63,7 +63,7 @@ def test_pictures_of_one_report_share_their_colours(folders, tmp_path, monkeypat
         path.write_bytes(b"")
 
     monkeypatch.setattr(report, "save_picture", save_picture)
-    monkeypatch.setattr(report, "_shown_field", lambda moment: ("virus", moment.unit("virus")))
+    monkeypatch.setattr(report, "_shown_field", lambda moment: ("virus", "virus, PFU/voxel"))
     save_report(folders, tmp_path / "report.html")
     assert len(looks) == 2
     (span,) = {look.span for look in looks}

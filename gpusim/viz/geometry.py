@@ -5,8 +5,8 @@ import pyvista as pv
 from scipy import ndimage, sparse, spatial
 from skimage.morphology import skeletonize
 
-SMOOTHING = 1.2
-"""Standard deviation of the Gaussian that rounds voxels to a surface, voxels."""
+from gpusim.analysis.regions import box_of
+
 LEVEL = 0.45
 """Of the density: just below a half, for a convex body loses some volume to the smoothing."""
 
@@ -17,22 +17,6 @@ def grid_of(values: np.ndarray, spacing: float, name: str) -> pv.ImageData:
     grid = pv.ImageData(dimensions=(nx, ny, nz), spacing=(spacing,) * 3, origin=(spacing / 2,) * 3)
     grid.point_data[name] = np.ascontiguousarray(values).reshape(-1)
     return grid
-
-
-def smoothed(mask: np.ndarray, width: float = SMOOTHING) -> np.ndarray:
-    """A mask as a smooth density, float32, whose `surface` rounds it."""
-    return ndimage.gaussian_filter(mask.astype(np.float32), width, mode="nearest", truncate=3)
-
-
-def box_of(mask: np.ndarray) -> tuple[slice, ...] | None:
-    """The smallest box that holds a mask; None for an empty one."""
-    sides = []
-    for axis in range(mask.ndim):
-        there = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        if not there.size:
-            return None
-        sides.append(slice(int(there[0]), int(there[-1]) + 1))
-    return tuple(sides)
 
 
 def surface(density: np.ndarray, spacing: float, level: float = LEVEL) -> pv.PolyData:

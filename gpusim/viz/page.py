@@ -16,7 +16,6 @@ from PIL import Image
 from gpusim.viz import geometry, scene
 from gpusim.viz.moment import Moment
 from gpusim.viz.overlay import overlay
-from gpusim.viz.palette import field_map
 from gpusim.viz.scene import Look, Part, Shown
 
 _SHELLS = (0.2, 0.4, 0.6, 0.8)
@@ -125,7 +124,7 @@ def _lines(part: Part) -> object:
 def _shells(shown: Shown) -> Iterator[object]:
     """Surfaces of equal value, for a volume in the browser would hide what stands before it."""
     moment, look = shown.moment, shown.look
-    colours = field_map(shown.field, look.theme)
+    colours = moment.map(shown.field, look.theme)
     low, high = shown.span
     for share in _SHELLS:
         mesh = geometry.surface(moment.values(shown.field), moment.spacing, low + share * (high - low))

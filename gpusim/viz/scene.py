@@ -12,10 +12,13 @@ from scipy import ndimage
 from vtkmodules.vtkCommonCore import vtkLogger
 from vtkmodules.vtkRenderingOpenGL2 import vtkOpenGLSphereMapper
 
+from gpusim.analysis.regions import smoothed
 from gpusim.errors import ResultError
+from gpusim.scenario.checks import EMPTY, NONE
+from gpusim.scenario.schema import StateRole
 from gpusim.viz import geometry
 from gpusim.viz.moment import Moment
-from gpusim.viz.palette import THEMES, Theme, field_map, state_colours
+from gpusim.viz.palette import THEMES, Theme
 
 # It warns of a display that is not there, and then does without.
 vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
@@ -149,9 +152,9 @@ def stage(moment: Moment, look: Look) -> Shown:
 
 def parts(moment: Moment, look: Look) -> Iterator[Part]:
     """The shapes of a moment, those that are hidden or empty left out."""
-    colours = state_colours(moment.states)
+    colours = moment.colours
     spacing, kept = moment.spacing, _kept(moment, look)
-    body = functools.cache(lambda: body_of_tumour(moment))
+    body = functools.cache(lambda: moment.body)
     makers: dict[str, Callable[[], Part]] = {
         "box": lambda: Part("box", _box(moment, look), look.theme.faint, 0.5, flat=True),
         "surface": lambda: Part(
@@ -162,14 +165,14 @@ def parts(moment: Moment, look: Look) -> Iterator[Part]:
         ),
         "core": lambda: Part(
             "core",
-            geometry.rounded(geometry.smoothed(moment.cells(["necrotic"]) & kept), spacing),
-            colours.get("necrotic", look.theme.ink),
+            geometry.rounded(smoothed(moment.cells(moment.having("dead")) & kept), spacing),
+            _first(moment, "dead", look),
         ),
-        "front": lambda: _balls("front", moment, moment.tissue, ["exposed", "infected"], kept, colours),
+        "front": lambda: _balls("front", moment, moment.tissue, moment.having("exposed", "infected"), kept, colours),
         "vessels": lambda: Part(
             "vessels",
-            geometry.tubes(moment.cells(["vessel"]) & kept, spacing),
-            colours.get("vessel", look.theme.ink),
+            geometry.tubes(moment.cells(moment.having("vessel")) & kept, spacing),
+            _first(moment, "vessel", look),
         ),
         "section": lambda: Part("section", _section(moment, look, body(), colours), None, flat=True),
         "cells": lambda: _balls("cells", moment, moment.immune, moment.immune_states, kept, colours),
@@ -177,6 +180,11 @@ def parts(moment: Moment, look: Look) -> Iterator[Part]:
     for name, make in makers.items():
         if name not in look.hidden and (part := make()).mesh.n_points:
             yield part
+
+
+def _first(moment: Moment, role: StateRole, look: Look) -> str:
+    """The colour of the first state with a role."""
+    return next((moment.colours[name] for name in moment.having(role)), look.theme.ink)
 
 
 def _add(plotter: pv.Plotter, part: Part) -> None:
@@ -349,37 +357,16 @@ def _box(moment: Moment, look: Look) -> pv.PolyData:
     return pv.merge(lines)
 
 
-def body_of_tumour(moment: Moment) -> np.ndarray:
-    """The tumour as a smooth body, with gaps of up to four voxels and what it encloses: float32 [z, y, x]."""
-    mask = moment.cells([*moment.tumour_states, "necrotic"])
-    body = np.zeros(mask.shape, np.float32)
-    box = geometry.box_of(mask)
-    if box is None:
-        return body
-    wide = tuple(slice(max(side.start - 5, 0), side.stop + 5) for side in box)
-    closed = np.pad(mask[wide], 3).view(np.uint8)
-    # A closing by a cube, as one pass along each axis.
-    closed = ndimage.minimum_filter(ndimage.maximum_filter(closed, 5), 5)[3:-3, 3:-3, 3:-3]
-    outside, _ = ndimage.label(closed == 0)
-    rims = [
-        outside[tuple(side if a == axis else slice(None) for a in range(3))] for axis in range(3) for side in (0, -1)
-    ]
-    open_air = np.unique(np.concatenate([rim.ravel() for rim in rims]))
-    filled = ~np.isin(np.arange(outside.max() + 1), open_air)
-    filled[0] = True
-    body[wide] = geometry.smoothed(filled[outside])
-    return body
-
-
 def _section(moment: Moment, look: Look, density: np.ndarray, colours: dict[str, str]) -> pv.PolyData:
     """The two faces of the cut within the tumour: a disc for each cell, in its state's colour.
 
     Of a slab, the floor: its middle layer.
     """
-    shown = np.where(moment.immune == moment.states.index("none"), moment.tissue, moment.immune)
+    shown = np.where(moment.immune == moment.states.index(NONE), moment.tissue, moment.immune)
     palette = np.array([to_rgb(colours[name]) for name in moment.states])
     gap = np.array(to_rgb(look.theme.gap))
-    palette[moment.states.index("empty")] = gap
+    if EMPTY in moment.states:
+        palette[moment.states.index(EMPTY)] = gap
     if moment.is_slab:
         layer = moment.tissue[moment.tissue.shape[0] // 2]
         return _face(layer, np.ones(layer.shape), palette, gap, 2, [0.0, 0.0, 0.0], moment.spacing)
@@ -459,7 +446,7 @@ def _add_volume(plotter: pv.Plotter, shown: Shown) -> None:
         geometry.grid_of(volume(shown), moment.spacing, shown.field),
         name="field",
         scalars=shown.field,
-        cmap=field_map(shown.field, look.theme),
+        cmap=moment.map(shown.field, look.theme),
         clim=(0, 255),
         opacity=list(OPACITY),
         shade=False,

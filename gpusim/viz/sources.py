@@ -10,11 +10,17 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from gpusim.analysis import Whole, whole
+from gpusim.analysis import Whole, main_field, whole
 from gpusim.engine import Simulation
 from gpusim.errors import ResultError, ScenarioError
 from gpusim.record import Result
+from gpusim.scenario.schema import StateRole
 from gpusim.viz.moment import HEAT, LOOKED_AT, Moment, moment_of_result, moment_of_simulation, some_of
+
+ROLES: tuple[StateRole, ...] = ("infected", "effector")
+"""Roles of states that have a curve."""
+MAIN = "field"
+"""Name of the curve of the main field."""
 
 
 class Source(Protocol):
@@ -37,7 +43,7 @@ class Source(Protocol):
         ...
 
     def curves(self, site: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Times (min) and values by name: tumour (all of its cells), infected, CD8 T cells, heat, virus."""
+        """Times (min) and values by name: the tumour (all of its cells), roles of states, heat, the main field."""
         ...
 
 
@@ -52,10 +58,10 @@ def _heat(moment: Moment) -> float:
     return float(moment.values(HEAT)[where].mean()) if moment.document.heat and where.any() else 0.0
 
 
-def virus_of(moment: Moment) -> Whole | None:
-    """How the virus of a site is told; None where there is no such field."""
-    field = moment.document.fields.get("virus")
-    return whole(field.unit, [moment.tissue.size], [moment.spacing]) if field else None
+def main_of(moment: Moment) -> tuple[str, Whole] | None:
+    """The main field of a site and how it is told; None where there is no field."""
+    name = main_field(moment.document)
+    return (name, whole(moment.unit(name), [moment.tissue.size], [moment.spacing])) if name else None
 
 
 class FromResult:
@@ -86,15 +92,13 @@ class FromResult:
         prefix = f"{result.site}." if len(self.sites) > 1 else ""
         first = self.moment(0, site)
         times = table["minutes"].to_numpy(float)
-        found = {
+        found: dict[str, tuple[np.ndarray, np.ndarray]] = {
             "tumour": (times, _cells(table, prefix, first.tumour_states)),
-            "infected": (times, _cells(table, prefix, ["infected"])),
-            "ctl": (times, _cells(table, prefix, ["ctl"])),
+            **{role: (times, _cells(table, prefix, first.having(role))) for role in ROLES if first.having(role)},
         }
-        if f"{prefix}total.virus" in table:
-            told = virus_of(first)
-            assert told is not None, "the scenario has the field"
-            found["virus"] = (times, told.factor * table[f"{prefix}total.virus"].to_numpy(float))
+        if main := main_of(first):
+            name, told = main
+            found[MAIN] = (times, told.factor * table[f"{prefix}total.{name}"].to_numpy(float))
         some = some_of(len(self.minutes), LOOKED_AT)
         if first.document.heat:
             found[HEAT] = (self.minutes[some], np.array([_heat(self.moment(i, site)) for i in some]))
@@ -124,18 +128,15 @@ class FromSimulation:
         """Keep the present numbers for the curves."""
         for site, log in self._log.items():
             moment = moment_of_simulation(self.simulation, site)
-            told = virus_of(moment)
-            virus = told.factor * float(moment.values("virus").sum(dtype=np.float64)) if told else 0.0
-            numbers = (moment.cells(states).sum() for states in (moment.tumour_states, ["infected"], ["ctl"]))
-            log.append((self.simulation.minutes, *map(float, numbers), virus, _heat(moment)))
+            main = main_of(moment)
+            amount = main[1].factor * float(moment.values(main[0]).sum(dtype=np.float64)) if main else 0.0
+            numbers = (moment.cells(states).sum() for states in (moment.tumour_states, *map(moment.having, ROLES)))
+            log.append((self.simulation.minutes, *map(float, numbers), amount, _heat(moment)))
 
     def curves(self, site: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Times (min) and values by name, since the app began."""
         times, *columns = np.array(self._log[site]).T
-        return {
-            name: (times, column)
-            for name, column in zip(("tumour", "infected", "ctl", "virus", HEAT), columns, strict=True)
-        }
+        return {name: (times, column) for name, column in zip(("tumour", *ROLES, MAIN, HEAT), columns, strict=True)}
 
     def inject(self, field: str, amount: str, radius: str, at: tuple[float, float, float], site: str) -> str:
         """Put an amount of a field into a ball around a place (um) now; says what was done.

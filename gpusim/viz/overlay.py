@@ -12,9 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 
 from gpusim.analysis import ALL_TUMOUR_CELLS
+from gpusim.scenario.checks import EMPTY, NONE
+from gpusim.scenario.schema import StateRole
 from gpusim.units import duration
-from gpusim.viz.moment import HEAT
-from gpusim.viz.palette import field_map, mixed, state_colours, state_label
+from gpusim.viz.moment import Moment
+from gpusim.viz.palette import mixed
 from gpusim.viz.scene import Shown
 
 ROOM = 0.25
@@ -36,11 +38,10 @@ def length_label(length: float) -> str:
     return f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
 
 
-def field_label(name: str, unit: str) -> str:
-    """A field as a legend calls it."""
-    if name == HEAT:
-        return "tumour heat"
-    return name.replace("_", " ") + (f", {unit.replace('um', 'µm')}" if unit else "")
+def field_label(moment: Moment, name: str) -> str:
+    """A field as a legend calls it, with its unit."""
+    unit = moment.unit(name).replace("um", "µm")
+    return f"{moment.label(name)}, {unit}".removesuffix(", ")
 
 
 def overlay(
@@ -133,13 +134,17 @@ class _Pen:
         if "field" in layers:
             y = self._colour_bar(left, y)
         moment = self.shown[0].moment
-        colours = state_colours(moment.states)
-        names = moment.states[: moment.states.index("none")]
-        drawn = {"front": ("exposed", "infected"), "core": ("necrotic",), "vessels": ("vessel",)}
-        known = {name for layer in layers for name in drawn.get(layer, ())}
+        colours = moment.colours
+        names = moment.states[: moment.states.index(NONE)]
+        drawn: dict[str, tuple[StateRole, ...]] = {
+            "front": ("exposed", "infected"),
+            "core": ("dead",),
+            "vessels": ("vessel",),
+        }
+        known = {name for layer in layers for name in moment.having(*drawn.get(layer, ()))}
         if "section" in layers:
-            known |= {name for name in names if name != "empty"}
-        numbers = {state_label(name): (colours[name], self._numbers([name])) for name in names if name in known}
+            known |= {name for name in names if name != EMPTY}
+        numbers = {moment.label(name): (colours[name], self._numbers([name])) for name in names if name in known}
         if "surface" in layers and "section" not in layers:
             numbers = {
                 ALL_TUMOUR_CELLS: (self.shown[0].look.theme.surface, self._numbers(moment.tumour_states)),
@@ -147,7 +152,7 @@ class _Pen:
             }
         y = self._states(left, y, "tissue cells", numbers)
         if "cells" in layers:
-            immune = {state_label(name): (colours[name], self._numbers([name])) for name in moment.immune_states}
+            immune = {moment.label(name): (colours[name], self._numbers([name])) for name in moment.immune_states}
             self._states(left, y, "immune cells", immune)
 
     def _numbers(self, states: Sequence[str]) -> list[int]:
@@ -157,9 +162,9 @@ class _Pen:
     def _colour_bar(self, left: float, y: float) -> float:
         shown = self.shown[0]
         name = shown.field
-        self.text(left, y, field_label(name, shown.moment.unit(name)), weight="bold")
+        self.text(left, y, field_label(shown.moment, name), weight="bold")
         width, thick = self.width - left - self.edge - 0.5 * self.letter, 0.9 * self.letter
-        colours = field_map(name, shown.look.theme)
+        colours = shown.moment.map(name, shown.look.theme)
         y += 1.1 * self.letter
         for i in range(256):
             self.box(left + i * width / 256, y, width / 256 + 0.5, thick, colours(i))

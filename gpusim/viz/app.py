@@ -24,24 +24,24 @@ from trame.widgets import vuetify3 as v3
 from vtkmodules.vtkInteractionStyle import vtkInteractorStyleTrackballCamera
 from vtkmodules.vtkRenderingCore import vtkRenderWindowInteractor
 
-from gpusim.analysis import ALL_TUMOUR_CELLS, Whole
+from gpusim.analysis import ALL_TUMOUR_CELLS
 from gpusim.errors import GpusimError
 from gpusim.units import duration
 from gpusim.viz import scene
 from gpusim.viz.access import Access
 from gpusim.viz.link import Link, Number
-from gpusim.viz.moment import HEAT
+from gpusim.viz.moment import HEAT, Moment
 from gpusim.viz.overlay import ROOM, overlay
-from gpusim.viz.palette import STATES, THEMES, state_label
+from gpusim.viz.palette import THEMES
 from gpusim.viz.scene import Look
-from gpusim.viz.sources import FromSimulation, Source, virus_of
+from gpusim.viz.sources import MAIN, ROLES, FromSimulation, Source, main_of
 
 _SIZE = (1280, 800)
 _LAYER_NAMES = {
     "field": "volume",
     "surface": "tumour surface",
     "section": "cells on the cut",
-    "core": "necrotic core",
+    "core": "dead core",
     "front": "infected cells",
     "vessels": "vessels",
     "cells": "immune cells",
@@ -98,7 +98,7 @@ class App:
     def _fill_state(self, theme: str) -> None:
         first = self.sources[0].moment(0, self.sources[0].sites[0])
         size = first.size
-        middle = scene.middle_of_tumour(first)
+        middle, main = scene.middle_of_tumour(first), main_of(first)
         self.size = size
         self._injectable = list(first.document.fields) if self.live else []
         self.state.update(
@@ -123,9 +123,9 @@ class App:
                 "curves": "",
                 "cursor": 0,
                 "message": "",
-                "dose_field": "virus" if "virus" in self._injectable else next(iter(self._injectable), None),
+                "dose_field": next(iter(main or self._injectable), None),
                 "dose_fields": self._injectable,
-                "dose": "1e5 PFU",
+                "dose": f"1e5 {main[1].unit}" if main and main[1].is_amount else "1",
                 "dose_radius": "60 um",
                 "dose_x": round(middle[0]),
                 "dose_y": round(middle[1]),
@@ -238,8 +238,7 @@ class App:
     def refresh_curves(self, *_: object, **__: object) -> None:
         """Draw the curves."""
         found = [source.curves(self.state.site) for source in self.sources]
-        virus = virus_of(self.sources[0].moment(0, self.state.site))
-        self.state.curves = _curves(found, self.state.theme, virus)
+        self.state.curves = _curves(found, self.state.theme, self.sources[0].moment(0, self.state.site))
 
     # Acts
 
@@ -442,27 +441,30 @@ def _png(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()
 
 
-def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: str, virus: Whole | None) -> str:
-    """Cells, heat and virus (told as `virus` says) over time; a second source is dashed."""
-    dark = THEMES[theme].dark
+def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: str, moment: Moment) -> str:
+    """Cells, heat and the main field over time, labelled and coloured as at a moment; a second source is dashed."""
+    dark, main = THEMES[theme].dark, main_of(moment)
     ink = "#e8ecf2" if dark else "#202020"
     figure = Figure(figsize=(4, 7), dpi=110)
     axes = figure.subplots(3, 1, sharex=True)
     figure.subplots_adjust(left=_LEFT, right=_RIGHT, top=0.97, bottom=0.08, hspace=0.16)
     figure.patch.set_alpha(0)
     panels = (
-        ("cells", ("tumour", "infected", "ctl")),
+        ("cells", ("tumour", *ROLES)),
         ("mean heat of the tumour", (HEAT,)),
-        (f"virus, {virus.label}" if virus else "", ("virus",)),
+        (f"{moment.label(main[0])}, {main[1].label}" if main else "", (MAIN,)),
     )
+    shown: dict[str, list[str]] = {"tumour": moment.tumour_states, **{role: moment.having(role) for role in ROLES}}
+    first = {of: states[0] for of, states in shown.items() if states}
+    colours = {HEAT: "#f0763b", MAIN: "#35b779", **{of: moment.colours[state] for of, state in first.items()}}
+    labels = {of: moment.label(state) for of, state in first.items()} | {"tumour": ALL_TUMOUR_CELLS}
     for each, (label, names) in zip(axes, panels, strict=True):
         for curves, style in zip(found, ("-", "--"), strict=False):
             for name in names:
                 if name in curves:
                     minutes, values = curves[name]
-                    colour = {HEAT: "#f0763b", "virus": "#35b779", "infected": "#00b386"}.get(name, STATES.get(name))
-                    called = {"tumour": ALL_TUMOUR_CELLS}.get(name, state_label(name)) if style == "-" else None
-                    each.plot(minutes / 1440, values, style, color=colour, linewidth=1.5, label=called)
+                    called = labels.get(name) if style == "-" else None
+                    each.plot(minutes / 1440, values, style, color=colours.get(name, ink), linewidth=1.5, label=called)
         each.set_ylabel(label, color=ink, fontsize=8)
         each.set_facecolor("none")
         each.tick_params(colors=ink, labelsize=8)

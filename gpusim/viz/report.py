@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gpusim.analysis import ALL_TUMOUR_CELLS, Whole, tumour_states, whole
+from gpusim.analysis import ALL_TUMOUR_CELLS, field_label, state_label, states_with, tumour_states, whole
 from gpusim.analysis.response import Reading, Response, readings, response
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.trial import Trial, Verdict, verdicts
 from gpusim.trial.folder import TABLE
 from gpusim.viz.moment import LOOKED_AT, Moment, moment_of_result, some_of
-from gpusim.viz.overlay import field_label
+from gpusim.viz.overlay import field_label as written
 from gpusim.viz.palette import THEMES
 from gpusim.viz.render import save_picture
 from gpusim.viz.scene import Look, span_of
@@ -199,17 +199,9 @@ def _change(diameters: Sequence[tuple[float, float]]) -> str:
 
 def _table(compared: Groups) -> str:
     """Cells and harm at the end, medians."""
-    columns: dict[str, Callable[[pd.DataFrame], float]] = {
-        "healthy cells lost": lambda c: c["cells.healthy"].iloc[0] - c["cells.healthy"].iloc[-1],
-        "off-target infections": lambda c: c["fired.off_target_infection"].iloc[-1],
-        "lowest leukocytes": lambda c: c["body.leukocytes"].min(),
-        "peak T cells": lambda c: c["cells.ctl"].max(),
-        "memory T cells": lambda c: c["body.memory"].iloc[-1],
-    }
-    told = {_interferon(results[0]) for results in compared.values()} - {None}
-    for each in sorted(told, key=str):
-        assert each is not None
-        columns[f"peak IFN-gamma, {each.label}"] = partial(_peak_interferon, each)
+    columns: dict[str, Callable[[pd.DataFrame], float]] = {}
+    for results in compared.values():
+        columns |= _reported(results[0])
     rows = []
     for name, results in compared.items():
         counts = [result.counts for result in results]
@@ -223,20 +215,50 @@ def _table(compared: Groups) -> str:
     return _rows(("", *columns), rows)
 
 
-def _interferon(result: Result) -> Whole | None:
-    """How the field `ifng` is told over the lattices of a result."""
-    field = result.scenario.document.fields.get("ifng")
+def _reported(result: Result) -> dict[str, Callable[[pd.DataFrame], float]]:
+    """What the roles in a scenario ask for, by its heading, each from the table of counts."""
+    document = result.scenario.document
+    found: dict[str, Callable[[pd.DataFrame], float]] = {}
+    for name in states_with(document, "healthy"):
+        found[f"{state_label(document, name)} cells lost"] = partial(_lost, f"cells.{name}")
+    for rule, spec in document.rules.items():
+        if spec.role == "harm":
+            found[spec.label or rule] = partial(_at_end, f"fired.{rule}")
+    for quantity, part in document.body.quantities.items():
+        if part.role == "reserve":
+            found[f"lowest {part.label or quantity}"] = partial(_lowest, f"body.{quantity}")
+    for name in states_with(document, "effector"):
+        found[f"peak {state_label(document, name)}"] = partial(_highest, f"cells.{name}", 1.0)
+    for quantity, part in document.body.quantities.items():
+        if part.role == "memory":
+            found[part.label or quantity] = partial(_at_end, f"body.{quantity}")
     sites = [Result(result.folder, site) for site in result.sites]
     sizes = [each.array("tissue", 0).size for each in sites], [each.spacing for each in sites]
-    return whole(field.unit, *sizes) if field else None
+    for name, field in document.fields.items():
+        if field.role == "effector":
+            told = whole(field.unit, *sizes)
+            found[f"peak {field_label(document, name)}, {told.label}"] = partial(_highest, f"total.{name}", told.factor)
+    return found
 
 
-def _peak_interferon(told: Whole, counts: pd.DataFrame) -> float:
-    return float(counts["total.ifng"].max() * told.factor)
+def _lost(column: str, counts: pd.DataFrame) -> float:
+    return float(counts[column].iloc[0] - counts[column].iloc[-1])
+
+
+def _at_end(column: str, counts: pd.DataFrame) -> float:
+    return float(counts[column].iloc[-1])
+
+
+def _lowest(column: str, counts: pd.DataFrame) -> float:
+    return float(counts[column].min())
+
+
+def _highest(column: str, factor: float, counts: pd.DataFrame) -> float:
+    return float(counts[column].max() * factor)
 
 
 def _spans(sites: Sequence[Result]) -> dict[tuple[str, str], tuple[float, float]]:
-    """Of each field that is shown, by its name and unit: the span of its colours, over all results and times."""
+    """Of each field that is shown, by its name and what is written of it: the span of its colours, over all times."""
     fields: dict[tuple[str, str], list[Callable[[], Moment]]] = {}
     for result in sites:
         key = _shown_field(moment_of_result(result))
@@ -247,7 +269,7 @@ def _spans(sites: Sequence[Result]) -> dict[tuple[str, str], tuple[float, float]
 
 def _shown_field(moment: Moment) -> tuple[str, str]:
     name = moment.field_names[0]
-    return name, moment.unit(name)
+    return name, written(moment, name)
 
 
 def _pictures(compared: Groups) -> str:
@@ -265,9 +287,7 @@ def _pictures(compared: Groups) -> str:
                 label = html.escape(name + (f", {site}" if len(results[0].sites) > 1 else ""))
                 image = f'<img src="data:image/png;base64,{data}" alt="">'
                 shown.append(f"<figure>{image}<figcaption>{label}</figcaption></figure>")
-    scales = "; ".join(
-        f"{field_label(*field).rstrip(', ')}, from {low:g} to {high:g}" for field, (low, high) in spans.items()
-    )
+    scales = "; ".join(f"{label}, from {low:g} to {high:g}" for (_, label), (low, high) in spans.items())
     note = f"The end of the first seed of each. One scale of colours in all pictures, for all times: {scales}."
     return f"<p class=note>{html.escape(note)}</p><div class=pictures>{''.join(shown)}</div>"
 

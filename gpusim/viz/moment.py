@@ -5,21 +5,36 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpusim.analysis import ALL_TUMOUR_CELLS, heat_of, tumour_states
+from gpusim.analysis import (
+    ALL_TUMOUR_CELLS,
+    field_label,
+    heat_of,
+    main_field,
+    state_label,
+    states_with,
+    tumour_states,
+)
+from gpusim.analysis.regions import body_of
 from gpusim.errors import ResultError
 from gpusim.record import Result
-from gpusim.scenario.checks import nearest
+from gpusim.scenario.checks import NONE, nearest
 from gpusim.units import UnitError, duration, number
+from gpusim.viz.palette import HEAT_MAP, MAP, Theme, field_map, state_colours
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
     from gpusim.engine import Replicate
     from gpusim.scenario import Document, Scenario
+    from gpusim.scenario.schema import StateRole
 
 HEAT = "heat"
+_LABELS = {HEAT: "tumour heat"}
 TUMOUR_CELLS = ALL_TUMOUR_CELLS
 """What the volume shows where a scenario has neither fields nor heat."""
 LOOKED_AT = 24
@@ -49,11 +64,11 @@ class Moment:
 
     @property
     def field_names(self) -> list[str]:
-        """What a volume can be made of: heat where the scenario says what it is, and every field, virus first.
+        """What a volume can be made of: heat where the scenario says what it is, and every field, the main one first.
 
         Where there is neither, it is made of the tumour's cells.
         """
-        fields = sorted(self.document.fields, key=lambda name: name != "virus")
+        fields = sorted(self.document.fields, key=lambda name: name != main_field(self.document))
         return [*([HEAT] if self.document.heat else []), *fields] or [TUMOUR_CELLS]
 
     @property
@@ -61,10 +76,35 @@ class Moment:
         """States that make up a tumour, living and infected."""
         return [name for name in tumour_states(self.document) if name in self.states]
 
+    def having(self, *roles: StateRole) -> list[str]:
+        """States with one of these roles."""
+        return [name for name in states_with(self.document, *roles) if name in self.states]
+
+    @cached_property
+    def colours(self) -> dict[str, str]:
+        """Colour of each state, "#rrggbb"."""
+        return state_colours(self.document)
+
+    def label(self, name: str) -> str:
+        """A state, a field or heat as a reader calls it."""
+        if name in self.states:
+            return state_label(self.document, name)
+        return field_label(self.document, name) if name in self.document.fields else _LABELS.get(name, name)
+
+    def map(self, name: str, ground: Theme) -> Colormap:
+        """The colour map of heat or of a field."""
+        own = self.document.fields[name].colours if name in self.document.fields else None
+        return field_map(HEAT_MAP if name == HEAT else own or MAP, ground)
+
+    @property
+    def body(self) -> np.ndarray:
+        """The tumour, with what is dead in it, as a smooth body: float32 [z, y, x]."""
+        return body_of(self.cells([*self.tumour_states, *self.having("dead")]))
+
     @property
     def immune_states(self) -> list[str]:
         """States of the mobile layer but `none`, in their order."""
-        return self.states[self.states.index("none") + 1 :]
+        return self.states[self.states.index(NONE) + 1 :]
 
     @property
     def size(self) -> tuple[float, float, float]:

@@ -15,15 +15,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from scipy import ndimage
 
+from gpusim.analysis import state_label, states_with
+from gpusim.analysis.regions import depth
 from gpusim.errors import ResultError
 from gpusim.record import Result
+from gpusim.scenario.checks import EMPTY, NONE
 from gpusim.trial import Trial
 from gpusim.units import duration
 from gpusim.viz.moment import Moment, moment_of_result
 from gpusim.viz.overlay import field_label, length_label, round_length
-from gpusim.viz.palette import THEMES, field_map, mixed, state_colours, state_label
+from gpusim.viz.palette import THEMES, mixed, state_colours
 
 DAY = 1440.0
 _LINES = {
@@ -54,12 +56,13 @@ def counts(
         raise ResultError("counts: expected a result")
     tables = [result.counts for result in replicates]
     wanted = list(states) if states is not None else _worth_showing(replicates[0], tables[0])
-    colours = state_colours(replicates[0].state_names)
+    document = replicates[0].scenario.document
+    colours = state_colours(document)
     with mpl.rc_context(_LINES):
         axes = axes or _axes()
         for state in wanted:
             low, middle, high, days = _band(tables, f"cells.{state}")
-            axes.plot(days, middle, color=_line(colours[state]), linewidth=1.6, label=state_label(state))
+            axes.plot(days, middle, color=_line(colours[state]), linewidth=1.6, label=state_label(document, state))
             if len(tables) > 1:
                 axes.fill_between(days, low, high, color=_line(colours[state]), alpha=0.25, linewidth=0)
         if log:
@@ -72,7 +75,7 @@ def counts(
 
 
 def _worth_showing(result: Result, table: pd.DataFrame) -> list[str]:
-    passive = {"empty", "healthy", "stroma", "vessel", "none"}
+    passive = {EMPTY, NONE, *states_with(result.scenario.document, "healthy", "stroma", "vessel")}
     return [s for s in result.state_names if s not in passive and table[f"cells.{s}"].max() > 0]
 
 
@@ -87,15 +90,10 @@ def _band(tables: Sequence[pd.DataFrame], column: str) -> tuple[np.ndarray, np.n
 
 def depth_in_tumour(moment: Moment) -> np.ndarray:
     """Distance of voxel centres from the tumour's edge, um, above 0 inside: float [z, y, x]. Raises `ResultError`."""
-    from gpusim.viz.scene import body_of_tumour
-
-    inside = body_of_tumour(moment) >= 0.5
-    if not inside.any() or inside.all():
+    found = depth(moment.body >= 0.5, moment.spacing)
+    if np.isinf(found).any():
         raise ResultError(f"there is no edge of a tumour at {duration(moment.minutes)}")
-    within = ndimage.distance_transform_edt(inside, sampling=moment.spacing)
-    beyond = ndimage.distance_transform_edt(~inside, sampling=moment.spacing)
-    depth: np.ndarray = np.where(inside, within - moment.spacing / 2, moment.spacing / 2 - beyond)
-    return depth
+    return found
 
 
 def profile(moment: Moment, name: str, depth: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -116,19 +114,18 @@ def profile(moment: Moment, name: str, depth: np.ndarray, edges: np.ndarray) -> 
 
 def radial_profiles(moment: Moment, names: Sequence[str], *, axes: Axes | None = None) -> Axes:
     """Fields (relative to their largest) and densities of cells against the distance from the tumour's edge."""
-    depth = depth_in_tumour(moment)
-    edges = _edges(depth, moment.spacing)
-    colours = state_colours(moment.states)
+    beyond = depth_in_tumour(moment)
+    edges = _edges(beyond, moment.spacing)
+    colours = moment.colours
     with mpl.rc_context(_LINES):
         axes = axes or _axes()
         spare = iter(["#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"])
         for name in names:
-            values = profile(moment, name, depth, edges)
+            values = profile(moment, name, beyond, edges)
             top = np.nanmax(values)
             is_state = name in moment.states
             unit = "cells/mm³" if is_state else moment.unit(name).replace("um", "µm")
-            called = state_label(name) if is_state else field_label(name, "").rstrip(", ")
-            label = f"{called} (1 = {f'{top:.3g} {unit}'.rstrip()})"
+            label = f"{moment.label(name)} (1 = {f'{top:.3g} {unit}'.rstrip()})"
             colour = _line(colours[name]) if is_state else next(spare)
             style = "-" if is_state else "--"
             axes.plot((edges[1:] + edges[:-1]) / 2, values / (top or 1), style, color=colour, label=label)
@@ -144,21 +141,21 @@ def radial_profiles(moment: Moment, names: Sequence[str], *, axes: Axes | None =
 def kymograph(result: Result, name: str, *, axes: Axes | None = None) -> Axes:
     """A field, or the density of a state, by distance from the tumour's first edge, over time."""
     first = moment_of_result(result, 0)
-    depth = depth_in_tumour(first)
-    edges = _edges(depth, first.spacing)
-    columns = [profile(moment_of_result(result, i), name, depth, edges) for i in range(len(result.times))]
+    beyond = depth_in_tumour(first)
+    edges = _edges(beyond, first.spacing)
+    columns = [profile(moment_of_result(result, i), name, beyond, edges) for i in range(len(result.times))]
     days = result.times / DAY
     bounds = np.concatenate([[days[0]], (days[1:] + days[:-1]) / 2, [days[-1]]]) if len(days) > 1 else [0, 1]
     is_state = name in first.states
     with mpl.rc_context(_LINES):
         axes = axes or _axes()
-        colours = "Greys" if is_state else field_map(name, THEMES["paper"])
+        colours = "Greys" if is_state else first.map(name, THEMES["paper"])
         image = axes.pcolormesh(
             bounds, edges, np.array(columns).T, cmap=colours, shading="flat", vmin=0, rasterized=True
         )
         axes.axhline(0, color="#808080", linewidth=0.8, linestyle=":")
         axes.set(xlabel="time, days", ylabel="distance from the first edge, µm\n(inside above 0)")
-        label = f"{state_label(name)}, cells/mm³" if is_state else field_label(name, first.unit(name)).rstrip(", ")
+        label = f"{first.label(name)}, cells/mm³" if is_state else field_label(first, name)
         axes.figure.colorbar(image, ax=axes, label=label)
     return axes
 
@@ -265,10 +262,9 @@ def section(moment: Moment, *, z: float | None = None, axes: Axes | None = None,
     A mobile cell hides the resident one of its voxel.
     """
     layer = _layer(moment, z)
-    none = moment.states.index("none")
+    none = moment.states.index(NONE)
     shown = np.where(moment.immune[layer] == none, moment.tissue[layer], moment.immune[layer])
-    colours = state_colours(moment.states)
-    colours["empty"] = THEMES["paper"].gap
+    colours = moment.colours | {EMPTY: THEMES["paper"].gap}
     width, height, _ = moment.size
     with mpl.rc_context(_LINES):
         axes = axes or _axes(5.2, 4.2)
@@ -278,7 +274,7 @@ def section(moment: Moment, *, z: float | None = None, axes: Axes | None = None,
         present = [name for i, name in enumerate(moment.states) if (shown == i).any()]
         if legend:
             patches = [
-                Patch(facecolor=colours[n], edgecolor="#606060", linewidth=0.4, label=state_label(n)) for n in present
+                Patch(facecolor=colours[n], edgecolor="#606060", linewidth=0.4, label=moment.label(n)) for n in present
             ]
             axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, fontsize=8)
         length = round_length(width / 4)
@@ -298,7 +294,7 @@ def summary(result: Result, *, snapshot: int = -1) -> Figure:
         counts(result, axes=axes[0, 1])
         field = moment.field_names[0]
         try:
-            names = [n for n in ("infected", "ctl") if n in moment.states and moment.cells([n]).any()]
+            names = [n for n in moment.having("infected", "effector") if moment.cells([n]).any()]
             radial_profiles(moment, [field, *names], axes=axes[1, 0])
             kymograph(result, field, axes=axes[1, 1])
         except ResultError:  # a tumour that is gone has no edge

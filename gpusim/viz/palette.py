@@ -1,6 +1,7 @@
 """Colours: themes, cell states, fields. All of them can be told apart by colour-blind readers."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from matplotlib import colormaps
 from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, to_hex, to_rgb
 
 from gpusim.errors import ResultError
+from gpusim.scenario import Document
+from gpusim.scenario.checks import EMPTY, NONE, state_names
 
 
 @dataclass(frozen=True)
@@ -29,46 +32,13 @@ THEMES = {
     "paper": Theme("paper", ("#ffffff", "#ffffff"), "#000000", "#808080", "#7288a3", "#f4f1ec", dark=False),
 }
 
-# The eight colours of Okabe and Ito go to what stands side by side; necrosis and healthy tissue differ in lightness.
-STATES = {
-    "empty": "#ffffff",
-    "healthy": "#d9cbb4",
-    "tumour": "#6d89a8",
-    "tumour_pdl1": "#3f5f86",
-    "necrotic": "#54433c",
-    "stroma": "#a08c74",
-    "vessel": "#b3253a",
-    "exposed": "#a8d5a2",
-    "infected": "#009e73",
-    "exposed_healthy": "#c9dca8",
-    "ctl": "#56b4e9",
-    "exhausted": "#0072b2",
-    "nk": "#f0e442",
-    "dc": "#cc79a7",
-    "dc_mature": "#8e3f73",
-    "helper": "#e69f00",
-    "treg": "#d55e00",
-    "tam": "#7a5c3e",
-    "macrophage": "#d9b38c",
-}
 _OTHERS = ("#117733", "#882255", "#44aa99", "#ddcc77", "#aa4499", "#332288", "#88ccee", "#cc6677")
-
-NAMES = {
-    "ctl": "CD8 T cells",
-    "exhausted": "exhausted T cells",
-    "helper": "CD4 helper cells",
-    "treg": "regulatory T cells",
-    "nk": "NK cells",
-    "dc": "dendritic cells",
-    "dc_mature": "mature dendritic cells",
-    "tam": "tumour-side macrophages",
-    "macrophage": "macrophages",
-    "tumour_pdl1": "tumour, PD-L1 up",
-    "exposed_healthy": "exposed, healthy",
-}
+"""For states without a colour of their own, in their order."""
+_VACANT = "#ffffff"
 
 # Maps of one hue order and steady lightness; on a light ground they run from pale to dark.
-_FIELDS = {"heat": "inferno", "virus": "viridis", "oxygen": "cividis"}
+HEAT_MAP, MAP = "inferno", "viridis"
+"""Names of the map of heat, and of a field without one of its own."""
 _LIGHT = {
     "inferno": LinearSegmentedColormap.from_list(
         "heat_on_light", ["#fff3d6", "#fdc66b", "#f0763b", "#b52c4b", "#4f1160"]
@@ -83,20 +53,16 @@ def theme(name: str) -> Theme:
     return THEMES[name]
 
 
-def state_colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each state, "#rrggbb"; states that are not shipped take spare ones in their order."""
-    spare = iter(_OTHERS * 32)
-    return {name: STATES.get(name) or next(spare) for name in names}
+def state_colours(document: Document) -> dict[str, str]:
+    """A colour for each state, "#rrggbb": its own, or one that no state has."""
+    names, given = [name for layer in state_names(document) for name in layer], document.states
+    own = {name: given[name].colour for name in names if name in given and given[name].colour}
+    spare = (colour for colour in _OTHERS * 32 if colour not in own.values())
+    return {name: own.get(name) or (_VACANT if name in (EMPTY, NONE) else next(spare)) for name in names}
 
 
-def state_label(name: str) -> str:
-    """A state as a reader calls it."""
-    return NAMES.get(name, name.replace("_", " "))
-
-
-def field_map(field: str, ground: Theme) -> Colormap:
-    """The colour map of a field; its low end fades into the ground."""
-    name = _FIELDS.get(field, "viridis")
+def field_map(name: str, ground: Theme) -> Colormap:
+    """A colour map by its name, whose low end fades into the ground."""
     if ground.dark:
         # Without their darkest part, which nobody would see.
         return ListedColormap(colormaps[name](np.linspace(0.22, 1.0, 256)), name)

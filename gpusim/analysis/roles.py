@@ -1,0 +1,52 @@
+"""What states and fields are to a reader: by the roles and labels that the scenario gives them."""
+
+from gpusim.scenario import Document
+from gpusim.scenario.checks import EMPTY, state_names
+from gpusim.scenario.schema import StateRole
+
+ALL_TUMOUR_CELLS = "all tumour cells"
+"""What the sum over `tumour_states` is called."""
+_OF_TUMOUR: tuple[StateRole, ...] = ("tumour", "exposed", "infected")
+_WATCHED: tuple[StateRole, ...] = ("tumour", "infected", "effector")
+
+
+def states_with(document: Document, *roles: StateRole) -> list[str]:
+    """States with one of these roles, in the order of the roles and of the scenario."""
+    return [name for role in roles for name, state in document.states.items() if state.role == role]
+
+
+def tumour_states(document: Document) -> list[str]:
+    """States of tumour cells, infected ones among them.
+
+    Those of the scenario's `heat`; or those with the role `tumour`, `exposed` or `infected`; or, where no state has a
+    role, all states of resident cells.
+    """
+    tissue, immune = state_names(document)
+    if document.heat:
+        return [name for name in document.heat.tumour if name in (*tissue, *immune)]
+    if any(state.role for state in document.states.values()):
+        return states_with(document, *_OF_TUMOUR)
+    return [name for name in tissue if name != EMPTY]
+
+
+def watched_states(document: Document) -> list[str]:
+    """A few states that tell how a run goes: the first of each of some roles, or the first of the tumour's."""
+    found = [states_with(document, role)[:1] for role in _WATCHED]
+    return [name for names in found for name in names] or tumour_states(document)[:3]
+
+
+def state_label(document: Document, name: str) -> str:
+    """A state as a reader calls it."""
+    state = document.states.get(name)
+    return (state.label if state else None) or name.replace("_", " ")
+
+
+def field_label(document: Document, name: str) -> str:
+    """A field as a reader calls it."""
+    return document.fields[name].label or name.replace("_", " ")
+
+
+def main_field(document: Document) -> str | None:
+    """The field that a reader looks at first: that with the role `virus`, or the first; None where there is none."""
+    fields = document.fields
+    return next((name for name, field in fields.items() if field.role == "virus"), next(iter(fields), None))
