@@ -150,4 +150,4 @@ class FromSimulation:
         except ScenarioError as error:
             raise ResultError(str(error)) from None
         self.note()
-        return f"{amount} of {field}"
+        return f"{amount} of {field} into {radius} around {', '.join(place)}"
