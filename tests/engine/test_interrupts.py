@@ -156,7 +156,7 @@ def test_all_replicates_are_restored_before_any_goes_on(monkeypatch):
         when(machine, patch, "move", fail)
         with pytest.raises(MemoryError):
             simulation.step()
-    simulation.restore(*kept[0])
+    simulation.replicates[0].restore(*kept[0])
     with pytest.raises(StateError, match="step 1 failed in its middle"):
         simulation.step()
     simulation.replicates[1].restore(*kept[1])
