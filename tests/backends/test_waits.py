@@ -103,7 +103,7 @@ def test_a_restored_state_takes_its_own_place_in_pieces(device, seeds, monkeypat
         assert 4000 < device.largest <= 5000
     first.step(2)
     second.step(2)
-    assert first.digest() == second.digest()
+    assert [each.digest() for each in first.replicates] == [each.digest() for each in second.replicates]
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (0, 3), (700,), (3, 1, 40, 9), (2, 3, 5, 7)])
