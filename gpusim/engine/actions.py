@@ -129,7 +129,7 @@ def _effective(model: Model, step: int) -> dict[str, object]:
     found: dict[str, Any] = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     for start in ("initial", "notes", "name"):
         del found[start]
-    found["fields"] = dataclasses.replace(model.fields, initial=np.zeros(0))
+    found["fields"] = dataclasses.replace(model.fields, initial=())
     found["body"] = dataclasses.replace(model.body, initial=np.zeros(0))
     for kind in ("doses", "infusions", "grafts", "resections"):
         found[kind] = [each for each in found[kind] if each.step >= step]
