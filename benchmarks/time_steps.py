@@ -23,7 +23,7 @@ def follow(simulation, hours):
     steps, found = round(60 / simulation.model.step), []
     for hour in range(hours):
         for step in range(steps):
-            for stack in simulation._stacks:
+            for stack in simulation._stepper.stacks:
                 stack.transport(hour * steps + step)
         fields = simulation.fields
         found.append([(values.mean(dtype=float), values.max()) for values in fields.values()])

@@ -82,7 +82,7 @@ class Check:
         state = simulation.site.stack.state
         tiny = backend.array(np.zeros((1, 1, 1, 32), np.uint8))
         states = backend.array(np.zeros(8, np.uint32))
-        circulation = simulation._circulation
+        circulation = simulation._stepper.circulation
         for what, action in {
             "launch of 5 arguments": lambda: backend.launch(
                 "mark_members", 1, 32, (tiny, tiny, tiny, states, np.int32(32))

@@ -38,7 +38,8 @@ def largest_source(model: Model, field: int, fired: dict[str, int], steps: int) 
         terms = model.reactions.terms
         consumed, made = terms[row["first_consumed"] : row["first_made"]], terms[row["first_made"] : row["end_made"]]
         for term in made[made["field"] == field]:
-            extent = float(np.min(names.initial[consumed["field"]] / consumed["coefficient"]))
+            there = [names.initial[field].max() for field in consumed["field"]]
+            extent = float(np.min(there / consumed["coefficient"]))
             amount = float(term["coefficient"]) * extent
             found.append((amount, f"reaction '{name}', which makes {amount:g} {unit} of what is there at first"))
     for dose in model.doses:

@@ -270,7 +270,7 @@ def test_replicates_and_sites_begin_with_the_distribution_of_their_own_grid():
         for replicate in simulation.replicates:
             assert np.array_equal(replicate.sites["a"].field("oxygen"), X)
             assert np.array_equal(replicate.sites["b"].field("oxygen"), X[:1, :2, :3])
-        assert simulation.totals()["oxygen"] == X.sum() + X[:1, :2, :3].sum()
+            assert replicate.totals()["oxygen"] == X.sum() + X[:1, :2, :3].sum()
 
 
 def test_every_backend_begins_with_the_same_bits(one_backend_each):

@@ -82,8 +82,8 @@ def with_commas(text):
         (PLAIN.replace("\n", ",\n"), None),
         ("x_um,y_um,region,phenotype\n" + "".join(f"{i},{line}\n" for i, line in enumerate(PLAIN.split()[1:])), None),
         (PLAIN.replace("Tumor", '"Tumor"').replace("CD4+", '"CD4+, or not"'), None),
-        (gzip.compress(PLAIN.encode()), "gzip"),
-        (gzip.compress(PLAIN.encode()[:30]) + gzip.compress(PLAIN.encode()[30:]), "gzip"),
+        (gzip.compress(PLAIN.encode(), mtime=0), "gzip"),
+        (gzip.compress(PLAIN.encode()[:30], mtime=0) + gzip.compress(PLAIN.encode()[30:]), "gzip"),
     ],
 )
 def test_text_is_read_as_it_is_and_what_was_found_is_said(tmp_path, data, note):
@@ -331,11 +331,11 @@ def test_parquet_and_its_own_exports_are_read(tmp_path):
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "_FREELY", 1 << 20)
-    bomb = gzip.compress(b"x_um,y_um\n" + b" " * (1 << 24), 9)
+    bomb = gzip.compress(b"x_um,y_um\n" + b" " * (1 << 24), 9, mtime=0)
     with pytest.raises(ScenarioError, match=r"cells.csv: unpacks to more than .* MiB"):
         build(scenario(tmp_path, bomb))
     with pytest.raises(ScenarioError, match="can't be unpacked: the file is cut"):
-        build(scenario(tmp_path, gzip.compress(PLAIN.encode())[:-12]))
+        build(scenario(tmp_path, gzip.compress(PLAIN.encode(), mtime=0)[:-12]))
     monkeypatch.setattr(tables.memory, "available", lambda: 500)
     with pytest.raises(ScenarioError, match=r"tables of .* need .*, 500 bytes are free"):
         build(scenario(tmp_path, PLAIN))

@@ -22,6 +22,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,10 +78,25 @@ def numbers(model: Model) -> dict[str, object]:
     """
     found = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     del found["notes"], found["name"]
-    if not len(model.reactions):  # a model goes as it went before there were any
+    # What a model does not use is left out: it goes as it went before there was such a thing.
+    if not len(model.reactions):
         del found["reactions"]
+    unused = [name for name, none in (("held", np.isnan), ("feeding", np.logical_not)) if _all(none, model, name)]
+    found["exchange"] = _without(model.exchange, unused)
+    if all(values.ndim == 0 for values in model.fields.initial):
+        found["fields"] = _without(model.fields, [], initial=np.array(model.fields.initial, float))
     found["cells"] = dataclasses.replace(model.cells, ceilings=np.zeros(0))
     return found | {"initial": (model.initial.tissue, model.initial.immune)}
+
+
+def _all(none: Callable[[np.ndarray], np.ndarray], model: Model, name: str) -> bool:
+    return bool(none(getattr(model.exchange, name)).all())
+
+
+def _without(part: object, names: Sequence[str], **other: object) -> object:
+    """A part of a model without some of its attributes, and with other values."""
+    kept = {field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.name not in names}
+    return dataclasses.make_dataclass(type(part).__name__, kept)(**kept | other)
 
 
 def stir(replicate: Replicate) -> None:
