@@ -53,6 +53,7 @@ def randomised(random: Random) -> dict[str, Any]:
 
 def _by_place(random: Random, data: dict[str, Any]) -> None:
     """Let some fields begin with a distribution, and states hold a concentration where nothing else acts on it."""
+    dosed = {therapy.get("inject") for therapy in data["therapies"].values()}
     for name, field in data["fields"].items():
         if field["solver"] != "steady" and random.random() < 0.3:
             field["initial"] = {"expression": "2 ng/mL * exp(-r / (50 um)) + 0.01 ng/mL/um * z"}
@@ -62,7 +63,7 @@ def _by_place(random: Random, data: dict[str, Any]) -> None:
                 rule["transition"].endswith(f"-> {state}") and name in rule["releases"]
                 for rule in data["rules"].values()
             )
-            if random.random() < 0.25 and not acts and not comes:
+            if random.random() < 0.25 and not acts and not comes and name not in dosed:
                 field.setdefault("holds", {})[state] = random.choice([0, random.uniform(0, 2)])
 
 
