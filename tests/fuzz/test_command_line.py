@@ -190,5 +190,5 @@ def test_any_damaged_result_is_answered(tmp_path_factory, good, line, seed):
 @pytest.mark.campaign
 @settings(max_examples=150)
 @given(st.one_of(command_lines(), st.sampled_from(OF_RESULTS)), scenario_texts(), st.integers(0, 2**32))
-def test_a_thousand_of_each(tmp_path_factory, good, line, text, seed):
+def test_any_of_all_is_answered(tmp_path_factory, good, line, text, seed):
     holds(Path(tmp_path_factory.getbasetemp()) / "all", line, text, seed, good)
