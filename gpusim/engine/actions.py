@@ -12,11 +12,10 @@ from gpusim.errors import ScenarioError
 from gpusim.model import Model, build, treatments
 from gpusim.model.fingerprint import fingerprint
 from gpusim.scenario import Scenario
+from gpusim.tissue.concentrations import LARGEST
 
 CHANGEABLE = ("fields", "states", "rules", "body", "therapies")
 """Parts of a scenario whose numbers may change in mid-run."""
-MOST = 1e15
-"""Largest concentration."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +148,6 @@ def values_of(model: Model, field: str, values: Any) -> np.ndarray:
         raise ScenarioError(f"set: expected numbers for field '{field}', found {type(values).__name__}") from None
     if given.shape not in ((), model.shape):
         raise ScenarioError(f"set: expected one number or an array of shape {model.shape}, found {given.shape}")
-    if not ((given >= 0) & (given <= MOST)).all():
-        raise ScenarioError(f"set: expected numbers from 0 to {MOST:g} for field '{field}', found others")
+    if not ((given >= 0) & (given <= LARGEST)).all():
+        raise ScenarioError(f"set: expected numbers from 0 to {LARGEST:g} for field '{field}', found others")
     return np.broadcast_to(given, model.shape).astype(np.float32)

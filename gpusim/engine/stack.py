@@ -69,10 +69,10 @@ class Stack:
         self._neighbourhoods = [(backend.array(row["states"]), int(row["reach"])) for row in cells.neighbourhoods]
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
-        held = model.exchange.held
-        holding = np.flatnonzero(~np.isnan(held).all(axis=1))
+        held, holds = model.exchange.held, model.exchange.holds
+        holding = np.flatnonzero(holds.any(axis=1))
         self._holding = backend.array(holding.astype(np.int32)) if holding.size else None
-        self._held = backend.array(np.where(np.isnan(held), -1.0, held).astype(np.float32))
+        self._held = backend.array(np.where(holds, held, -1.0).astype(np.float32))
         self.hold()
 
     def _doses_on_backend(self) -> list[tuple[int, int, Array, Array]]:

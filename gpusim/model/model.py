@@ -101,6 +101,18 @@ class Exchange:
     feeding: np.ndarray
     walls: np.ndarray
 
+    @property
+    def decay(self) -> np.ndarray:
+        """What every voxel loses, float64 [F], 1/min: the loss where there are no cells that add to it."""
+        least: np.ndarray = self.loss.min(axis=(1, 2))
+        return least
+
+    @property
+    def holds(self) -> np.ndarray:
+        """Whether voxels of a state hold a concentration, bool [F, tissue states]."""
+        found: np.ndarray = ~np.isnan(self.held)
+        return found
+
 
 @dataclass(frozen=True)
 class Reactions:

@@ -68,6 +68,8 @@ class Recorder:
         )
         self._last_row = self._last_snapshot = -1
         self._told = (-1, 0)
+        self._fingerprinted: dict[str, Model] = {}
+        self._digest = ""
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = locked(folder)
@@ -246,7 +248,11 @@ class Recorder:
         self._last_row, self._last_snapshot = int(numbers["record.last_row"]), int(numbers["record.last_snapshot"])
 
     def _fingerprint(self) -> str:
-        return fingerprint(self._replicate.models)
+        """Of the present models, which are new ones only after a change of the scenario."""
+        models = self._replicate.models
+        if [id(model) for model in models.values()] != [id(model) for model in self._fingerprinted.values()]:
+            self._fingerprinted, self._digest = models, fingerprint(models)
+        return self._digest
 
     def _summary(self) -> dict[str, Any]:
         replicate = self._replicate

@@ -15,7 +15,7 @@ from gpusim.tissue.formats import Format, plain
 
 _VALUE = "value"
 """The column of values where neither a name is given nor one is that of the field."""
-_MOST = 1e15
+LARGEST = 1e15
 """A higher concentration is refused, here as in a run."""
 
 
@@ -67,12 +67,12 @@ def initial_field(name: str, unit: str, spec: InitialField, lattice: Lattice) ->
 
 def _checked(place: str, values: np.ndarray, lattice: Lattice) -> np.ndarray:
     """Values as float32 [z, y, x]. Raises `ScenarioError` with the first that is no concentration."""
-    wrong = np.flatnonzero(~((values >= 0) & (values <= _MOST)))
+    wrong = np.flatnonzero(~((values >= 0) & (values <= LARGEST)))
     if wrong.size:
         first = int(wrong[0])
         raise ScenarioError(
             f"{place}: {values.reshape(-1)[first]:g} at {lattice.at(first)} (and {wrong.size - 1:,} more voxels); "
-            f"expected a concentration from 0 to {_MOST:g}"
+            f"expected a concentration from 0 to {LARGEST:g}"
         )
     found: np.ndarray = values.astype(np.float32) + np.float32(0)  # no -0
     return found
@@ -104,12 +104,12 @@ def _by_image(place: str, spec: InitialField, lattice: Lattice) -> np.ndarray:
     assert spec.image is not None
     pixels, edges = images.read_values(place, spec.image, spec.spacing)
     label = f"{place}: {spec.image}"
-    wrong = np.argwhere(~((pixels >= 0) & (pixels <= _MOST)))
+    wrong = np.argwhere(~((pixels >= 0) & (pixels <= LARGEST)))
     if wrong.size:
         z, y, x = map(int, wrong[0])
         raise ScenarioError(
             f"{label}: {pixels[z, y, x]:g} at pixel x={x}, y={y}, z={z} (and {len(wrong) - 1:,} more); expected a "
-            f"number from 0 to {_MOST:g}"
+            f"number from 0 to {LARGEST:g}"
         )
     if max(lattice.spacing / edge for edge in edges) > labels.FINEST:
         raise ScenarioError(

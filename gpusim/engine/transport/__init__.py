@@ -8,7 +8,7 @@ from gpusim.backends.base import Backend
 from gpusim.engine.state import State
 from gpusim.engine.transport import exchange, multigrid
 from gpusim.engine.transport.diffusion import by_state
-from gpusim.engine.transport.explicit import ExplicitSolver, schemes
+from gpusim.engine.transport.explicit import ExplicitSolver, Scheme, schemes
 from gpusim.engine.transport.implicit import ImplicitSolver, recipe_of, time_and_mass
 from gpusim.engine.transport.multigrid import Multigrid
 from gpusim.errors import ScenarioError
@@ -24,35 +24,39 @@ _MOST_EXPLICIT = 100_000
 
 @dataclass(frozen=True)
 class Choice:
-    """The solver of a field, and why."""
+    """The solver of a field, and why; `scheme` is how explicit passes would step it."""
 
     solver: str
-    passes: int
     reason: str
+    scheme: Scheme
+
+    @property
+    def passes(self) -> int:
+        """Explicit passes in a step; 1 for another solver."""
+        return self.scheme.passes if self.solver == "explicit" else 1
 
 
 def choices(model: Model) -> list[Choice]:
     """The solver of each field. Raises `ScenarioError` where a field can't have the one asked for."""
-    explicit = schemes(model)
     found = []
-    for f, name in enumerate(model.fields.names):
-        asked, count = model.fields.solvers[f], explicit[f].passes
+    for f, (name, scheme) in enumerate(zip(model.fields.names, schemes(model), strict=True)):
+        asked, count = model.fields.solvers[f], scheme.passes
         if asked == "steady" and not _settles(model, f):
             raise ScenarioError(
-                f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.exchange.loss[f].min():g} /min"
+                f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.exchange.decay[f]:g} /min"
             )
         if asked == "explicit" and count > _MOST_EXPLICIT:
             raise ScenarioError(
                 f"fields.{name}.solver: 'explicit' needs {count:,} passes a step; expected at most "
                 f"{_MOST_EXPLICIT:,}: take 'auto', or a shorter time.step.field"
             )
-        why = f"asked for ({count} explicit passes, {explicit[f].method.value})"
+        why = f"asked for ({count} explicit passes, {scheme.method.value})"
         solver = asked
         if asked == "auto":
             solver = "explicit" if count <= MOST_PASSES else "implicit"
             than = "at most" if solver == "explicit" else "over"
-            why = f"{count} passes ({explicit[f].method.value}), {than} {MOST_PASSES}"
-        found.append(Choice(solver, count if solver == "explicit" else 1, why))
+            why = f"{count} passes ({scheme.method.value}), {than} {MOST_PASSES}"
+        found.append(Choice(solver, why, scheme))
     return found
 
 
@@ -61,7 +65,7 @@ def _settles(model: Model, f: int) -> bool:
     fields = model.fields
     through = fields.boundary.permeability[f].max() > 0 or _always_held(model, f)
     drained = bool(fields.diffusion[f].min() > 0 and through)
-    return drained or bool(model.exchange.loss[f].min() > 0)
+    return drained or bool(model.exchange.decay[f] > 0)
 
 
 def _always_held(model: Model, f: int) -> bool:
@@ -70,7 +74,7 @@ def _always_held(model: Model, f: int) -> bool:
     left = set(np.flatnonzero((np.diff(cells.rule_begin) > 0) | (cells.motilities["hop"] > 0)).tolist())
     left |= {state for resection in model.resections for state in resection.states}
     left |= {state for graft in model.grafts for state in graft.replaces}
-    staying = [state for state in np.flatnonzero(~np.isnan(model.exchange.held[f])).tolist() if state not in left]
+    staying = [state for state in np.flatnonzero(model.exchange.holds[f]).tolist() if state not in left]
     return bool(staying) and bool(np.isin(model.initial.tissue, staying).any())
 
 
@@ -108,11 +112,12 @@ class Transport:
         self._maps = _maps(model, replicates, backend, self.choices)
         cycled = _cycled(model, self.choices)
         levels = Multigrid(cycled, by_state(model), replicates, model.shape, backend)
+        schemes = [choice.scheme for choice in self.choices]
         self._solvers: list[ExplicitSolver | ImplicitSolver] = []
 
         def add(solver: str, fields: list[int]) -> None:
             if solver == "explicit":
-                self._solvers.append(ExplicitSolver(model, backend, fields, self._maps))
+                self._solvers.append(ExplicitSolver(model, backend, fields, schemes, self._maps))
             else:
                 self._solvers.append(ImplicitSolver(model, backend, fields, solver, levels, self._maps))
 
@@ -135,14 +140,13 @@ class Transport:
 
 def _maps(model: Model, replicates: int, backend: Backend, found: list[Choice]) -> exchange.ExchangeMaps:
     """The maps, in the forms and for the times in which the chosen solvers read them."""
-    explicit = schemes(model)
     forms: list[Form] = []
     times, masses = np.ones(len(found)), np.ones(len(found))
     for f, choice in enumerate(found):
         if choice.solver == "explicit":
-            forms.append(Form.IMPLICIT if explicit[f].method.implicit_exchange else Form.EXPLICIT)
-            times[f] = explicit[f].time
+            forms.append(Form.IMPLICIT if choice.scheme.method.implicit_exchange else Form.EXPLICIT)
+            times[f] = choice.scheme.time
         else:
             forms.append(Form.OPERATOR)
-            times[f], masses[f] = time_and_mass(choice.solver, model.step, float(model.exchange.loss[f].min()))
+            times[f], masses[f] = time_and_mass(choice.solver, model.step, float(model.exchange.decay[f]))
     return exchange.ExchangeMaps(model, replicates, backend, forms, times, masses)

@@ -26,7 +26,7 @@ def varies(fields: Fields) -> np.ndarray:
 
 def by_state(model: Model) -> np.ndarray:
     """Whether the couplings of the implicit operator depend on the tissue state: bool [F]."""
-    found: np.ndarray = varies(model.fields) | (~np.isnan(model.exchange.held)).any(axis=1)
+    found: np.ndarray = varies(model.fields) | model.exchange.holds.any(axis=1)
     return found
 
 
@@ -49,7 +49,7 @@ def diffusion(model: Model, dt: np.ndarray, backend: Backend, *, operator: bool 
         )
     coupling = face_diffusivity(fields) * dt[:, None, None] / model.spacing**2
     if operator:
-        enters = np.isnan(model.exchange.held)[:, :, None] | np.eye(coupling.shape[1], dtype=bool)
+        enters = ~model.exchange.holds[:, :, None] | np.eye(coupling.shape[1], dtype=bool)
         coupling = np.where(enters, coupling, 0.0)
     through = boundary.permeability * dt[:, None]
     wall = np.divide(2 * model.spacing, through, out=np.zeros_like(through), where=through > 0)

@@ -20,17 +20,11 @@ def exchange_by(exchange: Exchange) -> np.ndarray:
         return bool(np.any(table != table.take([0], axis)))
 
     kinds = []
-    for *tables, holds in zip(exchange.production, exchange.loss, holding(exchange), strict=True):
+    for *tables, holds in zip(exchange.production, exchange.loss, exchange.holds, strict=True):
         by_immune = any(varies(t, 1) for t in tables)
-        by_tissue = any(varies(t, 0) for t in tables) or bool(holds)
+        by_tissue = any(varies(t, 0) for t in tables) or bool(holds.any())
         kinds.append(VariesBy.TISSUE_AND_IMMUNE if by_immune else VariesBy.TISSUE if by_tissue else VariesBy.UNIFORM)
     return np.array(kinds, np.int32)
-
-
-def holding(exchange: Exchange) -> np.ndarray:
-    """Whether voxels of a state hold a concentration of a field, bool [F]."""
-    found: np.ndarray = (~np.isnan(exchange.held)).any(axis=1)
-    return found
 
 
 def with_held(exchange: Exchange, table: np.ndarray, of_held: np.ndarray | float) -> np.ndarray:
@@ -38,7 +32,7 @@ def with_held(exchange: Exchange, table: np.ndarray, of_held: np.ndarray | float
 
     `of_held`: float64 [F, tissue states], or one number.
     """
-    held = np.broadcast_to(~np.isnan(exchange.held)[:, :, None], table.shape)
+    held = np.broadcast_to(exchange.holds[:, :, None], table.shape)
     there = np.broadcast_to(np.asarray(of_held), exchange.held.shape)[:, :, None]
     return np.where(held, there, table)
 

@@ -58,6 +58,14 @@ class Method(enum.Enum):
             return passes * (passes + 2 * INDEX) / (2 * INDEX + 1)
         return passes / 2 if self is Method.HEUN else float(passes)
 
+    def passes(self, pieces: float) -> int:
+        """The fewest passes, even in number, that amount to as many pieces or more."""
+        if self is Method.STAGES:
+            wanted = math.sqrt(INDEX**2 + (2 * INDEX + 1) * pieces) - INDEX
+        else:
+            wanted = 2 * pieces if self is Method.HEUN else pieces
+        return 2 * max(1, math.ceil(wanted / 2 - 1e-9))
+
     def momentum(self, number: int) -> float:
         """By how much pass `number` (from 1) goes beyond its Euler step, away from the pass before the last."""
         if self is Method.STAGES:
@@ -84,23 +92,30 @@ class Method(enum.Enum):
 
         Diffusion, production and loss all act for this time, so it does not change their steady state.
         """
-        plain = step / self.pieces(passes)
-        wanted = math.exp(-min(decay * step, MOST_DECAY))
-        if wanted > 1 - 1e-6:
+        plain, decays = step / self.pieces(passes), min(decay * step, MOST_DECAY)
+        if decays < 1e-6:
             return plain
+        if self is Method.EULER:
+            found = math.expm1(decays / passes) / decay
+        elif self is Method.HEUN:
+            lost = 2 * math.expm1(-2 * decays / passes)  # (1 - loss)^2 = 1 + lost
+            if lost < -1:
+                return math.inf
+            found = -lost / (1 + math.sqrt(1 + lost)) / decay
+        else:
+            found = self._time_by_search(passes, plain, decay, math.exp(-decays))
+        return float(f"{found:.12g}")  # no more digits than any machine gives
+
+    def _time_by_search(self, passes: int, plain: float, decay: float, wanted: float) -> float:
+        from scipy.optimize import brentq  # slow to load
+
         low = high = plain
         while self.left(passes, decay * low) < wanted:
             low *= 0.8
-        while self.left(passes, decay * high) > wanted:
+        while self.left(passes, decay * high) >= wanted:
             high *= 1.25
-            if high > 1e3 * plain:
-                return math.inf
-        if low == high:
-            return plain
-        from scipy.optimize import brentq
-
-        found = brentq(lambda time: self.left(passes, decay * time) - wanted, low, high, xtol=1e-14 * high)
-        return float(f"{found:.12g}")  # no more digits than any machine gives
+        found: float = brentq(lambda time: self.left(passes, decay * time) - wanted, low, high, xtol=1e-14 * high)
+        return found
 
 
 @dataclass(frozen=True)
@@ -122,31 +137,30 @@ def schemes(model: Model) -> list[Scheme]:
     for f in range(len(fields)):
         courant = float(fields.diffusion[f].max()) / model.spacing**2  # of a minute
         steepest = max(float(exchange.highest_loss[f].max()), float(exchange.steepest[f].max()))
-        decay = float(exchange.loss[f].min())
+        decay = float(exchange.decay[f])
 
-        def scheme(method: Method, pieces: float, decay: float = decay) -> Scheme:
-            """With at least so many pieces."""
-            passes = 2
-            while method.pieces(passes) < pieces * (1 - 1e-9):
-                passes += 2
+        def scheme(method: Method, passes: int, decay: float = decay) -> Scheme:
             return Scheme(method, passes, method.time(passes, step, decay))
 
-        heun = scheme(Method.HEUN, HEUN_STEPS)
+        def fine(method: Method, most: float) -> Scheme:
+            """The one with the fewest passes of at most so many minutes."""
+            found = scheme(method, method.passes(step / most))
+            while found.time > most * (1 + 1e-9):
+                found = scheme(method, found.passes + 2)
+            return found
+
+        heun = scheme(Method.HEUN, 2 * HEUN_STEPS)
         if closed[f] and (6 * courant + steepest) * heun.time <= LARGEST_SHARE:
             found.append(heun)
             continue
         most = LARGEST_COURANT / courant if courant else math.inf
-        plain = scheme(Method.EULER, step / most)
-        while plain.time > most * (1 + 1e-9):
-            plain = scheme(Method.EULER, plain.passes + 2)
-        most_spread = LARGEST_SPREAD / (steepest - decay) if steepest > decay else math.inf
-        most = min(most, most_spread)
-        if not even[f] or counted[f] or most < 1e-6 * step:
+        plain = fine(Method.EULER, most)
+        if steepest > decay:
+            most = min(most, LARGEST_SPREAD / (steepest - decay))
+        if not even[f] or counted[f] or most < 1e-6 * step or Method.STAGES.passes(step / most) >= plain.passes:
             found.append(plain)
             continue
-        staged = scheme(Method.STAGES, step / most)
-        while staged.time > most * (1 + 1e-9):
-            staged = scheme(Method.STAGES, Method.STAGES.pieces(staged.passes + 2))
+        staged = fine(Method.STAGES, most)
         found.append(staged if staged.passes < plain.passes else plain)
     return found
 
@@ -154,12 +168,13 @@ def schemes(model: Model) -> list[Scheme]:
 class ExplicitSolver:
     """Each field by its own scheme; a launch takes a pass over all fields that have it, or all of a small lattice."""
 
-    def __init__(self, model: Model, backend: Backend, chosen: list[int], exchange: ExchangeMaps) -> None:
+    def __init__(
+        self, model: Model, backend: Backend, chosen: list[int], schemes: list[Scheme], exchange: ExchangeMaps
+    ) -> None:
         fields, plain = model.fields, model.exchange
-        self.schemes = schemes(model)
-        dt = np.array([scheme.time for scheme in self.schemes])
+        dt = np.array([scheme.time for scheme in schemes])
         lost, gained = (dt[:, None, None] * rate for rate in (plain.loss, plain.production))
-        implicit = np.array([scheme.method.implicit_exchange for scheme in self.schemes])
+        implicit = np.array([scheme.method.implicit_exchange for scheme in schemes])
         # c' = (c + inflow + dt p) / (1 + dt k), or c + inflow + dt p - dt k c.
         keep = np.where(implicit[:, None, None], 1.0 / (1.0 + lost), 1.0 - lost)
         gain = np.where(implicit[:, None, None], gained * keep, gained)
@@ -169,11 +184,11 @@ class ExplicitSolver:
         moving = (fields.diffusion > 0).any(1) | changing
         passes = np.zeros(len(fields), np.int32)
         for f in chosen:
-            passes[f] = self.schemes[f].passes if moving[f] else 0
+            passes[f] = schemes[f].passes if moving[f] else 0
         most = int(passes.max(initial=0))
         momenta = np.zeros((len(fields), most), np.float32)
         for f, number in np.ndindex(*momenta.shape):
-            momenta[f, number] = self.schemes[f].method.momentum(number + 1)
+            momenta[f, number] = schemes[f].method.momentum(number + 1)
         self._backend = backend
         self._tables = ExplicitTables(
             diffusion=diffusion(model, dt, backend),
@@ -188,7 +203,7 @@ class ExplicitSolver:
         self._alone: Alone | None = None
         if len(chosen) == 1 and alone(plain)[chosen[0]]:
             (f,) = chosen
-            heun = self.schemes[f].method is Method.HEUN
+            heun = schemes[f].method is Method.HEUN
             # Of Heun's passes, the mean is what moves.
             time = float(dt[f]) / 2 if heun else float(dt[f])
             self._alone = Alone(model, backend, exchange, f, [time], counts_before=heun)

@@ -57,9 +57,9 @@ class ImplicitSolver:
         multigrid: Multigrid,
         exchange: ExchangeMaps,
     ) -> None:
-        table, plain = model.fields, model.exchange
-        decays = plain.loss.reshape(len(table), -1).min(axis=1, initial=np.inf)
-        dt, mass_of_time = np.array([time_and_mass(method, model.step, decay) for decay in decays]).reshape(-1, 2).T
+        plain = model.exchange
+        solves = [time_and_mass(method, model.step, decay) for decay in plain.decay]
+        dt, mass_of_time = np.array(solves).reshape(-1, 2).T
         mass = dt[:, None, None] * plain.loss + mass_of_time[:, None, None]
         self._method = method
         self._backend = backend
@@ -122,7 +122,7 @@ class ImplicitSolver:
 
 def recipe_of(model: Model, field: int, method: str) -> Recipe:
     """How a field is solved."""
-    fields, decay = model.fields, float(model.exchange.loss[field].min())
+    fields, decay = model.fields, float(model.exchange.decay[field])
     dt, mass = time_and_mass(method, model.step, decay)
     sweeps = enough_sweeps(dt * fields.diffusion[field].max() / model.spacing**2, dt * decay + mass)
     varying = bool(by_state(model)[field])
