@@ -15,8 +15,9 @@ A field takes one of three methods:
 - Euler's: substeps, whose number grows with D, with the exchange implicit. Stable and positive for any loss,
   any D by state and any side; voxels that hold a concentration have it after each.
 
-The time of a pass is such that a field decays exactly where there are no cells (`Method.time`): with the method's own,
-the error grows with each decay time, to 7% after seven of them in a field of 35 min half-life at steps of 5 min.
+The time of a pass is chosen so that a field decays exactly where there are no cells (`Method.time`). With step / pieces
+in its place, the error grows with each decay time: to 7% after seven of them, for a half-life of 35 min and steps of
+5 min.
 """
 
 import enum
