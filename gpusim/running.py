@@ -52,8 +52,13 @@ def run(
         backend, threads, seed: as of `Simulation`.
         overwrite, resume, rerun: as of `Recorder`.
 
-    Raises `ScenarioError`, `ResultError`, `BackendError`; `NumericalError` where a concentration goes wrong.
+    Raises `ScenarioError`, `ResultError`, `BackendError`; `NumericalError` where a concentration goes wrong;
+    `TypeError` for an argument that would have no effect.
     """
+    if isinstance(scenario, Simulation) and (seed, backend, threads) != (None, "auto", None):
+        raise TypeError("run: a Simulation has its seed, backend and threads; expected none of them beside it")
+    if folder is None and (overwrite or resume or rerun):
+        raise TypeError("run: overwrite, resume and rerun are of a folder; expected one")
     with contextlib.ExitStack() as opened:
         if isinstance(scenario, Simulation):
             simulation, end = scenario, until
@@ -63,7 +68,6 @@ def run(
             simulation = Simulation(loaded, backend, threads=threads, seed=seed)
             opened.callback(simulation.close)
         hooks = [(_period(simulation, time), callback) for time, callback in (every or {}).items()]
-        actions = list(repeat)
         last = simulation.model.until if end is None else simulation.steps_until(end)
         folders = _folders(simulation, folder, seed)
         for each in folders if resume else ():
@@ -74,10 +78,14 @@ def run(
                 for replicate, into in zip(simulation.replicates, folders, strict=bool(folders))
             ]
 
-            def act() -> None:
+            actions = _still_to_do(repeat, simulation, last)
+
+            def act_again() -> None:
                 for action in actions:
                     if action.step == simulation.steps:
                         simulation.repeat(action)
+
+            def call_back() -> None:
                 for steps, callback in hooks:
                     if simulation.steps % steps == 0:
                         callback(simulation)
@@ -85,15 +93,17 @@ def run(
             def after_step() -> bool:
                 for recorder in recorders:
                     recorder.write()
-                act()
+                act_again()
+                call_back()
                 for recorder in recorders:
                     recorder.keep()
                 if progress is not None:
                     progress(simulation)
                 return stop is not None and bool(stop(simulation))
 
+            act_again()
             if simulation.steps == 0:
-                act()
+                call_back()
             if progress is not None:
                 progress(simulation)
             try:
@@ -109,6 +119,21 @@ def run(
                     recorder.finish()
         opened.pop_all()
     return simulation
+
+
+def _still_to_do(repeat: Iterable[Action], simulation: Simulation, last: int) -> list[Action]:
+    """Actions that the simulation has not seen yet. Raises `ScenarioError` for one that it will not come to."""
+    found = list(repeat)
+    for done in simulation.replicates[0].actions:
+        if done in found:
+            found.remove(done)
+    for action in found:
+        if not simulation.steps <= action.step <= last:
+            raise ScenarioError(
+                f"repeat: '{action.verb}' at step {action.step}; expected a step from {simulation.steps}, where the "
+                f"simulation stands, to {last}, its end"
+            )
+    return found
 
 
 def _period(simulation: Simulation, time: str) -> int:

@@ -92,3 +92,30 @@ def test_a_time_that_is_none_is_refused_before_anything_runs(tmp_path, every, me
     with pytest.raises(gpusim.ScenarioError, match=message):
         gpusim.run(scenario(), tmp_path / "out", backend="numpy", every={every: print})
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_repeated_is_done_at_its_step_or_refused():
+    with gpusim.Simulation(scenario(), "numpy") as first:
+        first.step(2)
+        first.set("a", 3)
+        first.change({"fields.a.decay": "0.1 /min"})
+        first.run()
+        acts = [act for act in first.actions if act.verb == "change"]
+        assert [act.step for act in acts] == [2]
+    with gpusim.Simulation(scenario(), "numpy") as here:
+        here.step(2)
+        gpusim.run(here, repeat=acts)
+        assert list(here.actions) == acts
+    with gpusim.Simulation(scenario(), "numpy") as late:
+        late.step(3)
+        with pytest.raises(gpusim.ScenarioError, match="'change' at step 2; expected a step from 3"):
+            gpusim.run(late, repeat=acts)
+    with pytest.raises(gpusim.ScenarioError, match="to 1, its end"):
+        gpusim.run(scenario(), backend="numpy", until="1 min", repeat=acts)
+
+
+def test_arguments_without_effect_are_refused():
+    with gpusim.Simulation(scenario(), "numpy") as simulation, pytest.raises(TypeError, match="has its seed"):
+        gpusim.run(simulation, seed=3)
+    with pytest.raises(TypeError, match="of a folder"):
+        gpusim.run(scenario(), resume=True)

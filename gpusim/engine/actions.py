@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpusim import units
+from gpusim.engine.transport import choices
 from gpusim.errors import ScenarioError
 from gpusim.model import Model, build, treatments
 from gpusim.model.fingerprint import fingerprint
@@ -46,6 +47,8 @@ def with_changes(scenario: Scenario, changed: Iterable[Mapping[str, Any]]) -> Sc
     """A scenario with some changes, one after the other. Raises `ScenarioError`."""
     for each in changed:
         for path in each:
+            if not isinstance(path, str):
+                raise ScenarioError(f"change: expected dotted paths, found {path!r}")
             if path.split(".")[0] not in CHANGEABLE:
                 raise ScenarioError(
                     f"change {path}: can't change in mid-run; expected a number of {', '.join(CHANGEABLE)}"
@@ -74,7 +77,11 @@ def treated(
         extended = scenario.with_(therapies=therapies)
         site = extended.document.therapies[name].site or next(iter(layers))
         model, tissue = layers[site]
-        return {site: treatments(extended.site(site), model, tissue, name)}
+        given = treatments(extended.site(site), model, tissue, name)
+        # A steady field may rest on cells that hold it: refused as a therapy would be that takes them away.
+        cut, put_in = (*model.resections, *given.resections), (*model.grafts, *given.grafts)
+        choices(dataclasses.replace(model, resections=cut, grafts=put_in))
+        return {site: given}
     except ScenarioError as error:
         place = f"therapies.{name}"
         message = str(error).removeprefix(f"{scenario.document.name}: ").replace(" at time 0;", ";")

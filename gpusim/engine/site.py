@@ -65,6 +65,7 @@ class Site:
         """Give a field other values, float32 [z, y, x]."""
         with self.clock.changing(f"setting {field}", [self.replicate]):
             self.backend.write(self.stack.state.fields[self.model.fields.names.index(field), self.replicate], values)
+            self.stack.hold()
 
     @between_steps
     def deposit(self, field: str, voxels: np.ndarray, amounts: np.ndarray) -> None:
@@ -74,6 +75,7 @@ class Site:
         target = stack.state.fields[self.model.fields.names.index(field)]
         with self.clock.changing(f"a dose of {field}", [self.replicate]):
             self.backend.deposit(target, here, self.backend.array(amounts))
+            stack.hold()
 
     def put_in(self, grafts: Iterable[Graft], place: str) -> None:
         """Put cells in, on the host, as that is rare; `place` is what a warning names."""

@@ -93,15 +93,17 @@ class Stack:
 
     def treat(self, step: int) -> None:
         """Give the doses that are due."""
-        for due, field, voxels, amounts in self._doses:
-            if due == step:
-                self.backend.deposit(self.state.fields[field], voxels, amounts)
+        due = [dose for dose in self._doses if dose[0] == step]
+        for _, field, voxels, amounts in due:
+            self.backend.deposit(self.state.fields[field], voxels, amounts)
+        if due:
+            self.hold()
 
     def transport(self, step: int) -> None:
         """Diffusion and exchange over a step, then the reactions between fields."""
         self.fetched = None
         state = self.state
-        self.hold()  # doses have come, and cells have changed
+        self.hold()  # cells may have been put in
         self._count_neighbours(state.tissue, state.immune, Purpose.EXCHANGE)
         self.solvers.advance(state, step)
         if len(self._model.reactions):

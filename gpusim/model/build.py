@@ -71,7 +71,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     notes = [
         *initial.notes,
         *read,
-        *hasty(reactions, fields, modulators, step),
+        *hasty(reactions, fields, exchange.held, modulators, step),
         *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded),
     ]
     if not (document.time.step.field or document.time.step.rules) and step < steps.longest(highest) / 2:

@@ -15,6 +15,8 @@ from gpusim.scenario.schema import Reaction
 
 MOST_TURNOVER = 0.5
 """Of a reactant in a step, q, up to which the implicit midpoint rule is accurate: the rate is off by q^2 / 12."""
+MOST_TURNOVER_OF_HELD = 0.04
+"""The same of one that cells hold: the rule lets it fall within a step, so the rate is off by q / 2."""
 
 
 def build_reactions(
@@ -53,13 +55,16 @@ def _modulators(reaction: Reaction, states: States, modulators: Modulators) -> t
     return first, end, modulators.add(of_tissue)[1]
 
 
-def hasty(reactions: Reactions, fields: Fields, modulators: Modulators, step: float) -> Iterator[str]:
-    """Sentences on reactions that use up more of a field in a step than `MOST_TURNOVER`, as far as can be foreseen.
+def hasty(reactions: Reactions, fields: Fields, held: np.ndarray, modulators: Modulators, step: float) -> Iterator[str]:
+    """Sentences on reactions that use up more of a field in a step than is accurate, as far as can be foreseen.
 
-    Foreseen are initial concentrations and those at the sides; modulators without a bound count as 1.
+    Foreseen are initial concentrations, those at the sides and those that cells hold (`held`, as in `Exchange`);
+    modulators without a bound count as 1.
     """
     initial = np.array([values.max() for values in fields.initial])
+    holds = ~np.isnan(held)
     there = np.maximum(initial, fields.boundary.far.max(axis=1, initial=0.0))
+    there = np.maximum(there, np.where(holds, held, 0.0).max(axis=1, initial=0.0))
     for name, row in zip(reactions.names, reactions.rows, strict=True):
         consumed = reactions.terms[row["first_consumed"] : row["first_made"]]
         highest = modulators.highest[row["first_modulator"] : row["end_contact"]]
@@ -68,10 +73,11 @@ def hasty(reactions: Reactions, fields: Fields, modulators: Modulators, step: fl
         for term, beside in zip(consumed, consumed[::-1], strict=True):
             other = float(there[beside["field"]]) if len(consumed) > 1 else 1.0
             share = turnover * float(term["coefficient"]) * other
-            if share > MOST_TURNOVER:
+            most = MOST_TURNOVER_OF_HELD if holds[term["field"]].any() else MOST_TURNOVER
+            if share > most:
                 yield (
                     f"the step of {step:g} min is too large for reaction '{name}': its rate over a step comes to "
-                    f"{share:.3g} of '{fields.names[term['field']]}', and above {MOST_TURNOVER:g} it is off by 2% and "
+                    f"{share:.3g} of '{fields.names[term['field']]}', and above {most:g} it is off by 2% and "
                     "more; give a shorter 'time.step.field'"
                 )
                 break

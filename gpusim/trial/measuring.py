@@ -37,5 +37,5 @@ def measured(
         def over(_: Simulation) -> bool:
             return not folders and simulation.steps >= taken[0].last
 
-        run(simulation, folders or None, progress=take, stop=over, overwrite=True)
+        run(simulation, folders or None, progress=take, stop=over, overwrite=bool(folders))
         return [outcomes.values for outcomes in taken]

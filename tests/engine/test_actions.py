@@ -278,3 +278,46 @@ def test_a_recorder_knows_what_was_done_before_and_after_a_checkpoint(tmp_path):
     with gpusim.Simulation(scenario(), "numpy") as two, Recorder(two, tmp_path / "out", resume=True):
         assert two.digest() == digest
         assert two.actions == one.actions
+
+
+HOLDING = """
+grid: {shape: [4, 4, 4]}
+time: {until: 10 min, step: {field: 1 min, rules: 1 min}}
+fields: {o: {unit: mmHg, diffusion: 1000 um^2/min, solver: steady, holds: {vessel: 40}}}
+states: {vessel: {}, tumour: {}}
+tissue:
+  background: tumour
+  shapes: {corner: {kind: box, state: vessel, lower: [0 um, 0 um, 0 um], upper: [40 um, 40 um, 40 um]}}
+"""
+
+
+def test_cells_that_a_steady_field_rests_on_are_not_taken_away():
+    with gpusim.Simulation(gpusim.Scenario.parse(HOLDING), "numpy") as simulation:
+        simulation.step(2)
+        before = simulation.digest()
+        for act in (
+            lambda: simulation.resect("vessel", radius="500 um"),
+            lambda: simulation.inject("tumour", 2, radius="500 um", into="vessel"),
+        ):
+            with pytest.raises(gpusim.ScenarioError, match="'steady' needs a decay above 0"):
+                act()
+        assert simulation.digest() == before
+
+
+def test_held_voxels_have_their_concentration_after_each_act(one_backend_each):
+    name, threads = one_backend_each
+    scenario = gpusim.Scenario.parse(HOLDING.replace("solver: steady", "solver: explicit"))
+    with gpusim.Simulation(scenario, name, threads=threads) as simulation:
+        for act in (
+            lambda: simulation.set("o", 0),
+            lambda: simulation.inject("o", "100 mmHg*voxel", radius="500 um"),
+        ):
+            act()
+            held = simulation.tissue == simulation.model.states.number("vessel")
+            assert held.sum() == 8
+            assert (simulation.field("o")[held] == 40).all()
+
+
+def test_a_change_takes_dotted_paths():
+    with gpusim.Simulation(scenario(), "numpy") as simulation, pytest.raises(gpusim.ScenarioError, match="dotted"):
+        simulation.change({1: 2})

@@ -129,3 +129,10 @@ def test_a_part_of_a_scenario_may_bring_a_reaction(tmp_path):
     model = build(Scenario.load(tmp_path / "whole.yaml"))
     assert terms(model)[0] == [("virus", 1), ("antibody", 2)]
     assert np.all(model.reactions.rows["turnover"] > 0)
+
+
+@pytest.mark.parametrize(("held", "noted"), [(1, False), (50, True)])
+def test_what_cells_hold_counts_for_the_step(held, noted):
+    # 0.02 mL/ug/min * 2 min * 50 ug/mL: twice the virus in a step; and of the held antibody, 0.004 of each 1 PFU/voxel.
+    scenario = Scenario.parse(TEXT).with_(fields={"antibody": {"initial": 0, "holds": {"tumour": held}}})
+    assert any("too large for reaction 'neutralisation'" in note for note in build(scenario).notes) is noted
