@@ -63,6 +63,28 @@ __device__ inline int64 row_start(const Stack& stack, int32 replicate, int32 z, 
 
 __device__ inline int64 volume(const Stack& stack) { return row_start(stack, stack.replicates, 0, 0); }
 
+// What a field or a cell meets at the sides of the lattice, as bits: periodic axes, and the open ones among the
+// sides z low, z high, y low, y high, x low, x high. All others are closed.
+enum Boundary { PERIODIC_Z = 1, PERIODIC_Y = 2, PERIODIC_X = 4, FIRST_OPEN = 8, OPEN = 63 * FIRST_OPEN };
+
+// Whether place i of n along an axis is at an open side, of which `low` is the number of the lower.
+__device__ inline bool at_open_side(int32 boundary, int32 low, int32 i, int32 n) {
+    return (i == 0 && boundary & FIRST_OPEN << low) || (i == n - 1 && boundary & FIRST_OPEN << (low + 1));
+}
+
+// Place i, up to one beyond either end, along an axis of n; -1 outside.
+__device__ inline int32 along(int32 i, int32 n, bool periodic) {
+    if (i >= 0 && i < n) return i;
+    return periodic ? (i < 0 ? n - 1 : 0) : -1;
+}
+
+template <typename T>
+__device__ inline void swap(T& a, T& b) {
+    const T before = a;
+    a = b;
+    b = before;
+}
+
 // The sum over all threads of a block, in the first of them. All take part; blocks are of whole warps.
 __device__ inline uint64 block_sum(uint64 value) {
 #ifndef GPUSIM_HOST

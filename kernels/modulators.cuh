@@ -3,7 +3,7 @@
 #include "common.cuh"
 
 // The structs are laid out as gpusim/model/tables.py has them: members of 4 bytes, no padding.
-enum Source { FIELD = 0, NEIGHBOURS = 1, CONTACT = 2, BODY = 3 };
+enum Source { FIELD = 0, NEIGHBOURS = 1, CONTACT = 2, BODY = 3, ROOM = 4 };
 enum Shape { HILL = 0, LINEAR = 1, STEP = 2, RAMP = 3 };
 
 struct Modulator {
@@ -25,6 +25,7 @@ struct Lattice {
     const uint8* counts;   // of neighbours, [counts, R, z, y, x]
     const float* body;     // [quantities, R]
     Stack shape;
+    const uint8* room = nullptr;  // [R, z, y, x] tenths of a voxel, see kernels/division.cu; rules alone look at it
 };
 
 struct Voxel {
@@ -74,6 +75,7 @@ __device__ inline float looked_at(const Modulator& modulator, const Lattice& lat
     if (modulator.source == BODY) return lattice.body[modulator.index * lattice.shape.replicates + place.replicate];
     if (modulator.source == NEIGHBOURS)
         return static_cast<float>(lattice.counts[modulator.index * volume(lattice.shape) + place.index]);
+    if (modulator.source == ROOM) return static_cast<float>(lattice.room[place.index]);
     return static_cast<float>(in_set(modulator.states, lattice.other[place.index]));
 }
 

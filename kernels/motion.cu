@@ -19,24 +19,27 @@ struct Motility {
 // Headings: 0 none, then +x -x +y -y +z -z.
 __device__ inline int32 opposite(int32 heading) { return ((heading - 1) ^ 1) + 1; }
 
-// The voxel one step along a heading; -1 outside the grid.
-__device__ inline int64 beside(int32 heading, const Lattice& lattice, const Voxel& place) {
-    const int32 step = (heading & 1) ? 1 : -1;
-    if (heading <= 2) {
-        const int32 x = place.x + step;
-        return x >= 0 && x < lattice.shape.nx ? place.index + step : -1;
+constexpr int32 closed_off = -1, beyond = -2;  // instead of a voxel: none there, or what is beyond an open side
+
+// The voxel one step along a heading.
+__device__ inline Voxel beside(int32 heading, const Stack& shape, int32 boundary, const Voxel& place) {
+    const int32 step = (heading & 1) ? 1 : -1, axis = (heading - 1) / 2;  // x, y, z
+    const int32 periodic = axis == 0 ? PERIODIC_X : axis == 1 ? PERIODIC_Y : PERIODIC_Z;
+    const int32 n = axis == 0 ? shape.nx : axis == 1 ? shape.ny : shape.nz;
+    const int32 from = axis == 0 ? place.x : axis == 1 ? place.y : place.z;
+    const int32 to = along(from + step, n, boundary & periodic);
+    if (to < 0) {
+        const bool open = boundary & FIRST_OPEN << (2 * (2 - axis) + (step > 0));
+        return Voxel{open ? beyond : closed_off, place.replicate, 0, 0, 0};
     }
-    if (heading <= 4) {
-        const int32 y = place.y + step;
-        return y >= 0 && y < lattice.shape.ny ? place.index + step * lattice.shape.nx : -1;
-    }
-    const int32 z = place.z + step;
-    const int64 plane = static_cast<int64>(lattice.shape.ny) * lattice.shape.nx;
-    return z >= 0 && z < lattice.shape.nz ? place.index + step * plane : -1;
+    const int64 stride = axis == 0 ? 1 : axis == 1 ? shape.nx : static_cast<int64>(shape.ny) * shape.nx;
+    return Voxel{place.index + (to - from) * stride, place.replicate, axis == 2 ? to : place.z,
+                 axis == 1 ? to : place.y, axis == 0 ? to : place.x};
 }
 
 __device__ inline bool can_enter(const Motility& motility, const Lattice& lattice, int32 vacant, int64 voxel) {
-    return voxel >= 0 && lattice.own[voxel] == vacant && in_set(motility.enters, lattice.other[voxel]);
+    if (voxel < 0) return voxel == beyond;
+    return lattice.own[voxel] == vacant && in_set(motility.enters, lattice.other[voxel]);
 }
 
 __device__ inline float occupancy(float concentration, float scale) {
@@ -46,23 +49,23 @@ __device__ inline float occupancy(float concentration, float scale) {
 }
 
 // Weight of a heading; 0 where the way is barred. `c` is the field that is climbed, `here` its occupancy here.
-__device__ inline float heading_weight(const Motility& motility, const Lattice& lattice, const Voxel& place,
-                                       int32 vacant, const float* c, float here, int32 heading) {
-    const int64 there = beside(heading, lattice, place);
+__device__ inline float heading_weight(const Motility& motility, const Lattice& lattice, int32 boundary,
+                                       const Voxel& place, int32 vacant, const float* c, float here, int32 heading) {
+    const int64 there = beside(heading, lattice.shape, boundary, place).index;
     if (!can_enter(motility, lattice, vacant, there)) return 0.0f;
-    if (motility.field < 0) return 1.0f;
+    if (motility.field < 0 || there == beyond) return 1.0f;
     const float rise = occupancy(c[there], motility.scale) - here;
     const float weight = 1.0f + motility.sensitivity * rise;
     return weight > 0.0f ? weight : 0.0f;
 }
 
-__device__ inline int32 new_heading(const Motility& motility, const Lattice& lattice, const Voxel& place,
-                                    int32 vacant, uint32 word) {
+__device__ inline int32 new_heading(const Motility& motility, const Lattice& lattice, int32 boundary,
+                                    const Voxel& place, int32 vacant, uint32 word) {
     const float* c = lattice.fields + motility.field * volume(lattice.shape);
     const float here = motility.field < 0 ? 0.0f : occupancy(c[place.index], motility.scale);
     float weights[6], total = 0.0f;
     for (int32 heading = 1; heading <= 6; ++heading) {
-        weights[heading - 1] = heading_weight(motility, lattice, place, vacant, c, here, heading);
+        weights[heading - 1] = heading_weight(motility, lattice, boundary, place, vacant, c, here, heading);
         total = total + weights[heading - 1];
     }
     const float mark = static_cast<float>(word >> 8) * two_to_minus_24 * total;
@@ -89,7 +92,7 @@ extern "C" __global__ void propose_moves(
     const Modulator* __restrict__ modulators,
     const uint64* __restrict__ seeds,  // [R]
     uint64 origin,  // index of the first voxel here in the whole lattice
-    uint32 step, uint32 purpose, int32 vacant, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    uint32 step, uint32 purpose, int32 boundary, int32 vacant, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
     const BlockRows rows(lattice.shape, block_rows);
     const auto is_mobile = [&](int32 i) INLINED {
@@ -106,8 +109,8 @@ extern "C" __global__ void propose_moves(
         const Random random = draw.at(voxel);
         int32 towards = heading[voxel];
         if (towards == 0 || happens(motility.turn, random.word[1]) ||
-            !can_enter(motility, lattice, vacant, beside(towards, lattice, place)))
-            towards = new_heading(motility, lattice, place, vacant, random.word[2]);
+            !can_enter(motility, lattice, vacant, beside(towards, lattice.shape, boundary, place).index))
+            towards = new_heading(motility, lattice, boundary, place, vacant, random.word[2]);
         heading[voxel] = static_cast<uint8>(towards);
         const float hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_modulator,
                                     lattice, place);
@@ -122,35 +125,40 @@ ENTRY(propose_moves)
 extern "C" __global__ void move(uint8* __restrict__ own,         // [R, z, y, x]
                                 uint16* __restrict__ clock,      // [R, z, y, x]
                                 uint8* __restrict__ heading,     // [R, z, y, x]
+                                uint8* __restrict__ claim,       // [R, z, y, x] of mothers, where `claims`
                                 const uint16* __restrict__ bid,  // [R, z, y, x]
-                                int32 vacant, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
-    const Lattice lattice{nullptr, nullptr, nullptr, nullptr, nullptr, Stack{replicates, nz, ny, nx}};
-    const BlockRows rows(lattice.shape, block_rows);
+                                uint64* __restrict__ left,       // [states, R] cells that leave the lattice
+                                int32 first_counted, int32 end_counted,  // planes whose cells are counted
+                                int32 boundary, int32 claims, int32 vacant, int32 block_rows,
+                                int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Stack shape{replicates, nz, ny, nx};
+    const BlockRows rows(shape, block_rows);
     const auto bids = [&](int32 i) INLINED { return bid[rows.first.index + i] != 0; };
     const auto take = [&](int32 i) INLINED {
-        const Voxel here = rows.voxel(lattice.shape, i);
+        const Voxel here = rows.voxel(shape, i);
         const int64 voxel = here.index;
         const uint16 mine = bid[voxel];
-        const int32 towards = mine & 7;
-        const int64 target = beside(towards, lattice, here);
-        if (target < 0) return;  // out of what is held here of the whole lattice
-        const int32 step = (towards & 1) ? 1 : -1;
-        const Voxel wanted{target, here.replicate, here.z + (towards > 4 ? step : 0),
-                           here.y + (towards == 3 || towards == 4 ? step : 0), here.x + (towards <= 2 ? step : 0)};
-        bool wins = true;
-        for (int32 side = 1; side <= 6; ++side) {
-            const int64 rival = beside(side, lattice, wanted);
-            if (rival < 0 || rival == voxel) continue;
-            const uint16 theirs = bid[rival];
-            if (theirs != 0 && (theirs & 7) == opposite(side) && theirs < mine) wins = false;
+        const Voxel wanted = beside(mine & 7, shape, boundary, here);
+        const int64 target = wanted.index;
+        if (target == closed_off) return;  // out of what is held here of the whole lattice
+        if (target != beyond) {
+            for (int32 side = 1; side <= 6; ++side) {
+                const int64 rival = beside(side, shape, boundary, wanted).index;
+                if (rival < 0 || rival == voxel) continue;
+                const uint16 theirs = bid[rival];
+                if (theirs != 0 && (theirs & 7) == opposite(side) && theirs < mine) return;
+            }
+            own[target] = own[voxel];
+            clock[target] = clock[voxel];
+            heading[target] = heading[voxel];
+            if (claims) claim[target] = claim[voxel];
+        } else if (here.z >= first_counted && here.z < end_counted) {
+            atomicAdd(&left[own[voxel] * replicates + here.replicate], uint64(1));
         }
-        if (!wins) return;
-        own[target] = own[voxel];
-        clock[target] = clock[voxel];
-        heading[target] = heading[voxel];
         own[voxel] = static_cast<uint8>(vacant);
         clock[voxel] = 0;
         heading[voxel] = 0;
+        if (claims) claim[voxel] = 0;
     };
     for_wanted(rows.count * nx, bids, take);
 }

@@ -9,26 +9,17 @@
 // Few cells do anything in a step. So the random number comes first, and hazards are looked up only where
 // it is below what the cell and the one beside it could reach: with the highest modulators there can be.
 #include "modulators.cuh"
-
-struct Release {
-    int32 field;
-    float amount;  // concentration added to the voxel
-};
-
-struct Rule {
-    int32 to;
-    float hazard;  // rate * dt
-    int32 after;   // steps to spend in the state first
-    int32 first_modulator, end_modulator;
-    int32 first_release, end_release;
-};
+#include "transition.cuh"
 
 __device__ inline float rule_hazard(const Rule& rule, const Modulator* modulators,
                                     const Lattice& lattice, int32 time_in_state, const Voxel& place) {
     if (time_in_state < rule.after) return 0.0f;
     const float hazard = modulated(rule.hazard, modulators, rule.first_modulator, rule.end_modulator,
                                    lattice, place);
-    return hazard < 1.0e6f ? hazard : 1.0e6f;
+    if (rule.daughter < 0) return hazard < 1.0e6f ? hazard : 1.0e6f;
+    // So that as many daughters are born as cells that divide at this rate have: exp(h) - 1 on average, to third order.
+    const float h = hazard < most_division ? hazard : most_division;
+    return h / (1.0f - h);
 }
 
 // Blocks: replicates x nz x ny rows.
@@ -37,9 +28,11 @@ extern "C" __global__ void apply_rules(
     const uint8* __restrict__ other,  // [R, z, y, x] the other layer
     uint8* __restrict__ next,         // [R, z, y, x]
     uint16* __restrict__ clock,       // [R, z, y, x] steps in the present state, held at 65535
+    uint8* __restrict__ claim,        // [R, z, y, x] of mothers, where `claims`
     float* __restrict__ fields,       // [F, R, z, y, x]
     const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities, R]
+    const uint8* __restrict__ room,    // [R, z, y, x] as of kernels/division.cu
     const Rule* __restrict__ rules,
     const int32* __restrict__ rule_begin,  // [states + 1], rules by the state that they leave
     const uint32* __restrict__ ceilings,   // [states, states], of the first random word, by `own` and `other`
@@ -49,8 +42,8 @@ extern "C" __global__ void apply_rules(
     const uint64* __restrict__ seeds,  // [R]
     uint64 origin,  // index of the first voxel here in the whole lattice
     uint32 step, uint32 purpose, int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 states, int32 replicates, int32 nz, int32 ny, int32 nx) {
-    const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
+    int32 claims, int32 states, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}, room};
     const int64 size = volume(lattice.shape);
     Voxel place = first_of_row(lattice.shape);
     const int64 start = place.index;
@@ -84,11 +77,16 @@ extern "C" __global__ void apply_rules(
             sum = sum + hazard;
         }
         const Rule& rule = rules[chosen];
+        if (rule.daughter >= 0) {  // what follows from it does when there is room; a claim from before goes first
+            if (claim[voxel] == 0) claim[voxel] = static_cast<uint8>((chosen - begin + 1) | CLAIM_NEW);
+            continue;
+        }
         for (int32 i = rule.first_release; i < rule.end_release; ++i)
             fields[releases[i].field * size + voxel] =
                 fields[releases[i].field * size + voxel] + releases[i].amount;
         next[voxel] = static_cast<uint8>(rule.to);
         clock[voxel] = 0;
+        if (claims) claim[voxel] = 0;
         // Integers: the order can't matter.
         if (counted) atomicAdd(&fired[chosen * replicates + place.replicate], uint64(1));
     }

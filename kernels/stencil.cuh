@@ -19,10 +19,6 @@ struct Span {
     bool one_by_one;  // none may
 };
 
-// What a field meets at the sides of the lattice, as bits: periodic axes, and the open ones among the
-// sides z low, z high, y low, y high, x low, x high. All others are closed.
-enum Boundary { PERIODIC_Z = 1, PERIODIC_Y = 2, PERIODIC_X = 4, FIRST_OPEN = 8, OPEN = 63 * FIRST_OPEN };
-
 // At which sides of its plane each voxel of a run stands.
 struct Sides {
     static constexpr int32 LOW_X = 1, HIGH_X = 2, LOW_Y = 4, HIGH_Y = 8;

@@ -250,12 +250,14 @@ class CellLayer:
         cells: uint8 [R, z, y, x], states.
         clock: uint16 [R, z, y, x], applications of the rules in the present state.
         heading: uint8 [R, z, y, x], 0 or the direction of a mobile cell; of size 0 where none can move.
+        claim: uint8 [R, z, y, x], 0 or what a mother claims (`model.tables.Claim`); of size 0 where none can divide.
         vacant: the state that stands for no cell.
     """
 
     cells: Array
     clock: Array
     heading: Array
+    claim: Array
     vacant: int
 
 
@@ -267,12 +269,32 @@ class Surroundings:
         other: uint8 [R, z, y, x], the other layer.
         counts: uint8 [counts, R, z, y, x], of neighbours.
         body: float32 [quantities, R].
+        room: uint8 [R, z, y, x], see `Backend.measure_room`.
     """
 
     other: Array
     counts: Array
     body: Array
+    room: Array
     tables: CellTables
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How the cells of a layer make room for each other.
+
+    Attributes:
+        yields: uint8 [states, states], the room of a voxel by itself, by the states of its cell and of the one of the
+            other layer: that of a voxel that can take a cell, or the farthest there is, or `model.tables.RIGID`.
+        rounds: of two voxels each, in which room is found.
+        boundary: bits as of `Diffusion.boundary`, of the sides for cells.
+        vacant: the state that stands for no cell.
+    """
+
+    yields: Array
+    rounds: int
+    boundary: int
+    vacant: int
 
 
 @dataclass
@@ -281,12 +303,18 @@ class Tally:
 
     Attributes:
         fired: uint64 [rules, R], firings.
+        barred: uint64 [rules, R], divisions for which there was no room.
+        taken: uint64 [states, R], voxels that daughters, or the cells that they displaced, took, by what was in them.
+        left: uint64 [2, states, R], cells that left the lattice through open sides: pushed out, and by moves.
         flowed: uint64 [2, walls, R], what has left voxels for the body, in units of a concentration divided by
             `model.tables.FLOW_WHOLE`, and in `FLOW_FRACTION`ths of these; both in two's complement.
         planes: first and end of those that are counted; None for all.
     """
 
     fired: Array
+    barred: Array
+    taken: Array
+    left: Array
     flowed: Array
     planes: tuple[int, int] | None = None
 
@@ -464,13 +492,26 @@ class Backend(Protocol):
         """Copy host `values` into an array of the backend, or a part of one, of the same shape and dtype."""
         ...
 
+    def copy(self, target: Array, source: Array) -> None:
+        """Copy an array, or a part of one in one piece, onto another of the same shape and dtype."""
+        ...
+
     def count_neighbours(
-        self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
+        self,
+        own: Array,
+        other: Array,
+        states: Array,
+        reach: int,
+        members: Array,
+        counts: Array,
+        boundary: int = 0,
+        beyond: int = 0,
     ) -> None:
         """Cells of either layer that are in a set, among the nearest 6, 18 or 26 voxels, into `counts`.
 
         `reach` is 1, 2 or 3, the largest squared distance; `states` a bit set (uint32 [8]); the others are
-        uint8 [R, z, y, x], `members` is overwritten. Nothing stands outside.
+        uint8 [R, z, y, x], `members` is overwritten. `boundary`: see `Ways`; `beyond`: cells of the set in a voxel
+        beyond an open side. Nothing stands beyond a closed one.
         """
         ...
 
@@ -480,12 +521,31 @@ class Backend(Protocol):
         """Let the layer's cells change state, into `next`, and release into `fields`; count into `tally`."""
         ...
 
-    def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
+    def propose_moves(
+        self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw, boundary: int = 0
+    ) -> None:
         """Each cell's heading, and its bid (uint16 [R, z, y, x]) for the voxel it wants to move to."""
         ...
 
-    def move(self, layer: CellLayer, bid: Array) -> None:
+    def move(self, layer: CellLayer, bid: Array, tally: Tally, boundary: int = 0) -> None:
         """Carry out the moves; of the cells that want one voxel, the lowest bid gets it."""
+        ...
+
+    def measure_room(self, layer: CellLayer, other: Array, room: Array, next: Array, ways: Ways) -> None:
+        """Distance of each voxel from the nearest that can take a cell of the layer, into `room` (uint8 [R, z, y, x]).
+
+        In tenths of a voxel, by steps of 10, 14 and 17 over faces, edges and corners; `next`, of the same shape, is
+        overwritten.
+        """
+        ...
+
+    def divide(
+        self, layer: CellLayer, room: Array, bids: Array, ways: Ways, tables: CellTables, tally: Tally, draw: Draw
+    ) -> None:
+        """Let the mothers that have claimed `room` divide, as far as there is any.
+
+        `bids`: uint32 [R, z, y, x], 2^32 - 1 in each voxel before and after.
+        """
         ...
 
     def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:

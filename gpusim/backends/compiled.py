@@ -10,6 +10,7 @@ import numpy as np
 from gpusim.backends.base import (
     Array,
     CellLayer,
+    CellTables,
     Conditions,
     Diffusion,
     Draw,
@@ -25,8 +26,10 @@ from gpusim.backends.base import (
     Share,
     Surroundings,
     Tally,
+    Ways,
 )
 from gpusim.backends.worker import Worker
+from gpusim.model.tables import FACE
 
 DEPOSIT_THREADS = 256
 CIRCULATE_THREADS = 32
@@ -154,7 +157,7 @@ class CompiledBackend(ABC):
 
     @abstractmethod
     def copy(self, target: Array, source: Array) -> None:
-        """Copy an array onto another of the same shape and dtype, as fast as the machine can."""
+        """Copy an array, or a part of one in one piece, onto another of the same shape and dtype, as fast as can be."""
 
     @abstractmethod
     def seconds(self, action: Callable[[], object]) -> float:
@@ -417,12 +420,25 @@ class CompiledBackend(ABC):
         self.launch("hold", *_rows(fields.shape, active.size), arguments)
 
     def count_neighbours(
-        self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
+        self,
+        own: Array,
+        other: Array,
+        states: Array,
+        reach: int,
+        members: Array,
+        counts: Array,
+        boundary: int = 0,
+        beyond: int = 0,
     ) -> None:
         rows, sizes = _rows(own.shape), _sizes(own.shape)
         self.launch("mark_members", *rows, (own, other, members, states, sizes[-1]))
         blocks, threads, tile = self._columns(own.shape, together=4)
-        self.launch("count_members", blocks, threads, (members, counts, np.int32(reach), *tile, *sizes))
+        self.launch(
+            "count_members",
+            blocks,
+            threads,
+            (members, counts, *map(np.int32, (reach, boundary, beyond)), *tile, *sizes),
+        )
 
     def apply_rules(
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
@@ -434,21 +450,26 @@ class CompiledBackend(ABC):
             around.other,
             next,
             layer.clock,
+            layer.claim,
             fields,
             around.counts,
             around.body,
+            around.room,
             *by_cells,
             tables.modulators,
             tables.releases,
             tally.fired,
             *_drawn(draw),
             *map(np.int32, tally.planes or (0, nz)),
+            np.int32(layer.claim.size > 0),
             np.int32(len(tables.ceilings)),
             *_sizes(layer.cells.shape),
         )
         self.launch("apply_rules", *_rows(layer.cells.shape), arguments)
 
-    def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
+    def propose_moves(
+        self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw, boundary: int = 0
+    ) -> None:
         blocks, threads, rows = self._runs(layer.cells.shape)
         arguments = (
             layer.cells,
@@ -461,17 +482,43 @@ class CompiledBackend(ABC):
             around.tables.motilities,
             around.tables.modulators,
             *_drawn(draw),
-            np.int32(layer.vacant),
-            np.int32(rows),
+            *map(np.int32, (boundary, layer.vacant, rows)),
             *_sizes(layer.cells.shape),
         )
         self.launch("propose_moves", blocks, threads, arguments)
 
-    def move(self, layer: CellLayer, bid: Array) -> None:
+    def move(self, layer: CellLayer, bid: Array, tally: Tally, boundary: int = 0) -> None:
         blocks, threads, rows = self._runs(layer.cells.shape)
-        shape, scalars = layer.cells.shape, (np.int32(layer.vacant), np.int32(rows))
-        arguments = (layer.cells, layer.clock, layer.heading, bid, *scalars, *_sizes(shape))
-        self.launch("move", blocks, threads, arguments)
+        shape = layer.cells.shape
+        scalars = (*(tally.planes or (0, shape[-3])), boundary, layer.claim.size > 0, layer.vacant, rows)
+        cells = (layer.cells, layer.clock, layer.heading, layer.claim)
+        self.launch("move", blocks, threads, (*cells, bid, tally.left[1], *map(np.int32, scalars), *_sizes(shape)))
+
+    def measure_room(self, layer: CellLayer, other: Array, room: Array, next: Array, ways: Ways) -> None:
+        shape, boundary = layer.cells.shape, np.int32(ways.boundary)
+        rows, sizes = _rows(shape), _sizes(shape)
+        scalars = (np.int32(len(ways.yields)), boundary, np.int32(FACE))
+        self.launch("begin_room", *rows, (ways.yields, layer.cells, other, room, *scalars, *sizes))
+        for source, target in [(room, next), (next, room)] * ways.rounds:
+            self.launch("spread_room", *rows, (source, target, boundary, *sizes))
+
+    def divide(
+        self, layer: CellLayer, room: Array, bids: Array, ways: Ways, tables: CellTables, tally: Tally, draw: Draw
+    ) -> None:
+        shape = layer.cells.shape
+        blocks, threads, rows = self._runs(shape)
+        rules, drawn = (tables.rules, tables.rule_begin), _drawn(draw)
+        lattice = (np.int32(ways.boundary), np.int32(rows), *_sizes(shape))
+        planes = tuple(map(np.int32, tally.planes or (0, shape[-3])))
+        bidding = (*rules, ways.yields, layer.cells, layer.claim, room, bids)
+        states = np.int32(len(ways.yields))
+        self.launch("bid_for_room", blocks, threads, (*bidding, *drawn, states, *lattice))
+        self.launch("settle_bids", blocks, threads, (*bidding, tally.barred, *drawn, *planes, states, *lattice))
+        cells = (layer.cells, layer.clock, layer.heading, layer.claim)
+        counted = (tally.fired, tally.taken, tally.left[0])
+        scalars = (states, *map(np.int32, (ways.vacant, layer.heading.size > 0)))
+        arguments = (*rules, ways.yields, *cells, room, bids, *counted, *drawn, *planes, *scalars, *lattice)
+        self.launch("divide", blocks, threads, arguments)
 
     def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
         quantities, replicates = values.shape

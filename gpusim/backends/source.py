@@ -11,6 +11,7 @@ FILES = (
     "neighbours.cu",
     "rules.cu",
     "motion.cu",
+    "division.cu",
     "measure.cu",
     "body.cu",
 )
@@ -35,6 +36,11 @@ KERNELS = (
     "apply_rules",
     "propose_moves",
     "move",
+    "begin_room",
+    "spread_room",
+    "bid_for_room",
+    "settle_bids",
+    "divide",
     "sum_fields",
     "circulate",
 )

@@ -179,5 +179,33 @@ COSTS = (
         rows=0,
         by_field=False,
     ),
+    Cost(
+        "begin_room",
+        "crowded",
+        3,
+        1,
+        "both cell layers read; room written",
+        by_field=False,
+    ),
+    Cost(
+        "spread_room",
+        "crowded",
+        2,
+        32,
+        "room read, and written; the least over 26 neighbours, and three steps",
+        by_field=False,
+    ),
+    *(
+        Cost(
+            kernel,
+            "crowded",
+            1,
+            0.01 * 3 * (_RANDOM + 26 * 4),
+            "claims read; a hundredth of the voxels holds a mother, whose way has three steps",
+            rows=0,
+            by_field=False,
+        )
+        for kernel in ("bid_for_room", "settle_bids", "divide")
+    ),
     Cost("sum_fields", "by cells", 4, 7, "field read", rows=0),
 )

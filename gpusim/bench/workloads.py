@@ -86,12 +86,23 @@ def _by_state(fields: int, edge: int) -> dict[str, Any]:
     return {"fields": spec, "states": {"stroma": {}}, "tissue": _tissue(stroma=0.5)}
 
 
+def _crowded(fields: int, edge: int) -> dict[str, Any]:
+    """A hundredth of the cells divides in a step, and a tenth of the voxels is free."""
+    return {
+        "fields": _fields(fields, diffusion="40 um^2/min"),
+        "states": {"one": {}},
+        "rules": {"division": {"transition": "one -> one + one", "rate": "0.01 /min", "reach": "100 um"}},
+        "tissue": _tissue(one=0.9),
+    }
+
+
 CASES = {
     "open side": _open_side,
     "stage": _stage,
     "by cells": _by_cells,
     "fast": _fast,
     "D by state": _by_state,
+    "crowded": _crowded,
 }
 """Scenarios by case: of how many fields, and how many voxels along an edge."""
 

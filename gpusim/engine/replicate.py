@@ -348,6 +348,24 @@ class Replicate(Plottable):
 
     @property
     @between_steps
+    def barred(self) -> dict[str, int]:
+        """How often a mother found no room to divide since the start, at all sites, by rule."""
+        return _sums([site.barred for site in self._sorted])
+
+    @property
+    @between_steps
+    def crushed(self) -> dict[str, int]:
+        """Cells of each state that dividing ones have crushed since the start, at all sites."""
+        return _sums([site.crushed for site in self._sorted])
+
+    @property
+    @between_steps
+    def left(self) -> dict[str, int]:
+        """Cells of each state that have left the lattices through open sides since the start."""
+        return _sums([site.left for site in self._sorted])
+
+    @property
+    @between_steps
     def counts(self) -> dict[str, int]:
         """Cells in each state at all sites (`empty` and `none` counted too)."""
         return _sums([site.counts for site in self._sorted])

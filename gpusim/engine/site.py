@@ -9,7 +9,7 @@ import numpy as np
 from gpusim.backends.base import Array, CellLayer
 from gpusim.engine.clock import Clock, between_steps
 from gpusim.engine.faults import largest_source
-from gpusim.engine.stack import Stack
+from gpusim.engine.stack import Stack, Tallied
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError
 from gpusim.model import Graft, Model, Resection
@@ -100,7 +100,7 @@ class Site:
         """The layer of a state."""
         state_of_all, r = self.stack.state, self.replicate
         layer = state_of_all.tissue if state < self.model.states.none else state_of_all.immune
-        return CellLayer(layer.cells[r], layer.clock[r], layer.heading[r], layer.vacant)
+        return CellLayer(layer.cells[r], layer.clock[r], layer.heading[r], layer.claim[r], layer.vacant)
 
     def _replace(self, layer: CellLayer, cells: np.ndarray, voxels: np.ndarray, state: int) -> None:
         """Set `voxels` of a layer, whose present states are `cells`, to another state."""
@@ -109,7 +109,7 @@ class Site:
         self.placed[state] += len(voxels)
         flat[voxels] = state
         self.backend.write(layer.cells, cells)
-        for array in (layer.clock, layer.heading):
+        for array in (layer.clock, layer.heading, layer.claim):
             if array.size:
                 values = self.backend.to_numpy(array)
                 values.reshape(-1)[voxels] = 0
@@ -167,18 +167,45 @@ class Site:
         """A copy of the mobile cells: uint8 [z, y, x], numbers of `model.states.names`."""
         return self.array("immune")
 
-    def _fired(self) -> np.ndarray:
-        """Firings since the start, int64 [rules], by row of the table of rules."""
-        return self.stack.tallied()[: len(self.model.cells.rules), self.replicate]
+    def _tallied(self) -> Tallied:
+        """Of this replicate, since the start."""
+        return self.stack.tallied().of(self.replicate)
+
+    def _by_rule(self, rows: np.ndarray) -> dict[str, int]:
+        totals: dict[str, int] = dict.fromkeys(self.model.cells.rule_names, 0)
+        for name, count in zip(self.model.cells.rule_names, rows, strict=True):
+            totals[name] += int(count)
+        return totals
 
     @property
     @between_steps
     def fired(self) -> dict[str, int]:
         """How often each rule has fired since the start."""
-        totals: dict[str, int] = dict.fromkeys(self.model.cells.rule_names, 0)
-        for name, count in zip(self.model.cells.rule_names, self._fired(), strict=True):
-            totals[name] += int(count)
-        return totals
+        return self._by_rule(self._tallied().fired)
+
+    @property
+    @between_steps
+    def barred(self) -> dict[str, int]:
+        """How often a mother found no room since the start, by rule."""
+        return self._by_rule(self._tallied().barred)
+
+    def _by_state(self, cells: np.ndarray) -> dict[str, int]:
+        vacant = (0, self.model.states.none)
+        names = enumerate(self.model.states.names)
+        return {name: int(n) for (i, name), n in zip(names, cells, strict=True) if i not in vacant}
+
+    @property
+    @between_steps
+    def crushed(self) -> dict[str, int]:
+        """Cells of each state that others have crushed since the start."""
+        tallied = self._tallied()
+        return self._by_state(tallied.taken - tallied.left[0])
+
+    @property
+    @between_steps
+    def left(self) -> dict[str, int]:
+        """Cells of each state that have left the lattice through open sides since the start."""
+        return self._by_state(self._tallied().left.sum(axis=0))
 
     @property
     @between_steps
@@ -186,9 +213,14 @@ class Site:
         """Cells in each state (`empty` and `none` counted too): those at the start, and what came of them since."""
         model = self.model
         totals = self._initial_counts + self.placed
-        fired = self._fired()
-        np.add.at(totals, model.cells.rules["to"], fired)
-        np.subtract.at(totals, model.cells.leaves, fired)
+        tallied, rules = self._tallied(), model.cells.rules
+        np.add.at(totals, rules["to"], tallied.fired)
+        np.subtract.at(totals, model.cells.leaves, tallied.fired)
+        divides = rules["daughter"] >= 0
+        np.add.at(totals, rules["daughter"][divides], tallied.fired[divides])
+        totals -= tallied.taken + tallied.left[1]
+        for vacant, layer in ((0, slice(model.states.none)), (model.states.none, slice(model.states.none, None))):
+            totals[vacant] += tallied.left[1][layer].sum()
         return dict(zip(model.states.names, map(int, totals), strict=True))
 
     @between_steps

@@ -2,14 +2,26 @@
 
 import enum
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, CellLayer, CellTables, Conditions, Draw, ReactionTables, Surroundings
+from gpusim.backends.base import (
+    Array,
+    Backend,
+    CellLayer,
+    CellTables,
+    Conditions,
+    Draw,
+    ReactionTables,
+    Surroundings,
+    Ways,
+)
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
+from gpusim.errors import ScenarioError
 from gpusim.model import Model
-from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE
+from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, members
 
 
 class Purpose(enum.IntEnum):
@@ -21,6 +33,31 @@ class Purpose(enum.IntEnum):
     IMMUNE_MOTION = 3
     EXCHANGE = 4
     REACTIONS = 5
+    TISSUE_DIVISION = 6
+    IMMUNE_DIVISION = 7
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """What has been counted on the backend since the start; not to be changed.
+
+    Attributes:
+        fired, barred: int64 [rules, R], firings, and divisions for which there was no room.
+        taken: int64 [states, R], voxels that dividing cells took, by what was in them.
+        left: int64 [2, states, R], cells that left the lattice: pushed out, and by moves.
+        flowed: int64 [2 walls, R], what has left voxels for the body.
+    """
+
+    fired: np.ndarray
+    barred: np.ndarray
+    taken: np.ndarray
+    left: np.ndarray
+    flowed: np.ndarray
+
+    def of(self, replicate: int) -> "Tallied":
+        """That of one replicate, without the axis R."""
+        arrays = (self.fired, self.barred, self.taken, self.left, self.flowed)
+        return Tallied(*(array[..., replicate] for array in arrays))
 
 
 class Stack:
@@ -39,7 +76,7 @@ class Stack:
         self.state = State.start(models, backend)
         rows = len(models[0].cells.rules) + 2 * len(models[0].exchange.walls)
         self.given = np.zeros((rows, len(models)), np.int64)
-        self.fetched: np.ndarray | None = None
+        self.fetched: Tallied | None = None
         self._follow(models, Transport(models[0], len(models), backend))
 
     def remodel(self, models: Sequence[Model]) -> None:
@@ -65,8 +102,17 @@ class Stack:
         )
         self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         self._mobile = mobile(model)
+        self._boundary = cells.boundary
+        if backend.ranks > 1 and self._boundary & 1:
+            raise ScenarioError(f"grid.sides.z: found periodic; expected closed or open on backend '{backend.name}'")
+        vacant = (0, model.states.none)
+        self._ways = [
+            Ways(backend.array(each.yields), each.rounds, cells.boundary, none)
+            for each, none in zip(cells.ways, vacant, strict=True)
+        ]
+        self._room_for = self._purposes_with_room()
         self._acting = self._layers_with_rules()
-        self._neighbourhoods = [(backend.array(row["states"]), int(row["reach"])) for row in cells.neighbourhoods]
+        self._neighbourhoods = [self._neighbourhood(row) for row in cells.neighbourhoods]
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
         held, holds = model.exchange.held, model.exchange.holds
@@ -130,8 +176,10 @@ class Stack:
             if moves:
                 draw = Draw(self._seeds, number, purpose)
                 self._count_neighbours(layer, other, purpose)
-                self.backend.propose_moves(layer, state.bid, self._around(other), state.fields, draw)
-                self.backend.move(layer, state.bid)
+                self.fetched = None
+                around = self._around(other)
+                self.backend.propose_moves(layer, state.bid, around, state.fields, draw, self._boundary)
+                self.backend.move(layer, state.bid, state.tally, self._boundary)
 
     def apply_rules(self, number: int) -> None:
         """Let the tissue's cells act, then the immune cells; for the `number`th time."""
@@ -143,15 +191,28 @@ class Stack:
             if acts:
                 draw = Draw(self._seeds, number, purpose)
                 self._count_neighbours(layer, other, purpose)
+                if purpose in self._room_for:
+                    self.backend.measure_room(state.tissue, state.immune.cells, state.room, state.next, self._ways[0])
                 self.backend.apply_rules(layer, state.next, self._around(other), state.fields, state.tally, draw)
                 layer.cells, state.next = state.next, layer.cells
+                self._divide(layer, other, number, purpose)
+
+    def _divide(self, layer: CellLayer, other: CellLayer, number: int, purpose: Purpose) -> None:
+        """Let the mothers divide that the rules have chosen."""
+        if not layer.claim.size:
+            return
+        state, tissue = self.state, purpose == Purpose.TISSUE_RULES
+        ways = self._ways[0 if tissue else 1]
+        draw = Draw(self._seeds, number, Purpose.TISSUE_DIVISION if tissue else Purpose.IMMUNE_DIVISION)
+        self.backend.measure_room(layer, other.cells, state.room, state.next, ways)
+        self.backend.divide(layer, state.room, state.bids, ways, self._tables, state.tally, draw)
 
     def show_body(self, quantities: np.ndarray) -> None:
         """Let the cells see the bodies' present quantities, float32 [quantities, R]."""
         self.backend.write(self.state.body, quantities)
 
-    def tallied(self) -> np.ndarray:
-        """Firings and flows since the start: int64 [rules + 2 walls, R], by row of both tables; not to be changed.
+    def tallied(self) -> Tallied:
+        """What has been counted since the start.
 
         Fetched once after a step, as counts, rows of a record and bodies all look at them.
         """
@@ -163,21 +224,28 @@ class Stack:
         for name, array in self.state.kept(replicate).items():
             self.backend.write(array, arrays[name])
 
-    def moved(self, tallied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def moved(self, tallied: Tallied) -> tuple[np.ndarray, np.ndarray]:
         """Firings (int64 [rules, R]) and concentrations that voxels gave (float64 [walls, R]) since the last call."""
-        before, self.given = self.given, tallied.copy()
+        before, self.given = self.given, np.concatenate([tallied.fired, tallied.flowed])
         since, rules, walls = self.given - before, len(self._model.cells.rules), len(self._model.exchange.walls)
         whole, fraction = since[rules : rules + walls], since[rules + walls :]
         return since[:rules], (whole + fraction / FLOW_FRACTION) / FLOW_WHOLE
 
     def _around(self, other: CellLayer) -> Surroundings:
-        return Surroundings(other.cells, self.state.counts, self.state.body, self._tables)
+        return Surroundings(other.cells, self.state.counts, self.state.body, self.state.room, self._tables)
 
     def _layers_with_rules(self) -> tuple[bool, bool]:
         """Whether cells of the tissue and of the immune layer do anything at all."""
         cells, none = self._model.cells, self._model.states.none
         acting = np.diff(cells.rule_begin) > 0
         return bool(acting[:none].any()), bool(acting[none:].any())
+
+    def _purposes_with_room(self) -> list[Purpose]:
+        """Rules that look at room."""
+        cells, none = self._model.cells, self._model.states.none
+        of_tissue, of_immune = cells.rule_begin[[0, none]], cells.rule_begin[[none, -1]]
+        layers = {Purpose.TISSUE_RULES: of_tissue, Purpose.IMMUNE_RULES: of_immune}
+        return [purpose for purpose, (first, end) in layers.items() if cells.look_at_room(cells.rules[first:end])]
 
     def _counts_by_purpose(self) -> dict[Purpose, list[int]]:
         """Neighbourhoods that each operation on cells looks at."""
@@ -198,18 +266,40 @@ class Stack:
     def _count_neighbours(self, own: CellLayer, other: CellLayer, purpose: Purpose) -> None:
         state = self.state
         for i in self._counts_for[purpose]:
-            states, reach = self._neighbourhoods[i]
-            self.backend.count_neighbours(own.cells, other.cells, states, reach, state.members, state.counts[i])
+            states, reach, beyond = self._neighbourhoods[i]
+            arrays = (state.members, state.counts[i])
+            self.backend.count_neighbours(own.cells, other.cells, states, reach, *arrays, self._boundary, beyond)
+
+    def _neighbourhood(self, row: np.void) -> tuple[Array, int, int]:
+        """The states that are counted, how far, and how many of them a voxel beyond an open side has."""
+        model, counted = self._model, members(row["states"])
+        beyond = int(counted[model.cells.background]) + int(counted[model.states.none])
+        return self.backend.array(row["states"]), int(row["reach"]), beyond
 
 
-def tallied(stacks: Sequence[Stack]) -> list[np.ndarray]:
-    """What each stack has tallied since the start, as `Stack.tallied`; a device is waited for once."""
+def tallied(stacks: Sequence[Stack]) -> list[Tallied]:
+    """What each stack has tallied since the start; a device is waited for once."""
     missing = [stack for stack in stacks if stack.fetched is None]
     if missing:
-        arrays = [each for stack in missing for each in (stack.state.tally.fired, stack.state.tally.flowed)]
-        counts = missing[0].backend.fetch(arrays)
-        for stack, fired, flowed in zip(missing, counts[::2], counts[1::2], strict=True):
-            rules, walls = len(stack.models[0].cells.rules), len(stack.models[0].exchange.walls)
-            counts_of_walls = flowed[:, :walls].reshape(2 * walls, flowed.shape[-1])
-            stack.fetched = np.concatenate([fired[:rules], counts_of_walls]).view(np.int64)
+        fetched = iter(missing[0].backend.fetch([array for stack in missing for _, array in _counting(stack)]))
+        for stack in missing:
+            model, replicates = stack.models[0], len(stack.models)
+            rules, walls, states = len(model.cells.rules), len(model.exchange.walls), len(model.states.names)
+            none = {
+                "barred": np.zeros((rules, replicates), np.int64),
+                "taken": np.zeros((states, replicates), np.int64),
+            }
+            none["left"] = np.zeros((2, states, replicates), np.int64)
+            counts = none | {kind: next(fetched).view(np.int64) for kind, _ in _counting(stack)}
+            counts["flowed"] = counts["flowed"][:, :walls].reshape(2 * walls, replicates)
+            counts |= {kind: counts[kind][:rules] for kind in ("fired", "barred")}
+            stack.fetched = Tallied(**counts)
     return [stack.fetched for stack in stacks if stack.fetched is not None]
+
+
+def _counting(stack: Stack) -> list[tuple[str, Array]]:
+    """What of a tally a model can count, by name."""
+    model, tally = stack.models[0], stack.state.tally
+    divides = ("barred", "taken") if any(model.divides) else ()
+    leaves = ("left",) if model.cells.boundary else ()
+    return [(kind, getattr(tally, kind)) for kind in ("fired", "flowed", *divides, *leaves)]

@@ -21,7 +21,11 @@ BYTES_PER_VOXEL_AND_FIELD = 8
 """A field and its second buffer."""
 
 
-_FILLED_ANEW = ("spare", "next", "bid", "counts", "members")
+BYTES_PER_VOXEL_OF_DIVISION = 5
+"""Room and bids; and once more for each layer whose cells divide, their claims."""
+
+
+_FILLED_ANEW = ("spare", "next", "bid", "counts", "members", "room", "bids")
 _LAYERS = ("tissue.", "immune.")
 _NUMBERS = ("tally.", "body")
 """Begin, and end, with the replicate; of other arrays it is the second axis."""
@@ -35,6 +39,7 @@ class State:
         fields: float32 [F, R, z, y, x], and `spare`, its second buffer.
         tissue, immune: the two layers of cells; `next` (uint8 [R, z, y, x]) receives new states.
         bid: uint16 [R, z, y, x], of moves; of size 0 where nothing moves.
+        room: uint8, and bids: uint32 [R, z, y, x], of divisions; of size 0 where no cell divides.
         counts: uint8 [counts, R, z, y, x], of neighbours; `members`: uint8 [R, z, y, x], what is counted.
         tally: of each row of the tables of rules and of walls, since the start.
         body: float32 [quantities, R], as modulators see them.
@@ -46,6 +51,8 @@ class State:
     immune: CellLayer
     next: Array
     bid: Array
+    room: Array
+    bids: Array
     counts: Array
     members: Array
     tally: Tally
@@ -74,10 +81,10 @@ class State:
         clock = np.zeros(shape, np.uint16)
         tissue = np.stack([each.initial.tissue for each in models])
         immune = np.stack([each.initial.immune for each in models])
-        nothing = _room(shape, False, np.uint8, backend)
+        nothing = _zeros(shape, False, np.uint8, backend)
 
         def layer(cells: np.ndarray, vacant: int) -> CellLayer:
-            return CellLayer(backend.lattice(cells), backend.lattice(clock), nothing, vacant)
+            return CellLayer(backend.lattice(cells), backend.lattice(clock), nothing, nothing, vacant)
 
         def numbers(rows: int, dtype: type) -> Array:
             return backend.array(np.zeros((max(1, rows), replicates), dtype))
@@ -89,10 +96,15 @@ class State:
             immune=layer(immune, model.states.none),
             next=backend.lattice(tissue),
             bid=nothing,
+            room=nothing,
+            bids=nothing,
             counts=nothing,
             members=nothing,
             tally=Tally(
                 numbers(len(model.cells.rules), np.uint64),
+                numbers(len(model.cells.rules), np.uint64),
+                numbers(len(model.states.names), np.uint64),
+                backend.array(np.zeros((2, len(model.states.names), replicates), np.uint64)),
                 backend.array(np.zeros((2, max(1, len(model.exchange.walls)), replicates), np.uint64)),
             ),
             body=numbers(len(model.body.names), np.float32),
@@ -109,13 +121,21 @@ class State:
         counts = len(model.cells.neighbourhoods)
         for layer, moves in ((self.tissue, tissue), (self.immune, immune)):
             if bool(layer.heading.size) != moves:
-                layer.heading = _room(shape, moves, np.uint8, backend)
-        self.bid = _room(shape, tissue or immune, np.uint16, backend)
+                layer.heading = _zeros(shape, moves, np.uint8, backend)
+        for layer, divides in zip((self.tissue, self.immune), model.divides, strict=True):
+            if bool(layer.claim.size) != divides:
+                layer.claim = _zeros(shape, divides, np.uint8, backend)
+        makes_room = model.looks_at_room or any(model.divides)
+        self.room = _zeros(shape, makes_room, np.uint8, backend)
+        self.bids = _zeros(shape, any(model.divides), np.uint32, backend)
+        if self.bids.size:
+            backend.write(self.bids, np.full(shape, 2**32 - 1, np.uint32))
+        self.bid = _zeros(shape, tissue or immune, np.uint16, backend)
         self.counts = backend.lattice(np.zeros((counts, *shape), np.uint8))
-        self.members = _room(shape, counts > 0, np.uint8, backend)
+        self.members = _zeros(shape, counts > 0, np.uint8, backend)
 
 
-def _room(shape: tuple[int, ...], wanted: bool, dtype: type, backend: Backend) -> Array:
+def _zeros(shape: tuple[int, ...], wanted: bool, dtype: type, backend: Backend) -> Array:
     """Zeros [R, z, y, x], or none for each replicate."""
     return backend.lattice(np.zeros(shape if wanted else (shape[0], 0, 0, 0), dtype))
 
@@ -140,5 +160,9 @@ def memory(model: Model) -> int:
     layers = sum(mobile(model))
     motion = BYTES_PER_VOXEL_OF_MOTION + (layers - 1) if layers else 0
     counts = len(model.cells.neighbourhoods)
+    divides = sum(model.divides)
+    dividing = BYTES_PER_VOXEL_OF_DIVISION + divides if divides else int(model.looks_at_room)
     counting = BYTES_PER_VOXEL_AND_COUNT * (counts + 1) if counts else 0
-    return model.voxels * (BYTES_PER_VOXEL + motion + counting + BYTES_PER_VOXEL_AND_FIELD * len(model.fields))
+    return model.voxels * (
+        BYTES_PER_VOXEL + motion + dividing + counting + BYTES_PER_VOXEL_AND_FIELD * len(model.fields)
+    )

@@ -1,5 +1,6 @@
 """Scenario -> Model."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -67,7 +68,9 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     due = partial(_due, step=step, until=until)
     every = steps.between_snapshots(document, step)
     reactions = build_reactions(document, states, volume, step, modulators)
-    cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(moves)
+    cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(
+        moves, math.prod(initial.shape)
+    )
     notes = [
         *initial.notes,
         *read,

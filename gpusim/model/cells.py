@@ -8,12 +8,14 @@ import numpy as np
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model.conversion import concentration
+from gpusim.model.division import reach, require_claimable, ways
 from gpusim.model.model import Cells, States
 from gpusim.model.modulators import Modulators, highest, modulator_row, together
-from gpusim.model.tables import MOTILITY, RELEASE, RULE, state_set
+from gpusim.model.steps import MOST_HAZARD, MOST_HAZARD_OF_DIVISION
+from gpusim.model.tables import MOST_DIVISION, MOTILITY, RELEASE, RULE, Z_LOW, state_set
 from gpusim.scenario import Document
 from gpusim.scenario.checks import amount_units
-from gpusim.scenario.schema import Modulator, Motility
+from gpusim.scenario.schema import Modulator, Motility, Sides
 
 _ALMOST_SURE = 1.0 - 2.0**-24
 """Highest probability that float32 and 32 random bits can tell from 1."""
@@ -43,8 +45,11 @@ class CellTables:
         self._modulators = modulators
         self._releases: list[tuple[int, float]] = []
 
-    def build(self, moves: int) -> Cells:
-        """All tables. Raises `ScenarioError` where a time does not fit."""
+    def build(self, moves: int, voxels: int) -> Cells:
+        """All tables, of so many moves a step and a lattice of so many voxels.
+
+        Raises `ScenarioError` where a time or a distance does not fit.
+        """
         rules, rule_begin, names = self._rules()
         motilities = self._motilities()
         return Cells(
@@ -57,6 +62,9 @@ class CellTables:
             releases=np.array(self._releases, RELEASE),
             neighbourhoods=self._modulators.neighbourhoods,
             moves=moves,
+            ways=ways(self._document, self._states, rules, self._spacing, voxels),
+            boundary=_boundary(self._document.grid.sides),
+            background=self._states.number(self._document.tissue.background),
         )
 
     def _rules(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -74,6 +82,8 @@ class CellTables:
                 )
             row = (
                 self._states.number(rule.enters),
+                self._states.number(rule.daughter) if rule.daughter is not None else -1,
+                reach(name, rule, self._spacing),
                 units.number(rule.rate, "1/min") * self._rules_step,
                 after,
                 *self._modulators.add(rule.modulators),
@@ -81,7 +91,10 @@ class CellTables:
                 len(self._releases),
             )
             for state in rule.leaves:
-                by_state[self._states.number(state)].append((name, row))
+                of_state = by_state[self._states.number(state)]
+                if rule.daughter is not None:
+                    require_claimable(name, len(of_state))
+                of_state.append((name, row))
         rows = [pair for pairs in by_state for pair in pairs]
         return np.array([row for _, row in rows], RULE), _begin(by_state), tuple(name for name, _ in rows)
 
@@ -110,6 +123,13 @@ class CellTables:
         row["enters"] = state_set([states.number(s) for s in enters])
 
 
+def _boundary(sides: Sides) -> int:
+    """Bits of the sides of the lattice, z, y, x: periodic axes, then both ends of each open one."""
+    kinds = (sides.z, sides.y, sides.x)
+    periodic = sum(1 << axis for axis, kind in enumerate(kinds) if kind == "periodic")
+    return periodic + sum(3 * Z_LOW << 2 * axis for axis, kind in enumerate(kinds) if kind == "open")
+
+
 def _begin(by_state: list[list]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum([len(rows) for rows in by_state])]).astype(np.int32)
 
@@ -129,7 +149,11 @@ def _ceilings(rules: np.ndarray, rule_begin: np.ndarray, highest: np.ndarray) ->
     for state in range(states):
         for rule in rules[rule_begin[state] : rule_begin[state + 1]]:
             factor = together(highest[rule["first_modulator"] : rule["end_modulator"]], states)
-            hazards[state] += np.where(factor == 0, 0.0, rule["hazard"] * np.where(factor == 0, 1.0, factor))
+            hazard = np.where(factor == 0, 0.0, rule["hazard"] * np.where(factor == 0, 1.0, factor))
+            if rule["daughter"] >= 0:
+                hazard = np.minimum(hazard, MOST_DIVISION)
+                hazard = hazard / (1 - hazard)
+            hazards[state] += hazard
     h = np.minimum(hazards * (1 + _ROUNDING), math.sqrt(12))
     probability = 12 * h / (12 + 6 * h + h * h)
     return np.ceil(probability * (1 + _ROUNDING) * 2.0**32).astype(np.uint32)
@@ -150,11 +174,15 @@ class Bounds:
         return float(together(bounded, len(self._states.names))[beside].max()), len(bounded) == len(found)
 
     def rate(self) -> tuple[float, list[str]]:
-        """Largest hazard rate that any rule can reach, 1/min, and the rules with no upper bound."""
+        """Largest hazard rate that any rule can reach, 1/min, and the rules with no upper bound.
+
+        That of a division counts as many times as its hazard over a step is to be smaller.
+        """
         highest, unbounded = 0.0, []
         for name, rule in self._document.rules.items():
             most, bounded = self._factor(rule.modulators, self._states.number(rule.enters) < self._states.none)
-            highest = max(highest, units.number(rule.rate, "1/min") * most)
+            weight = MOST_HAZARD / MOST_HAZARD_OF_DIVISION if rule.daughter is not None else 1.0
+            highest = max(highest, units.number(rule.rate, "1/min") * most * weight)
             if not bounded:
                 unbounded.append(f"rule '{name}'")
         return highest, unbounded

@@ -133,6 +133,20 @@ class Reactions:
 
 
 @dataclass(frozen=True)
+class Ways:
+    """How the cells of a layer make room for each other.
+
+    Attributes:
+        yields: uint8 [states, states], the room of a voxel by itself, by the states of its cell and of the one of the
+            other layer; see `backends.base.Ways`.
+        rounds: in which room is found.
+    """
+
+    yields: np.ndarray
+    rounds: int
+
+
+@dataclass(frozen=True)
 class Cells:
     """What cells do, as tables (gpusim/model/tables.py); rows sorted by the state that they belong to.
 
@@ -145,6 +159,9 @@ class Cells:
         modulators, releases: what the others point into.
         neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
+        ways: of the tissue's and of the immune layer's cells.
+        boundary: bits of the sides of the lattice, for cells, as of `backends.base.Diffusion.boundary`; `background`:
+            tissue state beyond open ones.
     """
 
     rules: np.ndarray
@@ -156,11 +173,19 @@ class Cells:
     releases: np.ndarray
     neighbourhoods: np.ndarray
     moves: int
+    ways: tuple[Ways, Ways]
+    boundary: int
+    background: int
 
     @property
     def leaves(self) -> np.ndarray:
         """State that each rule leaves, int64 [rules]."""
         return np.repeat(np.arange(len(self.rule_begin) - 1), np.diff(self.rule_begin))
+
+    def look_at_room(self, rows: Iterable[np.void]) -> bool:
+        """Whether a modulator of some rows (of any table) looks at room."""
+        looked_at = [self.modulators[row["first_modulator"] : row["end_modulator"]] for row in rows]
+        return any(bool((ms["source"] == Source.ROOM).any()) for ms in looked_at)
 
     def counts_for(self, rows: Iterable[np.void]) -> list[int]:
         """Neighbourhoods that the modulators of some rows (of any table) look at."""
@@ -279,6 +304,18 @@ class Model:
     resections: tuple[Resection, ...]
     initial: InitialTissue
     notes: tuple[str, ...]
+
+    @property
+    def divides(self) -> tuple[bool, bool]:
+        """Whether cells of the tissue and of the immune layer divide."""
+        divisions = self.cells.rules["daughter"]
+        of_immune = divisions >= self.states.none
+        return bool(((divisions >= 0) & ~of_immune).any()), bool(of_immune.any())
+
+    @property
+    def looks_at_room(self) -> bool:
+        """Whether a rule does."""
+        return self.cells.look_at_room(self.cells.rules)
 
     @property
     def voxels(self) -> int:

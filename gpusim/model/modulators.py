@@ -7,7 +7,7 @@ import numpy as np
 
 from gpusim import units
 from gpusim.model.model import States
-from gpusim.model.tables import MODULATOR, NEIGHBOURHOOD, Shape, Source, state_set
+from gpusim.model.tables import FACE, MODULATOR, NEIGHBOURHOOD, RIGID, Shape, Source, state_set
 from gpusim.model.tables import members as membership
 from gpusim.scenario import Document
 from gpusim.scenario.schema import Modulator
@@ -22,7 +22,7 @@ TRACE = 1e-34
 _REACH = {6: 1, 18: 2, 26: 3}
 """Squared distance of the farthest of so many neighbours."""
 
-_COSTS = {Source.CONTACT: 0, Source.BODY: 1, Source.FIELD: 2, Source.NEIGHBOURS: 3}
+_COSTS = {Source.CONTACT: 0, Source.BODY: 1, Source.ROOM: 2, Source.FIELD: 2, Source.NEIGHBOURS: 3}
 
 
 def modulator_row(modulator: Modulator, document: Document, states: States | None, volume: float) -> np.ndarray:
@@ -36,13 +36,17 @@ def modulator_row(modulator: Modulator, document: Document, states: States | Non
     elif modulator.body is not None:
         unit = document.body.quantities[modulator.body].unit
         row["source"], row["index"] = Source.BODY, list(document.body.quantities).index(modulator.body)
+    elif modulator.room is not None:
+        unit = "um"
+        row["source"] = Source.ROOM
     else:
         assert states is not None
         row["source"] = Source.CONTACT if modulator.contact is not None else Source.NEIGHBOURS
         row["states"] = state_set([states.number(s) for s in modulator.neighbours or modulator.contact or ()])
 
     def value(given: float | str) -> float:
-        return units.number(given, unit, volume)
+        number = units.number(given, unit, volume)
+        return round(number * FACE / volume ** (1 / 3), 6) if modulator.room else number  # a threshold may be a room
 
     turned = modulator.effect == "inhibits" or modulator.below is not None
     low = modulator.at_zero if modulator.at_zero is not None else float(turned)
@@ -84,6 +88,8 @@ def highest(modulator: Modulator, row: np.ndarray, states: States) -> np.ndarray
         # A voxel around has a cell in each layer.
         layers = int(members[: states.none].any()) + int(members[states.none :].any())
         most = layers * modulator.neighbourhood * scale
+    elif row["source"] == Source.ROOM:
+        most = RIGID * scale
     else:
         most = math.inf
     return np.full(len(states.names), most)

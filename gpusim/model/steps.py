@@ -19,6 +19,8 @@ _SHORTEST = 1e-6
 """Shortest step, min."""
 MOST_HAZARD = 0.1
 """Largest hazard of a rule over a step: two events of one cell then rarely fall into one step."""
+MOST_HAZARD_OF_DIVISION = 0.02
+"""The same of a division: of the mothers whose ways for room meet, one divides in a step, so that few may wait."""
 ROUNDING = 1e-6
 """Of a bound that float32 numbers are in, relative to it."""
 

@@ -21,6 +21,7 @@ class Source(enum.IntEnum):
     NEIGHBOURS = 1
     CONTACT = 2
     BODY = 3
+    ROOM = 4
 
 
 class Shape(enum.IntEnum):
@@ -59,6 +60,28 @@ power of 2, the products of its right-hand side are exact."""
 FLOW_WHOLE, FLOW_FRACTION = 2**20, 2**31
 """What crosses a wall into the body is counted in two integers: 2^-20 of a voxel's concentration, and 2^-31 of that."""
 
+
+Z_LOW = 8
+"""Bit of an open side at the low end of z, among those of a boundary; that of the high end is the next."""
+
+FACE, EDGE, CORNER = 10, 14, 17
+"""Steps over a face, an edge and a corner of a voxel, in tenths of its edge: room is their sum."""
+RIGID = 255
+"""The room of a voxel that takes no cell and lets none through."""
+FARTHEST_ROOM = 250
+"""The most room that there is, tenths of a voxel."""
+
+
+class Claim(enum.IntFlag):
+    """What a mother that divides has claimed: RULE, the number of her rule among those of her state, from 1 on."""
+
+    RULE = 63
+    GRANTED = 64
+    NEW = 128
+
+
+MOST_DIVISION = 0.5
+"""Hazard of a division over a step at which it is held."""
 
 MODULATOR = np.dtype(
     [
@@ -123,6 +146,8 @@ RELEASE = np.dtype([("field", "<i4"), ("amount", "<f4")])
 RULE = np.dtype(
     [
         ("to", "<i4"),
+        ("daughter", "<i4"),
+        ("reach", "<i4"),
         ("hazard", "<f4"),
         ("after", "<i4"),
         ("first_modulator", "<i4"),

@@ -274,6 +274,7 @@ class Recorder:
             },
             "counts": replicate.counts,
             "fired": replicate.fired,
+            **_of_division(replicate),
             "totals": replicate.totals(),
             "body": replicate.body,
             "actions": [action.data for action in replicate.actions],
@@ -283,6 +284,18 @@ class Recorder:
             "resumed_at_step": self._resumed_at,
             "versions": versions(),
         }
+
+
+def _of_division(replicate: Replicate) -> dict[str, dict[str, int]]:
+    """What a scenario counts besides, where cells divide or the lattice has open sides."""
+    found = {}
+    divisions = [name for name, rule in replicate.scenario.document.rules.items() if rule.daughter is not None]
+    if divisions:
+        found["barred"] = {name: replicate.barred[name] for name in divisions}
+        found["crushed"] = replicate.crushed
+    if "open" in vars(replicate.scenario.document.grid.sides).values():
+        found["left"] = replicate.left
+    return found
 
 
 def _snapshots(model: Model) -> int:

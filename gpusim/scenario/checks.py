@@ -251,8 +251,15 @@ def _reactions(document: Document) -> Iterator[Problem]:
 
 
 def _states(document: Document) -> Iterator[Problem]:
+    tissue, _ = state_names(document)
     for name, state in document.states.items():
         path: KeyPath = ("states", name)
+        if state.yields is not None and name not in tissue:
+            yield (*path, "yields"), "immune cells do not push each other; expected a state of the tissue"
+        elif state.yields is not None and name == EMPTY:
+            yield (*path, "yields"), f"'{EMPTY}' stands for no cell"
+        elif state.yields is not None and not any(rule.daughter in tissue for rule in document.rules.values()):
+            yield (*path, "yields"), "no cell of the tissue divides ('mother -> mother + daughter'), so none gives way"
         if (name == EMPTY and state.layer != "tissue") or (name == NONE and state.layer != "immune"):
             yield (*path, "layer"), f"'{EMPTY}' stands for no cell in tissue and '{NONE}' for none in immune"
         for field, secretion in state.secretion.items():
@@ -299,10 +306,11 @@ def _rules(document: Document) -> Iterator[Problem]:
     tissue, _ = state_names(document)
     for name, rule in document.rules.items():
         path: KeyPath = ("rules", name)
-        unknown = [p for s in (*rule.leaves, rule.enters) for p in _state(document, s, (*path, "transition"))]
+        unknown = [p for s in (*rule.leaves, *rule.made) for p in _state(document, s, (*path, "transition"))]
         yield from unknown
         if not unknown:
             yield from _one_layer(rule, tissue, path)
+            yield from _division(document, rule, tissue, path)
         yield from _modulators(document, rule.modulators, path)
         for field, value in rule.releases.items():
             at = (*path, "releases", field)
@@ -371,22 +379,56 @@ def _body(document: Document) -> Iterator[Problem]:
 
 def _one_layer(rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem]:
     at = (*path, "transition")
-    layers = {s in tissue for s in (*rule.leaves, rule.enters)}
+    layers = {s in tissue for s in (*rule.leaves, *rule.made)}
     if len(layers) > 1:
         yield at, "states of the tissue and of the immune layer can't turn into each other"
     if len(set(rule.leaves)) < len(rule.leaves):
         yield at, "a state stands twice on the left"
-    if rule.enters in rule.leaves:
+    if rule.enters in rule.leaves and rule.daughter is None:
         yield at, f"'{rule.enters}' stands on both sides"
+
+
+def _division(document: Document, rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem]:
+    if rule.daughter is None:
+        if rule.reach is not None:
+            yield (*path, "reach"), "belongs to a division, 'mother -> mother + daughter'"
+        return
+    for state in (*rule.leaves, *rule.made):
+        if state in (EMPTY, NONE):
+            yield (*path, "transition"), f"'{state}' stands for no cell, which neither divides nor is born"
+    for state in rule.leaves:
+        spec = document.states.get(state)
+        yields = spec.yields if spec is not None else None
+        if yields is not None and (yields.how == "rigid" or (yields.how == "crushed" and yields.resistance is None)):
+            yield (
+                (*path, "transition"),
+                f"'{state}' yields '{yields.how}'; expected a mother that is 'displaced', or 'crushed' with a "
+                "'resistance', within which she finds room",
+            )
+    if rule.releases:
+        yield (*path, "releases"), "a division releases nothing; expected a transition of a cell"
+    if rule.reach is not None and rule.leaves[0] not in tissue:
+        yield (*path, "reach"), "immune cells divide into voxels next to them; they do not push each other"
 
 
 def _modulators(document: Document, modulators: Iterable[Modulator], owner: KeyPath) -> Iterator[Problem]:
     for i, modulator in enumerate(modulators):
-        yield from _modulator(document, modulator, (*owner, "modulators", i))
+        path = (*owner, "modulators", i)
+        if modulator.room is not None and owner[0] != "rules":
+            yield (*path, "room"), "expected a modulator of a rule: nothing else looks at room"
+        yield from _modulator(document, modulator, path)
 
 
 def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Iterator[Problem]:
-    if modulator.body is not None:
+    if modulator.room is not None:
+        tissue, _ = state_names(document)
+        if not any(rule.daughter in tissue for rule in document.rules.values()):
+            yield (*path, "room"), "no cell of the tissue divides ('mother -> mother + daughter'), so there is no room"
+        for shape in ("half", "per", "above", "below"):
+            value = getattr(modulator, shape)
+            if value is not None:
+                yield from _dimension(value, (*path, shape), "um")
+    elif modulator.body is not None:
         yield from _quantity(document, modulator.body, (*path, "body"))
         for shape in ("half", "per", "above", "below"):
             value = getattr(modulator, shape)
@@ -534,7 +576,7 @@ def of_arm(arm: Document, outcomes: Mapping[str, Outcome]) -> Iterator[Problem]:
     """Outcomes of a trial that an arm of it does not have; a rule that it leaves out never fires there."""
     for name, outcome in outcomes.items():
         for path, message in _outcome(arm, outcome, ("outcomes", name)):
-            if path[-1] != "fired":
+            if path[-1] not in ("fired", "barred", "left"):
                 yield path, message
 
 
@@ -546,14 +588,19 @@ def of_no_amount(document: Document, outcome: Outcome, path: KeyPath) -> Iterato
 
 
 def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
-    for state in outcome.count or outcome.volume or ():
+    for state in outcome.count or outcome.volume or outcome.crushed or outcome.left or ():
         yield from _state(document, state, (*path, outcome.kind))
     for name in (outcome.total, outcome.mean):
         if name is not None:
             yield from _field(document, name, (*path, outcome.kind))
     yield from of_no_amount(document, outcome, path)
-    if outcome.fired is not None and outcome.fired not in document.rules:
-        yield (*path, "fired"), _unknown("rule", outcome.fired, document.rules)
+    for rule in (outcome.fired, outcome.barred):
+        if rule is not None and rule not in document.rules:
+            yield (*path, outcome.kind), _unknown("rule", rule, document.rules)
+    if outcome.barred in document.rules and document.rules[outcome.barred].daughter is None:
+        yield (*path, "barred"), f"'{outcome.barred}' is no division ('mother -> mother + daughter')"
+    if outcome.left is not None and "open" not in vars(document.grid.sides).values():
+        yield (*path, "left"), "no side of the grid is open for cells ('grid.sides'), so that none leaves"
     if outcome.body is not None:
         yield from _quantity(document, outcome.body, (*path, "body"))
     if outcome.lesion is not None and document.heat is None:

@@ -56,6 +56,7 @@ def _printable(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_printable)]
 Layer = Literal["tissue", "immune"]
+CellSide = Literal["closed", "periodic", "open"]
 Position = Literal["centre"] | tuple[Length, Length, Length]
 Fraction = Annotated[PureNumber, Field(ge=0, le=1)]
 _NAME = re.compile(r"\w{1,40}")
@@ -65,11 +66,11 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _transition(text: str) -> tuple[list[str], str] | None:
-    """Names to the left and the right of the arrow; None where it is no transition."""
+def _transition(text: str) -> tuple[list[str], list[str]] | None:
+    """Names to the left of the arrow, and those to the right; None where it is no transition."""
     left, arrow, right = text.partition("->")
-    leaves, enters = [name.strip() for name in left.split("|")], right.strip()
-    good = bool(arrow) and all(_NAME.fullmatch(name) for name in (*leaves, enters))
+    leaves, enters = ([name.strip() for name in side.split(sign)] for side, sign in ((left, "|"), (right, "+")))
+    good = bool(arrow) and len(enters) <= 2 and all(_NAME.fullmatch(name) for name in (*leaves, *enters))
     return (leaves, enters) if good else None
 
 
@@ -98,14 +99,27 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+class Sides(_Part):
+    """What cells meet at both sides of an axis: a wall, the other side, or more of the background.
+
+    Through an open side cells leave, by moves or pushed out. `boundary` of a field says what concentrations meet.
+    """
+
+    x: CellSide = "closed"
+    y: CellSide = "closed"
+    z: CellSide = "closed"
+
+
 class Grid(_Part):
     """The lattice: voxels of edge `spacing`, `shape` of them along x, y, z.
 
-    `shape` may be left out where the tissue comes from an image or a table of cells; it then fits it.
+    `shape` may be left out where the tissue comes from an image or a table of cells; it then fits it. `sides` are
+    those for cells.
     """
 
     spacing: Length = "20 um"
     shape: tuple[WholeNumber, WholeNumber, WholeNumber] | None = None
+    sides: Sides = Sides()
 
     @field_validator("shape")
     @classmethod
@@ -225,15 +239,17 @@ class Modulator(_Part):
     """A factor on a rule's rate: something looked at, put through a shape.
 
     Looked at: a `field`, the number of `neighbours` in some states, the cell of the other layer in
-    `contact`, or a quantity of the `body`. Shapes: Hill function (`half`, `power`), proportion
-    (`per`), threshold (`above`, `below`). `effect` turns a Hill function; `at_zero` and
-    `at_saturation` set its two ends.
+    `contact`, a quantity of the `body`, or the `room` (true): of rules alone, the distance from the nearest voxel that
+    can take a cell of the tissue, up to the greatest reach of a division. Shapes: Hill function (`half`, `power`),
+    proportion (`per`), threshold (`above`, `below`). `effect` turns a Hill function; `at_zero` and `at_saturation` set
+    its two ends.
     """
 
     field: Name | None = None
     neighbours: Names | None = None
     contact: Names | None = None
     body: Name | None = None
+    room: Literal[True] | None = None
     neighbourhood: Literal[6, 18, 26] = 26
     half: Amount | None = None
     power: Annotated[WholeNumber, Field(ge=1, le=4)] = 1
@@ -246,10 +262,10 @@ class Modulator(_Part):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Modulator":
-        if sum(v is not None for v in (self.field, self.neighbours, self.contact, self.body)) != 1:
-            raise ValueError("expected exactly one of 'field', 'neighbours', 'contact', 'body'")
+        if sum(v is not None for v in (self.field, self.neighbours, self.contact, self.body, self.room)) != 1:
+            raise ValueError("expected exactly one of 'field', 'neighbours', 'contact', 'body', 'room'")
         shapes = [k for k in ("half", "per", "above", "below") if getattr(self, k) is not None]
-        if len(shapes) > 1 or ((self.field or self.body) is not None and not shapes):
+        if len(shapes) > 1 or ((self.field or self.body or self.room) is not None and not shapes):
             raise ValueError("expected exactly one of 'half', 'per', 'above', 'below'")
         for shape in shapes:
             value = getattr(self, shape)
@@ -511,8 +527,33 @@ class Motility(_Part):
     source: Text | None = None
 
 
+class Yielding(_Part):
+    """How a cell gives way when others divide: `displaced` to the next voxel, `crushed` (it is lost), or `rigid`.
+
+    A crushed cell gives way as a free voxel would that is farther by `resistance`; where another is nearer, it is
+    displaced.
+    """
+
+    how: Literal["displaced", "crushed", "rigid"]
+    resistance: Length | None = None
+
+    @model_validator(mode="after")
+    def _of_crushed(self) -> "Yielding":
+        if self.resistance is not None and self.how != "crushed":
+            raise ValueError("'resistance' belongs to 'crushed'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> str | dict[str, object]:
+        return dump(self) if self.resistance is not None else self.how
+
+
+def _as_yielding(value: object) -> object:
+    return {"how": value} if isinstance(value, str) else value
+
+
 class State(_Part):
-    """What a cell of this state does to the fields of its voxel, and how it moves.
+    """What a cell of this state does to the fields of its voxel, how it moves, and how it gives way to others.
 
     For pictures and reports alone: `label` is what a reader calls it, `colour` as in "#00ff00", `role` what it is.
     """
@@ -522,6 +563,7 @@ class State(_Part):
     uptake: dict[Name, Loss] = {}
     exchange: dict[Name, Exchange] = {}
     motility: Motility | None = None
+    yields: Annotated[Yielding, BeforeValidator(_as_yielding)] | None = None
     label: Text | None = None
     colour: Colour | None = None
     role: StateRole | None = None
@@ -529,7 +571,11 @@ class State(_Part):
 
 
 class Rule(_Part):
-    """A transition `from|from -> to` at a rate, from some time in the state on.
+    """A transition `from|from -> to` at a rate, from some time in the state on, or a division.
+
+    A division, `mother -> mother + daughter`, has a rate per mother. It takes place when there is room for the
+    daughter: a voxel next to the mother that can take a cell, or one within `reach`, towards which the cells in between
+    move by one voxel (`yields` of a state says whether they do). Both cells then begin their states anew.
 
     `to_body` and `from_body` name the quantity of the body that a firing adds a cell to or takes it
     from. For reports alone: `label` is what a reader calls its firings, and the role `harm` says that they harm the
@@ -539,6 +585,7 @@ class Rule(_Part):
     transition: str
     rate: Rate
     after: Time = "0 min"
+    reach: Length | None = None
     modulators: tuple[Modulator, ...] = ()
     releases: dict[Name, Amount] = {}
     to_body: Name | None = None
@@ -551,7 +598,10 @@ class Rule(_Part):
     @classmethod
     def _arrow(cls, text: str) -> str:
         if _transition(text) is None:
-            raise ValueError(f"expected 'state -> state' or 'state|state -> state', found {text!r}")
+            raise ValueError(
+                "expected 'state -> state', 'state|state -> state' or, of a division, 'state -> state + state', "
+                f"found {text!r}"
+            )
         return text
 
     @property
@@ -561,11 +611,21 @@ class Rule(_Part):
 
     @property
     def enters(self) -> str:
-        """State that the rule enters."""
+        """State that the rule enters; of a division, the mother does."""
+        return self._ends[1][0]
+
+    @property
+    def daughter(self) -> str | None:
+        """State of the daughter; None of a rule that is no division."""
+        return self._ends[1][1] if len(self._ends[1]) > 1 else None
+
+    @property
+    def made(self) -> list[str]:
+        """States that come of the rule."""
         return self._ends[1]
 
     @property
-    def _ends(self) -> tuple[list[str], str]:
+    def _ends(self) -> tuple[list[str], list[str]]:
         ends = _transition(self.transition)
         assert ends
         return ends
@@ -605,10 +665,10 @@ class Process(_Part):
     @classmethod
     def _arrow(cls, text: str) -> str:
         ends = _transition(text)
-        if ends is None or len(ends[0]) > 1:
+        if ends is None or len(ends[0]) > 1 or len(ends[1]) > 1:
             raise ValueError(f"expected 'quantity -> quantity', found {text!r}")
-        if ends[0][0] == ends[1]:
-            raise ValueError(f"'{ends[1]}' stands on both sides")
+        if ends[0] == ends[1]:
+            raise ValueError(f"'{ends[1][0]}' stands on both sides")
         return text
 
     @property
@@ -868,10 +928,11 @@ class Outcome(_Part):
 
     `count`: cells in some states; `volume`: the same in mm^3; `total`: the amount of a field
     whose unit is per voxel (of PFU/voxel: PFU) or per volume (of ng/mL: ng); `mean`: of any field, by volume;
-    `fired`: firings of a rule since the start; `body`: a quantity of the body; `lesion`: of the largest
-    lesion, its cells, diameter (um), CD8 cells per mm^2 in core or margin, mean heat of the core; 0
-    where no lesion is left. `site`: at that one alone, instead of all. `take`: its highest or lowest
-    value so far, at the times when a snapshot is due, instead of the present one.
+    `fired`: firings of a rule since the start; `barred`: divisions by a rule for which there was no room; `crushed`:
+    cells in some states that dividing ones have crushed; `left`: those that have left through open sides; `body`: a
+    quantity of the body; `lesion`: of the largest lesion, its cells, diameter (um), CD8 cells per mm^2 in core or
+    margin, mean heat of the core; 0 where no lesion is left. `site`: at that one alone, instead of all. `take`: its
+    highest or lowest value so far, at the times when a snapshot is due, instead of the present one.
     """
 
     count: Names | None = None
@@ -879,6 +940,9 @@ class Outcome(_Part):
     total: Name | None = None
     mean: Name | None = None
     fired: Name | None = None
+    barred: Name | None = None
+    crushed: Names | None = None
+    left: Names | None = None
     body: Name | None = None
     lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
     site: Name | None = None
@@ -899,7 +963,7 @@ class Outcome(_Part):
         return self
 
 
-OUTCOME_KINDS = ("count", "volume", "total", "mean", "fired", "body", "lesion")
+OUTCOME_KINDS = ("count", "volume", "total", "mean", "fired", "barred", "crushed", "left", "body", "lesion")
 
 
 def _nothing_changed(arms: Any) -> Any:

@@ -169,7 +169,7 @@ def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]
         found |= {tissue.background}
         found |= {shape.state for shape in tissue.shapes.values()} | {each.state for each in tissue.types}
         found |= set(tissue.image.labels.values()) if tissue.image else set()
-    while new := {r.enters for r in document.rules.values() if found.intersection(r.leaves)} - found:
+    while new := {made for r in document.rules.values() if found.intersection(r.leaves) for made in r.made} - found:
         found |= new
     return found
 

@@ -41,6 +41,11 @@ def measure(outcome: Outcome, replicate: Replicate) -> float:
     if outcome.fired is not None:
         # A rule that an arm leaves out never fires.
         return float(sum(site.fired.get(outcome.fired, 0) for site in sites))
+    if outcome.barred is not None:
+        return float(sum(site.barred.get(outcome.barred, 0) for site in sites))
+    for kind in ("crushed", "left"):
+        if (states := getattr(outcome, kind)) is not None:
+            return float(sum(getattr(site, kind)[state] for site in sites for state in states))
     if outcome.count is not None:
         return float(sum(_cells(site, outcome.count) for site in sites))
     assert outcome.volume is not None

@@ -48,7 +48,37 @@ def randomised(random: Random) -> dict[str, Any]:
     reacting = _FIELDS if solver in _SOLVERS else _SUDDEN
     data["reactions"] = {f"x{i}": _reaction(random, reacting) for i in range(random.randint(0, 3))}
     _by_place(random, data)
+    _dividing(random, data)
     return data
+
+
+def _dividing(random: Random, data: dict[str, Any]) -> None:
+    """Let some cells divide and others give way, now and then on a lattice with periodic or open sides."""
+    kinds = ["closed", "open", "periodic"]
+    data["grid"]["sides"] = {axis: random.choice(kinds) for axis in "xyz"} if random.random() < 0.5 else {}
+    if random.random() < 0.3:
+        return
+    rate = f"{random.choice([0.01, 0.3])} /min"
+    mother, daughter, other = random.sample(_TISSUE, 3)
+    division: dict[str, Any] = {"transition": f"{mother} -> {mother} + {daughter}", "rate": rate}
+    if random.random() < 0.7:
+        division["reach"] = random.choice(["40 um", "70 um", "200 um"])
+    division["modulators"] = _modulators(random, 1)
+    data["rules"]["division"] = division
+    if random.random() < 0.3:
+        data["states"][mother]["yields"] = {"how": "crushed", "resistance": "32 um" if "reach" in division else "10 um"}
+    for state in (daughter, other):
+        yields: list[Any] = ["displaced", "crushed", "rigid", {"how": "crushed", "resistance": "13 um"}]
+        data["states"][state]["yields"] = random.choice(yields)
+    if random.random() < 0.5:
+        born = " + ".join(random.choices(_IMMUNE, k=2))
+        data["rules"]["renewal"] = {"transition": f"{'|'.join(_IMMUNE)} -> {born}", "rate": rate}
+    for rule in data["rules"].values():
+        if random.random() < 0.3:
+            rule["modulators"] = [
+                *rule.get("modulators", []),
+                {"room": True, random.choice(["half", "above", "per"]): "30 um"},
+            ]
 
 
 def _by_place(random: Random, data: dict[str, Any]) -> None:

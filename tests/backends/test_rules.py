@@ -33,22 +33,21 @@ class Applied:
         )
         one = (1, *SHAPE)
         clock = np.broadcast_to(np.asarray(clock, np.uint16), one)
-        layer = CellLayer(
-            backend.lattice(np.zeros(one, np.uint8)), backend.lattice(clock.copy()), backend.array(np.zeros((1, 0))), 0
-        )
+        nothing = backend.array(np.zeros((1, 0), np.uint8))
+        cells, clocks = backend.lattice(np.zeros(one, np.uint8)), backend.lattice(clock.copy())
+        layer = CellLayer(cells, clocks, nothing, nothing, 0)
         after = backend.lattice(np.full(one, 99, np.uint8))
         values = backend.lattice(np.full((1, *one), fields, np.float32))
         around = Surroundings(
             backend.lattice(np.full(one, 3, np.uint8)),
             backend.lattice(np.zeros((1, *one), np.uint8)),
             backend.array(np.array(body, np.float32)[:, None]),
+            nothing,
             tables,
         )
-        tally = Tally(
-            backend.array(np.zeros((max(1, len(rules)), 1), np.uint64)),
-            backend.array(np.zeros((2, 1, 1), np.uint64)),
-            planes,
-        )
+        by_rule, by_state = (backend.array(np.zeros((n, 1), np.uint64)) for n in (max(1, len(rules)), 4))
+        left, flowed = (backend.array(np.zeros((2, n, 1), np.uint64)) for n in (4, 1))
+        tally = Tally(by_rule, backend.array(np.zeros((1, 1), np.uint64)), by_state, left, flowed, planes)
         seeds = backend.array(np.array([1], np.uint64))
         backend.apply_rules(layer, after, around, values, tally, Draw(seeds, 2, 3))
         self.cells, self.clock, self.field = (backend.to_numpy(a) for a in (after[0], layer.clock[0], values[:, 0]))
@@ -67,7 +66,7 @@ def test_a_launch_of_no_blocks_does_nothing(backend):
 
 
 def rule(to, hazard, after=0, modulators=(0, 0), releases=(0, 0)):
-    return (to, hazard, after, *modulators, *releases)
+    return (to, -1, 0, hazard, after, *modulators, *releases)
 
 
 def test_a_clock_counts_up_and_is_held_at_its_end(backend):

@@ -378,7 +378,7 @@ def test_what_is_missing_is_told_where_it_belongs(tmp_path, written, line):
     ("key", "suggestion"),
     [
         ("fields.virus.difusion", "unknown key; did you mean 'diffusion'?"),
-        ("grid.x", "unknown key; known here: spacing, shape"),
+        ("grid.x", "unknown key; known here: spacing, shape, sides"),
         ("rules.infection.modulators[0].haf", "unknown key; did you mean 'half'?"),
         ("fields.virus.clearance.trap.raet", "unknown key; did you mean 'rate'?"),
         ("fields.virus.boundary.x.permeabilty", "unknown key; did you mean 'permeability'?"),

@@ -85,7 +85,12 @@ def numbers(model: Model) -> dict[str, object]:
     found["exchange"] = _without(model.exchange, unused)
     if all(values.ndim == 0 for values in model.fields.initial):
         found["fields"] = _without(model.fields, [], initial=np.array(model.fields.initial, float))
-    found["cells"] = dataclasses.replace(model.cells, ceilings=np.zeros(0))
+    cells, of_divisions = dataclasses.replace(model.cells, ceilings=np.zeros(0)), ("daughter", "reach")
+    found["cells"] = cells
+    if not any(model.divides) and not cells.boundary:
+        columns = [column for column in cells.rules.dtype.names or () if column not in of_divisions]
+        rules = np.array([tuple(row[columns]) for row in cells.rules], [(c, cells.rules.dtype[c]) for c in columns])
+        found["cells"] = _without(cells, ("ways", "boundary", "background"), rules=rules)
     return found | {"initial": (model.initial.tissue, model.initial.immune)}
 
 

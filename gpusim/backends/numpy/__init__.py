@@ -9,6 +9,7 @@ import numpy as np
 from gpusim.backends.base import (
     Array,
     CellLayer,
+    CellTables,
     Conditions,
     Diffusion,
     Draw,
@@ -24,8 +25,20 @@ from gpusim.backends.base import (
     Share,
     Surroundings,
     Tally,
+    Ways,
 )
-from gpusim.backends.numpy import body, exchange, measure, motion, multigrid, neighbours, reactions, rules, transport
+from gpusim.backends.numpy import (
+    body,
+    division,
+    exchange,
+    measure,
+    motion,
+    multigrid,
+    neighbours,
+    reactions,
+    rules,
+    transport,
+)
 from gpusim.backends.worker import Worker
 
 
@@ -60,6 +73,9 @@ class NumpyBackend:
 
     def write(self, array: Array, values: np.ndarray) -> None:
         array[...] = values
+
+    def copy(self, target: Array, source: Array) -> None:
+        target[...] = source
 
     def explicit_step(
         self,
@@ -140,7 +156,7 @@ class NumpyBackend:
         self, fields: Array, body: Array, counted: Array, times: Array, walls: Array, maps: Maps, tally: Tally
     ) -> None:
         for r in _replicates(fields):
-            here = Tally(tally.fired[:, r], tally.flowed[:, :, r], tally.planes)
+            here = _tally(tally, r)
             exchange.count_exchange(fields[:, r], body[:, r], counted, times, walls, _maps(maps, r), here)
 
     def react(self, fields: Array, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
@@ -156,27 +172,47 @@ class NumpyBackend:
             exchange.hold(fields[:, r], tissue[r], active, held)
 
     def count_neighbours(
-        self, own: Array, other: Array, states: Array, reach: int, members: Array, counts: Array
+        self,
+        own: Array,
+        other: Array,
+        states: Array,
+        reach: int,
+        members: Array,
+        counts: Array,
+        boundary: int = 0,
+        beyond: int = 0,
     ) -> None:
         for r in range(len(own)):
-            neighbours.count_neighbours(own[r], other[r], states, reach, members[r], counts[r])
+            arrays = (members[r], counts[r])
+            neighbours.count_neighbours(own[r], other[r], states, reach, *arrays, boundary, beyond)
 
     def apply_rules(
         self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
     ) -> None:
         for r in range(len(next)):
-            counted = Tally(tally.fired[:, r], tally.flowed[:, :, r], tally.planes)
-            drawn = Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
-            rules.apply_rules(_layer(layer, r), next[r], _around(around, r), fields[:, r], counted, drawn)
+            arguments = (_layer(layer, r), next[r], _around(around, r), fields[:, r])
+            rules.apply_rules(*arguments, _tally(tally, r), _draw(draw, r))
 
-    def propose_moves(self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw) -> None:
+    def propose_moves(
+        self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw, boundary: int = 0
+    ) -> None:
         for r in range(len(bid)):
-            drawn = Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
-            motion.propose_moves(_layer(layer, r), bid[r], _around(around, r), fields[:, r], drawn)
+            arguments = (_layer(layer, r), bid[r], _around(around, r), fields[:, r], _draw(draw, r))
+            motion.propose_moves(*arguments, boundary)
 
-    def move(self, layer: CellLayer, bid: Array) -> None:
+    def move(self, layer: CellLayer, bid: Array, tally: Tally, boundary: int = 0) -> None:
         for r in range(len(bid)):
-            motion.move(_layer(layer, r), bid[r])
+            motion.move(_layer(layer, r), bid[r], _tally(tally, r), boundary)
+
+    def measure_room(self, layer: CellLayer, other: Array, room: Array, next: Array, ways: Ways) -> None:
+        for r in range(len(room)):
+            division.measure_room(layer.cells[r], other[r], room[r], ways)
+
+    def divide(
+        self, layer: CellLayer, room: Array, bids: Array, ways: Ways, tables: CellTables, tally: Tally, draw: Draw
+    ) -> None:
+        for r in range(len(room)):
+            division.divide(_layer(layer, r), room[r], bids[r], ways, tables, _tally(tally, r), _draw(draw, r))
 
     def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
         return body.circulate(values, equations, minutes)
@@ -200,11 +236,20 @@ def _conditions(conditions: Conditions, r: int) -> Conditions:
 
 
 def _layer(layer: CellLayer, r: int) -> CellLayer:
-    return CellLayer(layer.cells[r], layer.clock[r], layer.heading[r], layer.vacant)
+    return CellLayer(layer.cells[r], layer.clock[r], layer.heading[r], layer.claim[r], layer.vacant)
 
 
 def _around(around: Surroundings, r: int) -> Surroundings:
-    return Surroundings(around.other[r], around.counts[:, r], around.body[:, r], around.tables)
+    return Surroundings(around.other[r], around.counts[:, r], around.body[:, r], around.room[r], around.tables)
+
+
+def _tally(tally: Tally, r: int) -> Tally:
+    counts = (tally.fired[:, r], tally.barred[:, r], tally.taken[:, r], tally.left[:, :, r], tally.flowed[:, :, r])
+    return Tally(*counts, tally.planes)
+
+
+def _draw(draw: Draw, r: int) -> Draw:
+    return Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
 
 
 def _mass(mass: MassByCells | Means, r: int) -> Any:

@@ -15,7 +15,7 @@ class Slab:
     Attributes:
         own, other: uint8 [z, y, x], the whole layers.
         fields: float32 [F, voxels]; counts: uint8 [counts, voxels]; body: float32 [quantities].
-        modulators: table of `model.tables.MODULATOR`.
+        modulators: table of `model.tables.MODULATOR`; room: uint8 [voxels], at which rules alone look.
     """
 
     own: np.ndarray
@@ -26,12 +26,14 @@ class Slab:
     first: int
     end: int
     modulators: np.ndarray
+    room: np.ndarray | None = None
 
     @classmethod
     def of(cls, own: np.ndarray, around: Surroundings, fields: np.ndarray, first: int, end: int) -> "Slab":
         """Planes first to end of a layer; arrays as the backend has them."""
         flat, counts = fields.reshape(len(fields), own.size), around.counts.reshape(len(around.counts), own.size)
-        return cls(own, around.other, flat, counts, around.body, first, end, around.tables.modulators)
+        room = around.room.reshape(-1)
+        return cls(own, around.other, flat, counts, around.body, first, end, around.tables.modulators, room)
 
     @property
     def offset(self) -> int:
@@ -61,6 +63,9 @@ class Slab:
             return self.counts[modulator["index"]][voxels + self.offset].astype(np.float32)
         if modulator["source"] == Source.BODY:
             return np.full(voxels.size, self.body[modulator["index"]], np.float32)
+        if modulator["source"] == Source.ROOM:
+            assert self.room is not None
+            return self.room[voxels + self.offset].astype(np.float32)
         cells = self.other[self.first : self.end].reshape(-1)[voxels]
         return members(modulator["states"])[cells].astype(np.float32)
 

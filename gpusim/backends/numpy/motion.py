@@ -2,16 +2,24 @@
 
 import numpy as np
 
-from gpusim.backends.base import CellLayer, Draw, Surroundings
+from gpusim.backends.base import CellLayer, Draw, Surroundings, Tally
 from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.random import happens, unit_interval, voxel_random
+from gpusim.backends.numpy.sides import is_open, periodic
 from gpusim.backends.numpy.slabs import slabs
+from gpusim.backends.numpy.tally import count
 from gpusim.model.tables import members
 
 _HEADINGS = range(1, 7)
 
 
-def propose_moves(layer: CellLayer, bid: np.ndarray, around: Surroundings, fields: np.ndarray, draw: Draw) -> None:
+BEYOND = -2
+"""Instead of a voxel: what is beyond an open side; -1 beyond a closed one."""
+
+
+def propose_moves(
+    layer: CellLayer, bid: np.ndarray, around: Surroundings, fields: np.ndarray, draw: Draw, boundary: int
+) -> None:
     """Each cell's heading, and its bid (uint16 [z, y, x]) for the voxel it wants to move to."""
     own, tables = layer.cells, around.tables
     heading = layer.heading.reshape(-1)
@@ -23,19 +31,27 @@ def propose_moves(layer: CellLayer, bid: np.ndarray, around: Surroundings, field
         for state in moving[moving != layer.vacant]:
             voxels = np.flatnonzero(states == state)
             if voxels.size:
-                _propose(slab, tables.motilities[state], layer.vacant, heading, bid.reshape(-1), voxels, draw)
+                numbers = (heading, bid.reshape(-1))
+                _propose(slab, tables.motilities[state], layer.vacant, *numbers, voxels, draw, boundary)
 
 
 def _propose(
-    slab: Slab, row: np.void, vacant: int, heading: np.ndarray, bid: np.ndarray, voxels: np.ndarray, draw: Draw
+    slab: Slab,
+    row: np.void,
+    vacant: int,
+    heading: np.ndarray,
+    bid: np.ndarray,
+    voxels: np.ndarray,
+    draw: Draw,
+    boundary: int,
 ) -> None:
     at = voxels + slab.offset
     words = voxel_random(at, draw)
-    free = [_can_enter(slab, row, vacant, beside(h, at, slab.own.shape)) for h in _HEADINGS]
+    free = [_can_enter(slab, row, vacant, beside(h, at, slab.own.shape, boundary)) for h in _HEADINGS]
     towards = heading[at].astype(np.int64)
     kept = np.choose(towards, [np.zeros(at.size, bool), *free])
     turns = (towards == 0) | happens(np.full(at.size, row["turn"], np.float32), words[1]) | ~kept
-    weights = [np.where(f, w, np.float32(0)) for f, w in zip(free, _weights(slab, row, at), strict=True)]
+    weights = [np.where(f, w, np.float32(0)) for f, w in zip(free, _weights(slab, row, at, boundary), strict=True)]
     total = np.zeros(at.size, np.float32)
     for weight in weights:
         total = total + weight
@@ -52,22 +68,28 @@ def _propose(
     bid[at] = np.where(goes, ((words[3] >> np.uint64(19)) << np.uint64(3)) | towards.astype(np.uint64), 0)
 
 
-def beside(heading: int, voxels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Flat index of the voxel one step along a heading; -1 outside the grid."""
+def beside(heading: int, voxels: np.ndarray, shape: tuple[int, ...], boundary: int) -> np.ndarray:
+    """Flat index of the voxel one step along a heading; `BEYOND` an open side, -1 beyond a closed one."""
     _, ny, nx = shape
-    axis, step = (heading - 1) // 2, 1 if heading & 1 else -1
-    stride = (1, nx, nx * ny)[axis]
-    size = (nx, ny, shape[0])[axis]
-    place = voxels // stride % size + step
-    return np.where((place >= 0) & (place < size), voxels + step * stride, -1)
+    of_x, step = (heading - 1) // 2, 1 if heading & 1 else -1
+    axis = 2 - of_x  # of z, y, x
+    stride, size = (1, nx, nx * ny)[of_x], shape[axis]
+    place = voxels // stride % size
+    to = place + step
+    if periodic(boundary)[axis]:
+        to = to % size
+    outside = BEYOND if is_open(boundary, axis, int(step > 0)) else -1
+    return np.where((to >= 0) & (to < size), voxels + (to - place) * stride, outside)
 
 
 def _can_enter(slab: Slab, row: np.void, vacant: int, there: np.ndarray) -> np.ndarray:
     own, other = slab.own.reshape(-1), slab.other.reshape(-1)
-    return (there >= 0) & (own[there] == vacant) & (members(row["enters"])[other[there]] > 0)
+    inside = (there >= 0) & (own[there] == vacant) & (members(row["enters"])[other[there]] > 0)
+    free: np.ndarray = inside | (there == BEYOND)
+    return free
 
 
-def _weights(slab: Slab, row: np.void, at: np.ndarray) -> list[np.ndarray]:
+def _weights(slab: Slab, row: np.void, at: np.ndarray, boundary: int) -> list[np.ndarray]:
     """float32 weight of each heading, were it free."""
     if row["field"] < 0:
         return [np.ones(at.size, np.float32) for _ in _HEADINGS]
@@ -81,13 +103,13 @@ def _weights(slab: Slab, row: np.void, at: np.ndarray) -> list[np.ndarray]:
 
     with np.errstate(all="ignore"):
         here = occupancy(at)
-        found = [
-            np.float32(1) + row["sensitivity"] * (occupancy(beside(h, at, slab.own.shape)) - here) for h in _HEADINGS
-        ]
-        return [np.where(weight > 0, weight, np.float32(0)) for weight in found]
+        there = [beside(h, at, slab.own.shape, boundary) for h in _HEADINGS]
+        found = [np.float32(1) + row["sensitivity"] * (occupancy(voxels) - here) for voxels in there]
+        held = [np.where(weight > 0, weight, np.float32(0)) for weight in found]
+        return [np.where(v == BEYOND, np.float32(1), weight) for v, weight in zip(there, held, strict=True)]
 
 
-def move(layer: CellLayer, bid: np.ndarray) -> None:
+def move(layer: CellLayer, bid: np.ndarray, tally: Tally, boundary: int) -> None:
     """Carry out the moves; of the cells that want one voxel, the lowest bid gets it."""
     flat = bid.reshape(-1)
     voxels = np.flatnonzero(flat)
@@ -95,7 +117,8 @@ def move(layer: CellLayer, bid: np.ndarray) -> None:
     targets = np.zeros(voxels.size, np.int64)
     for h in _HEADINGS:
         mine = (bids & 7) == h
-        targets[mine] = beside(h, voxels[mine], bid.shape)
+        targets[mine] = beside(h, voxels[mine], bid.shape, boundary)
+    leaving = voxels[targets == BEYOND]
     here = targets >= 0  # and not out of what is held of the whole lattice
     bids, targets, voxels = bids[here], targets[here], voxels[here]
     order = np.lexsort((bids, targets))
@@ -103,7 +126,10 @@ def move(layer: CellLayer, bid: np.ndarray) -> None:
     wins = np.ones(targets.size, bool)
     wins[1:] = targets[1:] != targets[:-1]
     targets, voxels = targets[wins], voxels[wins]
-    for array, left in ((layer.cells, layer.vacant), (layer.clock, 0), (layer.heading, 0)):
+    count(tally.left[1], layer.cells.reshape(-1)[leaving], leaving, tally, bid.shape)
+    numbers = [(array, 0) for array in (layer.clock, layer.heading, layer.claim) if array.size]
+    for array, vacated in ((layer.cells, layer.vacant), *numbers):
         values = array.reshape(-1)
         values[targets] = values[voxels]
-        values[voxels] = left
+        values[voxels] = vacated
+        values[leaving] = vacated

@@ -9,6 +9,8 @@ from gpusim.backends.base import CellLayer, Draw, Surroundings, Tally
 from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.random import happens, probability, unit_interval, voxel_random
 from gpusim.backends.numpy.slabs import slabs
+from gpusim.backends.numpy.tally import count
+from gpusim.model.tables import MOST_DIVISION, Claim
 
 
 def apply_rules(
@@ -32,20 +34,23 @@ def apply_rules(
         # Releases come after every hazard of the slab has been read; a voxel reads its own fields alone.
         for number, voxels in events:
             rule = tables.rules[number]
+            if rule["daughter"] >= 0:
+                _claim(layer, number - int(tables.rule_begin[states[voxels[0]]]), voxels + slab.offset)
+                continue
             for release in tables.releases[rule["first_release"] : rule["end_release"]]:
                 values = slab.fields[release["field"]]
                 values[voxels + slab.offset] = values[voxels + slab.offset] + release["amount"]
             new_state[voxels] = rule["to"]
             new_clock[voxels] = 0
-            tally.fired[number] += np.uint64(np.count_nonzero(_counted(slab, tally, voxels + slab.offset)))
+            if layer.claim.size:
+                layer.claim.reshape(-1)[voxels + slab.offset] = 0
+            count(tally.fired, np.full(voxels.size, number), voxels + slab.offset, tally, own.shape)
 
 
-def _counted(slab: Slab, tally: Tally, at: np.ndarray) -> np.ndarray:
-    """bool: whether what happens at voxels, flat indices, is counted."""
-    nz, ny, nx = slab.own.shape
-    first, end = tally.planes or (0, nz)
-    counted: np.ndarray = (at >= first * ny * nx) & (at < end * ny * nx)
-    return counted
+def _claim(layer: CellLayer, number: int, at: np.ndarray) -> None:
+    """Note the rule, by its number among those of the state, by which mothers at flat indices are to divide."""
+    claim = layer.claim.reshape(-1)
+    claim[at[claim[at] == 0]] = (number + 1) | Claim.NEW
 
 
 def _fire(
@@ -58,6 +63,9 @@ def _fire(
     total = np.zeros(voxels.size, np.float32)
     for rule in around.tables.rules[begin:end]:
         hazard = slab.modulated(rule["hazard"], rule, voxels)
+        if rule["daughter"] >= 0:
+            h = np.where(hazard < np.float32(MOST_DIVISION), hazard, np.float32(MOST_DIVISION))
+            hazard = h / (np.float32(1) - h)
         hazard = np.where(hazard < np.float32(1e6), hazard, np.float32(1e6))
         hazards.append(np.where(time < rule["after"], np.float32(0), hazard))
         total = total + hazards[-1]

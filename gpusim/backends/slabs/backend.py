@@ -214,6 +214,9 @@ class SlabsBackend:
     apply_rules = _ordered("apply_rules")
     propose_moves = _ordered("propose_moves")
     move = _ordered("move")
+    measure_room = _ordered("measure_room")
+    divide = _ordered("divide")
+    copy = _ordered("copy")
     circulate = _ordered("circulate")
     sum_fields = _ordered("sum_fields")
 

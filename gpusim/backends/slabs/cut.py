@@ -20,11 +20,13 @@ class Cut:
         bounds: first plane of each rank, and the end of the last.
         rank: whose view this is.
         levels: of multigrid that are shared out, this one included: so often can all bounds be halved, less one.
+        halo: planes beyond its own that a rank holds on either side.
     """
 
     bounds: tuple[int, ...]
     rank: int
     levels: int
+    halo: int = HALO
 
     @classmethod
     def of(cls, planes: int, ranks: int, rank: int) -> "Cut":
@@ -40,7 +42,11 @@ class Cut:
 
     def seen_by(self, rank: int) -> "Cut":
         """The same cut, as another rank sees it."""
-        return Cut(self.bounds, rank, self.levels)
+        return Cut(self.bounds, rank, self.levels, self.halo)
+
+    def wider(self, halo: int) -> "Cut":
+        """The same cut with another halo."""
+        return Cut(self.bounds, self.rank, self.levels, halo)
 
     def coarser(self) -> "Cut | None":
         """The next coarser level; None where every rank has the whole of it."""
@@ -73,12 +79,12 @@ class Cut:
     @property
     def low(self) -> int:
         """First plane that the rank holds, halo included."""
-        return max(self.first - HALO, 0)
+        return max(self.first - self.halo, 0)
 
     @property
     def high(self) -> int:
         """End of the planes that the rank holds, halo included."""
-        return min(self.end + HALO, self.planes)
+        return min(self.end + self.halo, self.planes)
 
     @property
     def own(self) -> slice:

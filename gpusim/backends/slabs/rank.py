@@ -20,6 +20,7 @@ from gpusim.backends.base import (
     Array,
     Backend,
     CellLayer,
+    CellTables,
     Conditions,
     Diffusion,
     Draw,
@@ -33,9 +34,11 @@ from gpusim.backends.base import (
     ReactionTables,
     Surroundings,
     Tally,
+    Ways,
 )
 from gpusim.backends.slabs.cut import HALO, Cut
 from gpusim.backends.slabs.messages import Message, Messages
+from gpusim.model.tables import Z_LOW
 
 Lattice = Any
 """A `Part`, or an array that every rank has the whole of."""
@@ -212,8 +215,13 @@ class Rank:
 
     def _counted_here(self, tally: Tally, cut: Cut) -> Tally:
         """Room to count on the rank's own planes."""
-        fired, flowed = (self._inner.array(np.zeros_like(each.host)) for each in (tally.fired, tally.flowed))
-        return Tally(fired, flowed, (cut.own.start, cut.own.stop))
+        return self._counted(tally, (cut.own.start, cut.own.stop))
+
+    def _counted(self, tally: Tally, planes: tuple[int, int]) -> Tally:
+        """Room to count on some planes."""
+        names = [field.name for field in dataclasses.fields(Tally) if field.name != "planes"]
+        counts = {name: self._inner.array(np.zeros_like(getattr(tally, name).host)) for name in names}
+        return Tally(**counts, planes=planes)
 
     # Explicit transport
 
@@ -318,8 +326,19 @@ class Rank:
 
     # Cells
 
-    def count_neighbours(self, own: Part, other: Part, states: Table, reach: int, members: Part, counts: Part) -> None:
-        self._do("count_neighbours", own, other, states, reach, members, counts)
+    def count_neighbours(
+        self,
+        own: Part,
+        other: Part,
+        states: Table,
+        reach: int,
+        members: Part,
+        counts: Part,
+        boundary: int = 0,
+        beyond: int = 0,
+    ) -> None:
+        seen = _boundary_of(boundary, own.cut)
+        self._do("count_neighbours", own, other, states, reach, members, counts, seen, beyond)
         self._refresh(counts)
 
     def apply_rules(
@@ -330,14 +349,73 @@ class Rank:
         self._do("apply_rules", layer, next, around, fields, here, replace(draw, origin=layer.cells.origin))
         self._messages.add(held(tally.fired), here.fired)
 
-    def propose_moves(self, layer: CellLayer, bid: Part, around: Surroundings, fields: Part, draw: Draw) -> None:
-        self._do("propose_moves", layer, bid, around, fields, replace(draw, origin=layer.cells.origin))
+    def propose_moves(
+        self, layer: CellLayer, bid: Part, around: Surroundings, fields: Part, draw: Draw, boundary: int = 0
+    ) -> None:
+        here, seen = replace(draw, origin=layer.cells.origin), _boundary_of(boundary, layer.cells.cut)
+        self._do("propose_moves", layer, bid, around, fields, here, seen)
         self._refresh(bid)
 
-    def move(self, layer: CellLayer, bid: Part) -> None:
-        self._do("move", layer, bid)
-        for array in (layer.cells, layer.clock, layer.heading):
+    def move(self, layer: CellLayer, bid: Part, tally: Tally, boundary: int = 0) -> None:
+        here, seen = self._counted_here(tally, layer.cells.cut), _boundary_of(boundary, layer.cells.cut)
+        self._do("move", layer, bid, here, seen)
+        if boundary:
+            self._messages.add(held(tally.left), here.left)
+        for array in _of_cells(layer):
             self._refresh(array)
+
+    # Divisions reach beyond a halo: they are worked out on a copy with more planes, of which those held are kept.
+
+    def measure_room(self, layer: CellLayer, other: Part, room: Part, next: Part, ways: Ways) -> None:
+        cut = layer.cells.cut
+        wide = cut.wider(2 * ways.rounds + HALO)
+        around = replace(layer, cells=self._widened(layer.cells, wide))
+        found, spare = (self._inner.array(np.zeros(around.cells.values.shape, np.uint8)) for _ in range(2))
+        self._do("measure_room", around, self._widened(other, wide), found, spare, _ways_of(ways, wide))
+        self._keep(room, Part(found, wide))
+
+    def divide(
+        self, layer: CellLayer, room: Part, bids: Part, ways: Ways, tables: CellTables, tally: Tally, draw: Draw
+    ) -> None:
+        wide = layer.cells.cut.wider(4 * ways.rounds + 1 + HALO)
+        numbers = {name: self._widened(getattr(layer, name), wide) for name in ("cells", *_NUMBERS)}
+        around = replace(layer, **numbers)
+        none = self._inner.array(np.full(held(around.cells).shape, 2**32 - 1, np.uint32))
+        here = self._counted(tally, (wide.own.start, wide.own.stop))
+        arguments = (around, self._widened(room, wide), none, _ways_of(ways, wide), tables, here)
+        self._do("divide", *arguments, replace(draw, origin=around.cells.origin))
+        for array, found in zip(_of_cells(layer), _of_cells(around), strict=True):
+            self._keep(array, found)
+        for kind in ("fired", "barred", "taken", *(["left"] if ways.boundary else [])):
+            self._messages.add(held(getattr(tally, kind)), getattr(here, kind))
+
+    def _widened(self, array: Lattice, wide: Cut) -> Lattice:
+        """A copy [1, planes, y, x] of the planes of a wider cut; the array itself where it holds nothing."""
+        if not isinstance(array, Part):
+            return array
+        own = array.cut
+        copied = Part(
+            self._inner.array(np.empty((1, wide.high - wide.low, *array.values.shape[-2:]), array.values.dtype)), wide
+        )
+        self._inner.copy(copied.own, array.own)
+        sent, received = [], []
+        for rank in range(self._world.size):
+            theirs, wanted = own.seen_by(rank), wide.seen_by(rank)
+            if rank == own.rank:
+                continue
+            first, end = max(own.first, wanted.low), min(own.end, wanted.high)
+            if first < end:
+                sent.append(Message(array.values[0, first - own.low : end - own.low], rank, 3))
+            first, end = max(theirs.first, wide.low), min(theirs.end, wide.high)
+            if first < end:
+                received.append(Message(copied.values[0, first - wide.low : end - wide.low], rank, 3))
+        self._messages.exchange(sent, received)
+        return copied
+
+    def _keep(self, array: Part, found: Part) -> None:
+        """Take what has been found of a wider cut."""
+        first = array.cut.low - found.cut.low
+        self._inner.copy(array.values, found.values[:, first : first + array.values.shape[1]])
 
     # Looking
 
@@ -355,6 +433,26 @@ class Rank:
     def close(self) -> None:
         """Give back threads and memory."""
         self._inner.close()
+
+
+_NUMBERS = ("clock", "heading", "claim")
+"""What a cell takes along."""
+
+
+def _of_cells(layer: CellLayer) -> list[Part]:
+    """What a cell has in each array, where the layer's have it."""
+    arrays = (getattr(layer, name) for name in ("cells", *_NUMBERS))
+    return [array for array in arrays if isinstance(array, Part)]
+
+
+def _boundary_of(boundary: int, cut: Cut) -> int:
+    """Sides of the lattice as the planes of a cut see them: where they are cut off, no side is open."""
+    cut_off = (cut.low > 0, cut.high < cut.planes)
+    return boundary & ~sum(Z_LOW << end for end, is_cut in enumerate(cut_off) if is_cut)
+
+
+def _ways_of(ways: Ways, cut: Cut) -> Ways:
+    return replace(ways, yields=held(ways.yields), boundary=_boundary_of(ways.boundary, cut))
 
 
 _NO_FAULT = np.uint64(2**64 - 1)

@@ -1,0 +1,96 @@
+"""Division of cells: how far they push, and which cells give way."""
+
+import numpy as np
+
+from gpusim import units
+from gpusim.errors import ScenarioError
+from gpusim.model.model import States, Ways
+from gpusim.model.tables import CORNER, FACE, FARTHEST_ROOM, RIGID, Claim
+from gpusim.scenario import Document
+from gpusim.scenario.schema import Rule, Yielding
+
+_MOST_VOXELS = 2**31
+"""Numbers that tell the bids of mothers apart."""
+
+
+def reach(name: str, rule: Rule, spacing: float) -> int:
+    """The most room of a division, tenths of a voxel; 0 of a rule that is none. Raises `ScenarioError`.
+
+    Args:
+        spacing: edge of a voxel, um.
+    """
+    if rule.daughter is None:
+        return 0
+    if rule.reach is None:
+        return CORNER
+    found = units.number(rule.reach, "um") * FACE / spacing
+    most = FARTHEST_ROOM - 1
+    if not FACE * (1 - 1e-9) <= found <= most:
+        raise ScenarioError(
+            f"rules.{name}.reach: expected {spacing:g} um to {spacing * most / FACE:g} um (1 to {most / FACE:g} "
+            f"voxels), found {rule.reach}"
+        )
+    return int(found + 1e-6)
+
+
+def ways(document: Document, states: States, rules: np.ndarray, spacing: float, voxels: int) -> tuple[Ways, Ways]:
+    """How the cells of the tissue and of the immune layer make room. Raises `ScenarioError`."""
+    if (rules["daughter"] >= 0).any() and voxels > _MOST_VOXELS:
+        raise ScenarioError(f"grid: {voxels:,} voxels; expected at most {_MOST_VOXELS:,} where cells divide")
+    return _of_tissue(document, states, rules, spacing), _of_immune(document, states, rules)
+
+
+def _of_tissue(document: Document, states: States, rules: np.ndarray, spacing: float) -> Ways:
+    of_layer = (rules["daughter"] >= 0) & (rules["daughter"] < states.none)
+    most = int(rules["reach"][of_layer].max(initial=0))
+    yields = _all_displaced(states, most)
+    yields[0] = 0
+    for name, spec in document.states.items():
+        if spec.yields is not None:
+            yields[states.number(name)] = _by_itself(name, spec.yields, most, spacing)
+    return _ways(yields, most)
+
+
+def _by_itself(name: str, yields: Yielding, most: int, spacing: float) -> int:
+    """Room of a voxel with a cell of a state, were there no other."""
+    if yields.how == "rigid":
+        return RIGID
+    if yields.how == "displaced":
+        return most + 1
+    resistance = units.number(yields.resistance, "um") * FACE / spacing if yields.resistance is not None else 0.0
+    if resistance > most:
+        raise ScenarioError(
+            f"states.{name}.yields.resistance: {yields.resistance} is beyond the reach of every division, "
+            f"{most * spacing / FACE:g} um, so that the cell is never crushed; expected less, or 'displaced'"
+        )
+    return round(resistance)
+
+
+def _of_immune(document: Document, states: States, rules: np.ndarray) -> Ways:
+    """Daughters take voxels that all mothers of the layer may enter."""
+    enterable = np.ones(len(states.names), bool)
+    for rule in document.rules.values():
+        for mother in rule.leaves if rule.daughter in states.immune else ():
+            motility = document.states[mother].motility
+            if motility is not None and motility.enters is not None:
+                enterable &= np.isin(states.names, motility.enters)
+    yields = _all_displaced(states, CORNER)
+    yields[states.none] = np.where(enterable, 0, RIGID)
+    return _ways(yields, CORNER)
+
+
+def _all_displaced(states: States, most: int) -> np.ndarray:
+    return np.full((len(states.names),) * 2, most + 1, np.uint8)
+
+
+def _ways(yields: np.ndarray, most: int) -> Ways:
+    steps = most // FACE
+    return Ways(yields, rounds=max(1, -(-steps // 2)))
+
+
+def require_claimable(name: str, number: int) -> None:
+    """Raise `ScenarioError` where a claim can't hold the number of a rule among those that leave a state, from 0 on."""
+    if number >= Claim.RULE:
+        raise ScenarioError(
+            f"rules.{name}: {number} rules of the mother's state stand before it; expected at most {Claim.RULE - 1}"
+        )

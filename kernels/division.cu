@@ -1,0 +1,399 @@
+// Division: a daughter takes the nearest voxel that can take a cell, and the cells on the way there move up.
+//
+// The room of a voxel is its distance from the nearest that can take a cell, in tenths of a voxel: over faces, edges
+// and corners of voxels, with steps of 10, 14 and 17. From each voxel a way leads on to a neighbour whose room is less
+// by the step between them; where there are several, the voxel draws one. So all ways together are trees, each with its
+// root in a voxel that can take a cell, and no two trees share a voxel. Of the mothers whose ways end in one root, the
+// one with the lowest bid divides: the cells along her way each go one voxel on, and her daughter takes the first place.
+#include "modulators.cuh"
+#include "transition.cuh"
+
+constexpr uint8 rigid_room = 255;  // of a voxel that takes no cell and lets none through, and of what is outside
+constexpr uint32 no_bid = 0xFFFFFFFFu;
+constexpr int32 in_place = 13;  // of the 27 voxels around and including one, in the order z, y, x
+
+// Tenths of a voxel from the middle of 27 voxels to one of them.
+__device__ inline int32 step_length(int32 neighbour) {
+    const int32 moved = (neighbour / 9 != 1) + (neighbour / 3 % 3 != 1) + (neighbour % 3 != 1);
+    return moved == 1 ? 10 : moved == 2 ? 14 : 17;
+}
+
+// Blocks: replicates x nz x ny rows.
+extern "C" __global__ void begin_room(
+    const uint8* __restrict__ yields,  // [states, states] room of a voxel by itself, by its own and its other cell
+    const uint8* __restrict__ own,     // [R, z, y, x] the layer whose cells divide
+    const uint8* __restrict__ other,   // [R, z, y, x]
+    uint8* __restrict__ room,          // [R, z, y, x]
+    int32 states, int32 boundary, int32 leaving, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Stack shape{replicates, nz, ny, nx};
+    const Voxel row = first_of_row(shape);
+    const bool open = at_open_side(boundary, 0, row.z, nz) || at_open_side(boundary, 2, row.y, ny);
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+        const int64 voxel = row.index + x;
+        const int32 by_itself = yields[own[voxel] * states + other[voxel]];
+        const bool leaves = (open || at_open_side(boundary, 4, x, nx)) && by_itself != rigid_room && leaving < by_itself;
+        room[voxel] = static_cast<uint8>(leaves ? leaving : by_itself);
+    }
+}
+ENTRY(begin_room)
+
+// A row of rooms and the eight beside it: row 3 dz + dy + 4 is dz planes and dy rows away; none outside the lattice.
+class RoomRows {
+  public:
+    __device__ inline RoomRows(const uint8* room, const Stack& shape, int32 boundary, const Voxel& row)
+        : round(boundary & PERIODIC_X), nx(shape.nx) {
+        for (int32 i = 0; i < 9; ++i) {
+            const int32 z = along(row.z + i / 3 - 1, shape.nz, boundary & PERIODIC_Z);
+            const int32 y = along(row.y + i % 3 - 1, shape.ny, boundary & PERIODIC_Y);
+            rows[i] = z < 0 || y < 0 ? nullptr : room + row_start(shape, row.replicate, z, y);
+        }
+    }
+    __device__ inline const uint8* operator[](int32 row) const { return rows[row]; }
+    __device__ inline uint8 at(int32 row, int32 x) const {
+        const int32 there = along(x, nx, round);
+        return rows[row] == nullptr || there < 0 ? rigid_room : rows[row][there];
+    }
+
+  private:
+    const uint8* rows[9];
+    bool round;
+    int32 nx;
+};
+
+// The least room among the ends of the steps of one length; beside a rigid voxel no step goes across an edge or corner.
+template <bool walls, typename Around>
+struct Nearest {
+    Around around;  // the room of a neighbour by its number
+    __device__ inline uint8 at(int32 neighbour) const { return around(neighbour); }
+    __device__ inline uint8 wall(int32 neighbour) const {
+        return walls && at(neighbour) == rigid_room ? rigid_room : static_cast<uint8>(0);
+    }
+    static __device__ inline uint8 less(uint8 a, uint8 b) { return a < b ? a : b; }
+    static __device__ inline uint8 after(uint8 room, uint8 step) {
+        const uint8 most = rigid_room - step;
+        return static_cast<uint8>((room < most ? room : most) + step);
+    }
+    // Along two axes, each one way: strides among the 27 neighbours.
+    __device__ inline uint8 edge(int32 a, int32 b) const {
+        return static_cast<uint8>(at(in_place + a + b) | wall(in_place + a) | wall(in_place + b));
+    }
+    __device__ inline uint8 edges(int32 a, int32 b) const {
+        return less(less(edge(a, b), edge(a, -b)), less(edge(-a, b), edge(-a, -b)));
+    }
+    __device__ inline uint8 corner(int32 a, int32 b, int32 c) const {
+        return static_cast<uint8>(at(in_place + a + b + c) | wall(in_place + a) | wall(in_place + b) |
+                                  wall(in_place + c) | wall(in_place + a + b) | wall(in_place + a + c) |
+                                  wall(in_place + b + c));
+    }
+    __device__ inline uint8 faces(int32 a) const { return less(at(in_place + a), at(in_place - a)); }
+    __device__ inline uint8 found() const {
+        const uint8 here = at(in_place);
+        const uint8 by_face = less(less(faces(1), faces(3)), faces(9));
+        const uint8 by_edge = less(less(edges(1, 3), edges(1, 9)), edges(3, 9));
+        const uint8 by_corner = less(less(less(corner(1, 3, 9), corner(1, 3, -9)), less(corner(1, -3, 9), corner(1, -3, -9))),
+                                     less(less(corner(-1, 3, 9), corner(-1, 3, -9)), less(corner(-1, -3, 9), corner(-1, -3, -9))));
+        const uint8 least = less(less(after(by_face, 10), after(by_edge, 14)), after(by_corner, 17));
+        return here == rigid_room ? here : less(here, least);
+    }
+};
+
+template <bool walls>
+__device__ inline uint8 nearest_at(const RoomRows& rows, int32 x) {
+    const auto around = [&](int32 n) INLINED { return rows.at(n / 3, x + n % 3 - 1); };
+    return Nearest<walls, decltype(around)>{around}.found();
+}
+
+#ifdef GPUSIM_HOST
+// A row outside the lattice.
+static const struct RigidRow {
+    uint8 rooms[longest_row];
+    RigidRow() { std::memset(rooms, rigid_room, sizeof rooms); }
+} outside;
+
+// So many voxels of a row, in whole vectors; none of them at an end.
+template <bool walls, int32 pack>
+__device__ inline void spread_pack(const uint8* const* rows, uint8* __restrict__ out) {
+    for (int32 x = 0; x < pack; ++x) {
+        const auto around = [&](int32 n) INLINED { return rows[n / 3][x + n % 3 - 1]; };
+        out[x] = Nearest<walls, decltype(around)>{around}.found();
+    }
+}
+
+// The voxels of a row but for its ends; the last packs overlap.
+template <bool walls, int32 pack>
+LOOP_FUNCTION void spread_packs(const uint8* const* given, uint8* out, int32 nx) {
+    for (int32 next = 1; next < nx - 1; next += pack) {
+        const int32 x = next + pack < nx ? next : nx - 1 - pack;
+        const uint8* rows[9];
+        for (int32 i = 0; i < 9; ++i) rows[i] = given[i] + x;
+        spread_pack<walls, pack>(rows, out + x);
+    }
+}
+
+template <bool walls>
+__device__ inline void spread_inside(const uint8* const* rows, uint8* out, int32 nx) {
+    if (nx >= 34) spread_packs<walls, 32>(rows, out, nx);
+    else if (nx >= 10) spread_packs<walls, 8>(rows, out, nx);
+    else spread_packs<walls, 1>(rows, out, nx);
+}
+
+// The least and the most room of nine rows.
+LOOP_FUNCTION void extremes(const uint8* const* rows, int32 nx, uint8& least, uint8& most) {
+    uint8 low = rigid_room, high = 0;
+    for (int32 x = 0; x < nx; ++x) {
+        uint8 lower = rows[0][x], higher = rows[0][x];
+        for (int32 i = 1; i < 9; ++i) {
+            const uint8 here = rows[i][x];
+            lower = here < lower ? here : lower;
+            higher = here > higher ? here : higher;
+        }
+        low = lower < low ? lower : low;
+        high = higher > high ? higher : high;
+    }
+    least = low;
+    most = high;
+}
+
+LOOP_FUNCTION void spread_row(const RoomRows& rows, uint8* __restrict__ out, int32 nx) {
+    const uint8 *inside[9], *around[9];  // an outside row is as near as the row itself, or rigid
+    for (int32 i = 0; i < 9; ++i) {
+        inside[i] = rows[i] == nullptr ? rows[4] : rows[i];
+        around[i] = rows[i] == nullptr ? outside.rooms : rows[i];
+    }
+    uint8 least, most;
+    extremes(inside, nx, least, most);
+    if (least == most) {  // nothing is nearer anywhere
+        std::memcpy(out, rows[4], nx);
+        return;
+    }
+    if (most == rigid_room) spread_inside<true>(around, out, nx);
+    else spread_inside<false>(around, out, nx);
+    out[0] = nearest_at<true>(rows, 0);
+    out[nx - 1] = nearest_at<true>(rows, nx - 1);
+}
+#else
+__device__ inline void spread_row(const RoomRows& rows, uint8* __restrict__ out, int32 nx) {
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) out[x] = nearest_at<true>(rows, x);
+}
+#endif
+
+// Room found one step further on. Blocks: replicates x nz x ny rows.
+extern "C" __global__ void spread_room(const uint8* __restrict__ room,  // [R, z, y, x]
+                                       uint8* __restrict__ next,        // [R, z, y, x]
+                                       int32 boundary, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Stack shape{replicates, nz, ny, nx};
+    const Voxel row = first_of_row(shape);
+    spread_row(RoomRows(room, shape, boundary, row), next + row.index, nx);
+}
+ENTRY(spread_room)
+
+// The ways through the lattice of one replicate.
+struct Ways {
+    const uint8* room;
+    Stack shape;
+    int32 boundary;
+    Draw draw;
+
+    __device__ inline Voxel neighbour(const Voxel& from, int32 number) const {
+        const int32 z = along(from.z + number / 9 - 1, shape.nz, boundary & PERIODIC_Z);
+        const int32 y = along(from.y + number / 3 % 3 - 1, shape.ny, boundary & PERIODIC_Y);
+        const int32 x = along(from.x + number % 3 - 1, shape.nx, boundary & PERIODIC_X);
+        const bool inside = z >= 0 && y >= 0 && x >= 0;
+        return Voxel{inside ? row_start(shape, from.replicate, z, y) + x : -1, from.replicate, z, y, x};
+    }
+    __device__ inline int32 room_at(const Voxel& place) const {
+        return place.index < 0 ? rigid_room : room[place.index];
+    }
+    // Whether no rigid voxel stands beside a step across an edge or a corner.
+    __device__ inline bool passes(const Voxel& from, int32 number) const {
+        const int32 z = number / 9 - 1, y = number / 3 % 3 - 1, x = number % 3 - 1;
+        for (int32 part = 1; part < 7; ++part) {
+            const int32 dz = part & 4 ? z : 0, dy = part & 2 ? y : 0, dx = part & 1 ? x : 0;
+            const int32 beside_it = in_place + 9 * dz + 3 * dy + dx;
+            if (beside_it != in_place && beside_it != number && room_at(neighbour(from, beside_it)) == rigid_room)
+                return false;
+        }
+        return true;
+    }
+    // One voxel on; false in a root, where the way ends.
+    __device__ inline bool go_on(Voxel& place) const {
+        const int32 here = room[place.index];
+        uint32 open = 0, count = 0;
+        for (int32 n = 0; n < 27; ++n) {
+            if (n == in_place) continue;
+            const int32 there = room_at(neighbour(place, n));
+            if (there == rigid_room || there + step_length(n) != here || !passes(place, n)) continue;
+            open |= 1u << n;
+            ++count;
+        }
+        if (count == 0) return false;
+        uint32 skipped = draw.at(place.index).word[0] % count;
+        int32 chosen = 0;
+        while (!(open >> chosen & 1u) || skipped-- != 0) ++chosen;
+        place = neighbour(place, chosen);
+        return true;
+    }
+};
+
+// A permutation of the numbers below 2^31: no two voxels have one bid.
+__device__ inline uint32 shuffled(uint32 number, const Random& key) {
+    const uint32 mask = 0x7FFFFFFFu;
+    for (int32 round = 0; round < 2; ++round) {
+        number = (number * (key.word[2 * round] | 1u) + key.word[2 * round + 1]) & mask;
+        number = number ^ (number >> 16);
+        number = (number * 0x2C1B3C6Du) & mask;
+        number = number ^ (number >> 15);
+    }
+    return number;
+}
+
+// What mothers have to know.
+struct Mothers {
+    const Rule* rules;
+    const int32* rule_begin;
+    const uint8* yields;
+    const uint8* own;
+    uint8* claim;
+    Ways ways;
+    int32 states;
+
+    __device__ inline int32 rule(int64 voxel) const {
+        return rule_begin[own[voxel]] + (claim[voxel] & CLAIM_RULE) - 1;
+    }
+    // Not in her own place, where she would be crushed, though a daughter may leave from there through an open side.
+    __device__ inline bool has_room(const Voxel& place, const Voxel& root) const {
+        const int32 room = ways.room[place.index];
+        const bool in_own_place = root.index == place.index && room == yields[own[place.index] * states];
+        return room <= rules[rule(place.index)].reach && !in_own_place;
+    }
+    __device__ inline uint32 bid(int64 voxel) const {
+        const Draw& draw = ways.draw;
+        const Random key = philox(no_bid, no_bid, draw.step, draw.purpose, static_cast<uint32>(draw.seed),
+                                  static_cast<uint32>(draw.seed >> 32));
+        const uint32 number = static_cast<uint32>(draw.offset + static_cast<uint64>(voxel));
+        return (claim[voxel] & CLAIM_NEW ? 0x80000000u : 0u) | shuffled(number, key);
+    }
+    __device__ inline Voxel root(Voxel place) const {
+        while (ways.go_on(place)) {
+        }
+        return place;
+    }
+};
+
+#define MOTHERS                                                                                                    \
+    const Stack shape{replicates, nz, ny, nx};                                                                     \
+    const BlockRows rows(shape, block_rows);                                                                       \
+    const auto mothers_of = [&](const Voxel& place) INLINED {                                                      \
+        const Draw draw{seeds[place.replicate], origin - row_start(shape, place.replicate, 0, 0), step, purpose};  \
+        return Mothers{rules, rule_begin, yields, own, claim, Ways{room, shape, boundary, draw}, states};          \
+    };
+
+// Each mother bids for the root in which her way ends. Blocks: replicates x nz x ny / block_rows.
+extern "C" __global__ void bid_for_room(
+    const Rule* __restrict__ rules,
+    const int32* __restrict__ rule_begin,  // [states + 1]
+    const uint8* __restrict__ yields,      // [states, states] as in begin_room
+    const uint8* __restrict__ own,         // [R, z, y, x]
+    uint8* __restrict__ claim,             // [R, z, y, x]
+    const uint8* __restrict__ room,        // [R, z, y, x]
+    uint32* __restrict__ bids,             // [R, z, y, x] the lowest of each root
+    const uint64* __restrict__ seeds,      // [R]
+    uint64 origin,  // index of the first voxel here in the whole lattice
+    uint32 step, uint32 purpose, int32 states, int32 boundary, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    MOTHERS
+    for_wanted(
+        rows.count * nx, [&](int32 i) INLINED { return claim[rows.first.index + i] != 0; },
+        [&](int32 i) INLINED {
+            const Voxel place = rows.voxel(shape, i);
+            const Mothers mothers = mothers_of(place);
+            const Voxel root = mothers.root(place);
+            if (mothers.has_room(place, root)) atomicMin(&bids[root.index], mothers.bid(place.index));
+        });
+}
+ENTRY(bid_for_room)
+
+// Who has the lowest bid divides; the others keep their claims, which then go first. A mother without room has none.
+// Blocks: replicates x nz x ny / block_rows.
+extern "C" __global__ void settle_bids(
+    const Rule* __restrict__ rules,
+    const int32* __restrict__ rule_begin,  // [states + 1]
+    const uint8* __restrict__ yields,      // [states, states] as in begin_room
+    const uint8* __restrict__ own,         // [R, z, y, x]
+    uint8* __restrict__ claim,             // [R, z, y, x]
+    const uint8* __restrict__ room,        // [R, z, y, x]
+    const uint32* __restrict__ bids,       // [R, z, y, x]
+    uint64* __restrict__ barred,           // [rules, R]
+    const uint64* __restrict__ seeds,      // [R]
+    uint64 origin,
+    uint32 step, uint32 purpose, int32 first_counted, int32 end_counted, int32 states, int32 boundary,
+    int32 block_rows,
+    int32 replicates, int32 nz, int32 ny, int32 nx) {
+    MOTHERS
+    for_wanted(
+        rows.count * nx, [&](int32 i) INLINED { return claim[rows.first.index + i] != 0; },
+        [&](int32 i) INLINED {
+            const Voxel place = rows.voxel(shape, i);
+            const int64 voxel = place.index;
+            const Mothers mothers = mothers_of(place);
+            const Voxel root = mothers.root(place);
+            if (!mothers.has_room(place, root)) {
+                if (place.z >= first_counted && place.z < end_counted)
+                    atomicAdd(&barred[mothers.rule(voxel) * replicates + place.replicate], uint64(1));
+                claim[voxel] = 0;
+            } else if (bids[root.index] == mothers.bid(voxel)) {
+                claim[voxel] = static_cast<uint8>((claim[voxel] & CLAIM_RULE) | CLAIM_GRANTED);
+            } else {
+                claim[voxel] = static_cast<uint8>(claim[voxel] & CLAIM_RULE);
+            }
+        });
+}
+ENTRY(settle_bids)
+
+// Blocks: replicates x nz x ny / block_rows. Each voxel is on the way of one mother at most.
+extern "C" __global__ void divide(
+    const Rule* __restrict__ rules,
+    const int32* __restrict__ rule_begin,  // [states + 1]
+    const uint8* __restrict__ yields,      // [states, states] as in begin_room
+    uint8* __restrict__ own,               // [R, z, y, x]
+    uint16* __restrict__ clock,            // [R, z, y, x]
+    uint8* __restrict__ heading,           // [R, z, y, x], where cells have one
+    uint8* __restrict__ claim,             // [R, z, y, x]
+    const uint8* __restrict__ room,        // [R, z, y, x]
+    uint32* __restrict__ bids,             // [R, z, y, x]
+    uint64* __restrict__ fired,            // [rules, R]
+    uint64* __restrict__ taken,            // [states, R] what was in the roots
+    uint64* __restrict__ left,             // [states, R] what of it has left the lattice through an open side
+    const uint64* __restrict__ seeds,      // [R]
+    uint64 origin,
+    uint32 step, uint32 purpose, int32 first_counted, int32 end_counted, int32 states, int32 vacant,
+    int32 headings, int32 boundary, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    MOTHERS
+    for_wanted(
+        rows.count * nx, [&](int32 i) INLINED { return (claim[rows.first.index + i] & CLAIM_GRANTED) != 0; },
+        [&](int32 i) INLINED {
+            Voxel place = rows.voxel(shape, i);
+            const Mothers mothers = mothers_of(place);
+            const auto counted = [&](const Voxel& at) INLINED { return at.z >= first_counted && at.z < end_counted; };
+            const int32 number = mothers.rule(place.index);
+            const Rule& rule = rules[number];
+            if (counted(place)) atomicAdd(&fired[number * replicates + place.replicate], uint64(1));
+            own[place.index] = static_cast<uint8>(rule.to);
+            clock[place.index] = 0;
+            claim[place.index] = 0;
+            uint8 state = static_cast<uint8>(rule.daughter), bearing = 0, pending = 0;
+            uint16 age = 0;
+            while (mothers.ways.go_on(place)) {
+                const int64 here = place.index;
+                swap(own[here], state);
+                swap(clock[here], age);
+                swap(claim[here], pending);
+                if (headings) swap(heading[here], bearing);
+            }
+            bids[place.index] = no_bid;
+            if (!counted(place)) return;
+            atomicAdd(&taken[state * replicates + place.replicate], uint64(1));
+            if (state != vacant && room[place.index] < yields[state * states])  // not where it is crushed
+                atomicAdd(&left[state * replicates + place.replicate], uint64(1));
+        });
+}
+ENTRY(divide)

@@ -1,0 +1,86 @@
+"""What is refused of divisions, each in one line that names its place."""
+
+import pytest
+import yaml
+
+import gpusim
+from gpusim.errors import ScenarioError
+from gpusim.model import build
+
+DIVIDES = "rules: {division: {transition: a -> a + b, rate: 0.01 /min, reach: 60 um}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        ("rules: {r: {transition: a -> a + a + b, rate: 1 /min}}", "rules.r.transition", "state -> state + state"),
+        ("rules: {r: {transition: a -> b, rate: 1 /min, reach: 60 um}}", "rules.r.reach", "belongs to a division"),
+        ("rules: {r: {transition: a -> a + t, rate: 1 /min}}", "rules.r.transition", "immune layer"),
+        ("rules: {r: {transition: empty -> a + a, rate: 1 /min}}", "rules.r.transition", "no cell"),
+        ("rules: {r: {transition: a -> a + empty, rate: 1 /min}}", "rules.r.transition", "no cell"),
+        ("rules: {r: {transition: w -> a + a, rate: 1 /min}}", "rules.r.transition", "'w' yields 'rigid'"),
+        ("rules: {r: {transition: t -> t + t, rate: 1 /min, reach: 60 um}}", "rules.r.reach", "do not push"),
+        (
+            "rules: {r: {transition: a -> a + a, rate: 1 /min, reach: 9 um}}",
+            "rules.r.reach",
+            "20 um to 498 um",
+        ),
+        (
+            "rules: {r: {transition: a -> a + a, rate: 1 /min, reach: 1 mm}}",
+            "rules.r.reach",
+            "20 um to 498 um",
+        ),
+        (
+            "rules: {r: {transition: a -> a + a, rate: 1 /min, releases: {f: 1}}}\nfields: {f: {unit: ng/mL}}",
+            "rules.r.releases",
+            "releases nothing",
+        ),
+        (DIVIDES + "\nstates: {t: {layer: immune, yields: rigid}}", "states.t.yields", "do not push"),
+        (DIVIDES + "\nstates: {b: {yields: soft}}", "states.b.yields", "soft"),
+        (
+            DIVIDES + "\nstates: {b: {yields: {how: rigid, resistance: 3 um}}}",
+            "states.b.yields",
+            "'resistance' belongs to 'crushed'",
+        ),
+        (
+            DIVIDES + "\nstates: {b: {yields: {how: crushed, resistance: 80 um}}}",
+            "states.b.yields.resistance",
+            "beyond the reach",
+        ),
+        (
+            "rules: {r: {transition: a -> b, rate: 1 /min, modulators: [{room: true, half: 30 um}]}}",
+            "rules.r.modulators[0].room",
+            "no cell of the tissue divides",
+        ),
+        (
+            DIVIDES
+            + "\nfields: {f: {unit: ng/mL, clearance: {c: {rate: 1 /min, modulators: [{room: true, per: 9 um}]}}}}",
+            "clearance.c.modulators[0].room",
+            "nothing else looks at room",
+        ),
+        ("grid: {sides: {x: shut}}", "grid.sides.x", "shut"),
+        (
+            "trial: {arms: {all: {}}, outcomes: {o: {left: a}}}",
+            "trial.outcomes.o.left",
+            "no side of the grid is open",
+        ),
+    ],
+)
+def test_bad_divisions_are_refused_where_they_stand(text, place, reason):
+    states = "{grid: {shape: [4, 4, 4]}, states: {a: {}, b: {}, w: {}, t: {layer: immune}}}"
+    base = gpusim.Scenario.parse(states)
+    document = yaml.safe_load(text)
+    if "w ->" in text:
+        document["states"] = {"w": {"yields": "rigid"}}
+    with pytest.raises(ScenarioError) as caught:
+        build(base.with_(**document))
+    assert place in str(caught.value)
+    assert reason in str(caught.value)
+
+
+def test_a_division_shortens_the_step_of_the_rules():
+    """To a hazard of 0.02; 0.1 is enough for other rules."""
+    base = gpusim.Scenario.parse("{grid: {shape: [4, 4, 4]}, states: {a: {}, b: {}}}")
+    for transition, step in (("a -> a + b", 1.0), ("a -> b", 5.0)):
+        model = build(base.with_(rules={"r": {"transition": transition, "rate": "0.02 /min"}}))
+        assert model.step * model.rules_every == step
