@@ -31,14 +31,14 @@ def main():
     with gpusim.Simulation(scenario, arguments.backend, threads=arguments.threads) as simulation:
         simulation.run(until=f"{arguments.from_hours} h")
         backend, marks = simulation.backend, defaultdict(list)
-        launch = backend.launch
+        run = backend.run
 
-        def timed(kernel, *rest):
+        def timed(call, *rest):
             begun = backend.mark()
-            launch(kernel, *rest)
-            marks[kernel].append((begun, backend.mark()))
+            run(call, *rest)
+            marks[call.kernel.name].append((begun, backend.mark()))
 
-        backend.launch = timed
+        backend.run = timed
         begun, spent = time.perf_counter(), time.process_time()
         simulation.run(until=f"{arguments.from_hours + arguments.hours} h")
         wall, cores = time.perf_counter() - begun, time.process_time() - spent

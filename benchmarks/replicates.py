@@ -55,13 +55,13 @@ def in_two(pool, work, wanted):
 def launches(wanted, seeds):
     """Of the tenth step; and what the backend holds, bytes."""
     counted = []
-    launch = CpuBackend.launch
+    run = CpuBackend.run
 
-    def noted(self, kernel, *arguments):
-        counted.append(kernel)
-        launch(self, kernel, *arguments)
+    def noted(self, *launch):
+        counted.append(launch)
+        run(self, *launch)
 
-    CpuBackend.launch = noted
+    CpuBackend.run = noted
     try:
         with gpusim.Simulation(wanted, "cpu", threads=1, seed=seeds) as simulation:
             simulation.step(9)
@@ -69,7 +69,7 @@ def launches(wanted, seeds):
             simulation.step()
             return len(counted), on_backend(simulation.model) * len(seeds)
     finally:
-        CpuBackend.launch = launch
+        CpuBackend.run = run
 
 
 def main():

@@ -25,18 +25,6 @@ struct Quantities {
 
 __device__ inline double seen(double value) { return value > 0.0 ? value : 0.0; }
 
-__device__ inline double body_factor(const Modulator& modulator, double value) {
-    const double scale = modulator.scale, low = modulator.low, high = modulator.high;
-    if (modulator.shape == STEP) return value >= scale ? high : low;
-    const double ratio = value * scale;
-    if (modulator.shape == LINEAR) return ratio;
-    const double r = ratio > 1.0e9 ? 1.0e9 : ratio;
-    double raised = r;
-    for (int32 n = 1; n < modulator.power; ++n) raised = raised * r;
-    const double rest = 1.0 / (1.0 + raised);
-    return low * rest + high * (raised * rest);
-}
-
 // How fast the quantities change where they are `from` + step * `along`.
 OUT_OF_LINE void body_rates(const Equations& body, const Quantities& from, const Quantities& along,
                             double step, const Quantities& out) {
@@ -46,7 +34,7 @@ OUT_OF_LINE void body_rates(const Equations& body, const Quantities& from, const
         const Flow& flow = body.flows[i];
         double moved = flow.by < 0 ? body.rates[i] : body.rates[i] * at(flow.by);
         for (int32 m = flow.first_modulator; m < flow.end_modulator; ++m)
-            moved = moved * body_factor(body.modulators[m], at(body.modulators[m].index));
+            moved = moved * response(body.modulators[m], at(body.modulators[m].index));
         if (flow.leaves >= 0) out[flow.leaves] = out[flow.leaves] - moved;
         if (flow.enters >= 0) out[flow.enters] = out[flow.enters] + moved;
     }
@@ -78,13 +66,19 @@ __device__ inline bool close(const Equations& body, const Quantities& first, con
 }
 
 // Blocks: of some replicates, one a thread.
-extern "C" __global__ void circulate(double* __restrict__ values,   // [quantities, R]
-                                     double* __restrict__ scratch,  // [8, quantities, R]
-                                     int32* __restrict__ followed,  // [R] whether the equations could be
-                                     const Flow* __restrict__ flows,      // [processes]
-                                     const double* __restrict__ rates,    // [processes]
-                                     const Modulator* __restrict__ modulators, double minutes,
-                                     int32 processes, int32 quantities, int32 replicates) {
+extern "C" __global__ void circulate(
+    // model:
+    const Flow* __restrict__ flows,            // [processes]
+    const double* __restrict__ rates,          // [processes]
+    const Modulator* __restrict__ modulators,  // [modulators]
+    // state out:
+    double* __restrict__ values,   // [quantities, R]
+    double* __restrict__ scratch,  // [8, quantities, R]
+    int32* __restrict__ followed,  // [R], whether the equations could be
+    // numbers:
+    double minutes,
+    // sizes:
+    int32 processes, int32 quantities, int32 replicates) {
     const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
     if (replicate >= replicates) return;
     const Equations body{flows, rates, modulators, processes, quantities};

@@ -13,8 +13,6 @@ using uint32 = unsigned int;
 using uint64 = unsigned long long;
 
 #ifndef GPUSIM_HOST
-constexpr int longest_block = 4096;  // voxels of a block, and so of a row
-
 #define ENTRY(name)  // a host build makes a launcher here; a GPU has its own
 #define ENTRY_OF_ROWS(name)
 
@@ -46,6 +44,7 @@ struct RowWriter {
 #define INLINED
 #endif
 
+constexpr int32 longest_row = 4096;  // voxels along an axis of a lattice, and of a block of rows
 constexpr float two_to_32 = 4294967296.0f;
 constexpr float two_to_minus_24 = 5.9604644775390625e-8f;
 
@@ -78,13 +77,6 @@ __device__ inline int32 along(int32 i, int32 n, bool periodic) {
     return periodic ? (i < 0 ? n - 1 : 0) : -1;
 }
 
-template <typename T>
-__device__ inline void swap(T& a, T& b) {
-    const T before = a;
-    a = b;
-    b = before;
-}
-
 // The sum over all threads of a block, in the first of them. All take part; blocks are of whole warps.
 __device__ inline uint64 block_sum(uint64 value) {
 #ifndef GPUSIM_HOST
@@ -108,7 +100,7 @@ __device__ inline void for_wanted(int32 n, const Wanted& wanted, const Use& use)
     for (int32 i = 0; i < n; ++i)
         if (wanted(i)) use(i);
 #else
-    __shared__ uint16 gathered[longest_block];
+    __shared__ uint16 gathered[longest_row];
     __shared__ uint32 count;
     if (threadIdx.x == 0) count = 0;
     __syncthreads();
@@ -176,10 +168,11 @@ class FirstWords {
 
 // Pade approximant of 1 - exp(-hazard), right to third order; beyond its top (hazard = sqrt 12,
 // probability 0.928) it is held there. The comparison also sends NaN to the top.
+constexpr float pade_constant = 12.0f, pade_linear = 6.0f, pade_top = 3.46410161513775f;
+
 __device__ inline float probability(float hazard) {
-    const float top = 3.46410161513775f;
-    const float h = hazard < top ? hazard : top;
-    return 12.0f * h / (12.0f + 6.0f * h + h * h);
+    const float h = hazard < pade_top ? hazard : pade_top;
+    return pade_constant * h / (pade_constant + pade_linear * h + h * h);
 }
 
 // True with the given probability, resolved to 2^-32.

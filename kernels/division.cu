@@ -5,9 +5,11 @@
 // by the step between them; where there are several, the voxel draws one. So all ways together are trees, each with its
 // root in a voxel that can take a cell, and no two trees share a voxel. Of the mothers whose ways end in one root, the
 // one with the lowest bid divides: the cells along her way each go one voxel on, and her daughter takes the first place.
+#include "cells.cuh"
 #include "modulators.cuh"
 #include "transition.cuh"
 
+constexpr int32 face_step = 10, edge_step = 14, corner_step = 17;  // tenths of a voxel
 constexpr uint8 rigid_room = 255;  // of a voxel that takes no cell and lets none through, and of what is outside
 constexpr uint32 no_bid = 0xFFFFFFFFu;
 constexpr int32 in_place = 13;  // of the 27 voxels around and including one, in the order z, y, x
@@ -15,24 +17,30 @@ constexpr int32 in_place = 13;  // of the 27 voxels around and including one, in
 // Tenths of a voxel from the middle of 27 voxels to one of them.
 __device__ inline int32 step_length(int32 neighbour) {
     const int32 moved = (neighbour / 9 != 1) + (neighbour / 3 % 3 != 1) + (neighbour % 3 != 1);
-    return moved == 1 ? 10 : moved == 2 ? 14 : 17;
+    return moved == 1 ? face_step : moved == 2 ? edge_step : corner_step;
 }
 
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void begin_room(
-    const uint8* __restrict__ yields,  // [states, states] room of a voxel by itself, by its own and its other cell
-    const uint8* __restrict__ own,     // [R, z, y, x] the layer whose cells divide
-    const uint8* __restrict__ other,   // [R, z, y, x]
-    uint8* __restrict__ room,          // [R, z, y, x]
-    int32 states, int32 boundary, int32 leaving, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    // model:
+    const uint8* __restrict__ yields,  // [states, states], room of a voxel by itself, by its own and its other cell
+    // state in:
+    const uint8* __restrict__ cells,  // [R, z, y, x], the layer whose cells divide
+    const uint8* __restrict__ other,  // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ room,  // [R, z, y, x]
+    // numbers:
+    int32 boundary,
+    // sizes:
+    int32 states, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Voxel row = first_of_row(shape);
     const bool open = at_open_side(boundary, 0, row.z, nz) || at_open_side(boundary, 2, row.y, ny);
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int64 voxel = row.index + x;
-        const int32 by_itself = yields[own[voxel] * states + other[voxel]];
-        const bool leaves = (open || at_open_side(boundary, 4, x, nx)) && by_itself != rigid_room && leaving < by_itself;
-        room[voxel] = static_cast<uint8>(leaves ? leaving : by_itself);
+        const int32 by_itself = yields[cells[voxel] * states + other[voxel]];
+        const bool leaves = (open || at_open_side(boundary, 4, x, nx)) && by_itself != rigid_room && face_step < by_itself;
+        room[voxel] = static_cast<uint8>(leaves ? face_step : by_itself);
     }
 }
 ENTRY(begin_room)
@@ -92,7 +100,7 @@ struct Nearest {
         const uint8 by_edge = less(less(edges(1, 3), edges(1, 9)), edges(3, 9));
         const uint8 by_corner = less(less(less(corner(1, 3, 9), corner(1, 3, -9)), less(corner(1, -3, 9), corner(1, -3, -9))),
                                      less(less(corner(-1, 3, 9), corner(-1, 3, -9)), less(corner(-1, -3, 9), corner(-1, -3, -9))));
-        const uint8 least = less(less(after(by_face, 10), after(by_edge, 14)), after(by_corner, 17));
+        const uint8 least = less(less(after(by_face, face_step), after(by_edge, edge_step)), after(by_corner, corner_step));
         return here == rigid_room ? here : less(here, least);
     }
 };
@@ -178,9 +186,15 @@ __device__ inline void spread_row(const RoomRows& rows, uint8* __restrict__ out,
 #endif
 
 // Room found one step further on. Blocks: replicates x nz x ny rows.
-extern "C" __global__ void spread_room(const uint8* __restrict__ room,  // [R, z, y, x]
-                                       uint8* __restrict__ next,        // [R, z, y, x]
-                                       int32 boundary, int32 replicates, int32 nz, int32 ny, int32 nx) {
+extern "C" __global__ void spread_room(
+    // state in:
+    const uint8* __restrict__ room,  // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ next,  // [R, z, y, x]
+    // numbers:
+    int32 boundary,
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Voxel row = first_of_row(shape);
     spread_row(RoomRows(room, shape, boundary, row), next + row.index, nx);
@@ -252,18 +266,17 @@ struct Mothers {
     const Rule* rules;
     const int32* rule_begin;
     const uint8* yields;
-    const uint8* own;
-    uint8* claim;
+    const uint8 *cells, *claim;
     Ways ways;
     int32 states;
 
     __device__ inline int32 rule(int64 voxel) const {
-        return rule_begin[own[voxel]] + (claim[voxel] & CLAIM_RULE) - 1;
+        return rule_begin[cells[voxel]] + (claim[voxel] & CLAIM_RULE) - 1;
     }
     // Not in her own place, where she would be crushed, though a daughter may leave from there through an open side.
     __device__ inline bool has_room(const Voxel& place, const Voxel& root) const {
         const int32 room = ways.room[place.index];
-        const bool in_own_place = root.index == place.index && room == yields[own[place.index] * states];
+        const bool in_own_place = root.index == place.index && room == yields[cells[place.index] * states];
         return room <= rules[rule(place.index)].reach && !in_own_place;
     }
     __device__ inline uint32 bid(int64 voxel) const {
@@ -285,21 +298,27 @@ struct Mothers {
     const BlockRows rows(shape, block_rows);                                                                       \
     const auto mothers_of = [&](const Voxel& place) INLINED {                                                      \
         const Draw draw{seeds[place.replicate], origin - row_start(shape, place.replicate, 0, 0), step, purpose};  \
-        return Mothers{rules, rule_begin, yields, own, claim, Ways{room, shape, boundary, draw}, states};          \
+        return Mothers{rules, rule_begin, yields, cells, claim, Ways{room, shape, boundary, draw}, states};          \
     };
 
 // Each mother bids for the root in which her way ends. Blocks: replicates x nz x ny / block_rows.
 extern "C" __global__ void bid_for_room(
-    const Rule* __restrict__ rules,
+    // model:
+    const Rule* __restrict__ rules,        // [rules]
     const int32* __restrict__ rule_begin,  // [states + 1]
-    const uint8* __restrict__ yields,      // [states, states] as in begin_room
-    const uint8* __restrict__ own,         // [R, z, y, x]
-    uint8* __restrict__ claim,             // [R, z, y, x]
-    const uint8* __restrict__ room,        // [R, z, y, x]
-    uint32* __restrict__ bids,             // [R, z, y, x] the lowest of each root
+    const uint8* __restrict__ yields,      // [states, states], as in begin_room
     const uint64* __restrict__ seeds,      // [R]
+    // state in:
+    const uint8* __restrict__ cells,  // [R, z, y, x]
+    const uint8* __restrict__ claim,  // [R, z, y, x]
+    const uint8* __restrict__ room,   // [R, z, y, x]
+    // state out:
+    uint32* __restrict__ bids,  // [R, z, y, x], the lowest of each root
+    // numbers:
+    uint32 step, uint32 purpose, int32 boundary,
+    // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
-    uint32 step, uint32 purpose, int32 states, int32 boundary, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     MOTHERS
     for_wanted(
         rows.count * nx, [&](int32 i) INLINED { return claim[rows.first.index + i] != 0; },
@@ -315,19 +334,24 @@ ENTRY(bid_for_room)
 // Who has the lowest bid divides; the others keep their claims, which then go first. A mother without room has none.
 // Blocks: replicates x nz x ny / block_rows.
 extern "C" __global__ void settle_bids(
-    const Rule* __restrict__ rules,
+    // model:
+    const Rule* __restrict__ rules,        // [rules]
     const int32* __restrict__ rule_begin,  // [states + 1]
-    const uint8* __restrict__ yields,      // [states, states] as in begin_room
-    const uint8* __restrict__ own,         // [R, z, y, x]
-    uint8* __restrict__ claim,             // [R, z, y, x]
-    const uint8* __restrict__ room,        // [R, z, y, x]
-    const uint32* __restrict__ bids,       // [R, z, y, x]
-    uint64* __restrict__ barred,           // [rules, R]
+    const uint8* __restrict__ yields,      // [states, states], as in begin_room
     const uint64* __restrict__ seeds,      // [R]
-    uint64 origin,
-    uint32 step, uint32 purpose, int32 first_counted, int32 end_counted, int32 states, int32 boundary,
-    int32 block_rows,
-    int32 replicates, int32 nz, int32 ny, int32 nx) {
+    // state in:
+    const uint8* __restrict__ cells,  // [R, z, y, x]
+    const uint8* __restrict__ room,   // [R, z, y, x]
+    const uint32* __restrict__ bids,  // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ claim,    // [R, z, y, x]
+    uint64* __restrict__ barred,  // [rules, R]
+    // numbers:
+    uint32 step, uint32 purpose, int32 boundary,
+    // sizes:
+    uint64 origin,                           // index of the first voxel here in the whole lattice
+    int32 first_counted, int32 end_counted,  // planes whose cells are counted
+    int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     MOTHERS
     for_wanted(
         rows.count * nx, [&](int32 i) INLINED { return claim[rows.first.index + i] != 0; },
@@ -351,22 +375,28 @@ ENTRY(settle_bids)
 
 // Blocks: replicates x nz x ny / block_rows. Each voxel is on the way of one mother at most.
 extern "C" __global__ void divide(
-    const Rule* __restrict__ rules,
+    // model:
+    const Rule* __restrict__ rules,        // [rules]
     const int32* __restrict__ rule_begin,  // [states + 1]
-    const uint8* __restrict__ yields,      // [states, states] as in begin_room
-    uint8* __restrict__ own,               // [R, z, y, x]
-    uint16* __restrict__ clock,            // [R, z, y, x]
-    uint8* __restrict__ heading,           // [R, z, y, x], where cells have one
-    uint8* __restrict__ claim,             // [R, z, y, x]
-    const uint8* __restrict__ room,        // [R, z, y, x]
-    uint32* __restrict__ bids,             // [R, z, y, x]
-    uint64* __restrict__ fired,            // [rules, R]
-    uint64* __restrict__ taken,            // [states, R] what was in the roots
-    uint64* __restrict__ left,             // [states, R] what of it has left the lattice through an open side
+    const uint8* __restrict__ yields,      // [states, states], as in begin_room
     const uint64* __restrict__ seeds,      // [R]
-    uint64 origin,
-    uint32 step, uint32 purpose, int32 first_counted, int32 end_counted, int32 states, int32 vacant,
-    int32 headings, int32 boundary, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    // state in:
+    const uint8* __restrict__ room,  // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ cells,    // [R, z, y, x]
+    uint16* __restrict__ clock,   // [R, z, y, x]
+    uint8* __restrict__ heading,  // [R, z, y, x]
+    uint8* __restrict__ claim,    // [R, z, y, x]
+    uint32* __restrict__ bids,    // [R, z, y, x]
+    uint64* __restrict__ fired,   // [rules, R]
+    uint64* __restrict__ taken,   // [states, R], what was in the roots
+    uint64* __restrict__ left,    // [states, R], what of it has left the lattice through an open side
+    // numbers:
+    uint32 step, uint32 purpose, int32 boundary, int32 vacant,
+    // sizes:
+    uint64 origin,                           // index of the first voxel here in the whole lattice
+    int32 first_counted, int32 end_counted,  // planes whose cells are counted
+    int32 has_heading, int32 has_claim, int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     MOTHERS
     for_wanted(
         rows.count * nx, [&](int32 i) INLINED { return (claim[rows.first.index + i] & CLAIM_GRANTED) != 0; },
@@ -377,18 +407,19 @@ extern "C" __global__ void divide(
             const int32 number = mothers.rule(place.index);
             const Rule& rule = rules[number];
             if (counted(place)) atomicAdd(&fired[number * replicates + place.replicate], uint64(1));
-            own[place.index] = static_cast<uint8>(rule.to);
-            clock[place.index] = 0;
-            claim[place.index] = 0;
-            uint8 state = static_cast<uint8>(rule.daughter), bearing = 0, pending = 0;
-            uint16 age = 0;
+            const CellLayer layer{cells, clock, heading, claim, has_heading != 0, has_claim != 0};
+            Cell mother = layer.at(place.index);  // who keeps her heading
+            mother.state = static_cast<uint8>(rule.to);
+            mother.clock = 0;
+            mother.claim = 0;
+            layer.put(place.index, mother);
+            Cell carried = fresh(rule.daughter);
             while (mothers.ways.go_on(place)) {
-                const int64 here = place.index;
-                swap(own[here], state);
-                swap(clock[here], age);
-                swap(claim[here], pending);
-                if (headings) swap(heading[here], bearing);
+                const Cell before = layer.at(place.index);
+                layer.put(place.index, carried);
+                carried = before;
             }
+            const uint8 state = carried.state;
             bids[place.index] = no_bid;
             if (!counted(place)) return;
             atomicAdd(&taken[state * replicates + place.replicate], uint64(1));

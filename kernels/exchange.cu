@@ -142,43 +142,48 @@ constexpr float fastest_loss = 1.0e37f, held_mass = 18446744073709551616.0f;
 
 // The maps of some fields. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void exchange_rates(
-    // model
-    const Effect* __restrict__ effects,
-    const int32* __restrict__ begin,  // [slots * states + 1], effects by slot and state
-    const Modulator* __restrict__ modulators, const Wall* __restrict__ walls,
-    const float* __restrict__ production,  // [F, tissue_states, immune_states], unit/min
-    const float* __restrict__ loss,        // [F, tissue_states, immune_states], 1/min
-    const int32* __restrict__ slots,       // [F]
-    const int32* __restrict__ forms,       // [F]
-    const int32* __restrict__ own,         // [F] whether an effect depends on the field itself
-    const float* __restrict__ times,       // [F] dt, min
-    const float* __restrict__ masses,      // [F] m
-    const float* __restrict__ coupling,    // [F, tissue_states, tissue_states]
-    const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,  // [F]
-    const float* __restrict__ resistance, const float* __restrict__ far,        // [F, 6]
-    const int32* __restrict__ active,
-    // state in
-    const uint8* __restrict__ tissue,   // [R, z, y, x]
-    const uint8* __restrict__ immune,   // [R, z, y, x]
-    const float* __restrict__ fields,   // [F, R, z, y, x], what modulators look at
-    const float* source,                // [F, R, z, y, x], where the field itself is looked at
-    const uint8* __restrict__ counts,   // [counts, R, z, y, x]
-    const float* __restrict__ body,     // [quantities, R]
-    // state out
-    float* __restrict__ first, float* __restrict__ second,  // [slots, R, z, y, x]
-    float* rhs,                     // [F, R, z, y, x], where the form is OPERATOR and an effect depends on the field:
-                                    // `second`, which becomes from_c * c + from_second * second, and production
-    float* __restrict__ permeable,  // [walls, R, z, y, x], 1/min
-    // sizes
-    float from_c, float from_second, int32 wall_count, int32 states, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states,
-    int32 immune_states) {
+    // model:
+    const int32* __restrict__ active,     // [active]
+    const Effect* __restrict__ effects,   // [effects]
+    const int32* __restrict__ begin,      // [maps * states + 1], effects by slot and state
+    const Modulator* __restrict__ modulators,  // [modulators]
+    const Wall* __restrict__ walls,          // [wall_count]
+    const float* __restrict__ production,    // [F, tissue_states, immune_states], unit/min
+    const float* __restrict__ loss,          // [F, tissue_states, immune_states], 1/min
+    const int32* __restrict__ map_slots,     // [F]
+    const int32* __restrict__ forms,         // [F]
+    const int32* __restrict__ own,           // [F] whether an effect depends on the field itself
+    const float* __restrict__ times,         // [F] dt, min
+    const float* __restrict__ masses,        // [F] m
+    const float* __restrict__ coupling,      // [F, tissue_states, tissue_states]
+    const int32* __restrict__ coupling_by,   // [F]
+    const int32* __restrict__ boundary,      // [F]
+    const float* __restrict__ resistance,    // [F, 6]
+    const float* __restrict__ far,           // [F, 6]
+    // state in:
+    const uint8* __restrict__ tissue,  // [R, z, y, x]
+    const uint8* __restrict__ immune,  // [R, z, y, x]
+    const float* __restrict__ fields,  // [F, R, z, y, x], what modulators look at
+    const float* source,               // [F, R, z, y, x], where the field itself is looked at
+    const uint8* __restrict__ counts,  // [counts, R, z, y, x]
+    const float* __restrict__ body,    // [quantities, R]
+    // state out:
+    float* __restrict__ first_map,   // [maps, R, z, y, x]
+    float* __restrict__ second_map,  // [maps, R, z, y, x]
+    float* rhs,                      // [F, R, z, y, x], where the form is OPERATOR and an effect depends on the field:
+                                     // `second_map`, which becomes from_c * c + from_second * second, and production
+    float* __restrict__ permeable,   // [wall_count, R, z, y, x], 1/min
+    // numbers:
+    float from_c, float from_second,
+    // sizes:
+    int32 wall_count, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
     const int32 f = at.field, form = forms[f];
-    const int64 size = volume(shape), map = slots[f] * size + at.row;
+    const int64 size = volume(shape), map = map_slots[f] * size + at.row;
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
-    const int32* by_state = begin + slots[f] * states;
+    const int32* by_state = begin + map_slots[f] * (tissue_states + immune_states);
     const Lattice of_tissue{tissue, immune, fields, counts, body, shape};
     const Lattice of_immune{immune, tissue, fields, counts, body, shape};
     const float dt = times[f], mass = masses[f];
@@ -193,8 +198,8 @@ extern "C" __global__ void exchange_rates(
             if (sum.loss > fastest_loss) {  // holds its concentration, which stands for its production
                 const bool pinned = form == OPERATOR;
                 const float right = held_mass * sum.production;
-                first[map + x] = pinned ? held_mass : 0.0f;
-                second[map + x] = !pinned ? sum.production : own[f] ? 0.0f : right;
+                first_map[map + x] = pinned ? held_mass : 0.0f;
+                second_map[map + x] = !pinned ? sum.production : own[f] ? 0.0f : right;
                 if (pinned && own[f]) rhs[at.start + x] = right;
                 continue;
             }
@@ -224,7 +229,7 @@ extern "C" __global__ void exchange_rates(
                     through = through + rate;
                 });
             const Border border = solved && (row.boundary & OPEN) ? row.border(x, far + 6 * f) : Border{0.0f, 0.0f};
-            const float before = from_second == 0.0f ? 0.0f : from_second * second[map + x];
+            const float before = from_second == 0.0f ? 0.0f : from_second * second_map[map + x];
             const float held = !solved ? 0.0f : form == IMPLICIT ? c : from_c * c + before;
             if (settles) {
                 const Weights one{1.0f, 1.0f};
@@ -238,15 +243,15 @@ extern "C" __global__ void exchange_rates(
             }
             const float gained = dt * sum.production, lost = dt * sum.loss;
             if (form == EXPLICIT) {
-                first[map + x] = 1.0f - lost;
-                second[map + x] = gained;
+                first_map[map + x] = 1.0f - lost;
+                second_map[map + x] = gained;
             } else if (form == IMPLICIT) {
                 const float keep = 1.0f / (1.0f + lost);
-                first[map + x] = keep;
-                second[map + x] = gained * keep;
+                first_map[map + x] = keep;
+                second_map[map + x] = gained * keep;
             } else {
-                first[map + x] = mass + lost;
-                second[map + x] = own[f] ? held : gained;
+                first_map[map + x] = mass + lost;
+                second_map[map + x] = own[f] ? held : gained;
                 if (!own[f]) continue;
                 const float value = held + (gained + border.inflow);
                 rhs[at.start + x] = value > 0.0f ? value : 0.0f;
@@ -268,12 +273,17 @@ constexpr float most_flow = 4398046511104.0f;  // 2^42, a voxel's at once
 
 // Blocks: (counted walls) x replicates x nz x ny rows.
 extern "C" __global__ void count_exchange(
-    const Wall* __restrict__ walls, const int32* __restrict__ counted,
-    const float* __restrict__ times,      // [F] min, for which the concentrations count
+    // model:
+    const Wall* __restrict__ walls,     // [wall_count]
+    const int32* __restrict__ counted,  // [active], walls
+    const float* __restrict__ times,    // [F] min, for which the concentrations count
+    // state in:
     const float* __restrict__ fields,     // [F, R, z, y, x]
-    const float* __restrict__ permeable,  // [walls, R, z, y, x], 1/min
+    const float* __restrict__ permeable,  // [wall_count, R, z, y, x], 1/min
     const float* __restrict__ body,       // [quantities, R]
-    uint64* __restrict__ flowed,          // [2, walls, R], in two's complement
+    // state out:
+    uint64* __restrict__ flowed,  // [2, wall_count, R], in two's complement
+    // sizes:
     int32 first_counted, int32 end_counted,  // planes whose voxels are counted
     int32 wall_count, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
@@ -304,21 +314,30 @@ extern "C" __global__ void count_exchange(
 ENTRY(count_exchange)
 
 // Blocks: count / blockDim.x, rounded up. No voxel is named twice.
-extern "C" __global__ void deposit(float* __restrict__ field,         // [R, z, y, x]
-                                   const int64* __restrict__ voxels,  // [count]
-                                   const float* __restrict__ amounts,  // [count], concentration
-                                   int64 count) {
+extern "C" __global__ void deposit(
+    // model:
+    const int64* __restrict__ voxels,   // [count]
+    const float* __restrict__ amounts,  // [count], concentration
+    // state out:
+    float* __restrict__ field,  // [stack, z, y, x], all replicates
+    // sizes:
+    int64 count) {
     const int64 i = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i < count) field[voxels[i]] = field[voxels[i]] + amounts[i];
 }
 ENTRY(deposit)
 
 // Blocks: (active fields) x replicates x nz x ny rows.
-extern "C" __global__ void hold(float* __restrict__ fields,        // [F, R, z, y, x]
-                                const uint8* __restrict__ tissue,  // [R, z, y, x]
-                                const int32* __restrict__ active,
-                                const float* __restrict__ held,  // [F, tissue_states], below 0 where none is held
-                                int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+extern "C" __global__ void hold(
+    // model:
+    const int32* __restrict__ active,  // [active]
+    const float* __restrict__ held,    // [F, tissue_states], below 0 where none is held
+    // state in:
+    const uint8* __restrict__ tissue,  // [R, z, y, x]
+    // state out:
+    float* __restrict__ fields,  // [F, R, z, y, x]
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Place at = place_of(active, Stack{replicates, nz, ny, nx});
     const float* values = held + at.field * tissue_states;
     const uint8* states = tissue + at.row;

@@ -60,7 +60,7 @@ inline void atomicMin(T* target, T value) {
 }
 
 constexpr std::int64_t cache_bytes = 32 << 20;
-constexpr int line = 16, batch = 1024, longest_row = 4096, ahead = 2048;  // floats
+constexpr int line = 16, batch = 1024, longest_gathered = 4096, ahead = 2048;  // floats
 
 // Writes rows that follow each other and that nobody reads soon. Where a launch reads and writes more than
 // a cache holds, it gathers them and writes whole lines past the cache: a line that is written in part is
@@ -68,7 +68,7 @@ constexpr int line = 16, batch = 1024, longest_row = 4096, ahead = 2048;  // flo
 class RowWriter {
   public:
     explicit RowWriter(int n)
-        : gathers(2 * sizeof(float) * static_cast<std::int64_t>(gridDim.x) * n > cache_bytes && n <= longest_row) {}
+        : gathers(2 * sizeof(float) * static_cast<std::int64_t>(gridDim.x) * n > cache_bytes && n <= longest_gathered) {}
     ~RowWriter() {
         if (start != nullptr) finish();
     }
@@ -128,7 +128,7 @@ class RowWriter {
     const bool gathers;
     float* start = nullptr;  // of the line where `held` belongs
     int foreign = 0, count = 0;
-    alignas(64) float held[batch + longest_row];
+    alignas(64) float held[batch + longest_gathered];
 };
 
 // What is soon to be read, asked for while there is time.

@@ -45,12 +45,17 @@ LOOP_FUNCTION void sum_run(const float* __restrict__ c, int64 first, int32 n, ui
 }
 
 // One replicate's. Blocks: F x nz x ny / block_rows, each of so many rows that follow each other. On a host, of one.
-extern "C" __global__ void sum_fields(const float* __restrict__ fields,  // [F, R, z, y, x]
-                                      uint64* __restrict__ whole,        // [F]
-                                      uint64* __restrict__ fraction,     // [F], 2^-32
-                                      uint64* __restrict__ fault,  // [F] lowest bad voxel, or ~0
-                                      int32 block_rows, int32 replicate, int32 replicates, int32 nz, int32 ny,
-                                      int32 nx) {
+extern "C" __global__ void sum_fields(
+    // state in:
+    const float* __restrict__ fields,  // [F, R, z, y, x]
+    // state out:
+    uint64* __restrict__ whole,     // [F]
+    uint64* __restrict__ fraction,  // [F], 2^-32
+    uint64* __restrict__ fault,     // [F], lowest bad voxel, or ~0
+    // numbers:
+    int32 replicate,
+    // sizes:
+    int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const auto sum = [&](int32 field, int32 row, int32 rows) INLINED {
         const int64 first = static_cast<int64>(row) * nx;

@@ -71,31 +71,44 @@ __device__ inline int32 in_set(const uint32* states, uint8 state) {
 
 // What a modulator looks at.
 __device__ inline float looked_at(const Modulator& modulator, const Lattice& lattice, const Voxel& place) {
-    if (modulator.source == FIELD) return lattice.fields[modulator.index * volume(lattice.shape) + place.index];
-    if (modulator.source == BODY) return lattice.body[modulator.index * lattice.shape.replicates + place.replicate];
-    if (modulator.source == NEIGHBOURS)
-        return static_cast<float>(lattice.counts[modulator.index * volume(lattice.shape) + place.index]);
-    if (modulator.source == ROOM) return static_cast<float>(lattice.room[place.index]);
+    switch (static_cast<Source>(modulator.source)) {
+        case FIELD:
+            return lattice.fields[modulator.index * volume(lattice.shape) + place.index];
+        case BODY:
+            return lattice.body[modulator.index * lattice.shape.replicates + place.replicate];
+        case NEIGHBOURS:
+            return static_cast<float>(lattice.counts[modulator.index * volume(lattice.shape) + place.index]);
+        case ROOM:
+            return static_cast<float>(lattice.room[place.index]);
+        case CONTACT:
+            break;
+    }
     return static_cast<float>(in_set(modulator.states, lattice.other[place.index]));
 }
 
-// The factor that a modulator makes of what it finds.
-__device__ inline float response(const Modulator& modulator, float value) {
-    if (modulator.shape == STEP)
-        return value >= modulator.scale ? modulator.high : modulator.low;
-    if (modulator.shape == RAMP) {
-        const float along = (value - modulator.offset) * modulator.scale;
-        const float held = along > 0.0f ? along < 1.0f ? along : 1.0f : 0.0f;
-        return modulator.low + (modulator.high - modulator.low) * held;
+// The factor that a modulator makes of what it finds, in float; in double for the body.
+template <typename Number>
+__device__ inline Number response(const Modulator& modulator, Number value) {
+    switch (static_cast<Shape>(modulator.shape)) {
+        case STEP:
+            return value >= Number(modulator.scale) ? modulator.high : modulator.low;
+        case RAMP: {
+            const Number along = (value - Number(modulator.offset)) * Number(modulator.scale);
+            const Number held = along > Number(0) ? along < Number(1) ? along : Number(1) : Number(0);
+            return Number(modulator.low) + (Number(modulator.high) - Number(modulator.low)) * held;
+        }
+        case LINEAR:
+            return value * Number(modulator.scale);
+        case HILL:
+            break;
     }
-    const float ratio = value * modulator.scale;
-    if (modulator.shape == LINEAR) return ratio;
-    const float r = ratio < 1.0e9f ? ratio : 1.0e9f;  // r^4 stays finite
-    float raised = r;
+    const Number ratio = value * Number(modulator.scale);
+    const Number r = ratio < Number(1.0e9) ? ratio : Number(1.0e9);  // r^4 stays finite
+    Number raised = r;
     for (int32 n = 1; n < modulator.power; ++n) raised = raised * r;
     // Not low + (high - low) * ..., which has no digits left of what r far above 1 lets through.
-    const float rest = 1.0f / (1.0f + raised);
-    return modulator.low * rest + modulator.high * (raised * rest);
+    const Number rest = Number(1) / (Number(1) + raised);
+    return Number(modulator.low) * rest + Number(modulator.high) * (raised * rest);
 }
 
 // A rate times its modulators; 0 where it is not above 0. Nothing that follows a 0 can raise it.

@@ -4,6 +4,7 @@
 // voxels that it can enter, with more weight up a gradient. It then tries a move with the
 // probability speed * dt / dx. Of the cells that want one voxel, the one with the lowest random bid
 // gets it. Each voxel is written by one cell at most, so the order of threads can't matter.
+#include "cells.cuh"
 #include "modulators.cuh"
 
 struct Motility {
@@ -81,30 +82,36 @@ __device__ inline int32 new_heading(const Motility& motility, const Lattice& lat
 
 // Blocks: replicates x nz x ny / block_rows.
 extern "C" __global__ void propose_moves(
-    const uint8* __restrict__ own,    // [R, z, y, x] the layer whose cells move
-    const uint8* __restrict__ other,  // [R, z, y, x]
-    uint8* __restrict__ heading,      // [R, z, y, x]
-    uint16* __restrict__ bid,         // [R, z, y, x] 13 random bits, then the heading; 0 where none moves
+    // model:
+    const Motility* __restrict__ motilities,   // [states]
+    const Modulator* __restrict__ modulators,  // [modulators]
+    const uint64* __restrict__ seeds,          // [R]
+    // state in:
+    const uint8* __restrict__ cells,   // [R, z, y, x], the layer whose cells move
+    const uint8* __restrict__ other,   // [R, z, y, x]
     const float* __restrict__ fields,  // [F, R, z, y, x]
     const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities, R]
-    const Motility* __restrict__ motilities,  // [states]
-    const Modulator* __restrict__ modulators,
-    const uint64* __restrict__ seeds,  // [R]
+    // state out:
+    uint8* __restrict__ heading,  // [R, z, y, x]
+    uint16* __restrict__ bid,     // [R, z, y, x], 13 random bits, then the heading; 0 where none moves
+    // numbers:
+    uint32 step, uint32 purpose, int32 boundary, int32 vacant,
+    // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
-    uint32 step, uint32 purpose, int32 boundary, int32 vacant, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
-    const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
+    int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Lattice lattice{cells, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
     const BlockRows rows(lattice.shape, block_rows);
     const auto is_mobile = [&](int32 i) INLINED {
         const int64 voxel = rows.first.index + i;
         bid[voxel] = 0;
-        const uint8 state = own[voxel];
+        const uint8 state = cells[voxel];
         return state != vacant && motilities[state].hop > 0.0f;
     };
     const auto propose = [&](int32 i) INLINED {
         const Voxel place = rows.voxel(lattice.shape, i);
         const int64 voxel = place.index;
-        const Motility& motility = motilities[own[voxel]];
+        const Motility& motility = motilities[cells[voxel]];
         const Draw draw{seeds[place.replicate], origin - row_start(lattice.shape, place.replicate, 0, 0), step, purpose};
         const Random random = draw.at(voxel);
         int32 towards = heading[voxel];
@@ -122,17 +129,23 @@ extern "C" __global__ void propose_moves(
 ENTRY(propose_moves)
 
 // Blocks: replicates x nz x ny / block_rows. Only the winner of a voxel writes there and where it comes from.
-extern "C" __global__ void move(uint8* __restrict__ own,         // [R, z, y, x]
-                                uint16* __restrict__ clock,      // [R, z, y, x]
-                                uint8* __restrict__ heading,     // [R, z, y, x]
-                                uint8* __restrict__ claim,       // [R, z, y, x] of mothers, where `claims`
-                                const uint16* __restrict__ bid,  // [R, z, y, x]
-                                uint64* __restrict__ left,       // [states, R] cells that leave the lattice
-                                int32 first_counted, int32 end_counted,  // planes whose cells are counted
-                                int32 boundary, int32 claims, int32 vacant, int32 block_rows,
-                                int32 replicates, int32 nz, int32 ny, int32 nx) {
+extern "C" __global__ void move(
+    // state in:
+    const uint16* __restrict__ bid,  // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ cells,    // [R, z, y, x]
+    uint16* __restrict__ clock,   // [R, z, y, x]
+    uint8* __restrict__ heading,  // [R, z, y, x]
+    uint8* __restrict__ claim,    // [R, z, y, x]
+    uint64* __restrict__ left,    // [states, R], cells that leave the lattice
+    // numbers:
+    int32 boundary, int32 vacant,
+    // sizes:
+    int32 first_counted, int32 end_counted,  // planes whose cells are counted
+    int32 has_heading, int32 has_claim, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const BlockRows rows(shape, block_rows);
+    const CellLayer layer{cells, clock, heading, claim, has_heading != 0, has_claim != 0};
     const auto bids = [&](int32 i) INLINED { return bid[rows.first.index + i] != 0; };
     const auto take = [&](int32 i) INLINED {
         const Voxel here = rows.voxel(shape, i);
@@ -148,17 +161,11 @@ extern "C" __global__ void move(uint8* __restrict__ own,         // [R, z, y, x]
                 const uint16 theirs = bid[rival];
                 if (theirs != 0 && (theirs & 7) == opposite(side) && theirs < mine) return;
             }
-            own[target] = own[voxel];
-            clock[target] = clock[voxel];
-            heading[target] = heading[voxel];
-            if (claims) claim[target] = claim[voxel];
+            layer.put(target, layer.at(voxel));
         } else if (here.z >= first_counted && here.z < end_counted) {
-            atomicAdd(&left[own[voxel] * replicates + here.replicate], uint64(1));
+            atomicAdd(&left[cells[voxel] * replicates + here.replicate], uint64(1));
         }
-        own[voxel] = static_cast<uint8>(vacant);
-        clock[voxel] = 0;
-        heading[voxel] = 0;
-        if (claims) claim[voxel] = 0;
+        layer.put(voxel, fresh(vacant));
     };
     for_wanted(rows.count * nx, bids, take);
 }

@@ -271,27 +271,32 @@ __device__ inline void with_mass(const Cells& cells, const float* table, const f
 // rhs = from_c * c + from_rhs * rhs + from_gain * (gain by cells, and inflow through open sides), not
 // below zero. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void combine(
-    const float* __restrict__ c,        // [F, R, z, y, x]
-    float* __restrict__ rhs,            // [F, R, z, y, x]
-    const uint8* __restrict__ tissue,   // [R, z, y, x]
-    const uint8* __restrict__ immune,   // [R, z, y, x]
-    const int32* __restrict__ active,   //
-    const float* __restrict__ gain,     // [F, tissue_states, immune_states]
-    const int32* __restrict__ map_slots,  // [F] of the maps, which go before the table
-    const float* __restrict__ maps,     // [slots, R, z, y, x]
+    // model:
+    const int32* __restrict__ active,      // [active]
+    const float* __restrict__ gain,        // [F, tissue_states, immune_states]
+    const int32* __restrict__ map_slots,   // [F]
     const float* __restrict__ coupling,    // [F, tissue_states, tissue_states]
     const int32* __restrict__ boundary,    // [F]
     const float* __restrict__ resistance,  // [F, 6]
     const float* __restrict__ far,         // [F, 6]
-    float from_c, float from_rhs, float from_gain, int32 replicates, int32 nz, int32 ny, int32 nx,
-    int32 tissue_states, int32 immune_states) {
+    // state in:
+    const float* __restrict__ c,           // [F, R, z, y, x]
+    const uint8* __restrict__ tissue,      // [R, z, y, x]
+    const uint8* __restrict__ immune,      // [R, z, y, x]
+    const float* __restrict__ second_map,  // [maps, R, z, y, x] of gain
+    // state out:
+    float* __restrict__ rhs,  // [F, R, z, y, x]
+    // numbers:
+    float from_c, float from_rhs, float from_gain,
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const float* table = gain + static_cast<int64>(at.field) * tissue_states * immune_states;
     const float* here = c + at.start;
     float* out = rhs + at.start;
-    const float* map = map_of(maps, map_slots[at.field], shape);
+    const float* map = map_of(second_map, map_slots[at.field], shape);
     const auto sum = [&](int32 x, float inflow) INLINED {
         const float old = from_rhs == 0.0f ? 0.0f : from_rhs * out[x];
         const float made = map != nullptr ? map[at.row + x] : table[exchange_index<TISSUE_AND_IMMUNE>(cells, x)];
@@ -312,25 +317,31 @@ ENTRY(combine)
 
 // One colour of a smoothing sweep on the finest level. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void smooth_finest(
-    float* c,                               // [F, R, z, y, x]
-    const float* __restrict__ rhs,          // [F, R, z, y, x]
-    const uint8* __restrict__ tissue,       // [R, z, y, x]
-    const uint8* __restrict__ immune,       // [R, z, y, x]
-    const int32* __restrict__ active,       //
+    // model:
+    const int32* __restrict__ active,       // [active]
     const float* __restrict__ mass,         // [F, tissue_states, immune_states]
     const int32* __restrict__ exchange_by,  // [F]
     const int32* __restrict__ map_slots,    // [F] of the maps, which go before the table
-    const float* __restrict__ maps,         // [slots, R, z, y, x]
     const float* __restrict__ coupling,     // [F, tissue_states, tissue_states]
     const int32* __restrict__ coupling_by,  // [F]
     const int32* __restrict__ boundary,     // [F]
     const float* __restrict__ resistance,   // [F, 6]
-    int32 colour, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
+    // state in:
+    const float* __restrict__ rhs,        // [F, R, z, y, x]
+    const uint8* __restrict__ tissue,     // [R, z, y, x]
+    const uint8* __restrict__ immune,     // [R, z, y, x]
+    const float* __restrict__ first_map,  // [maps, R, z, y, x] of mass
+    // state out:
+    float* c,  // [F, R, z, y, x]
+    // numbers:
+    int32 colour,
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    const float* map = map_of(maps, map_slots[at.field], shape);
+    const float* map = map_of(first_map, map_slots[at.field], shape);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     with_states(c + at.start, faces, coupling_by[at.field], cells, shape, boundary[at.field],
                resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
@@ -343,14 +354,22 @@ ENTRY(smooth_finest)
 
 // The same on a coarser level, whose voxels are `edge` times as long and the last of them wz, wy, wx wide.
 extern "C" __global__ void smooth_coarse(
-    float* c, const float* __restrict__ rhs,
+    // model:
+    const int32* __restrict__ active,       // [active]
+    const int32* __restrict__ slots,        // [F]
+    const float* __restrict__ coupling,     // [F, tissue_states, tissue_states] of the finest level
+    const int32* __restrict__ coupling_by,  // [F]
+    const int32* __restrict__ boundary,     // [F]
+    const float* __restrict__ resistance,   // [F, 6]
+    // state in:
+    const float* __restrict__ rhs,        // [slots, R, z, y, x]
     const float* __restrict__ mass,       // [slots, R, z, y, x]
-    const float* __restrict__ couplings,  // [slots of fields whose D varies, R, z, y, x]
-    const int32* __restrict__ active,
-    const int32* __restrict__ slots,     // [F]
-    const float* __restrict__ coupling,  // of the finest level
-    const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
-    const float* __restrict__ resistance, float edge, int32 colour, float wz, float wy, float wx,
+    const float* __restrict__ couplings,  // [coupled, R, z, y, x] of fields whose D varies
+    // state out:
+    float* c,  // [slots, R, z, y, x]
+    // numbers:
+    int32 colour, float edge, float wz, float wy, float wx,
+    // sizes:
     int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
@@ -366,19 +385,33 @@ ENTRY(smooth_coarse)
 // Mean residual of the children becomes the coarse right-hand side, with a zero start for the coarse
 // correction. Blocks: (active fields) x coarse rows.
 extern "C" __global__ void restrict_finest(
-    const float* __restrict__ c, const float* __restrict__ rhs, const uint8* __restrict__ tissue,
-    const uint8* __restrict__ immune, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
-    const int32* __restrict__ active, const int32* __restrict__ slots, const float* __restrict__ mass,
-    const int32* __restrict__ exchange_by, const int32* __restrict__ map_slots, const float* __restrict__ maps,
-    const float* __restrict__ coupling, const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
-    const float* __restrict__ resistance, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states,
-    int32 immune_states) {
+    // model:
+    const int32* __restrict__ active,       // [active]
+    const int32* __restrict__ slots,        // [F]
+    const float* __restrict__ mass,         // [F, tissue_states, immune_states]
+    const int32* __restrict__ exchange_by,  // [F]
+    const int32* __restrict__ map_slots,    // [F]
+    const float* __restrict__ coupling,     // [F, tissue_states, tissue_states]
+    const int32* __restrict__ coupling_by,  // [F]
+    const int32* __restrict__ boundary,     // [F]
+    const float* __restrict__ resistance,   // [F, 6]
+    // state in:
+    const float* __restrict__ c,          // [F, R, z, y, x]
+    const float* __restrict__ rhs,        // [F, R, z, y, x]
+    const uint8* __restrict__ tissue,     // [R, z, y, x]
+    const uint8* __restrict__ immune,     // [R, z, y, x]
+    const float* __restrict__ first_map,  // [maps, R, z, y, x] of mass
+    // state out:
+    float* __restrict__ coarse_c,    // [slots, R, cz, cy, cx]
+    float* __restrict__ coarse_rhs,  // [slots, R, cz, cy, cx]
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const int64 above = start_in_slot(slots, at, coarse_shape(fine));
     const int64 field = at.field * volume(fine);
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    const float* map = map_of(maps, map_slots[at.field], fine);
+    const float* map = map_of(first_map, map_slots[at.field], fine);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse_rhs + above;
     clear_row(coarse_c + above, (nx + 1) / 2);
@@ -397,12 +430,25 @@ ENTRY(restrict_finest)
 
 // The same between coarser levels.
 extern "C" __global__ void restrict_coarse(
-    const float* __restrict__ c, const float* __restrict__ rhs, const float* __restrict__ mass,
-    const float* __restrict__ couplings, float* __restrict__ coarse_c, float* __restrict__ coarse_rhs,
-    const int32* __restrict__ active, const int32* __restrict__ slots, const float* __restrict__ coupling,
-    const int32* __restrict__ coupling_by, const int32* __restrict__ boundary,
-    const float* __restrict__ resistance, float edge, float wz, float wy, float wx, int32 replicates,
-    int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    // model:
+    const int32* __restrict__ active,       // [active]
+    const int32* __restrict__ slots,        // [F]
+    const float* __restrict__ coupling,     // [F, tissue_states, tissue_states] of the finest level
+    const int32* __restrict__ coupling_by,  // [F]
+    const int32* __restrict__ boundary,     // [F]
+    const float* __restrict__ resistance,   // [F, 6]
+    // state in:
+    const float* __restrict__ c,          // [slots, R, z, y, x]
+    const float* __restrict__ rhs,        // [slots, R, z, y, x]
+    const float* __restrict__ mass,       // [slots, R, z, y, x]
+    const float* __restrict__ couplings,  // [coupled, R, z, y, x]
+    // state out:
+    float* __restrict__ coarse_c,    // [slots, R, cz, cy, cx]
+    float* __restrict__ coarse_rhs,  // [slots, R, cz, cy, cx]
+    // numbers:
+    float edge, float wz, float wy, float wx,
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Widths widths{wz, wy, wx};
     const Place at = place_of(active, coarse_shape(fine));
@@ -421,16 +467,25 @@ extern "C" __global__ void restrict_coarse(
 ENTRY(restrict_coarse)
 
 // Mean mass of the children. Blocks: (active fields) x coarse rows.
-extern "C" __global__ void restrict_mass(const uint8* __restrict__ tissue, const uint8* __restrict__ immune,
-                                         float* __restrict__ coarse, const int32* __restrict__ active,
-                                         const int32* __restrict__ slots, const float* __restrict__ mass,
-                                         const int32* __restrict__ map_slots, const float* __restrict__ maps,
-                                         const float* __restrict__ coupling, int32 replicates, int32 nz, int32 ny,
-                                         int32 nx, int32 tissue_states, int32 immune_states) {
+extern "C" __global__ void restrict_mass(
+    // model:
+    const int32* __restrict__ active,     // [active]
+    const int32* __restrict__ slots,      // [F]
+    const float* __restrict__ mass,       // [F, tissue_states, immune_states]
+    const int32* __restrict__ map_slots,  // [F]
+    const float* __restrict__ coupling,   // [F, tissue_states, tissue_states]
+    // state in:
+    const uint8* __restrict__ tissue,     // [R, z, y, x]
+    const uint8* __restrict__ immune,     // [R, z, y, x]
+    const float* __restrict__ first_map,  // [maps, R, z, y, x] of mass
+    // state out:
+    float* __restrict__ coarse,  // [slots, R, cz, cy, cx]
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* table = mass + static_cast<int64>(at.field) * tissue_states * immune_states;
-    const float* map = map_of(maps, map_slots[at.field], fine);
+    const float* map = map_of(first_map, map_slots[at.field], fine);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse + start_in_slot(slots, at, coarse_shape(fine));
     mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
@@ -446,10 +501,17 @@ extern "C" __global__ void restrict_mass(const uint8* __restrict__ tissue, const
 ENTRY(restrict_mass)
 
 // Mean of the children's own couplings, for fields whose D varies.
-extern "C" __global__ void restrict_coupling(const uint8* __restrict__ tissue, float* __restrict__ coarse,
-                                             const int32* __restrict__ active, const int32* __restrict__ slots,
-                                             const float* __restrict__ coupling, int32 replicates, int32 nz, int32 ny,
-                                             int32 nx, int32 tissue_states) {
+extern "C" __global__ void restrict_coupling(
+    // model:
+    const int32* __restrict__ active,    // [active]
+    const int32* __restrict__ slots,     // [F]
+    const float* __restrict__ coupling,  // [F, tissue_states, tissue_states]
+    // state in:
+    const uint8* __restrict__ tissue,  // [R, z, y, x]
+    // state out:
+    float* __restrict__ coarse,  // [coupled, R, cz, cy, cx]
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
@@ -461,9 +523,18 @@ extern "C" __global__ void restrict_coupling(const uint8* __restrict__ tissue, f
 ENTRY(restrict_coupling)
 
 // Mean of the children between coarser levels, of either.
-extern "C" __global__ void restrict_mean(const float* __restrict__ values, float* __restrict__ coarse,
-                                         const int32* __restrict__ active, const int32* __restrict__ slots, float wz,
-                                         float wy, float wx, int32 replicates, int32 nz, int32 ny, int32 nx) {
+extern "C" __global__ void restrict_mean(
+    // model:
+    const int32* __restrict__ active,  // [active]
+    const int32* __restrict__ slots,   // [F]
+    // state in:
+    const float* __restrict__ values,  // [slots, R, z, y, x]
+    // state out:
+    float* __restrict__ coarse,  // [slots, R, cz, cy, cx]
+    // numbers:
+    float wz, float wy, float wx,
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* slot = values + slots[at.field] * volume(fine);
@@ -506,13 +577,21 @@ struct CoarseRows {
 // c = c + correction interpolated from the coarse level. On the finest level, where edge is 1, c has an entry for each
 // field and is not below zero.
 // Blocks: (active fields) x replicates x nz x ny fine rows.
-extern "C" __global__ void prolong(float* __restrict__ c, const float* __restrict__ coarse,
-                                   const int32* __restrict__ active, const int32* __restrict__ slots,
-                                   const float* __restrict__ coupling,  // [F, tissue_states, tissue_states]
-                                   const int32* __restrict__ boundary,
-                                   const float* __restrict__ resistance,  // [F, 6]
-                                   float edge, int32 replicates, int32 nz, int32 ny, int32 nx,
-                                   int32 tissue_states) {
+extern "C" __global__ void prolong(
+    // model:
+    const int32* __restrict__ active,      // [active]
+    const int32* __restrict__ slots,       // [F]
+    const float* __restrict__ coupling,    // [F, tissue_states, tissue_states]
+    const int32* __restrict__ boundary,    // [F]
+    const float* __restrict__ resistance,  // [F, 6]
+    // state in:
+    const float* __restrict__ coarse,  // [slots, R, cz, cy, cx]
+    // state out:
+    float* __restrict__ c,  // [entries, R, z, y, x]
+    // numbers:
+    float edge,
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, fine);
     const Stack above = coarse_shape(fine);

@@ -3,15 +3,20 @@
 #include "modulators.cuh"
 
 // Blocks: replicates x nz x ny rows.
-extern "C" __global__ void mark_members(const uint8* __restrict__ own,    // [R, z, y, x]
-                                        const uint8* __restrict__ other,  // [R, z, y, x]
-                                        uint8* __restrict__ members,  // [R, z, y, x] cells in the set: 0, 1, 2
-                                        const uint32* __restrict__ states,  // [8] bit set
-                                        int32 nx) {
+extern "C" __global__ void mark_members(
+    // model:
+    const uint32* __restrict__ states,  // [8], bit set
+    // state in:
+    const uint8* __restrict__ cells,  // [R, z, y, x]
+    const uint8* __restrict__ other,  // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ members,  // [R, z, y, x], cells in the set: 0, 1, 2
+    // sizes:
+    int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x)
         members[start + x] =
-            static_cast<uint8>(in_set(states, own[start + x]) + in_set(states, other[start + x]));
+            static_cast<uint8>(in_set(states, cells[start + x]) + in_set(states, other[start + x]));
 }
 ENTRY(mark_members)
 
@@ -26,6 +31,17 @@ __device__ inline void rows_around(const Stack& shape, int32 reach, int32 z, con
             add((dz * shape.ny + dy) * shape.nx, distance, dy);
         }
 }
+
+// How many neighbours there are up to a squared distance.
+constexpr int32 neighbourhood(int32 reach) {
+    int32 count = 0;
+    for (int32 at = 0; at < 27; ++at) {
+        const int32 dz = at / 9 - 1, dy = at / 3 % 3 - 1, dx = at % 3 - 1, distance = dz * dz + dy * dy + dx * dx;
+        if (distance > 0 && distance <= reach) ++count;
+    }
+    return count;
+}
+static_assert(2 * neighbourhood(3) < 256, "a voxel has two cells, and counts are bytes");
 
 #ifdef GPUSIM_HOST
 // A run of n voxels: first the sums over the rows around, then along x.
@@ -68,7 +84,7 @@ __device__ inline uint8 count_one(const uint8* __restrict__ row, const Stack& sh
     return count;
 }
 
-// The same of four, of which x is the first, where rows are of whole fours: a byte each, as none exceeds 2 * 26.
+// The same of four, of which x is the first, where rows are of whole fours: a byte each.
 __device__ inline uint32 count_four(const uint8* __restrict__ row, const Stack& shape, int32 reach, int32 z, int32 y,
                                     int32 x) {
     uint32 ahead = 0, beside = 0, west = 0, east = 0;
@@ -109,10 +125,15 @@ __device__ inline uint8 count_by_sides(const uint8* __restrict__ members, const 
 
 // On a GPU each thread takes columns of four voxels side by side (columns.cuh). On a host blocks are replicates x nz x
 // ny rows. `reach` is the largest squared distance: 1, 2 or 3 for 6, 18 or 26 neighbours.
-extern "C" __global__ void count_members(const uint8* __restrict__ members,  // [R, z, y, x]
-                                         uint8* __restrict__ counts,         // [R, z, y, x]
-                                         int32 reach, int32 boundary, int32 beyond, int32 tile_width, int32 tile_rows, int32 tile_planes,
-                                         int32 replicates, int32 nz, int32 ny, int32 nx) {
+extern "C" __global__ void count_members(
+    // state in:
+    const uint8* __restrict__ members,  // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ counts,  // [R, z, y, x]
+    // numbers:
+    int32 reach, int32 boundary, int32 beyond,
+    // sizes:
+    int32 tile_width, int32 tile_rows, int32 tile_planes, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
 #ifdef GPUSIM_HOST
     const Runs runs(shape, 0);

@@ -136,15 +136,23 @@ LOOP_FUNCTION void change_row(float* __restrict__ c, float coefficient, const fl
 
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void react(
-    const Reaction* __restrict__ reactions, const Term* __restrict__ terms, const Modulator* __restrict__ modulators,
+    // model:
+    const Reaction* __restrict__ reactions,    // [reaction_count]
+    const Term* __restrict__ terms,            // [terms]
+    const Modulator* __restrict__ modulators,  // [modulators]
+    const uint64* __restrict__ seeds,          // [R]
+    // state in:
     const uint8* __restrict__ tissue,  // [R, z, y, x]
     const uint8* __restrict__ immune,  // [R, z, y, x]
-    float* fields,                     // [F, R, z, y, x]
     const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities, R]
-    const uint64* __restrict__ seeds,  // [R]
-    uint64 origin,                     // index of the first voxel here in the whole lattice
-    uint32 step, uint32 purpose, int32 count, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    // state out:
+    float* fields,  // [F, R, z, y, x]
+    // numbers:
+    uint32 step, uint32 purpose,
+    // sizes:
+    uint64 origin,  // index of the first voxel here in the whole lattice
+    int32 reaction_count, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Lattice of_tissue{tissue, immune, fields, counts, body, shape};
     const Lattice of_immune{immune, tissue, fields, counts, body, shape};
@@ -152,7 +160,7 @@ extern "C" __global__ void react(
     const Voxel first = first_of_row(shape);
     const uint64 seed = seeds[first.replicate], offset = origin - row_start(shape, first.replicate, 0, 0);
     float* row = fields + first.index;
-    for (int32 r = 0; r < count; ++r) {
+    for (int32 r = 0; r < reaction_count; ++r) {
         const Reaction& reaction = reactions[r];
         const Term &one = terms[reaction.first_consumed], &two = terms[reaction.first_made - 1];
         const Consumed consumed{reaction.first_made - reaction.first_consumed > 1, one.coefficient, two.coefficient};

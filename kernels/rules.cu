@@ -24,26 +24,32 @@ __device__ inline float rule_hazard(const Rule& rule, const Modulator* modulator
 
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void apply_rules(
-    const uint8* __restrict__ own,    // [R, z, y, x] the layer whose cells change
-    const uint8* __restrict__ other,  // [R, z, y, x] the other layer
-    uint8* __restrict__ next,         // [R, z, y, x]
-    uint16* __restrict__ clock,       // [R, z, y, x] steps in the present state, held at 65535
-    uint8* __restrict__ claim,        // [R, z, y, x] of mothers, where `claims`
-    float* __restrict__ fields,       // [F, R, z, y, x]
+    // model:
+    const Rule* __restrict__ rules,            // [rules]
+    const int32* __restrict__ rule_begin,      // [states + 1], rules by the state that they leave
+    const uint32* __restrict__ ceilings,       // [states, states], of the first random word, by `cells` and `other`
+    const Modulator* __restrict__ modulators,  // [modulators]
+    const Release* __restrict__ releases,      // [releases]
+    const uint64* __restrict__ seeds,          // [R]
+    // state in:
+    const uint8* __restrict__ cells,   // [R, z, y, x], the layer whose cells change
+    const uint8* __restrict__ other,   // [R, z, y, x], the other layer
     const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities, R]
-    const uint8* __restrict__ room,    // [R, z, y, x] as of kernels/division.cu
-    const Rule* __restrict__ rules,
-    const int32* __restrict__ rule_begin,  // [states + 1], rules by the state that they leave
-    const uint32* __restrict__ ceilings,   // [states, states], of the first random word, by `own` and `other`
-    const Modulator* __restrict__ modulators,
-    const Release* __restrict__ releases,
-    uint64* __restrict__ fired,   // [rules, R]
-    const uint64* __restrict__ seeds,  // [R]
-    uint64 origin,  // index of the first voxel here in the whole lattice
-    uint32 step, uint32 purpose, int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 claims, int32 states, int32 replicates, int32 nz, int32 ny, int32 nx) {
-    const Lattice lattice{own, other, fields, counts, body, Stack{replicates, nz, ny, nx}, room};
+    const uint8* __restrict__ room,    // [R, z, y, x], see kernels/division.cu
+    // state out:
+    uint8* __restrict__ next,    // [R, z, y, x]
+    uint16* __restrict__ clock,  // [R, z, y, x], steps in the present state, held at 65535
+    uint8* __restrict__ claim,   // [R, z, y, x], of mothers
+    float* __restrict__ fields,  // [F, R, z, y, x]
+    uint64* __restrict__ fired,  // [rules, R]
+    // numbers:
+    uint32 step, uint32 purpose,
+    // sizes:
+    uint64 origin,                           // index of the first voxel here in the whole lattice
+    int32 first_counted, int32 end_counted,  // planes whose cells are counted
+    int32 has_claim, int32 states, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    const Lattice lattice{cells, other, fields, counts, body, Stack{replicates, nz, ny, nx}, room};
     const int64 size = volume(lattice.shape);
     Voxel place = first_of_row(lattice.shape);
     const int64 start = place.index;
@@ -55,7 +61,7 @@ extern "C" __global__ void apply_rules(
         const int64 voxel = start + x;
         place.index = voxel;
         place.x = x;
-        const uint8 state = own[voxel];
+        const uint8 state = cells[voxel];
         const uint16 time_in_state = clock[voxel];
         next[voxel] = state;
         clock[voxel] = time_in_state < 65535 ? time_in_state + 1 : 65535;
@@ -86,7 +92,7 @@ extern "C" __global__ void apply_rules(
                 fields[releases[i].field * size + voxel] + releases[i].amount;
         next[voxel] = static_cast<uint8>(rule.to);
         clock[voxel] = 0;
-        if (claims) claim[voxel] = 0;
+        if (has_claim) claim[voxel] = 0;
         // Integers: the order can't matter.
         if (counted) atomicAdd(&fired[chosen * replicates + place.replicate], uint64(1));
     }

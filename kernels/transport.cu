@@ -212,28 +212,33 @@ __device__ inline void explicit_apart(const Explicit& field, const Column& at, c
 // A GPU takes one pass, with blocks of columns (columns.cuh). On a host blocks are (active fields) x replicates x nz x ny
 // rows for one pass, (active fields) x replicates for several.
 extern "C" EXPLICIT_BOUNDS __global__ void explicit_step(
-    float* __restrict__ source,             // [F, R, z, y, x] of the first pass
-    float* __restrict__ target,             // [F, R, z, y, x]; several passes go to and fro
-    const uint8* __restrict__ tissue,       // [R, z, y, x]
-    const uint8* __restrict__ immune,       // [R, z, y, x]
-    const int32* __restrict__ active,       // the fields of this launch
-    const float* __restrict__ coupling,     // [F, tissue_states, tissue_states]
-    const int32* __restrict__ coupling_by,  // [F]
-    const int32* __restrict__ boundary,     // [F]
-    const float* __restrict__ resistance,   // [F, 6]
-    const float* __restrict__ far,          // [F, 6]
-    const float* __restrict__ keep,         // [F, tissue_states, immune_states]
-    const float* __restrict__ gain,         // [F, tissue_states, immune_states]
-    const int32* __restrict__ exchange_by,  // [F]
-    const int32* __restrict__ slots,        // [F] of the maps, which go before the tables; -1 for none
-    const float* __restrict__ keep_maps,    // [slots, R, z, y, x]
-    const float* __restrict__ gain_maps,    // [slots, R, z, y, x]
+    // model:
+    const int32* __restrict__ active,             // [active], the fields of this launch
+    const float* __restrict__ coupling,           // [F, tissue_states, tissue_states]
+    const int32* __restrict__ coupling_by,        // [F]
+    const int32* __restrict__ boundary,           // [F]
+    const float* __restrict__ resistance,         // [F, 6]
+    const float* __restrict__ far,                // [F, 6]
+    const float* __restrict__ keep,               // [F, tissue_states, immune_states]
+    const float* __restrict__ gain,               // [F, tissue_states, immune_states]
+    const int32* __restrict__ exchange_by,        // [F]
+    const int32* __restrict__ map_slots,          // [F] of the maps, which go before the tables; -1 for none
     const int32* __restrict__ implicit_exchange,  // [F]
     const int32* __restrict__ passes,             // [F] that each field takes
     const float* __restrict__ momenta,            // [F, most_passes]
-    int32 most_passes, int32 first, int32 end,    // passes of this launch, from 1
-    int32 tile_width, int32 tile_rows, int32 tile_planes,  // of a block of a GPU
-    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
+    // state in:
+    const uint8* __restrict__ tissue,      // [R, z, y, x]
+    const uint8* __restrict__ immune,      // [R, z, y, x]
+    const float* __restrict__ first_map,   // [maps, R, z, y, x] of keep
+    const float* __restrict__ second_map,  // [maps, R, z, y, x] of gain
+    // state out:
+    float* __restrict__ source,  // [F, R, z, y, x] of the first pass
+    float* __restrict__ target,  // [F, R, z, y, x]; several passes go to and fro
+    // numbers:
+    int32 first, int32 end,  // passes of this launch, from 1
+    // sizes:
+    int32 most_passes, int32 tile_width, int32 tile_rows, int32 tile_planes, int32 replicates, int32 nz, int32 ny,
+    int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack shape{replicates, nz, ny, nx};
 #ifdef GPUSIM_HOST
     const Cells cells{tissue, immune, tissue_states, immune_states};
@@ -247,7 +252,7 @@ extern "C" EXPLICIT_BOUNDS __global__ void explicit_step(
                            end <= passes[f] ? end : passes[f] + 1};
         const auto with = [&](const auto& across) INLINED {
             explicit_passes(field, across, cells, keep + table, gain + table, exchange_by[f],
-                            map_of(keep_maps, slots[f], shape), map_of(gain_maps, slots[f], shape), taken, rows);
+                            map_of(first_map, map_slots[f], shape), map_of(second_map, map_slots[f], shape), taken, rows);
         };
         if (coupling_by[f] == UNIFORM)
             with(SameCoupling{*faces});
@@ -264,8 +269,8 @@ extern "C" EXPLICIT_BOUNDS __global__ void explicit_step(
                          implicit_exchange[f] != 0};
     const Cells cells{tissue, immune, tissue_states, immune_states};
     const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
-    const MapOrTable kept{cells, map_of(keep_maps, slots[f], shape), keep + table, exchange_by[f]};
-    const MapOrTable gained{cells, map_of(gain_maps, slots[f], shape), gain + table, exchange_by[f]};
+    const MapOrTable kept{cells, map_of(first_map, map_slots[f], shape), keep + table, exchange_by[f]};
+    const MapOrTable gained{cells, map_of(second_map, map_slots[f], shape), gain + table, exchange_by[f]};
     const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
     const int64 voxel = at.start(shape);
     const auto with = [&](const auto& faces) {

@@ -56,17 +56,17 @@ class Check:
 
     def kernels(self, rounds=3):
         """Time of each kernel, from marks around each launch."""
-        marks, launch = defaultdict(list), self.backend.launch
+        marks, run = defaultdict(list), self.backend.run
 
-        def marked(kernel, *rest):
+        def marked(call, *rest):
             begun = self.backend.mark()
-            launch(kernel, *rest)
-            marks[kernel].append((begun, self.backend.mark()))
+            run(call, *rest)
+            marks[call.kernel.name].append((begun, self.backend.mark()))
 
-        self.backend.launch = marked
+        self.backend.run = marked
         self.simulation.step(rounds)
         self.simulation.check()
-        self.backend.launch = launch
+        self.backend.run = run
         taken = {kernel: [1e6 * self.backend.between(*pair) for pair in pairs] for kernel, pairs in marks.items()}
         print(f"{'kernel':18} {'launches':>9} {'ms a step':>10} {'us a launch':>12}   (sum_fields: of one check)")
         for kernel, each in sorted(taken.items(), key=lambda item: -sum(item[1])):
@@ -85,12 +85,12 @@ class Check:
         circulation = simulation._stepper.circulation
         for what, action in {
             "launch of 5 arguments": lambda: backend.launch(
-                "mark_members", 1, 32, (tiny, tiny, tiny, states, np.int32(32))
+                "mark_members", states=states, cells=tiny, other=tiny, members=tiny
             ),
             "array() of 96 bytes": lambda: backend.array(np.zeros(12)),
             "to_numpy() of the firings": lambda: backend.to_numpy(state.tally.fired),
             "write() of the body": lambda: backend.write(state.body, np.zeros(state.body.shape, np.float32)),
-            "circulate()": lambda: backend.circulate(circulation.values, circulation._equations, 5.0),
+            "circulation.advance()": lambda: circulation.advance(5.0),
             "transport()": lambda: simulation.site.stack.transport(5),
         }.items():
             n = 3 if "transport" in what else count

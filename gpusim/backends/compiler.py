@@ -23,6 +23,8 @@ FLAGS = (
     "-ffp-contract=off",
     "-fno-trapping-math",
     "-fno-math-errno",
+    # A case that a switch forgets is a mistake.
+    "-Werror=switch",
 )
 
 

@@ -11,22 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import Array
 from gpusim.backends.compiled import CompiledBackend
 from gpusim.backends.compiler import find_compiler, load
+from gpusim.backends.groups import Array
+from gpusim.backends.launching import Call, Prepared
 from gpusim.backends.source import host_units
 from gpusim.backends.worker import Worker, after_fork
 from gpusim.errors import BackendError
 
-_SLOTS: dict[type, str] = {
-    np.int32: "i4x",
-    np.int64: "q",
-    np.uint32: "I4x",
-    np.uint64: "Q",
-    np.float32: "f4x",
-    np.float64: "d",
-}
-"""How a scalar is laid out in its 8 bytes; an array goes as an address."""
+_SLOTS = {"int32": "i4x", "int64": "q", "uint32": "I4x", "uint64": "Q", "float32": "f4x", "float64": "d"}
+"""How a number is laid out in its 8 bytes; an array goes as an address."""
 
 _SMALLEST_SHARE = 65_536
 """Voxels (roughly) of a launch below which another thread costs more than it brings."""
@@ -46,38 +40,22 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-class _Placed(np.ndarray):
-    """An array that knows its address, which NumPy would take microseconds to tell; views of it do not."""
+class _Room:
+    """A kernel's launcher, and room for its arguments: 8 bytes each, and a pointer to each."""
 
-    address: int | None
-
-    def __array_finalize__(self, source: object) -> None:
-        self.address = None
-
-
-def _address(array: np.ndarray) -> int:
-    known: int | None = getattr(array, "address", None)
-    return array.ctypes.data if known is None else known
-
-
-class _Call:
-    """A kernel's launcher, and room for its arguments: 8 bytes each, and a pointer to each.
-
-    An array goes by its address, a scalar by its value. Filling prepared room takes a few us; a small
-    lattice has hundreds of launches a step.
-    """
-
-    def __init__(self, function: Any, arguments: Sequence[Array | np.generic]) -> None:
+    def __init__(self, function: Any, call: Call) -> None:
         self.function = function
-        slots = ("Q" if isinstance(a, np.ndarray) else _SLOTS[type(a)] for a in arguments)
-        self._layout = struct.Struct("=" + "".join(slots))
-        self._room = ctypes.create_string_buffer(self._layout.size)
-        start = ctypes.addressof(self._room)
-        self.pointers = (ctypes.c_void_p * len(arguments))(*(start + 8 * i for i in range(len(arguments))))
+        numbers = (*call.numbers, *call.sizes)
+        self._layout = struct.Struct(
+            "=" + "Q" * len(call.arrays) + "".join(_SLOTS[each.dtype.name] for each in numbers)
+        )
+        self._bytes = ctypes.create_string_buffer(self._layout.size)
+        start, count = ctypes.addressof(self._bytes), len(call.arrays) + len(numbers)
+        self.pointers = (ctypes.c_void_p * count)(*(start + 8 * i for i in range(count)))
 
-    def fill(self, arguments: Sequence[Array | np.generic]) -> None:
-        values = [_address(a) if isinstance(a, np.ndarray) else a.item() for a in arguments]
-        self._layout.pack_into(self._room, 0, *values)
+    def fill(self, *values: float) -> None:
+        """Addresses, numbers, sizes."""
+        self._layout.pack_into(self._bytes, 0, *values)
 
 
 class CpuBackend(CompiledBackend):
@@ -93,7 +71,8 @@ class CpuBackend(CompiledBackend):
         self._library = load(host_units())
         if not hasattr(self._library, "launch_explicit_step"):
             raise BackendError(f"the library that {find_compiler()} makes has no kernels in it; is it a C++ compiler?")
-        self._calls: dict[str, _Call] = {}
+        super().__init__()
+        self._rooms: dict[str, _Room] = {}
         self.worker = Worker()
         self.threads = threads or available_threads()
         self.forked()
@@ -110,9 +89,8 @@ class CpuBackend(CompiledBackend):
     def array(self, values: np.ndarray) -> np.ndarray:
         room = np.empty(values.nbytes + _LINE, np.uint8)
         start = -room.ctypes.data % _LINE
-        aligned = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape).view(_Placed)
+        aligned = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
         aligned[...] = values
-        aligned.address = aligned.ctypes.data
         return aligned
 
     def fetch(self, arrays: Sequence[Array]) -> list[np.ndarray]:
@@ -121,15 +99,19 @@ class CpuBackend(CompiledBackend):
     def write(self, array: Array, values: np.ndarray) -> None:
         array[...] = values
 
-    def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
-        if not blocks:
-            return
+    def bind(self, call: Call, arrays: Sequence[Array], sizes: Sequence[int]) -> tuple[list[int], Sequence[int]]:
+        return [array.ctypes.data for array in arrays], sizes
+
+    def run(self, call: Call, prepared: Prepared, numbers: Sequence[float]) -> None:
+        addresses, sizes = prepared.bound
+        blocks, threads = prepared.blocks, prepared.threads
         with self._launching:  # a kernel's room for arguments is for one launch at a time
-            call = self._calls.get(kernel)
-            if call is None:
-                call = self._calls[kernel] = _Call(getattr(self._library, f"launch_{kernel}"), arguments)
-            call.fill(arguments)
-            function, pointers = call.function, call.pointers
+            room = self._rooms.get(call.kernel.name)
+            if room is None:
+                function = getattr(self._library, f"launch_{call.kernel.name}")
+                room = self._rooms[call.kernel.name] = _Room(function, call)
+            room.fill(*addresses, *numbers, *sizes)
+            function, pointers = room.function, room.pointers
             shares = max(1, min(self.threads, blocks * threads // _SMALLEST_SHARE, blocks))
             edges = [blocks * i // shares for i in range(shares + 1)]
             others = []

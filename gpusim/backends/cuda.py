@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from gpusim.backends import nvrtc
-from gpusim.backends.base import Array
 from gpusim.backends.compiled import CompiledBackend
-from gpusim.backends.source import KERNELS
+from gpusim.backends.groups import Array
+from gpusim.backends.launching import Call, Prepared
 from gpusim.backends.staging import Staging
 from gpusim.backends.worker import Worker
 from gpusim.errors import BackendError
@@ -59,15 +59,17 @@ class CudaBackend(CompiledBackend):
 
     name = "cuda"
     threads = 1
+    host = False
     fields_together = True
 
     def __init__(self) -> None:
+        super().__init__()
         self._cupy = _cupy()
         self.worker = Worker(self._cupy.cuda.Device().use, forks=False)
         path = nvrtc.kernels(int(self._cupy.cuda.Device().compute_capability))
         try:
             module = self._cupy.RawModule(path=str(path))
-            self._kernels = {name: module.get_function(name) for name in KERNELS}
+            self._kernels = {name: module.get_function(name) for name in self.calls}
         except self._cupy.cuda.driver.CUDADriverError as error:
             raise BackendError(f"the driver does not take {path.name}, which NVRTC has made: {error}") from None
         self._staging = Staging(self._cupy)
@@ -93,9 +95,19 @@ class CudaBackend(CompiledBackend):
     def write(self, array: Array, values: np.ndarray) -> None:
         self._staging.send(array, values)
 
-    def launch(self, kernel: str, blocks: int, threads: int, arguments: Sequence[Array | np.generic]) -> None:
-        if blocks:  # of 0, CuPy makes 1
-            self._kernels[kernel]((blocks,), (threads,), tuple(arguments))
+    def bind(self, call: Call, arrays: Sequence[Array], sizes: Sequence[int]) -> tuple[Any, ...]:
+        # Addresses, as arrays would not go as long as they are in here.
+        return (
+            self._kernels[call.kernel.name],
+            tuple(np.uint64(array.data.ptr) for array in arrays),
+            [each.dtype.type for each in call.numbers],
+            tuple(each.dtype.type(size) for each, size in zip(call.sizes, sizes, strict=True)),
+        )
+
+    def run(self, call: Call, prepared: Prepared, numbers: Sequence[float]) -> None:
+        kernel, addresses, types, sizes = prepared.bound
+        typed = [kind(number) for kind, number in zip(types, numbers, strict=True)]
+        kernel((prepared.blocks,), (prepared.threads,), (*addresses, *typed, *sizes))
 
     def copy(self, target: Array, source: Array) -> None:
         target.data.copy_from_device_async(source.data, source.nbytes)

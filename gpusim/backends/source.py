@@ -3,47 +3,7 @@
 import functools
 from pathlib import Path
 
-FILES = (
-    "transport.cu",
-    "multigrid.cu",
-    "exchange.cu",
-    "reactions.cu",
-    "neighbours.cu",
-    "rules.cu",
-    "motion.cu",
-    "division.cu",
-    "measure.cu",
-    "body.cu",
-)
-KERNELS = (
-    "explicit_step",
-    "combine",
-    "smooth_finest",
-    "smooth_coarse",
-    "restrict_finest",
-    "restrict_coarse",
-    "restrict_mass",
-    "restrict_coupling",
-    "restrict_mean",
-    "prolong",
-    "exchange_rates",
-    "count_exchange",
-    "deposit",
-    "react",
-    "hold",
-    "mark_members",
-    "count_members",
-    "apply_rules",
-    "propose_moves",
-    "move",
-    "begin_room",
-    "spread_room",
-    "bid_for_room",
-    "settle_bids",
-    "divide",
-    "sum_fields",
-    "circulate",
-)
+from gpusim.backends.layout import assertions
 
 
 def folder() -> Path:
@@ -53,11 +13,16 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "kernels"
 
 
+def files() -> list[Path]:
+    """The files that have kernels in them, kernels/*.cu."""
+    return sorted(folder().glob("*.cu"))
+
+
 @functools.cache
 def kernel_source() -> str:
     """All kernels as one text, each local include put in once."""
     taken: set[str] = set()
-    return "\n".join(_flattened(name, taken) for name in FILES)
+    return _held("\n".join(_flattened(path.name, taken) for path in files()))
 
 
 @functools.cache
@@ -66,9 +31,14 @@ def host_units() -> tuple[str, ...]:
 
     def unit(name: str) -> str:
         taken: set[str] = set()
-        return "\n".join(_flattened(each, taken) for each in ("host.hpp", name))
+        return _held("\n".join(_flattened(each, taken) for each in ("host.hpp", name)))
 
-    return tuple(map(unit, FILES))
+    return tuple(unit(path.name) for path in files())
+
+
+def _held(text: str) -> str:
+    """The text with assertions behind it."""
+    return f'{text}\n#line 1 "gpusim/backends/layout.py"\n{assertions(text)}'
 
 
 def _flattened(name: str, taken: set[str]) -> str:

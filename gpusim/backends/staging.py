@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import Array
+from gpusim.backends.groups import Array
 
 BYTES = 64 * 2**20
 """Of page-locked memory. CuPy's own pool would round up each array to a power of two, and keep it."""

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from gpusim.backends.nvrtc import compile_kernels
-from gpusim.backends.source import KERNELS
+from gpusim.backends.signatures import kernels
 
 _REGISTERS = 65_536
 _WARPS = 64
@@ -51,4 +51,4 @@ def of_log(report: str) -> dict[str, Resources]:
         assert spills
         assert registers
         found[kernel] = Resources(int(registers[1]), int(spills[1]) + int(spills[2]))
-    return {kernel: found[kernel] for kernel in KERNELS}
+    return {kernel: found[kernel] for kernel in kernels()}

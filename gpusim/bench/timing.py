@@ -31,10 +31,10 @@ def time_kernels(backend: CompiledBackend, edge: int, fields: int) -> Iterator[T
         found = launches(running, backend)
         for cost in (cost for cost in COSTS if cost.case == case):
             launch = found[cost.kernel]
-            voxels = cost.voxels(edge, launch.fields or fields)
+            voxels = cost.voxels(edge, launch.named["active"].size if "active" in launch.named else fields)
             if cost.kernel == "deposit":  # of the voxels of a dose
-                voxels = launch.blocks * launch.threads
-            action = partial(backend.launch, cost.kernel, launch.blocks, launch.threads, launch.arguments)
+                voxels = launch.named["voxels"].size
+            action = partial(backend.launch, cost.kernel, *launch.groups, **launch.named)
             seconds = min(backend.seconds(action) for _ in range(_REPEATS))
             yield Timing(cost, voxels, seconds)
         del running, found

@@ -1,33 +1,18 @@
 """Scenarios in which every kernel is launched, each in the cases that costs are counted for."""
 
-import functools
-import re
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from gpusim.backends.base import Array
 from gpusim.backends.compiled import CompiledBackend
-from gpusim.backends.source import kernel_source
 from gpusim.engine import Simulation
 from gpusim.scenario import Scenario
 
 
 class Launch(NamedTuple):
-    """One launch and the number of its fields; 0 of a kernel that does not name them."""
+    """One launch of a kernel: its blocks, and what it was given."""
 
     blocks: int
-    threads: int
-    arguments: tuple[Array | np.generic, ...]
-    fields: int
-
-
-@functools.cache
-def _active() -> dict[str, int]:
-    """At which place among its arguments a kernel is told its fields."""
-    signatures = re.findall(r"__global__ void (\w+)\((.*?)\) {", kernel_source(), re.DOTALL)
-    names = {kernel: re.findall(r"(\w+)(?:,|$)", re.sub(r"//.*", "", given).strip()) for kernel, given in signatures}
-    return {kernel: given.index("active") for kernel, given in names.items() if "active" in given}
+    groups: tuple[object, ...]
+    named: dict[str, Any]
 
 
 def _fields(count: int, **spec: Any) -> dict[str, Any]:
@@ -124,11 +109,11 @@ def launches(simulation: Simulation, backend: CompiledBackend) -> dict[str, Laun
     found: dict[str, Launch] = {}
     launch = backend.launch
 
-    def note(kernel: str, blocks: int, threads: int, arguments: Any) -> None:
-        launch(kernel, blocks, threads, arguments)
+    def note(kernel: str, *groups: object, **named: Any) -> None:
+        launch(kernel, *groups, **named)
+        blocks = backend.blocks(kernel, *groups, **named)
         if kernel not in found or blocks >= found[kernel].blocks:
-            fields = arguments[_active()[kernel]].size if kernel in _active() else 0
-            found[kernel] = Launch(blocks, threads, tuple(arguments), fields)
+            found[kernel] = Launch(blocks, groups, named)
 
     backend.launch = note  # type: ignore[method-assign]
     try:

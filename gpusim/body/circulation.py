@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpusim.backends.base import Backend, Equations
+from gpusim.backends.base import Backend
+from gpusim.backends.groups import Equations
 from gpusim.errors import NumericalError
 from gpusim.model import Body
 
@@ -23,8 +24,10 @@ class Circulation:
     def __init__(self, bodies: Sequence[Body], backend: Backend) -> None:
         self._body, self._backend = bodies[0], backend
         self.values = np.stack([body.initial for body in bodies], axis=1)
-        body, room = self._body, np.zeros((8, *self.values.shape))
-        self._equations = Equations(*map(backend.array, (body.flows, body.rates, body.modulators, room)))
+        body, scratch = self._body, np.zeros((8, *self.values.shape))
+        self._on_backend = backend.array(self.values)
+        self._followed = backend.array(np.ones(self.values.shape[1], np.int32))
+        self._equations = Equations(*map(backend.array, (body.flows, body.rates, body.modulators, scratch)))
 
     def exchange(self, body: Body, fired: np.ndarray, flowed: np.ndarray) -> None:
         """Take in and give out what sites, to which `body` belongs, have moved since the last call.
@@ -40,9 +43,13 @@ class Circulation:
         """Integrate over some time. Raises `NumericalError` where the equations run away."""
         if not len(self._body.rates):
             return
-        self.values, followed = self._backend.circulate(self.values, self._equations, minutes)
-        if not followed.all():
-            values = self.values[:, int(np.argmin(followed))]
+        backend, values, followed = self._backend, self._on_backend, self._followed
+        backend.write(values, self.values)
+        backend.write(followed, np.ones(followed.shape, np.int32))
+        backend.launch("circulate", self._equations, values=values, followed=followed, minutes=minutes)
+        self.values, good = backend.fetch([values, followed])
+        if not good.all():
+            values = self.values[:, int(np.argmin(good))]
             raise NumericalError(
                 "the body's equations can't be followed: a process is too fast. Quantities: "
                 + ", ".join(f"{n} {v:g}" for n, v in zip(self._body.names, values, strict=True))

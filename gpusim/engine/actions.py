@@ -13,7 +13,7 @@ from gpusim.errors import ScenarioError
 from gpusim.model import Model, build, treatments
 from gpusim.model.fingerprint import fingerprint
 from gpusim.scenario import Scenario
-from gpusim.tissue.concentrations import LARGEST
+from gpusim.scenario.limits import LARGEST
 
 CHANGEABLE = ("fields", "states", "rules", "body", "therapies")
 """Parts of a scenario whose numbers may change in mid-run."""

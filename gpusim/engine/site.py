@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpusim.backends.base import Array, CellLayer
+from gpusim.backends.base import Backend
+from gpusim.backends.groups import TRAVELLING, Array, CellLayer
 from gpusim.engine.clock import Clock, between_steps
 from gpusim.engine.faults import largest_source
 from gpusim.engine.stack import Stack, Tallied
@@ -74,7 +75,7 @@ class Site:
         here = self.backend.array(voxels + self.replicate * self.model.voxels)
         target = stack.state.fields[self.model.fields.names.index(field)]
         with self.clock.changing(f"a dose of {field}", [self.replicate]):
-            self.backend.deposit(target, here, self.backend.array(amounts))
+            self.backend.launch("deposit", field=target, voxels=here, amounts=self.backend.array(amounts))
             stack.hold()
 
     def put_in(self, grafts: Iterable[Graft], place: str) -> None:
@@ -109,7 +110,7 @@ class Site:
         self.placed[state] += len(voxels)
         flat[voxels] = state
         self.backend.write(layer.cells, cells)
-        for array in (layer.clock, layer.heading, layer.claim):
+        for array in (getattr(layer, name) for name in TRAVELLING):
             if array.size:
                 values = self.backend.to_numpy(array)
                 values.reshape(-1)[voxels] = 0
@@ -230,7 +231,7 @@ class Site:
         Raises `NumericalError` where a concentration is negative, not a number or above 1e15.
         """
         model = self.model
-        sums = self.backend.sum_fields(self.stack.state.fields, self.replicate)
+        sums = sum_fields(self.backend, self.stack.state.fields, self.replicate)
         for f, name in enumerate(model.fields.names):
             if sums.fault[f] != 2**64 - 1:
                 z, y, x = (int(i) for i in np.unravel_index(int(sums.fault[f]), model.shape))
@@ -244,3 +245,20 @@ class Site:
         return {
             name: float(sums.whole[f]) + float(sums.fraction[f]) * 2.0**-32 for f, name in enumerate(model.fields.names)
         }
+
+
+@dataclass(frozen=True)
+class FieldSums:
+    """Exact sums of one replicate: `whole` + `fraction` / 2^32, uint64 [F]; `fault`: lowest bad voxel, or 2^64 - 1."""
+
+    whole: np.ndarray
+    fraction: np.ndarray
+    fault: np.ndarray
+
+
+def sum_fields(backend: Backend, fields: Array, replicate: int) -> FieldSums:
+    """Exact sums over the voxels of one replicate in float32 [F, R, z, y, x]."""
+    sums = backend.array(np.repeat(np.array([[0], [0], [2**64 - 1]], np.uint64), fields.shape[0], axis=1))
+    whole, fraction, fault = (sums[i] for i in range(3))
+    backend.launch("sum_fields", fields=fields, replicate=replicate, whole=whole, fraction=fraction, fault=fault)
+    return FieldSums(*backend.to_numpy(sums))

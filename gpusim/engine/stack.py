@@ -3,25 +3,17 @@
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import (
-    Array,
-    Backend,
-    CellLayer,
-    CellTables,
-    Conditions,
-    Draw,
-    ReactionTables,
-    Surroundings,
-    Ways,
-)
+from gpusim.backends.base import Backend, Known
+from gpusim.backends.groups import Array, CellLayer, CellTables, ReactionTables, Ways
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.errors import ScenarioError
 from gpusim.model import Model
-from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, members
+from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, Boundary, members
 
 
 class Purpose(enum.IntEnum):
@@ -95,7 +87,6 @@ class Stack:
         )
         reactions = model.reactions
         self._reactions = ReactionTables(
-            count=len(reactions),
             reactions=backend.array(reactions.rows),
             terms=backend.array(reactions.terms),
             modulators=self._tables.modulators,
@@ -103,7 +94,7 @@ class Stack:
         self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         self._mobile = mobile(model)
         self._boundary = cells.boundary
-        if backend.ranks > 1 and self._boundary & 1:
+        if backend.ranks > 1 and self._boundary & Boundary.PERIODIC_Z:
             raise ScenarioError(f"grid.sides.z: found periodic; expected closed or open on backend '{backend.name}'")
         vacant = (0, model.states.none)
         self._ways = [
@@ -111,8 +102,10 @@ class Stack:
             for each, none in zip(cells.ways, vacant, strict=True)
         ]
         self._room_for = self._purposes_with_room()
+        self._rooms: Known = {}
+        self._left = [self.state.tally.left[i] for i in range(2)]
         self._acting = self._layers_with_rules()
-        self._neighbourhoods = [self._neighbourhood(row) for row in cells.neighbourhoods]
+        self._neighbourhoods = [self._neighbourhood(i, row) for i, row in enumerate(cells.neighbourhoods)]
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
         held, holds = model.exchange.held, model.exchange.holds
@@ -141,7 +134,7 @@ class Stack:
         """Give the doses that are due."""
         due = [dose for dose in self._doses if dose[0] == step]
         for _, field, voxels, amounts in due:
-            self.backend.deposit(self.state.fields[field], voxels, amounts)
+            self.backend.launch("deposit", field=self.state.fields[field], voxels=voxels, amounts=amounts)
         if due:
             self.hold()
 
@@ -153,14 +146,15 @@ class Stack:
         self._count_neighbours(state.tissue, state.immune, Purpose.EXCHANGE)
         self.solvers.advance(state, step)
         if len(self._model.reactions):
-            conditions = Conditions(state.tissue.cells, state.immune.cells, state.counts, state.body)
-            draw = Draw(self._seeds, step, Purpose.REACTIONS)
-            self.backend.react(state.fields, conditions, self._reactions, draw)
+            cells = {"tissue": state.tissue.cells, "immune": state.immune.cells}
+            given = self._seen() | self._drawn(step, Purpose.REACTIONS)
+            self.backend.launch("react", self._reactions, **cells, **given)
 
     def hold(self) -> None:
         """Give the voxels that hold a concentration just that."""
         if self._holding is not None:
-            self.backend.hold(self.state.fields, self.state.tissue.cells, self._holding, self._held)
+            state, given = self.state, {"active": self._holding, "held": self._held}
+            self.backend.launch("hold", tissue=state.tissue.cells, fields=state.fields, **given)
 
     def move(self, step: int) -> None:
         """The cells' moves over a step."""
@@ -168,18 +162,18 @@ class Stack:
             self._move(step * self._model.cells.moves + move)
 
     def _move(self, number: int) -> None:
-        state = self.state
+        state, launch = self.state, self.backend.launch
         for layer, other, moves, purpose in (
             (state.tissue, state.immune, self._mobile[0], Purpose.TISSUE_MOTION),
             (state.immune, state.tissue, self._mobile[1], Purpose.IMMUNE_MOTION),
         ):
             if moves:
-                draw = Draw(self._seeds, number, purpose)
                 self._count_neighbours(layer, other, purpose)
                 self.fetched = None
-                around = self._around(other)
-                self.backend.propose_moves(layer, state.bid, around, state.fields, draw, self._boundary)
-                self.backend.move(layer, state.bid, state.tally, self._boundary)
+                given = self._seen() | self._drawn(number, purpose) | {"bid": state.bid, "heading": layer.heading}
+                cells = {"cells": layer.cells, "vacant": layer.vacant, "boundary": self._boundary}
+                launch("propose_moves", self._tables, other=other.cells, **cells, **given)
+                launch("move", **cells, **layer.travelling, bid=state.bid, left=self._left[1])
 
     def apply_rules(self, number: int) -> None:
         """Let the tissue's cells act, then the immune cells; for the `number`th time."""
@@ -189,11 +183,12 @@ class Stack:
             (state.immune, state.tissue, self._acting[1], Purpose.IMMUNE_RULES),
         ):
             if acts:
-                draw = Draw(self._seeds, number, purpose)
                 self._count_neighbours(layer, other, purpose)
                 if purpose in self._room_for:
-                    self.backend.measure_room(state.tissue, state.immune.cells, state.room, state.next, self._ways[0])
-                self.backend.apply_rules(layer, state.next, self._around(other), state.fields, state.tally, draw)
+                    self._measure_room(state.tissue, state.immune, self._ways[0])
+                given = self._seen() | self._drawn(number, purpose) | {"room": state.room}
+                into = {"next": state.next, "clock": layer.clock, "claim": layer.claim, "fired": state.tally.fired}
+                self.backend.launch("apply_rules", self._tables, cells=layer.cells, other=other.cells, **given, **into)
                 layer.cells, state.next = state.next, layer.cells
                 self._divide(layer, other, number, purpose)
 
@@ -201,11 +196,26 @@ class Stack:
         """Let the mothers divide that the rules have chosen."""
         if not layer.claim.size:
             return
-        state, tissue = self.state, purpose == Purpose.TISSUE_RULES
-        ways = self._ways[0 if tissue else 1]
-        draw = Draw(self._seeds, number, Purpose.TISSUE_DIVISION if tissue else Purpose.IMMUNE_DIVISION)
-        self.backend.measure_room(layer, other.cells, state.room, state.next, ways)
-        self.backend.divide(layer, state.room, state.bids, ways, self._tables, state.tally, draw)
+        state, tally, tissue = self.state, self.state.tally, purpose == Purpose.TISSUE_RULES
+        ways, launch = self._ways[0 if tissue else 1], self.backend.launch
+        self._measure_room(layer, other, ways)
+        drawn = self._drawn(number, Purpose.TISSUE_DIVISION if tissue else Purpose.IMMUNE_DIVISION)
+        cells = {"cells": layer.cells, "claim": layer.claim, "room": state.room, "bids": state.bids}
+        launch("bid_for_room", self._tables, ways, **cells, **drawn)
+        launch("settle_bids", self._tables, ways, **cells, **drawn, barred=tally.barred)
+        counts = {"fired": tally.fired, "taken": tally.taken, "left": self._left[0]}
+        launch("divide", self._tables, ways, **(cells | layer.travelling), **drawn, **counts)
+
+    def _measure_room(self, layer: CellLayer, other: CellLayer, ways: Ways) -> None:
+        """Distance of each voxel from the nearest that can take a cell of the layer, in tenths of a voxel."""
+        state, launch = self.state, self.backend.launch
+
+        def measure() -> None:
+            launch("begin_room", ways, cells=layer.cells, other=other.cells, room=state.room)
+            for source, target in [(state.room, state.next), (state.next, state.room)] * ways.rounds:
+                launch("spread_room", ways, room=source, next=target)
+
+        self.backend.repeat(measure, self._rooms, ways, layer.cells, other.cells, state.room, state.next)
 
     def show_body(self, quantities: np.ndarray) -> None:
         """Let the cells see the bodies' present quantities, float32 [quantities, R]."""
@@ -231,8 +241,13 @@ class Stack:
         whole, fraction = since[rules : rules + walls], since[rules + walls :]
         return since[:rules], (whole + fraction / FLOW_FRACTION) / FLOW_WHOLE
 
-    def _around(self, other: CellLayer) -> Surroundings:
-        return Surroundings(other.cells, self.state.counts, self.state.body, self.state.room, self._tables)
+    def _seen(self) -> dict[str, Array]:
+        """What cells react to, besides those beside them."""
+        return {"fields": self.state.fields, "counts": self.state.counts, "body": self.state.body}
+
+    def _drawn(self, number: int, purpose: Purpose) -> dict[str, Any]:
+        """What picks the random numbers of a launch; the voxel's index in the lattice joins it."""
+        return {"seeds": self._seeds, "step": number, "purpose": purpose}
 
     def _layers_with_rules(self) -> tuple[bool, bool]:
         """Whether cells of the tissue and of the immune layer do anything at all."""
@@ -264,17 +279,18 @@ class Stack:
         }
 
     def _count_neighbours(self, own: CellLayer, other: CellLayer, purpose: Purpose) -> None:
-        state = self.state
+        launch, members = self.backend.launch, self.state.members
         for i in self._counts_for[purpose]:
-            states, reach, beyond = self._neighbourhoods[i]
-            arrays = (state.members, state.counts[i])
-            self.backend.count_neighbours(own.cells, other.cells, states, reach, *arrays, self._boundary, beyond)
+            states, reach, beyond, counts = self._neighbourhoods[i]
+            launch("mark_members", states=states, cells=own.cells, other=other.cells, members=members)
+            given = {"members": members, "counts": counts}
+            launch("count_members", **given, reach=reach, boundary=self._boundary, beyond=beyond)
 
-    def _neighbourhood(self, row: np.void) -> tuple[Array, int, int]:
-        """The states that are counted, how far, and how many of them a voxel beyond an open side has."""
+    def _neighbourhood(self, number: int, row: np.void) -> tuple[Array, int, int, Array]:
+        """The states that are counted, how far, how many of them a voxel beyond an open side has, and the counts."""
         model, counted = self._model, members(row["states"])
         beyond = int(counted[model.cells.background]) + int(counted[model.states.none])
-        return self.backend.array(row["states"]), int(row["reach"]), beyond
+        return self.backend.array(row["states"]), int(row["reach"]), beyond, self.state.counts[number]
 
 
 def tallied(stacks: Sequence[Stack]) -> list[Tallied]:

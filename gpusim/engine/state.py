@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, CellLayer, Tally
+from gpusim.backends.base import Backend
+from gpusim.backends.groups import Array, CellLayer, Tally
 from gpusim.model import Model
 
 BYTES_PER_VOXEL = 8

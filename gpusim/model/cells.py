@@ -12,7 +12,7 @@ from gpusim.model.division import reach, require_claimable, ways
 from gpusim.model.model import Cells, States
 from gpusim.model.modulators import Modulators, highest, modulator_row, together
 from gpusim.model.steps import MOST_HAZARD, MOST_HAZARD_OF_DIVISION
-from gpusim.model.tables import MOST_DIVISION, MOTILITY, RELEASE, RULE, Z_LOW, state_set
+from gpusim.model.tables import MOST_DIVISION, MOTILITY, PERIODIC, RELEASE, RULE, Boundary, probability, state_set
 from gpusim.scenario import Document
 from gpusim.scenario.checks import amount_units
 from gpusim.scenario.schema import Modulator, Motility, Sides
@@ -124,10 +124,10 @@ class CellTables:
 
 
 def _boundary(sides: Sides) -> int:
-    """Bits of the sides of the lattice, z, y, x: periodic axes, then both ends of each open one."""
+    """Bits of the sides of the lattice, of `tables.Boundary`."""
     kinds = (sides.z, sides.y, sides.x)
-    periodic = sum(1 << axis for axis, kind in enumerate(kinds) if kind == "periodic")
-    return periodic + sum(3 * Z_LOW << 2 * axis for axis, kind in enumerate(kinds) if kind == "open")
+    periodic = sum(bit for bit, kind in zip(PERIODIC, kinds, strict=True) if kind == "periodic")
+    return periodic + sum(3 * Boundary.FIRST_OPEN << 2 * axis for axis, kind in enumerate(kinds) if kind == "open")
 
 
 def _begin(by_state: list[list]) -> np.ndarray:
@@ -141,8 +141,8 @@ _ROUNDING = 1e-4
 def _ceilings(rules: np.ndarray, rule_begin: np.ndarray, highest: np.ndarray) -> np.ndarray:
     """What the first random word must be below for any rule to fire: uint32 [states, states].
 
-    The states are that of the cell and that of the one beside it, in the other layer. From the Pade approximant of
-    kernels/common.cuh, which rises with the hazard. `highest` is by modulator what `modulators.highest` says of it.
+    The states are that of the cell and that of the one beside it, in the other layer. `highest` is by modulator what
+    `modulators.highest` says of it.
     """
     states = len(rule_begin) - 1
     hazards = np.zeros((states, states))
@@ -154,9 +154,8 @@ def _ceilings(rules: np.ndarray, rule_begin: np.ndarray, highest: np.ndarray) ->
                 hazard = np.minimum(hazard, MOST_DIVISION)
                 hazard = hazard / (1 - hazard)
             hazards[state] += hazard
-    h = np.minimum(hazards * (1 + _ROUNDING), math.sqrt(12))
-    probability = 12 * h / (12 + 6 * h + h * h)
-    return np.ceil(probability * (1 + _ROUNDING) * 2.0**32).astype(np.uint32)
+    highest_probability = probability(hazards * (1 + _ROUNDING))
+    return np.ceil(highest_probability * (1 + _ROUNDING) * 2.0**32).astype(np.uint32)
 
 
 class Bounds:

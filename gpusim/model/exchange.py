@@ -8,8 +8,8 @@ import numpy as np
 from gpusim import units
 from gpusim.model.conversion import concentration
 from gpusim.model.model import Exchange, States
-from gpusim.model.modulators import Modulators, response, together
-from gpusim.model.tables import EFFECT, WALL, EffectKind, Shape, slots
+from gpusim.model.modulators import Modulators, together
+from gpusim.model.tables import EFFECT, WALL, EffectKind, Shape, response, slots
 from gpusim.scenario import Document
 from gpusim.scenario.checks import secretion_units
 from gpusim.scenario.schema import Modulator

@@ -2,12 +2,24 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import assert_never
 
 import numpy as np
 
 from gpusim import units
 from gpusim.model.model import States
-from gpusim.model.tables import FACE, MODULATOR, NEIGHBOURHOOD, RIGID, Shape, Source, state_set
+from gpusim.model.tables import (
+    FACE,
+    MODULATOR,
+    NEIGHBOURHOOD,
+    NEIGHBOURHOODS,
+    RIGID,
+    TRACE,
+    Shape,
+    Source,
+    response,
+    state_set,
+)
 from gpusim.model.tables import members as membership
 from gpusim.scenario import Document
 from gpusim.scenario.schema import Modulator
@@ -15,12 +27,6 @@ from gpusim.scenario.schema import Modulator
 RAMP = 0.1
 """Width of a threshold on the own concentration, as a part of it. A step has no steady state where the concentration
 falls below it while the rate acts, and rises above it while it does not."""
-
-TRACE = 1e-34
-"""Concentrations below it are held at 0, so that a threshold below it is none that they can cross (kernels)."""
-
-_REACH = {6: 1, 18: 2, 26: 3}
-"""Squared distance of the farthest of so many neighbours."""
 
 _COSTS = {Source.CONTACT: 0, Source.BODY: 1, Source.ROOM: 2, Source.FIELD: 2, Source.NEIGHBOURS: 3}
 
@@ -71,27 +77,20 @@ def highest(modulator: Modulator, row: np.ndarray, states: States) -> np.ndarray
 
     inf where it has no bound.
     """
-    low, high = float(row["low"]), float(row["high"])
-    shape, scale, members = (
-        Shape(int(row["shape"])),
-        float(row["scale"]),
-        membership(row["states"])[: len(states.names)] > 0,
-    )
+    held = membership(row["states"])[: len(states.names)] > 0
     if row["source"] == Source.CONTACT:
-        ratio = members * scale
-        raised = ratio ** int(row["power"])
-        by_shape = {Shape.STEP: np.where(members >= scale, high, low), Shape.LINEAR: ratio}
-        return np.maximum(by_shape.get(shape, low + (high - low) * raised / (1 + raised)), 0.0)
-    if shape != Shape.LINEAR:
-        most = max(low, high, 0.0)
-    elif row["source"] == Source.NEIGHBOURS:
-        # A voxel around has a cell in each layer.
-        layers = int(members[: states.none].any()) + int(members[states.none :].any())
-        most = layers * modulator.neighbourhood * scale
-    elif row["source"] == Source.ROOM:
-        most = RIGID * scale
-    else:
-        most = math.inf
+        return np.maximum(response(row, held.astype(float)), 0.0)
+    match Shape(int(row["shape"])):
+        case Shape.HILL | Shape.STEP | Shape.RAMP:
+            most = max(float(row["low"]), float(row["high"]), 0.0)
+        case Shape.LINEAR if row["source"] == Source.NEIGHBOURS:
+            # A voxel around has a cell in each layer.
+            layers = int(held[: states.none].any()) + int(held[states.none :].any())
+            most = layers * modulator.neighbourhood * float(row["scale"])
+        case Shape.LINEAR:
+            most = RIGID * float(row["scale"]) if row["source"] == Source.ROOM else math.inf
+        case never:
+            assert_never(never)
     return np.full(len(states.names), most)
 
 
@@ -134,6 +133,7 @@ class Modulators:
         first, holding = self.add(rows[False])
         _, end = self.add(rows[True])
         for row in self._rows[first:end]:
+            # Below a trace there are no concentrations that could cross a threshold.
             if row["shape"] == Shape.STEP and row["scale"] > TRACE:
                 threshold = float(row["scale"])
                 row["shape"] = Shape.RAMP
@@ -144,7 +144,7 @@ class Modulators:
     def _row(self, modulator: Modulator) -> np.ndarray:
         row = modulator_row(modulator, self._document, self._states, self._volume)
         if modulator.neighbours is not None:
-            key = (row["states"].tobytes(), _REACH[modulator.neighbourhood])
+            key = (row["states"].tobytes(), NEIGHBOURHOODS[modulator.neighbourhood])
             row["index"] = self._neighbourhoods.setdefault(key, len(self._neighbourhoods))
         return row
 
@@ -163,17 +163,3 @@ class Modulators:
         """The neighbours that they look at, of `tables.NEIGHBOURHOOD`."""
         rows = [(np.frombuffer(states, np.uint32), reach) for states, reach in self._neighbourhoods]
         return np.array(rows, NEIGHBOURHOOD)
-
-
-def response(row: np.void, value: np.ndarray) -> np.ndarray:
-    """The factor of a row of the table where it finds `value`, in float64."""
-    low, high, scale = float(row["low"]), float(row["high"]), float(row["scale"])
-    if row["shape"] == Shape.STEP:
-        return np.where(value >= scale, high, low)
-    ratio = (value - float(row["offset"])) * scale
-    if row["shape"] == Shape.LINEAR:
-        return ratio
-    if row["shape"] == Shape.RAMP:
-        return low + (high - low) * np.clip(ratio, 0.0, 1.0)
-    raised = np.minimum(ratio, 1e9) ** int(row["power"])
-    return (low + high * raised) / (1.0 + raised)

@@ -1,7 +1,8 @@
 """Tables that kernels and NumPy read; the layouts are those of the structs in kernels/."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -52,17 +53,43 @@ class Form(enum.IntEnum):
     OPERATOR = 2
 
 
-HELD_LOSS, HELD_MASS = 3e38, 2.0**64
+class Boundary(enum.IntFlag):
+    """What a field meets at the sides of the lattice: periodic axes, and open sides.
+
+    Of the sides z low, z high, y low, y high, x low, x high, the first is open where `FIRST_OPEN` is set, the others by
+    the bits after it.
+    """
+
+    PERIODIC_Z = 1
+    PERIODIC_Y = 2
+    PERIODIC_X = 4
+    FIRST_OPEN = 8
+    OPEN = 63 * FIRST_OPEN
+
+
+PERIODIC = (Boundary.PERIODIC_Z, Boundary.PERIODIC_Y, Boundary.PERIODIC_X)
+"""By axis."""
+
+NEIGHBOURHOODS = {6: 1, 18: 2, 26: 3}
+"""Squared distance of the farthest of so many neighbours."""
+
+PADE_CONSTANT, PADE_LINEAR, PADE_TOP = 12.0, 6.0, 3.46410161513775
+"""Of `probability`."""
+
+TRACE = 1e-34
+"""Concentrations below it are held at 0."""
+
+HELD_LOSS, FASTEST_LOSS, HELD_MASS = 3e38, 1e37, 2.0**64
 """Of voxels that hold a concentration. The loss, 1/min, marks them in the tables that maps are made from, where their
-production is the concentration. The mass makes their row of the implicit operator one of the identity; as it is a
-power of 2, the products of its right-hand side are exact."""
+production is the concentration; it is above the fastest of any other voxel. The mass makes their row of the implicit
+operator one of the identity; as it is a power of 2, the products of its right-hand side are exact."""
 
 FLOW_WHOLE, FLOW_FRACTION = 2**20, 2**31
 """What crosses a wall into the body is counted in two integers: 2^-20 of a voxel's concentration, and 2^-31 of that."""
 
+MOST_FLOW = 2.0**42
+"""Of what a voxel gives at once."""
 
-Z_LOW = 8
-"""Bit of an open side at the low end of z, among those of a boundary; that of the high end is the next."""
 
 FACE, EDGE, CORNER = 10, 14, 17
 """Steps over a face, an edge and a corner of a voxel, in tenths of its edge: room is their sum."""
@@ -82,6 +109,10 @@ class Claim(enum.IntFlag):
 
 MOST_DIVISION = 0.5
 """Hazard of a division over a step at which it is held."""
+
+NO_BID = 2**32 - 1
+"""Of mothers for a voxel, where there is none."""
+
 
 MODULATOR = np.dtype(
     [
@@ -157,12 +188,60 @@ RULE = np.dtype(
     ]
 )
 
+STRUCTS = {
+    "Modulator": MODULATOR,
+    "Effect": EFFECT,
+    "Wall": WALL,
+    "Term": TERM,
+    "Reaction": REACTION,
+    "Motility": MOTILITY,
+    "Flow": FLOW,
+    "Release": RELEASE,
+    "Rule": RULE,
+}
+"""Rows of the tables, by the name of their struct in kernels/."""
+
 
 def slots(of: Sequence[int], fields: int) -> np.ndarray:
     """Places in arrays that have an entry for some fields alone, `of` in this order: int32 [F]; -1 for the others."""
     found = np.full(fields, -1, np.int32)
     found[list(of)] = np.arange(len(of))
     return found
+
+
+def probability(hazard: np.ndarray) -> np.ndarray:
+    """Pade approximant of 1 - exp(-hazard), held at its top from hazard = sqrt 12 on; in the dtype of the hazard."""
+    h = np.where(hazard < hazard.dtype.type(PADE_TOP), hazard, hazard.dtype.type(PADE_TOP))
+    found: np.ndarray = PADE_CONSTANT * h / (PADE_CONSTANT + PADE_LINEAR * h + h * h)
+    return found
+
+
+def response(modulator: np.void | np.ndarray, value: np.ndarray | np.floating) -> np.ndarray:
+    """The factor that a modulator makes of what it finds; in the dtype of that, and in the order of the kernels."""
+    number: Callable[[Any], Any] = value.dtype.type
+    scale, low, high = number(modulator["scale"]), number(modulator["low"]), number(modulator["high"])
+    match Shape(int(modulator["shape"])):
+        case Shape.STEP:
+            return np.where(value >= scale, high, low)
+        case Shape.RAMP:
+            along = (value - number(modulator["offset"])) * scale
+            held = np.where(along > 0, np.where(along < 1, along, number(1)), number(0))
+            ramp: np.ndarray = low + (high - low) * held
+            return ramp
+        case Shape.LINEAR:
+            ratio: np.ndarray = value * scale
+            return ratio
+        case Shape.HILL:
+            ratio = value * scale
+            r = np.where(ratio < number(1e9), ratio, number(1e9))
+            raised = r
+            for _ in range(1, modulator["power"]):
+                raised = raised * r
+            rest = number(1) / (number(1) + raised)
+            factor: np.ndarray = low * rest + high * (raised * rest)
+            return factor
+        case never:
+            assert_never(never)
 
 
 def state_set(states: list[int]) -> np.ndarray:

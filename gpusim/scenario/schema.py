@@ -20,6 +20,7 @@ from pydantic import (
 
 from gpusim.scenario import expressions
 from gpusim.scenario.conditions import parse as parse_condition
+from gpusim.scenario.limits import LONGEST_AXIS
 from gpusim.units import (
     Amount,
     Diffusivity,
@@ -124,8 +125,8 @@ class Grid(_Part):
     @field_validator("shape")
     @classmethod
     def _positive(cls, shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
-        if shape is not None and not all(1 <= n <= 4096 for n in shape):
-            raise ValueError("expected three whole numbers from 1 to 4096")
+        if shape is not None and not all(1 <= n <= LONGEST_AXIS for n in shape):
+            raise ValueError(f"expected three whole numbers from 1 to {LONGEST_AXIS}")
         return shape
 
 

@@ -16,12 +16,11 @@ import pandas as pd
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.scenario.checks import nearest
+from gpusim.scenario.limits import LONGEST_AXIS
 from gpusim.scenario.schema import Tissue
 from gpusim.tissue import conditions, formats, sections, tables
 from gpusim.tissue.formats import Format, plain
 
-LONGEST = 4096
-"""Voxels along an axis."""
 _FARTHEST = 1e15
 _SHOWN = 4
 """Times or samples that a message lists."""
@@ -44,10 +43,10 @@ class Cells:
     def fitting_shape(self, spacing: float, margin: float, spec: Tissue) -> tuple[int, int, int]:
         """Voxels as (z, y, x) that hold all centres with a margin around."""
         extent = self.centres.max(axis=0) - self.centres.min(axis=0)
-        if not np.all(extent + 2 * margin < LONGEST * spacing):
+        if not np.all(extent + 2 * margin < LONGEST_AXIS * spacing):
             raise ScenarioError(
-                f"tissue.cells: {self.label}: cells lie up to {extent.max():g} um apart; expected at most {LONGEST} "
-                f"voxels of {spacing:g} um. See 'length_unit', and look for stray rows"
+                f"tissue.cells: {self.label}: cells lie up to {extent.max():g} um apart; expected at most "
+                f"{LONGEST_AXIS} voxels of {spacing:g} um. See 'length_unit', and look for stray rows"
             )
         nx, ny, nz = (int((e + 2 * margin) // spacing) + 1 for e in extent)
         return sections.depth(spec.depth, nx, spacing) if self.flat else nz, ny, nx

@@ -9,14 +9,13 @@ from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.scenario import expressions
 from gpusim.scenario.checks import nearest
+from gpusim.scenario.limits import LARGEST
 from gpusim.scenario.schema import Depth, InitialField
 from gpusim.tissue import cells, formats, images, labels, sections, tables
 from gpusim.tissue.formats import Format, plain
 
 _VALUE = "value"
 """The column of values where neither a name is given nor one is that of the field."""
-LARGEST = 1e15
-"""A higher concentration is refused, here as in a run."""
 
 
 @dataclass(frozen=True)

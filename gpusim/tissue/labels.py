@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from gpusim.errors import ScenarioError
+from gpusim.scenario.limits import LONGEST_AXIS
 from gpusim.scenario.schema import Depth, Tissue
 from gpusim.tissue import sections
 from gpusim.tissue.cells import Cells
 from gpusim.tissue.images import Image
 
-LONGEST = 4096
-"""Voxels along an axis."""
 FINEST = 1000
 """Pixels along the edge of a voxel."""
 
@@ -26,10 +25,10 @@ def fitting_shape(image: Image, spacing: float, depth: Depth) -> tuple[int, int,
     """Voxels as (z, y, x) that cover the image."""
     nz, ny, nx = (_rounded_up(n * edge / spacing) for n, edge in zip(image.labels.shape, image.spacing, strict=True))
     nz = sections.depth(depth, nx, spacing) if image.flat else nz
-    if max(nz, ny, nx) > LONGEST:
+    if max(nz, ny, nx) > LONGEST_AXIS:
         raise ScenarioError(
-            f"tissue.image: {image.label}: {nx} x {ny} x {nz} voxels of {spacing:g} um; expected at most {LONGEST} "
-            "along an axis. See 'tissue.image.spacing'"
+            f"tissue.image: {image.label}: {nx} x {ny} x {nz} voxels of {spacing:g} um; expected at most "
+            f"{LONGEST_AXIS} along an axis. See 'tissue.image.spacing'"
         )
     return nz, ny, nx
 

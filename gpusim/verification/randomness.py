@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from gpusim.backends.base import Draw
-from gpusim.backends.numpy.random import happens, philox, probability, voxel_random
+from gpusim.backends.numpy.random import Draw, happens, philox, voxel_random
 from gpusim.engine.stack import Purpose
+from gpusim.model.tables import probability
 from gpusim.verification.case import Finding, Machine, at_most, near
 
 _KNOWN = (

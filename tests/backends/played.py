@@ -6,7 +6,9 @@ too. Fresh memory of the device holds rubbish. Launches, copies and waits are co
 
 import ctypes
 import time
+import weakref
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +18,11 @@ import pytest
 from gpusim import backends
 from gpusim.backends import cuda
 from gpusim.backends.compiler import load
-from gpusim.backends.cpu import _Call
+from gpusim.backends.cpu import _Room
 from gpusim.backends.cuda import CudaBackend
-from gpusim.backends.source import KERNELS, kernel_source
+from gpusim.backends.launching import Call
+from gpusim.backends.signatures import kernels
+from gpusim.backends.source import kernel_source
 
 WAITING = {
     "restrict_finest", "restrict_coarse", "restrict_mass", "restrict_coupling", "restrict_mean", "sum_fields",
@@ -57,6 +61,8 @@ class Array:
         self._device, self._held = device, held
         self.shape, self.dtype, self.size, self.ndim = held.shape, held.dtype, held.size, held.ndim
         self.nbytes, self.flags = held.nbytes, held.flags
+        # What is told before it goes is done later: its memory stays until then.
+        weakref.finalize(self, device._due.append, partial(id, held)).atexit = False
 
     @property
     def __cuda_array_interface__(self):
@@ -90,16 +96,20 @@ class Kernel:
 
     def __init__(self, device, name):
         self._device, self.name = device, name
-        self._launch = getattr(device.kernels, f"launch_{name}")
+        self._room = partial(_Room, getattr(device.kernels, f"launch_{name}"), Call(kernels()[name], host=False))
+        kernel = kernels()[name]
+        numbers = kernel.of("numbers", "sizes")
+        addresses = len(kernel.parameters) - len(numbers)
+        self._types = [np.dtype(np.uint64)] * addresses + [each.dtype for each in numbers]
 
     def __call__(self, grid, block, arguments):
         (blocks,), (threads,) = grid, block
-        held = [a._held if isinstance(a, Array) else a for a in arguments]
+        assert [each.dtype for each in arguments] == self._types, f"{self.name}: arguments of other types"
 
         def run():
-            call = _Call(self._launch, held)
-            call.fill(held)
-            self._launch(call.pointers, max(1, blocks), max(1, threads))
+            room = self._room()
+            room.fill(*arguments)
+            room.function(room.pointers, max(1, blocks), max(1, threads))
 
         self._device.launched[self.name] += 1
         self._device.do("launches", run if self._device.working else lambda: None)
@@ -116,7 +126,7 @@ class PlayedDevice:
     """
 
     def __init__(self):
-        launchers = "\n".join(f"LAUNCHER({kernel}, {str(kernel in WAITING).lower()})" for kernel in KERNELS)
+        launchers = "\n".join(f"LAUNCHER({kernel}, {str(kernel in WAITING).lower()})" for kernel in kernels())
         shim = (Path(__file__).parent / "played.hpp").read_text().replace("#pragma once", "")
         self.kernels = load("\n".join([shim, kernel_source(), launchers]))
         self.working = True

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from machines import backend_parameters
 
 import gpusim
-from gpusim.backends import cpu
+from gpusim.backends import cpu, create
 from gpusim.backends.numpy import slabs
-from gpusim.backends.source import KERNELS
+from gpusim.backends.signatures import kernels
+from gpusim.engine.site import sum_fields
 from gpusim.verification import Machine
 from gpusim.verification.bits import outcome
 from gpusim.verification.case import begin_with
@@ -65,30 +66,28 @@ def test_the_models_of_the_quick_verification_launch_every_kernel(other, monkeyp
     launched = set()
     launch = cpu.CpuBackend.launch
 
-    def watched(self, kernel, *arguments):
+    def watched(self, kernel, *groups, **named):
         launched.add(kernel)
-        launch(self, kernel, *arguments)
+        launch(self, kernel, *groups, **named)
 
     monkeypatch.setattr(cpu.CpuBackend, "launch", watched)
     for number in range(8):
         outcome(Machine(*other), randomised(Random(number)))
-    assert launched == set(KERNELS)
+    assert launched == kernels().keys()
 
 
 def test_sums_are_exact_and_faults_are_found(one_backend_each):
-    from gpusim.backends import create
-
     backend = create(*one_backend_each)
     values = np.random.default_rng(1).random((2, 3, 5, 7, 9)).astype(np.float32) * np.float32(1e4)
-    sums = backend.sum_fields(backend.array(values), 1)
+    sums = sum_fields(backend, backend.array(values), 1)
     exact = [sum(int(v * 2.0**32) for v in field[1].ravel().astype(float)) for field in values]
     assert [int(w) * 2**32 + int(f) for w, f in zip(sums.whole, sums.fraction, strict=True)] == exact
     assert np.all(sums.fault == np.uint64(2**64 - 1))
     values[1, 2, 2, 3, 4] = np.nan
     values[1, 2, 4, 0, 0] = -1
     values[0, 2, 0, 0, 1] = np.inf
-    assert backend.sum_fields(backend.array(values), 2).fault.tolist() == [1, (2 * 7 + 3) * 9 + 4]
-    assert np.all(backend.sum_fields(backend.array(values), 1).fault == sums.fault)
+    assert sum_fields(backend, backend.array(values), 2).fault.tolist() == [1, (2 * 7 + 3) * 9 + 4]
+    assert np.all(sum_fields(backend, backend.array(values), 1).fault == sums.fault)
     backend.close()
 
 

@@ -59,7 +59,7 @@ def test_the_state_of_a_thread_is_one_for_all_units():
     assert not [
         line for unit in (text, *others) for line in unit.splitlines() if line.startswith("static thread_local")
     ]
-    assert len(others) == len(source.FILES) - 1
+    assert len(others) == len(source.files()) - 1
 
 
 @needs_compiler

@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from gpusim.backends import nvrtc
-from gpusim.backends.compiled import CIRCULATE_THREADS
-from gpusim.backends.source import KERNELS
+from gpusim.backends.signatures import kernels
 from gpusim.bench.costs import COSTS
 from gpusim.bench.resources import of_log
 from gpusim.errors import BackendError
@@ -47,17 +46,17 @@ def test_kernels_compile_without_spills_contraction_and_flushing(capability):
     architecture = nvrtc.architecture(capability)
     made = nvrtc.compile_kernels(architecture)
     assert made.code.startswith(b"\x7fELF")
-    for kernel in KERNELS:
+    for kernel in kernels():
         assert f".entry {kernel}(" in made.ptx
         assert f"Compiling entry function '{kernel}'" in made.log
     spilled = re.findall(r"(\d+) bytes spill", made.log)  # stores and loads, of functions that stand alone too
-    assert len(spilled) >= 2 * len(KERNELS)
+    assert len(spilled) >= 2 * len(kernels())
     assert set(spilled) == {"0"}
     assert ".ftz" not in made.ptx
     assert not re.search(r"\bfma\.", made.ptx)
     assert set(re.findall(r"\bdiv\.\S*f32", made.ptx)) <= {"div.rn.f32"}
     if capability == 90:
-        threads = {cost.kernel: cost.threads(128) for cost in COSTS} | {"circulate": CIRCULATE_THREADS}
+        threads = {cost.kernel: cost.threads(128) for cost in COSTS} | {"circulate": 32}
         found = {name: (each.registers, each.occupancy(threads[name])) for name, each in of_log(made.log).items()}
         assert found.keys() == BOUNDS.keys()
         past = {name: have for name, have in found.items() if have[0] > BOUNDS[name][0] or have[1] < BOUNDS[name][1]}

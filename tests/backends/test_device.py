@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import gpusim
 from gpusim import backends
-from gpusim.backends import availability, compiled
-from gpusim.backends.source import KERNELS
+from gpusim.backends import availability, geometry
+from gpusim.backends.signatures import kernels
 from gpusim.verification import Machine
 from gpusim.verification.bits import outcome
 from gpusim.verification.models import randomised
@@ -53,25 +53,20 @@ def test_randomised_models_end_in_the_same_bits(data):
 def test_the_tiles_of_a_lattice_do_not_matter(data, width, threads, planes):
     expected = outcome(Machine("cpu", 1), data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "_MOST_WIDTH", width)
-        patch.setattr(compiled, "_COLUMN_THREADS", threads)
-        patch.setattr(compiled, "_LEAST_PLANES", planes)
-        patch.setattr(compiled, "_ENOUGH_RUNS", threads)
-        _forget_shapes()
+        patch.setattr(geometry, "_MOST_WIDTH", width)
+        patch.setattr(geometry, "_COLUMN_THREADS", threads)
+        patch.setattr(geometry, "_LEAST_PLANES", planes)
+        patch.setattr(geometry, "_ENOUGH_RUNS", threads)
         if expected:
             assert outcome(Machine("device"), data) == expected
-    _forget_shapes()
-
-
-def _forget_shapes():
-    compiled.columns.cache_clear()
-    compiled.runs.cache_clear()
 
 
 def test_every_voxel_of_a_lattice_is_in_one_column():
     for shape in [(1, 1, 1, 1), (2, 3, 5, 7), (1, 48, 48, 48), (1, 96, 96, 96), (3, 17, 130, 67), (1, 512, 512, 512)]:
-        blocks, threads, (width, rows, planes) = compiled.columns(shape, 2)
         replicates, nz, ny, nx = shape
+        axes = {"active": 2, "R": replicates, "z": nz, "y": ny, "x": nx}
+        blocks, threads, sizes = geometry.columns()(axes, host=False)
+        width, rows, planes = sizes.values()
         assert blocks == 2 * replicates * math.ceil(nz / planes) * math.ceil(ny / rows) * math.ceil(nx / width)
         assert width * rows <= threads <= 256
         assert threads % 32 == 0
@@ -82,7 +77,7 @@ def test_every_kernel_is_tried(device):
     for number in range(12):
         data = randomised(Random(number))
         assert outcome(Machine("device"), data) == outcome(Machine("cpu", 1), data)
-    assert set(device.launched) == set(KERNELS)
+    assert set(device.launched) == kernels().keys()
 
 
 def test_replicates_of_a_shipped_scenario_end_in_the_bits_of_single_runs():

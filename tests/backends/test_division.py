@@ -12,7 +12,6 @@ from scipy.sparse.csgraph import dijkstra
 
 import gpusim
 from gpusim import backends
-from gpusim.backends.base import CellLayer, Ways
 from gpusim.model.tables import RIGID
 
 STEPS = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
@@ -76,8 +75,9 @@ def test_room_is_the_shortest_way_to_a_voxel_that_can_take_a_cell(backend, data)
     boundary = sum((1 << a) * (s == "periodic") + (24 << 2 * a) * (s == "open") for a, s in enumerate(sides))
     yields = backend.array(np.repeat(YIELDS[:, None], 4, axis=1))
     own, other, room, spare = (backend.lattice(a.astype(np.uint8)) for a in (cells, 0 * cells, 0 * cells, 0 * cells))
-    layer = CellLayer(own, own, own, own, 0)
-    backend.measure_room(layer, other, room, spare, Ways(yields, rounds=5, boundary=boundary, vacant=0))
+    backend.launch("begin_room", yields=yields, cells=own, other=other, room=room, boundary=boundary)
+    for source, target in [(room, spare), (spare, room)] * 5:
+        backend.launch("spread_room", room=source, next=target, boundary=boundary)
     np.testing.assert_array_equal(backend.to_numpy(room)[0], shortest(cells[0], boundary))
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from gpusim.backends.base import Draw
-from gpusim.backends.numpy.random import happens, probability, voxel_random
+from gpusim.backends.numpy.random import Draw, happens, voxel_random
+from gpusim.model.tables import probability
 
 
 def test_seed_step_and_purpose_all_matter():

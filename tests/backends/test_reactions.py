@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from gpusim.backends import availability, create
-from gpusim.backends.base import Conditions, Draw, ReactionTables
+from gpusim.backends.base import Window
+from gpusim.backends.groups import ReactionTables
 from gpusim.model.tables import MODULATOR, REACTION, TERM
 
 SHAPE = (2, 3, 4)
@@ -30,24 +31,24 @@ class Reacting:
         consumed = [number[0], number[1]] if coefficients[1] else [number[0]]
         row = (turnover, 0, 0, 0, 0, len(consumed), len(consumed) + 1)
         self.tables = ReactionTables(
-            1,
             backend.array(np.array([row], REACTION)),
             backend.array(np.array([*consumed, number[2]], TERM)),
             backend.array(np.zeros(0, MODULATOR)),
         )
-        self.conditions = Conditions(
-            backend.lattice(np.zeros(one, np.uint8)),
-            backend.lattice(np.zeros(one, np.uint8)),
-            backend.lattice(np.zeros((0, len(seeds), 0, 0, 0), np.uint8)),
-            backend.array(np.zeros((0, len(seeds)), np.float32)),
-        )
+        self.conditions = {
+            "tissue": backend.lattice(np.zeros(one, np.uint8)),
+            "immune": backend.lattice(np.zeros(one, np.uint8)),
+            "counts": backend.lattice(np.zeros((0, len(seeds), 0, 0, 0), np.uint8)),
+            "body": backend.array(np.zeros((0, len(seeds)), np.float32)),
+        }
         values = [np.broadcast_to(np.asarray(each, np.float32), one) for each in fields]
         self.fields = backend.lattice(np.stack(values))
         self.backend, self.seeds, self.origin = backend, backend.array(np.array(seeds, np.uint64)), origin
 
     def step(self, number=0):
-        draw = Draw(self.seeds, number, 5, self.origin)
-        self.backend.react(self.fields, self.conditions, self.tables, draw)
+        drawn = {"seeds": self.seeds, "step": number, "purpose": 5}
+        window = Window(self.origin, 0, 0)
+        self.backend.launch("react", self.tables, **self.conditions, **drawn, window=window, fields=self.fields)
         return self
 
     @property

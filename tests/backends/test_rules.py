@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from gpusim.backends import create
-from gpusim.backends.base import CellLayer, CellTables, Draw, Surroundings, Tally
+from gpusim.backends.base import Window
+from gpusim.backends.groups import CellTables
 from gpusim.model.tables import MODULATOR, MOTILITY, RELEASE, RULE, Shape, Source
 
 SHAPE = (4, 16, 16)
@@ -32,37 +33,47 @@ class Applied:
             backend.array(np.array([*releases], RELEASE)),
         )
         one = (1, *SHAPE)
-        clock = np.broadcast_to(np.asarray(clock, np.uint16), one)
-        nothing = backend.array(np.zeros((1, 0), np.uint8))
-        cells, clocks = backend.lattice(np.zeros(one, np.uint8)), backend.lattice(clock.copy())
-        layer = CellLayer(cells, clocks, nothing, nothing, 0)
-        after = backend.lattice(np.full(one, 99, np.uint8))
-        values = backend.lattice(np.full((1, *one), fields, np.float32))
-        around = Surroundings(
-            backend.lattice(np.full(one, 3, np.uint8)),
-            backend.lattice(np.zeros((1, *one), np.uint8)),
-            backend.array(np.array(body, np.float32)[:, None]),
-            nothing,
-            tables,
+        clock = backend.lattice(np.broadcast_to(np.asarray(clock, np.uint16), one).copy())
+        after, cells, other, values, counts = (
+            backend.lattice(np.full(shape, value, dtype))
+            for shape, value, dtype in (
+                (one, 99, np.uint8),
+                (one, 0, np.uint8),
+                (one, 3, np.uint8),
+                ((1, *one), fields, np.float32),
+                ((1, *one), 0, np.uint8),
+            )
         )
-        by_rule, by_state = (backend.array(np.zeros((n, 1), np.uint64)) for n in (max(1, len(rules)), 4))
-        left, flowed = (backend.array(np.zeros((2, n, 1), np.uint64)) for n in (4, 1))
-        tally = Tally(by_rule, backend.array(np.zeros((1, 1), np.uint64)), by_state, left, flowed, planes)
-        seeds = backend.array(np.array([1], np.uint64))
-        backend.apply_rules(layer, after, around, values, tally, Draw(seeds, 2, 3))
-        self.cells, self.clock, self.field = (backend.to_numpy(a) for a in (after[0], layer.clock[0], values[:, 0]))
-        self.fired = backend.to_numpy(tally.fired)[:, 0].astype(int).tolist()
+        fired = backend.array(np.zeros((max(1, len(rules)), 1), np.uint64))
+        nothing = backend.array(np.zeros((1, 0, 0, 0), np.uint8))
+        backend.launch(
+            "apply_rules",
+            tables,
+            window=Window(0, *planes) if planes else None,
+            seeds=backend.array(np.array([1], np.uint64)),
+            step=2,
+            purpose=3,
+            cells=cells,
+            other=other,
+            counts=counts,
+            body=backend.array(np.array(body, np.float32)[:, None]),
+            room=nothing,
+            next=after,
+            clock=clock,
+            claim=nothing,
+            fields=values,
+            fired=fired,
+        )
+        self.cells, self.clock, self.field = (backend.to_numpy(a) for a in (after[0], clock[0], values[:, 0]))
+        self.fired = backend.to_numpy(fired)[:, 0].astype(int).tolist()
 
 
 def test_a_launch_of_no_blocks_does_nothing(backend):
-    if backend.name == "numpy":
-        pytest.skip("it launches nothing")
-    cells = backend.array(np.zeros(1, np.uint8))
-    for blocks, expected in ((0, 0), (1, 1)):
-        states = backend.array(np.full(8, 2**32 - 1, np.uint32))
-        marked = backend.array(np.zeros(1, np.uint8))
-        backend.launch("mark_members", blocks, 32, (cells, cells, marked, states, np.int32(1)))
-        assert (backend.to_numpy(marked) > 0).sum() == expected
+    field = backend.array(np.zeros((1, 1, 1, 2), np.float32))
+    for count in (0, 1):
+        voxels, amounts = backend.array(np.zeros(count, np.int64)), backend.array(np.ones(count, np.float32))
+        backend.launch("deposit", field=field, voxels=voxels, amounts=amounts)
+        assert backend.to_numpy(field).sum() == count
 
 
 def rule(to, hazard, after=0, modulators=(0, 0), releases=(0, 0)):

@@ -21,12 +21,12 @@ needs_cpu = pytest.mark.skipif(not availability("cpu").available, reason="no C++
 OPERATIONS = (
     "explicit_step",
     "combine",
-    "smooth",
-    "restrict",
+    "smooth_finest",
+    "restrict_finest",
     "prolong",
     "deposit",
     "write",
-    "count_neighbours",
+    "count_members",
     "apply_rules",
     "propose_moves",
     "move",
@@ -62,15 +62,17 @@ def raising():
 
 def when(machine, monkeypatch, operation, action, call=1):
     """Let `action` happen once, before the given call of an operation."""
-    original, calls = getattr(machine, operation), [0]
+    method, calls = "write" if operation == "write" else "run", [0]
+    original = getattr(machine, method)
 
     def called(*arguments, **named):
-        calls[0] += 1
+        calls[0] += method == "write" or arguments[0].kernel.name == operation
         if calls[0] == call:
+            calls[0] += 1
             action()
         return original(*arguments, **named)
 
-    monkeypatch.setattr(machine, operation, called)
+    monkeypatch.setattr(machine, method, called)
 
 
 @needs_cpu

@@ -1,9 +1,11 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from gpusim.backends import availability, create
-from gpusim.backends.base import Diffusion, Maps, MassByCells
-from gpusim.engine.transport.multigrid import Multigrid, Recipe, last_widths, level_shapes
+from gpusim.backends.groups import Diffusion, Maps, Masses
+from gpusim.engine.transport.multigrid import Finest, Multigrid, Recipe, last_widths, level_shapes
 
 BACKEND = "cpu" if availability("cpu").available else "numpy"
 """What holds on one holds on the other, which has the same bits (tests/backends/test_bits.py)."""
@@ -19,15 +21,16 @@ def system(shape, sink, backend):
     ball = sum((i - n / 2) ** 2 for i, n in zip((z, y, x), shape, strict=True)) < (max(shape) / 3) ** 2
     tissue = np.where(rng.random(shape) < 0.02, 1, np.where(ball, 2, 0)).astype(np.uint8)
     table = np.array([[[1.1], [1 + sink], [11.0]]], np.float32)
-    cells = (tissue[None], np.full((1, *shape), 3, np.uint8), table, np.array([1], np.int32))
-    mass = MassByCells(*map(backend.array, cells), maps=no_maps(backend, shape))
+    mass = masses(backend, tissue, table, np.array([1], np.int32))
     return mass, table[0, :, 0][tissue].astype(float), rng.random((1, 1, *shape)).astype(np.float32)
 
 
-def no_maps(backend, shape):
-    """Of one field whose rates depend on nothing."""
-    none = np.zeros((0, 1, *shape), np.float32)
-    return Maps(*map(backend.array, (np.full(1, -1, np.int32), none, none, none)))
+def masses(backend, tissue, table, exchange_by):
+    """The operator of one field whose rates depend on nothing, but for diffusion."""
+    none = np.zeros((0, 1, *tissue.shape), np.float32)
+    maps = Maps(*map(backend.array, (np.full(1, -1, np.int32), none, none, none)))
+    cells = map(backend.array, (tissue[None], np.full((1, *tissue.shape), 3, np.uint8)))
+    return partial(Finest, *cells, Masses(*map(backend.array, (table, exchange_by))), maps)
 
 
 def diffusion(coupling, backend, boundary=0):
@@ -55,7 +58,7 @@ def test_a_cycle_takes_the_error_to_a_third_or_less(shape, sink, coupling):
 
     def solved(cycles):
         c = backend.array(np.zeros_like(rhs))
-        multigrid.solve(c, right, mass, active, table, Recipe(cycles=cycles))
+        multigrid.solve(c, right, mass(table), active, Recipe(cycles=cycles))
         return backend.to_numpy(c).astype(float)
 
     exact = solved(20)
@@ -68,15 +71,14 @@ def contraction(backend, shape, table, tissue, periodic=0):
     """Mean factor by which each of 6 cycles takes the error down, from a rough start."""
     rng = np.random.default_rng(1)
     table_of_mass = np.full((1, 3, 1), 1.1, np.float32)
-    cells = (tissue[None], np.full((1, *shape), 3, np.uint8), table_of_mass, np.zeros(1, np.int32))
-    mass = MassByCells(*map(backend.array, cells), maps=no_maps(backend, shape))
+    mass = masses(backend, tissue, table_of_mass, np.zeros(1, np.int32))
     active, rhs = backend.array(np.zeros(1, np.int32)), backend.array(rng.random((1, 1, *shape)).astype(np.float32))
-    varying = bool(backend.to_numpy(table.by)[0])
+    varying = bool(backend.to_numpy(table.coupling_by)[0])
     multigrid = Multigrid(CYCLED, np.array([varying]), 1, shape, backend)
 
     def solved(cycles):
         c = backend.array(np.zeros((1, 1, *shape), np.float32))
-        multigrid.solve(c, rhs, mass, active, table, Recipe(cycles=cycles, periodic=periodic, varying=varying))
+        multigrid.solve(c, rhs, mass(table), active, Recipe(cycles=cycles, periodic=periodic, varying=varying))
         return backend.to_numpy(c).astype(float)
 
     exact = solved(60)
@@ -142,7 +144,7 @@ def test_the_solution_is_that_of_the_equations():
     expected = spsolve(matrix.tocsc(), rhs.ravel().astype(float)).reshape(shape)
     c = np.zeros_like(rhs)
     Multigrid(CYCLED, ~CYCLED, 1, shape, backend).solve(
-        c, rhs, mass, np.array([0]), diffusion([a] * 3, backend), Recipe(cycles=15)
+        c, rhs, mass(diffusion([a] * 3, backend)), np.zeros(1, np.int32), Recipe(cycles=15)
     )
     assert c[0, 0] == pytest.approx(expected, rel=1e-5)
 

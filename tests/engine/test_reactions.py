@@ -103,7 +103,7 @@ def test_a_scenario_without_reactions_launches_none(monkeypatch):
     launched = []
     launch = cpu.CpuBackend.launch
     monkeypatch.setattr(
-        cpu.CpuBackend, "launch", lambda self, kernel, *rest: (launched.append(kernel), launch(self, kernel, *rest))
+        cpu.CpuBackend, "launch", lambda self, kernel, *a, **k: (launched.append(kernel), launch(self, kernel, *a, **k))
     )
     for reactions, expected in (({}, 2), (None, 0)):
         launched.clear()

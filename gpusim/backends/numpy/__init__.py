@@ -1,59 +1,37 @@
-"""The operations in NumPy alone: the reference that kernels are held against."""
+"""The kernels in NumPy alone: the reference that those in C++ are held against.
 
-from collections.abc import Sequence
-from dataclasses import replace
+Each is a function of the same name, in a module with the name of the kernel's file, with some of its parameters. A
+launch calls it for each replicate with the parts of the arrays that are its own.
+"""
+
+import functools
+import inspect
+import weakref
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import (
-    Array,
-    CellLayer,
-    CellTables,
-    Conditions,
-    Diffusion,
-    Draw,
-    Equations,
-    ExchangeTables,
-    ExplicitTables,
-    FieldSums,
-    Level,
-    Maps,
-    MassByCells,
-    Means,
-    ReactionTables,
-    Share,
-    Surroundings,
-    Tally,
-    Ways,
-)
-from gpusim.backends.numpy import (
-    body,
-    division,
-    exchange,
-    measure,
-    motion,
-    multigrid,
-    neighbours,
-    reactions,
-    rules,
-    transport,
-)
+from gpusim.backends.groups import Array
+from gpusim.backends.launching import Call, LocalBackend, Prepared
+from gpusim.backends.signatures import Kernel, Parameter, kernels
 from gpusim.backends.worker import Worker
 
+Twin = Callable[..., None]
 
-class NumpyBackend:
+
+class NumpyBackend(LocalBackend):
     """Needs no compiler and no GPU. Takes one replicate after the other, each slab by slab, so that temporaries stay
     in cache; the operations themselves know of one replicate alone.
     """
 
     name = "numpy"
     threads = 1
-    ranks = 1
     fields_together = False
-    voxels_at_once = 0
 
     def __init__(self) -> None:
+        super().__init__()
         self.worker = Worker()
 
     def free_memory(self) -> int | None:
@@ -61,12 +39,6 @@ class NumpyBackend:
 
     def array(self, values: np.ndarray) -> np.ndarray:
         return np.array(values, order="C")
-
-    def lattice(self, values: np.ndarray, finest: int | None = None) -> np.ndarray:
-        return self.array(values)
-
-    def to_numpy(self, array: Array) -> np.ndarray:
-        return np.array(array)
 
     def fetch(self, arrays: Sequence[Array]) -> list[np.ndarray]:
         return [np.array(array) for array in arrays]
@@ -77,186 +49,54 @@ class NumpyBackend:
     def copy(self, target: Array, source: Array) -> None:
         target[...] = source
 
-    def explicit_step(
-        self,
-        fields: Array,
-        spare: Array,
-        tissue: Array,
-        immune: Array,
-        active: Array,
-        tables: ExplicitTables,
-        first: int,
-        end: int,
-    ) -> None:
-        for number in range(first, end):
-            source, target = (fields, spare) if number % 2 else (spare, fields)
-            for r in range(len(tissue)):
-                one = replace(tables, maps=_maps(tables.maps, r))
-                transport.explicit_step(source[:, r], target[:, r], tissue[r], immune[r], active, one, number)
+    def bind(self, call: Call, arrays: Sequence[Array], sizes: Sequence[int]) -> tuple[list[Any], dict[str, int]]:
+        # No arrays, which would not go as long as they are in here.
+        return list(map(weakref.ref, arrays)), {each.name: n for each, n in zip(call.sizes, sizes, strict=True)}
 
-    def combine(
-        self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
-    ) -> None:
-        for r in _replicates(c):
-            multigrid.combine(c[:, r], rhs[:, r], _mass(cells, r), active, gain, diffusion, share)
-
-    def smooth(self, c: Array, rhs: Array, mass: MassByCells | Means, active: Array, level: Level, colour: int) -> None:
-        for r in _replicates(c):
-            multigrid.smooth(c[:, r], rhs[:, r], _mass(mass, r), active, level, colour)
-
-    def restrict(
-        self,
-        c: Array,
-        rhs: Array,
-        mass: MassByCells | Means,
-        coarse_c: Array,
-        coarse_rhs: Array,
-        active: Array,
-        level: Level,
-    ) -> None:
-        for r in _replicates(c):
-            coarse = (coarse_c[:, r], coarse_rhs[:, r])
-            multigrid.restrict(c[:, r], rhs[:, r], _mass(mass, r), *coarse, active, level)
-
-    def restrict_mass(self, cells: MassByCells, coarse: Array, active: Array, level: Level) -> None:
-        for r in _replicates(coarse):
-            multigrid.restrict_mass(_mass(cells, r), coarse[:, r], active, level)
-
-    def restrict_coupling(self, cells: MassByCells, coarse: Array, active: Array, level: Level) -> None:
-        for r in _replicates(coarse):
-            multigrid.restrict_coupling(_mass(cells, r), coarse[:, r], active, level)
-
-    def restrict_mean(self, values: Array, coarse: Array, active: Array, level: Level) -> None:
-        for r in _replicates(values):
-            multigrid.restrict_mean(values[:, r], coarse[:, r], active, level)
-
-    def prolong(self, c: Array, coarse: Array, active: Array, level: Level) -> None:
-        for r in _replicates(c):
-            multigrid.prolong(c[:, r], coarse[:, r], active, level)
-
-    def exchange_rates(
-        self,
-        fields: Array,
-        source: Array,
-        rhs: Array,
-        conditions: Conditions,
-        active: Array,
-        tables: ExchangeTables,
-        maps: Maps,
-        from_c: float,
-        from_second: float,
-    ) -> None:
-        for r in _replicates(fields):
-            parts = (fields[:, r], source[:, r], rhs[:, r])
-            exchange.exchange_rates(
-                *parts, _conditions(conditions, r), active, tables, _maps(maps, r), from_c, from_second
-            )
-
-    def count_exchange(
-        self, fields: Array, body: Array, counted: Array, times: Array, walls: Array, maps: Maps, tally: Tally
-    ) -> None:
-        for r in _replicates(fields):
-            here = _tally(tally, r)
-            exchange.count_exchange(fields[:, r], body[:, r], counted, times, walls, _maps(maps, r), here)
-
-    def react(self, fields: Array, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
-        for r in _replicates(fields):
-            drawn = Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
-            reactions.react(fields[:, r], _conditions(conditions, r), tables, drawn)
-
-    def deposit(self, field: Array, voxels: Array, amounts: Array) -> None:
-        exchange.deposit(field, voxels, amounts)
-
-    def hold(self, fields: Array, tissue: Array, active: Array, held: Array) -> None:
-        for r in _replicates(fields):
-            exchange.hold(fields[:, r], tissue[r], active, held)
-
-    def count_neighbours(
-        self,
-        own: Array,
-        other: Array,
-        states: Array,
-        reach: int,
-        members: Array,
-        counts: Array,
-        boundary: int = 0,
-        beyond: int = 0,
-    ) -> None:
-        for r in range(len(own)):
-            arrays = (members[r], counts[r])
-            neighbours.count_neighbours(own[r], other[r], states, reach, *arrays, boundary, beyond)
-
-    def apply_rules(
-        self, layer: CellLayer, next: Array, around: Surroundings, fields: Array, tally: Tally, draw: Draw
-    ) -> None:
-        for r in range(len(next)):
-            arguments = (_layer(layer, r), next[r], _around(around, r), fields[:, r])
-            rules.apply_rules(*arguments, _tally(tally, r), _draw(draw, r))
-
-    def propose_moves(
-        self, layer: CellLayer, bid: Array, around: Surroundings, fields: Array, draw: Draw, boundary: int = 0
-    ) -> None:
-        for r in range(len(bid)):
-            arguments = (_layer(layer, r), bid[r], _around(around, r), fields[:, r], _draw(draw, r))
-            motion.propose_moves(*arguments, boundary)
-
-    def move(self, layer: CellLayer, bid: Array, tally: Tally, boundary: int = 0) -> None:
-        for r in range(len(bid)):
-            motion.move(_layer(layer, r), bid[r], _tally(tally, r), boundary)
-
-    def measure_room(self, layer: CellLayer, other: Array, room: Array, next: Array, ways: Ways) -> None:
-        for r in range(len(room)):
-            division.measure_room(layer.cells[r], other[r], room[r], ways)
-
-    def divide(
-        self, layer: CellLayer, room: Array, bids: Array, ways: Ways, tables: CellTables, tally: Tally, draw: Draw
-    ) -> None:
-        for r in range(len(room)):
-            division.divide(_layer(layer, r), room[r], bids[r], ways, tables, _tally(tally, r), _draw(draw, r))
-
-    def circulate(self, values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
-        return body.circulate(values, equations, minutes)
-
-    def sum_fields(self, fields: Array, replicate: int) -> FieldSums:
-        return measure.sum_fields(fields[:, replicate])
-
-    def close(self) -> None:
-        """Nothing to give back."""
+    def run(self, call: Call, prepared: Prepared, numbers: Sequence[float]) -> None:
+        twin, wanted = twins()[call.kernel.name]
+        references, sizes = prepared.bound
+        arrays = [reference() for reference in references]
+        same = sizes | {
+            each.name: each.dtype.type(number) if each.dtype.kind == "f" else int(number)
+            for each, number in zip(call.numbers, numbers, strict=True)
+        }
+        same = {name: value for name, value in same.items() if name in wanted}
+        for r in _replicates(call.arrays, arrays, same):
+            own = {
+                each.name: _of_replicate(each, array, r)
+                for each, array in zip(call.arrays, arrays, strict=True)
+                if each.name in wanted
+            }
+            twin(**own, **same)
 
 
-# One replicate of what has an entry for each.
+@functools.cache
+def twins() -> dict[str, tuple[Twin, frozenset[str]]]:
+    """The function of each kernel, and the names of its parameters. Raises `TypeError` where one is no kernel's."""
+    return {name: _twin(kernel) for name, kernel in kernels().items()}
 
 
-def _replicates(fields: Array) -> range:
-    return range(fields.shape[1])
+def _twin(kernel: Kernel) -> tuple[Twin, frozenset[str]]:
+    twin: Twin = getattr(import_module(f"{__name__}.{kernel.file}"), kernel.name)
+    wanted = frozenset(inspect.signature(twin).parameters)
+    unknown = wanted - {each.name for each in kernel.parameters}
+    if unknown:
+        raise TypeError(f"{twin.__module__}.{kernel.name}: the kernel has no parameter {', '.join(sorted(unknown))}")
+    return twin, wanted
 
 
-def _conditions(conditions: Conditions, r: int) -> Conditions:
-    return Conditions(conditions.tissue[r], conditions.immune[r], conditions.counts[:, r], conditions.body[:, r])
+def _replicates(parameters: Sequence[Parameter], arrays: Sequence[Array], numbers: dict[str, Any]) -> Sequence[int]:
+    """Those of a launch; just one where it says which, or where none of its arrays has an axis of replicates."""
+    if "replicate" in numbers:
+        return (numbers["replicate"],)
+    counts = (
+        array.shape[each.axes.index("R")] for each, array in zip(parameters, arrays, strict=True) if "R" in each.axes
+    )
+    return range(next(counts, 1))
 
 
-def _layer(layer: CellLayer, r: int) -> CellLayer:
-    return CellLayer(layer.cells[r], layer.clock[r], layer.heading[r], layer.claim[r], layer.vacant)
-
-
-def _around(around: Surroundings, r: int) -> Surroundings:
-    return Surroundings(around.other[r], around.counts[:, r], around.body[:, r], around.room[r], around.tables)
-
-
-def _tally(tally: Tally, r: int) -> Tally:
-    counts = (tally.fired[:, r], tally.barred[:, r], tally.taken[:, r], tally.left[:, :, r], tally.flowed[:, :, r])
-    return Tally(*counts, tally.planes)
-
-
-def _draw(draw: Draw, r: int) -> Draw:
-    return Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
-
-
-def _mass(mass: MassByCells | Means, r: int) -> Any:
-    if isinstance(mass, Means):
-        return Means(mass.mass[:, r], mass.coupling[:, r])
-    return MassByCells(mass.tissue[r], mass.immune[r], mass.table, mass.exchange_by, _maps(mass.maps, r))
-
-
-def _maps(maps: Maps, r: int) -> Maps:
-    return Maps(maps.slots, maps.first[:, r], maps.second[:, r], maps.permeable[:, r])
+def _of_replicate(parameter: Parameter, array: Array, r: int) -> Array:
+    if "R" not in parameter.axes:
+        return array
+    return array[(*[slice(None)] * parameter.axes.index("R"), r, ...)]

@@ -1,13 +1,11 @@
 """Python twin of kernels/body.cu: the same operations in the same order, in float64."""
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gpusim.backends.base import Equations
-from gpusim.model.tables import Shape
+from gpusim.model.tables import response
 
 RELATIVE_ERROR = 1e-8
 """Of a quantity, in one step of the integration."""
@@ -19,11 +17,17 @@ Values = list[float]
 Rates = Callable[[Values], Values]
 
 
-def circulate(values: np.ndarray, equations: Equations, minutes: float) -> tuple[np.ndarray, np.ndarray]:
-    """The quantities (float64 [quantities, R]) after some time, and whether each replicate could be followed."""
-    rates = _rates(equations)
-    found = [_followed(rates, column.tolist(), minutes) for column in values.T]
-    return np.array([now for now, _ in found]).T.copy(), np.array([done for _, done in found])
+def circulate(
+    values: np.ndarray,
+    followed: np.ndarray,
+    flows: np.ndarray,
+    rates: np.ndarray,
+    modulators: np.ndarray,
+    minutes: float,
+) -> None:
+    """Let the quantities (float64 [quantities]) change over some time; 0 into `followed` where they can't be."""
+    values[:], found = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
+    followed[...] = found
 
 
 def _followed(rates: Rates, values: Values, minutes: float) -> tuple[Values, bool]:
@@ -55,19 +59,16 @@ def _runge_kutta(rates: Rates, values: Values, a: Values, step: float) -> Values
     return [v + step * (ka + 2.0 * kb + 2.0 * kc + kd) / 6.0 for v, ka, kb, kc, kd in slopes]
 
 
-@functools.lru_cache(maxsize=8)
-def _rates(equations: Equations) -> Rates:
-    flows = [
-        (leaves, enters, by, rate, [_factor(row) for row in equations.modulators[first:end]])
-        for (leaves, enters, by, first, end), rate in zip(
-            equations.flows.tolist(), equations.rates.tolist(), strict=True
-        )
+def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray) -> Rates:
+    processes = [
+        (leaves, enters, by, rate, [_factor(row) for row in modulators[first:end]])
+        for (leaves, enters, by, first, end), rate in zip(flows.tolist(), constants.tolist(), strict=True)
     ]
 
     def rates(values: Values) -> Values:
         seen = [v if v > 0.0 else 0.0 for v in values]
         found = [0.0] * len(values)
-        for leaves, enters, by, rate, factors in flows:
+        for leaves, enters, by, rate, factors in processes:
             flow = rate if by < 0 else rate * seen[by]
             for factor in factors:
                 flow *= factor(seen)
@@ -82,24 +83,8 @@ def _rates(equations: Equations) -> Rates:
 
 def _factor(row: np.void) -> Callable[[Sequence[float]], float]:
     """A row of the table of modulators that looks at the body, in float64."""
-    index, scale, low, high = int(row["index"]), float(row["scale"]), float(row["low"]), float(row["high"])
-    again = range(1, int(row["power"]))
-
-    def step(values: Sequence[float]) -> float:
-        return high if values[index] >= scale else low
-
-    def linear(values: Sequence[float]) -> float:
-        return values[index] * scale
-
-    def hill(values: Sequence[float]) -> float:
-        ratio = values[index] * scale
-        raised = ratio = 1e9 if ratio > 1e9 else ratio
-        for _ in again:
-            raised *= ratio
-        rest = 1.0 / (1.0 + raised)
-        return low * rest + high * (raised * rest)
-
-    return {Shape.STEP: step, Shape.LINEAR: linear}.get(Shape(int(row["shape"])), hill)
+    index = int(row["index"])
+    return lambda values: float(response(row, np.float64(values[index])))
 
 
 def _moved(values: Values, rates: Values, step: float) -> Values:

@@ -4,11 +4,10 @@ import itertools
 
 import numpy as np
 
-from gpusim.backends.base import CellLayer, CellTables, Draw, Tally, Ways
-from gpusim.backends.numpy.random import philox, voxel_random
+from gpusim.backends.numpy.random import Draw, philox, voxel_random
 from gpusim.backends.numpy.sides import is_open, padded, part, periodic
 from gpusim.backends.numpy.tally import count
-from gpusim.model.tables import CORNER, EDGE, FACE, RIGID, Claim
+from gpusim.model.tables import CORNER, EDGE, FACE, NO_BID, PERIODIC, RIGID, Claim
 
 _STEPS = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
 
@@ -23,32 +22,35 @@ def _beside(step: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [part for part in parts if any(part) and part != step]
 
 
-def measure_room(cells: np.ndarray, other: np.ndarray, room: np.ndarray, ways: Ways) -> None:
-    """Room of each voxel, uint8 [z, y, x], by Bellman's and Ford's method."""
-    room[...] = ways.yields[cells, other]
+def begin_room(yields: np.ndarray, cells: np.ndarray, other: np.ndarray, room: np.ndarray, boundary: int) -> None:
+    """Room of each voxel by itself, uint8 [z, y, x]."""
+    room[...] = yields[cells, other]
     for axis, end in itertools.product(range(3), (0, 1)):
-        if is_open(ways.boundary, axis, end):
+        if is_open(boundary, axis, end):
             side = tuple(slice(None) if a != axis else -end for a in range(3))
             at_side = room[side]
             at_side[(at_side != RIGID) & (at_side > FACE)] = FACE
-    for _ in range(2 * ways.rounds):
-        around = padded(room.astype(np.int32), ways.boundary & 7, beyond=RIGID, closed=RIGID)
-        here = {step: part(around, step, room.shape) for step in itertools.product((-1, 0, 1), repeat=3)}
-        found = here[0, 0, 0]
-        for step in _STEPS:
-            reached = np.minimum(found, here[step] + _length(step))
-            for passed in _beside(step):
-                reached = np.where(here[passed] == RIGID, found, reached)
-            found = reached
-        room[...] = np.where(room == RIGID, room, found)
+
+
+def spread_room(room: np.ndarray, next: np.ndarray, boundary: int) -> None:
+    """Room found one step further on, into `next`, by Bellman's and Ford's method."""
+    around = padded(room.astype(np.int32), boundary & sum(PERIODIC), beyond=RIGID, closed=RIGID)
+    here = {step: part(around, step, room.shape) for step in itertools.product((-1, 0, 1), repeat=3)}
+    found = here[0, 0, 0]
+    for step in _STEPS:
+        reached = np.minimum(found, here[step] + _length(step))
+        for passed in _beside(step):
+            reached = np.where(here[passed] == RIGID, found, reached)
+        found = reached
+    next[...] = np.where(room == RIGID, room, found)
 
 
 class _Ways:
     """The ways through the lattice of one replicate."""
 
-    def __init__(self, room: np.ndarray, ways: Ways, draw: Draw) -> None:
+    def __init__(self, room: np.ndarray, boundary: int, draw: Draw) -> None:
         self.room, self.shape, self.draw = room.reshape(-1).astype(np.int32), room.shape, draw
-        self._periodic = periodic(ways.boundary)
+        self._periodic = periodic(boundary)
 
     def neighbour(self, voxels: np.ndarray, step: tuple[int, ...]) -> np.ndarray:
         """Flat index of the voxel a step away; -1 outside."""
@@ -105,50 +107,126 @@ def _shuffled(numbers: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
 
 def _bids(voxels: np.ndarray, new: np.ndarray, draw: Draw) -> np.ndarray:
     """uint32, no two alike: those of claims that were made earlier are lower."""
-    all_ones, seed = np.array([0xFFFFFFFF], np.uint64), int(draw.seeds)
+    all_ones, seed = np.array([0xFFFFFFFF], np.uint64), draw.seed
     counter = (all_ones, all_ones, np.array([draw.step], np.uint64), np.array([draw.purpose], np.uint64))
     key = tuple(int(word[0]) for word in philox(counter, (seed & 0xFFFFFFFF, seed >> 32)))
     return _shuffled(voxels + draw.origin, key) | np.where(new, np.uint32(0x80000000), np.uint32(0))
 
 
-def divide(
-    layer: CellLayer, room: np.ndarray, bids: np.ndarray, ways: Ways, tables: CellTables, tally: Tally, draw: Draw
+class _Mothers:
+    """The mothers of one replicate, whose ways end in `roots`, and the rules by which they divide."""
+
+    def __init__(
+        self,
+        rules: np.ndarray,
+        rule_begin: np.ndarray,
+        yields: np.ndarray,
+        cells: np.ndarray,
+        claim: np.ndarray,
+        ways: _Ways,
+    ) -> None:
+        own, claims = cells.reshape(-1), claim.reshape(-1)
+        self.voxels = np.flatnonzero(claims)
+        self.rules = rule_begin[own[self.voxels]] + (claims[self.voxels] & Claim.RULE) - 1
+        self.roots = ways.root(self.voxels)
+        room = ways.room[self.voxels]
+        # Not in her own place, where she would be crushed, though a daughter may leave from there through an open side.
+        in_own_place = (self.roots == self.voxels) & (room == yields[own[self.voxels], 0])
+        self.have_room = (room <= rules["reach"][self.rules]) & ~in_own_place
+        self.bids = _bids(self.voxels, (claims[self.voxels] & Claim.NEW) > 0, ways.draw)
+
+
+def bid_for_room(
+    rules: np.ndarray,
+    rule_begin: np.ndarray,
+    yields: np.ndarray,
+    seeds: np.ndarray,
+    cells: np.ndarray,
+    claim: np.ndarray,
+    room: np.ndarray,
+    bids: np.ndarray,
+    step: int,
+    purpose: int,
+    boundary: int,
+    origin: int,
 ) -> None:
-    """Let the mothers of one replicate divide."""
-    own, claim, through = layer.cells.reshape(-1), layer.claim.reshape(-1), _Ways(room, ways, draw)
-    mothers = np.flatnonzero(claim)
-    numbers = tables.rule_begin[own[mothers]] + (claim[mothers] & Claim.RULE) - 1
-    roots = through.root(mothers)
-    # Not in her own place, where she would be crushed, though a daughter may leave from there through an open side.
-    in_own_place = (roots == mothers) & (through.room[mothers] == ways.yields[own[mothers], 0])
-    has_room = (through.room[mothers] <= tables.rules["reach"][numbers]) & ~in_own_place
-    barred = mothers[~has_room]
-    count(tally.barred, numbers[~has_room], barred, tally, room.shape)
-    claim[barred] = 0
+    """Each mother bids for the root in which her way ends."""
+    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    mothers = _Mothers(rules, rule_begin, yields, cells, claim, ways)
+    np.minimum.at(bids.reshape(-1), mothers.roots[mothers.have_room], mothers.bids[mothers.have_room])
 
-    mothers, numbers, roots = mothers[has_room], numbers[has_room], roots[has_room]
-    offers = _bids(mothers, (claim[mothers] & Claim.NEW) > 0, draw)
-    lowest = bids.reshape(-1).copy()
-    np.minimum.at(lowest, roots, offers)
-    granted = lowest[roots] == offers
-    claim[mothers] &= np.uint8(Claim.RULE)
 
-    mothers, numbers = mothers[granted], numbers[granted]
-    count(tally.fired, numbers, mothers, tally, room.shape)
-    own[mothers] = tables.rules["to"][numbers]
-    arrays = [own, layer.clock.reshape(-1), claim]
-    arrays += [layer.heading.reshape(-1)] if layer.heading.size else []
+def settle_bids(
+    rules: np.ndarray,
+    rule_begin: np.ndarray,
+    yields: np.ndarray,
+    seeds: np.ndarray,
+    cells: np.ndarray,
+    room: np.ndarray,
+    bids: np.ndarray,
+    claim: np.ndarray,
+    barred: np.ndarray,
+    step: int,
+    purpose: int,
+    boundary: int,
+    origin: int,
+    first_counted: int,
+    end_counted: int,
+) -> None:
+    """Who has the lowest bid divides; the others keep their claims, which then go first. Without room there is none."""
+    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    mothers, claims = _Mothers(rules, rule_begin, yields, cells, claim, ways), claim.reshape(-1)
+    without = mothers.voxels[~mothers.have_room]
+    count(barred, mothers.rules[~mothers.have_room], without, (first_counted, end_counted), room.shape)
+    claims[mothers.voxels] &= np.uint8(Claim.RULE)
+    claims[without] = 0
+    granted = mothers.have_room & (bids.reshape(-1)[mothers.roots] == mothers.bids)
+    claims[mothers.voxels[granted]] |= np.uint8(Claim.GRANTED)
+
+
+def divide(
+    rules: np.ndarray,
+    rule_begin: np.ndarray,
+    yields: np.ndarray,
+    seeds: np.ndarray,
+    room: np.ndarray,
+    cells: np.ndarray,
+    clock: np.ndarray,
+    heading: np.ndarray,
+    claim: np.ndarray,
+    bids: np.ndarray,
+    fired: np.ndarray,
+    taken: np.ndarray,
+    left: np.ndarray,
+    step: int,
+    purpose: int,
+    boundary: int,
+    vacant: int,
+    origin: int,
+    first_counted: int,
+    end_counted: int,
+) -> None:
+    """Let the mothers whose bids were the lowest divide."""
+    own, claims, counted = cells.reshape(-1), claim.reshape(-1), (first_counted, end_counted)
+    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    mothers = np.flatnonzero(claims & Claim.GRANTED)
+    numbers = rule_begin[own[mothers]] + (claims[mothers] & Claim.RULE) - 1
+    count(fired, numbers, mothers, counted, room.shape)
+    own[mothers] = rules["to"][numbers]
+    travelling = [array.reshape(-1) for array in (clock, heading, claim) if array.size]
+    for array in (clock, claim):  # she keeps her heading
+        array.reshape(-1)[mothers] = 0
+    arrays = [own, *travelling]
     hands = [np.zeros(mothers.size, array.dtype) for array in arrays]
-    hands[0][:] = tables.rules["daughter"][numbers]
-    for array in arrays[1:3]:
-        array[mothers] = 0
+    hands[0][:] = rules["daughter"][numbers]
     place, going = mothers.copy(), np.arange(mothers.size)
     while going.size:
-        further = through.go_on(place[going])
+        further = ways.go_on(place[going])
         going, further = going[further >= 0], further[further >= 0]
         place[going] = further
         for array, hand in zip(arrays, hands, strict=True):
             array[further], hand[going] = hand[going], array[further]
-    count(tally.taken, hands[0], place, tally, room.shape)
-    leaves = (hands[0] != ways.vacant) & (through.room[place] < ways.yields[hands[0], 0])
-    count(tally.left[0], hands[0][leaves], place[leaves], tally, room.shape)
+    bids.reshape(-1)[place] = NO_BID
+    count(taken, hands[0], place, counted, room.shape)
+    leaves = (hands[0] != vacant) & (ways.room[place] < yields[hands[0], 0])
+    count(left, hands[0][leaves], place[leaves], counted, room.shape)

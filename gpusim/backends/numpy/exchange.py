@@ -5,38 +5,79 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpusim.backends.base import Conditions, ExchangeTables, Maps, Tally
-from gpusim.backends.numpy.modulators import Slab, response
+from gpusim.backends.groups import Diffusion, ExchangeTables, Maps
+from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.backends.numpy.stencil import Stencil, finest
-from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, HELD_MASS, EffectKind, Form
+from gpusim.backends.numpy.stencil import Level, Stencil
+from gpusim.model.tables import (
+    FASTEST_LOSS,
+    FLOW_FRACTION,
+    FLOW_WHOLE,
+    HELD_MASS,
+    MOST_FLOW,
+    EffectKind,
+    Form,
+    response,
+)
 
-_MOST_FLOW = np.float32(2.0**42)
+_MOST_FLOW = np.float32(MOST_FLOW)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _ROUNDINGS = np.float32(2.0**-20)
 _HALVINGS = 24
-_FASTEST = np.float32(1e37)
-"""Loss above which a voxel holds its concentration."""
+_FASTEST = np.float32(FASTEST_LOSS)
 
 
 def exchange_rates(
+    active: np.ndarray,
+    effects: np.ndarray,
+    begin: np.ndarray,
+    modulators: np.ndarray,
+    walls: np.ndarray,
+    production: np.ndarray,
+    loss: np.ndarray,
+    map_slots: np.ndarray,
+    forms: np.ndarray,
+    own: np.ndarray,
+    times: np.ndarray,
+    masses: np.ndarray,
+    coupling: np.ndarray,
+    coupling_by: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
+    far: np.ndarray,
+    tissue: np.ndarray,
+    immune: np.ndarray,
     fields: np.ndarray,
     source: np.ndarray,
+    counts: np.ndarray,
+    body: np.ndarray,
+    first_map: np.ndarray,
+    second_map: np.ndarray,
     rhs: np.ndarray,
-    conditions: Conditions,
-    active: np.ndarray,
-    tables: ExchangeTables,
-    maps: Maps,
-    from_c: float,
-    from_second: float,
+    permeable: np.ndarray,
+    from_c: np.float32,
+    from_second: np.float32,
 ) -> None:
-    """Make the maps of the fields in `active`; arrays are of one replicate."""
+    """Make the maps of the fields in `active`."""
+    diffusion = Diffusion(coupling, coupling_by, boundary, resistance, far)
+    rates = (effects, begin, modulators, walls, production, loss)
+    tables = ExchangeTables(*rates, forms, own, times, masses, diffusion)
+    conditions = Conditions(tissue, immune, counts, body)
+    maps = Maps(map_slots, first_map, second_map, permeable)
     with np.errstate(all="ignore"):
         for field in active:
             for first, end in slabs(conditions.tissue.shape):
-                _Rates(fields, source, rhs, conditions, tables, maps, int(field), first, end).make(
-                    np.float32(from_c), np.float32(from_second)
-                )
+                _Rates(fields, source, rhs, conditions, tables, maps, int(field), first, end).make(from_c, from_second)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What production and loss depend on besides concentrations, of one replicate."""
+
+    tissue: np.ndarray
+    immune: np.ndarray
+    counts: np.ndarray
+    body: np.ndarray
 
 
 class _Rates:
@@ -68,16 +109,16 @@ class _Rates:
         self._c = self._source[first:end].reshape(-1)
 
     def make(self, from_c: np.float32, from_second: np.float32) -> None:
-        tables, f, slot = self._tables, self._field, self._maps.slots[self._field]
+        tables, f, slot = self._tables, self._field, self._maps.map_slots[self._field]
         dt, mass = tables.times[f], tables.masses[f]
-        first, second = (each[slot, self._planes].reshape(-1) for each in (self._maps.first, self._maps.second))
+        first, second = (each[slot, self._planes].reshape(-1) for each in (self._maps.first_map, self._maps.second_map))
         here = (f, self._tissue, self._immune - tables.production.shape[1])
         production, loss = tables.production[here], tables.loss[here]
         self._add_effects(production, loss)
         border = None
         if self._solved:
             stencil = Stencil(
-                self._shape, finest(tables.diffusion), f, self._planes.start, self._planes.stop, states=self._states
+                self._shape, Level(tables.diffusion), f, self._planes.start, self._planes.stop, states=self._states
             )
             border = stencil.border()
         rate, through = (np.zeros(1, np.float32),) * 2 if border is None else (each.reshape(-1) for each in border)
@@ -126,7 +167,7 @@ class _Rates:
     def _rows(self, state: int) -> np.ndarray:
         """The effects of a state on the field."""
         states = self._tables.production.shape[1] + self._tables.production.shape[2]
-        begin, end = self._tables.begin[self._maps.slots[self._field] * states + state :][:2]
+        begin, end = self._tables.begin[self._maps.map_slots[self._field] * states + state :][:2]
         rows: np.ndarray = self._tables.effects[begin:end]
         return rows
 
@@ -283,25 +324,27 @@ def count_exchange(
     counted: np.ndarray,
     times: np.ndarray,
     walls: np.ndarray,
-    maps: Maps,
-    tally: Tally,
+    permeable: np.ndarray,
+    flowed: np.ndarray,
+    first_counted: int,
+    end_counted: int,
 ) -> None:
-    """Count what voxels give to the body through some walls; arrays are of one replicate."""
-    planes = slice(*(tally.planes or (0, fields.shape[1])))
+    """Count what voxels give to the body through some walls."""
+    planes = slice(first_counted, end_counted)
     for number in counted:
         wall = walls[number]
-        permeable = maps.permeable[number, planes]
-        there = permeable > 0
+        through = permeable[number, planes]
+        there = through > 0
         blood = body[wall["quantity"]] * wall["dilution"]
         with np.errstate(all="ignore"):
-            flow = (times[wall["field"]] * permeable[there]) * (fields[wall["field"], planes][there] - blood)
+            flow = (times[wall["field"]] * through[there]) * (fields[wall["field"], planes][there] - blood)
             bounded = np.where(flow < _MOST_FLOW, np.where(flow > -_MOST_FLOW, flow, -_MOST_FLOW), _MOST_FLOW)
         scaled = bounded * np.float32(FLOW_WHOLE)
         whole = scaled.astype(np.int64)
         left = (scaled - whole.astype(np.float32)) * np.float32(FLOW_FRACTION)
         fraction = (left + np.where(left < 0, np.float32(-0.5), np.float32(0.5))).astype(np.int64)
         for row, part in enumerate((whole, fraction)):
-            tally.flowed[row, number : number + 1] += np.sum(part).view(np.uint64)  # of an array: it may go around
+            flowed[row, number : number + 1] += np.sum(part).view(np.uint64)  # of an array: it may go around
 
 
 def deposit(field: np.ndarray, voxels: np.ndarray, amounts: np.ndarray) -> None:

@@ -1,11 +1,11 @@
 """NumPy twin of kernels/modulators.cuh."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
-from gpusim.backends.base import Surroundings
-from gpusim.model.tables import Shape, Source, members
+from gpusim.model.tables import Source, members, response
 
 
 @dataclass
@@ -29,11 +29,22 @@ class Slab:
     room: np.ndarray | None = None
 
     @classmethod
-    def of(cls, own: np.ndarray, around: Surroundings, fields: np.ndarray, first: int, end: int) -> "Slab":
-        """Planes first to end of a layer; arrays as the backend has them."""
-        flat, counts = fields.reshape(len(fields), own.size), around.counts.reshape(len(around.counts), own.size)
-        room = around.room.reshape(-1)
-        return cls(own, around.other, flat, counts, around.body, first, end, around.tables.modulators, room)
+    def of(
+        cls,
+        own: np.ndarray,
+        other: np.ndarray,
+        fields: np.ndarray,
+        counts: np.ndarray,
+        body: np.ndarray,
+        modulators: np.ndarray,
+        first: int,
+        end: int,
+        room: np.ndarray | None = None,
+    ) -> "Slab":
+        """The same from fields [F, z, y, x], counts [counts, z, y, x] and room [z, y, x]."""
+        flat, counted = fields.reshape(len(fields), own.size), counts.reshape(len(counts), own.size)
+        around = None if room is None else room.reshape(-1)
+        return cls(own, other, flat, counted, body, first, end, modulators, around)
 
     @property
     def offset(self) -> int:
@@ -57,36 +68,19 @@ class Slab:
         return np.where(value > 0, value, np.float32(0))
 
     def _value(self, modulator: np.void, voxels: np.ndarray) -> np.ndarray:
-        if modulator["source"] == Source.FIELD:
-            return self.fields[modulator["index"]][voxels + self.offset]
-        if modulator["source"] == Source.NEIGHBOURS:
-            return self.counts[modulator["index"]][voxels + self.offset].astype(np.float32)
-        if modulator["source"] == Source.BODY:
-            return np.full(voxels.size, self.body[modulator["index"]], np.float32)
-        if modulator["source"] == Source.ROOM:
-            assert self.room is not None
-            return self.room[voxels + self.offset].astype(np.float32)
-        cells = self.other[self.first : self.end].reshape(-1)[voxels]
-        return members(modulator["states"])[cells].astype(np.float32)
-
-
-def response(modulator: np.void, value: np.ndarray) -> np.ndarray:
-    """float32: the factor that a modulator makes of what it finds."""
-    low, high, scale = modulator["low"], modulator["high"], modulator["scale"]
-    if modulator["shape"] == Shape.STEP:
-        return np.where(value >= scale, high, low)
-    if modulator["shape"] == Shape.RAMP:
-        along = (value - modulator["offset"]) * scale
-        held = np.where(along > 0, np.where(along < 1, along, np.float32(1)), np.float32(0))
-        ramp: np.ndarray = low + (high - low) * held
-        return ramp
-    ratio: np.ndarray = value * scale
-    if modulator["shape"] == Shape.LINEAR:
-        return ratio
-    r = np.where(ratio < np.float32(1e9), ratio, np.float32(1e9))
-    raised = r
-    for _ in range(1, modulator["power"]):
-        raised = raised * r
-    rest = np.float32(1) / (np.float32(1) + raised)
-    factor: np.ndarray = low * rest + high * (raised * rest)
-    return factor
+        index = modulator["index"]
+        match Source(int(modulator["source"])):
+            case Source.FIELD:
+                return self.fields[index][voxels + self.offset]
+            case Source.NEIGHBOURS:
+                return self.counts[index][voxels + self.offset].astype(np.float32)
+            case Source.BODY:
+                return np.full(voxels.size, self.body[index], np.float32)
+            case Source.ROOM:
+                assert self.room is not None
+                return self.room[voxels + self.offset].astype(np.float32)
+            case Source.CONTACT:
+                cells = self.other[self.first : self.end].reshape(-1)[voxels]
+                return members(modulator["states"])[cells].astype(np.float32)
+            case never:
+                assert_never(never)

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from gpusim.backends.base import CellLayer, Draw, Surroundings, Tally
 from gpusim.backends.numpy.modulators import Slab
-from gpusim.backends.numpy.random import happens, unit_interval, voxel_random
+from gpusim.backends.numpy.random import Draw, happens, unit_interval, voxel_random
 from gpusim.backends.numpy.sides import is_open, periodic
 from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.tally import count
@@ -18,21 +17,34 @@ BEYOND = -2
 
 
 def propose_moves(
-    layer: CellLayer, bid: np.ndarray, around: Surroundings, fields: np.ndarray, draw: Draw, boundary: int
+    motilities: np.ndarray,
+    modulators: np.ndarray,
+    seeds: np.ndarray,
+    cells: np.ndarray,
+    other: np.ndarray,
+    fields: np.ndarray,
+    counts: np.ndarray,
+    body: np.ndarray,
+    heading: np.ndarray,
+    bid: np.ndarray,
+    step: int,
+    purpose: int,
+    boundary: int,
+    vacant: int,
+    origin: int,
 ) -> None:
     """Each cell's heading, and its bid (uint16 [z, y, x]) for the voxel it wants to move to."""
-    own, tables = layer.cells, around.tables
-    heading = layer.heading.reshape(-1)
-    moving = np.flatnonzero(tables.motilities["hop"] > 0)
+    draw = Draw(int(seeds), step, purpose, origin)
+    moving = np.flatnonzero(motilities["hop"] > 0)
     bid[...] = 0
-    for first, end in slabs(own.shape):
-        slab = Slab.of(own, around, fields, first, end)
-        states = own[first:end].reshape(-1)
-        for state in moving[moving != layer.vacant]:
+    for first, end in slabs(cells.shape):
+        slab = Slab.of(cells, other, fields, counts, body, modulators, first, end)
+        states = cells[first:end].reshape(-1)
+        for state in moving[moving != vacant]:
             voxels = np.flatnonzero(states == state)
             if voxels.size:
-                numbers = (heading, bid.reshape(-1))
-                _propose(slab, tables.motilities[state], layer.vacant, *numbers, voxels, draw, boundary)
+                numbers = (heading.reshape(-1), bid.reshape(-1))
+                _propose(slab, motilities[state], vacant, *numbers, voxels, draw, boundary)
 
 
 def _propose(
@@ -109,7 +121,18 @@ def _weights(slab: Slab, row: np.void, at: np.ndarray, boundary: int) -> list[np
         return [np.where(v == BEYOND, np.float32(1), weight) for v, weight in zip(there, held, strict=True)]
 
 
-def move(layer: CellLayer, bid: np.ndarray, tally: Tally, boundary: int) -> None:
+def move(
+    cells: np.ndarray,
+    clock: np.ndarray,
+    heading: np.ndarray,
+    claim: np.ndarray,
+    bid: np.ndarray,
+    left: np.ndarray,
+    boundary: int,
+    vacant: int,
+    first_counted: int,
+    end_counted: int,
+) -> None:
     """Carry out the moves; of the cells that want one voxel, the lowest bid gets it."""
     flat = bid.reshape(-1)
     voxels = np.flatnonzero(flat)
@@ -126,9 +149,9 @@ def move(layer: CellLayer, bid: np.ndarray, tally: Tally, boundary: int) -> None
     wins = np.ones(targets.size, bool)
     wins[1:] = targets[1:] != targets[:-1]
     targets, voxels = targets[wins], voxels[wins]
-    count(tally.left[1], layer.cells.reshape(-1)[leaving], leaving, tally, bid.shape)
-    numbers = [(array, 0) for array in (layer.clock, layer.heading, layer.claim) if array.size]
-    for array, vacated in ((layer.cells, layer.vacant), *numbers):
+    count(left, cells.reshape(-1)[leaving], leaving, (first_counted, end_counted), bid.shape)
+    travelling = [(array, 0) for array in (clock, heading, claim) if array.size]
+    for array, vacated in ((cells, vacant), *travelling):
         values = array.reshape(-1)
         values[targets] = values[voxels]
         values[voxels] = vacated

@@ -1,66 +1,108 @@
 """NumPy twin of kernels/multigrid.cu: the same operations in the same order."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from gpusim.backends.base import Diffusion, Level, MassByCells, Means, Share
+from gpusim.backends.groups import Diffusion
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.backends.numpy.stencil import Stencil, along, finest, neighbours, of_field
-from gpusim.model.tables import VariesBy
+from gpusim.backends.numpy.stencil import Level, Stencil, along, neighbours, of_field
+from gpusim.model.tables import PERIODIC, Boundary, VariesBy
 
 _ANY_VALUE = np.float32(-3e38)
 """Concentrations are never negative; corrections may be."""
 
 
 def combine(
-    c: np.ndarray,
-    rhs: np.ndarray,
-    cells: MassByCells,
     active: np.ndarray,
     gain: np.ndarray,
-    diffusion: Diffusion,
-    share: Share,
+    map_slots: np.ndarray,
+    coupling: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
+    far: np.ndarray,
+    c: np.ndarray,
+    tissue: np.ndarray,
+    immune: np.ndarray,
+    second_map: np.ndarray,
+    rhs: np.ndarray,
+    from_c: np.float32,
+    from_rhs: np.float32,
+    from_gain: np.float32,
 ) -> None:
-    """Set rhs (float32 [F, z, y, x], not below zero) from what `share` says; `gain` is by cells."""
-    shape = c.shape[1:]
+    """rhs = from_c * c + from_rhs * rhs + from_gain * (gain and inflow through open sides), not below zero."""
+    shape, by = tissue.shape, VariesBy.TISSUE_AND_IMMUNE
+    diffusion = Diffusion(coupling, np.full(len(coupling), VariesBy.TISSUE), boundary, resistance, far)
     for field in active:
+        map = second_map[map_slots[field]] if map_slots[field] >= 0 else None
         for first, end in slabs(shape):
             slab = rhs[field, first:end]
-            old = np.float32(share.rhs) * slab if share.rhs else np.float32(0)
-            _, map = cells.maps.of(field)
-            inside = (cells.tissue, cells.immune, first, end)
-            gained = of_field(gain[field], map, VariesBy.TISSUE_AND_IMMUNE, *inside, out=np.empty_like(slab))
-            border = Stencil(shape, finest(diffusion), field, first, end, states=cells.tissue).border()
+            old = from_rhs * slab if from_rhs else np.float32(0)
+            gained = of_field(gain[field], map, by, tissue, immune, first, end, out=np.empty_like(slab))
+            border = Stencil(shape, Level(diffusion), field, first, end, states=tissue).border()
             if border is not None:
                 gained = gained + border[1]
-            value = (np.float32(share.c) * c[field, first:end] + old) + np.float32(share.gain) * gained
+            value = (from_c * c[field, first:end] + old) + from_gain * gained
             slab[...] = np.where(value > 0, value, np.float32(0))
 
 
-def _entry(level: Level, field: int) -> int:
-    """Where a field stands in the arrays of a level."""
-    return field if level.finest else int(level.slots[field])
+@dataclass(frozen=True)
+class _Finest:
+    """The implicit operator on the finest level: mass by cells, or a map; couplings by tissue state."""
+
+    level: Level
+    tissue: np.ndarray
+    immune: np.ndarray
+    table: np.ndarray
+    exchange_by: np.ndarray
+    map_slots: np.ndarray
+    map: np.ndarray
+    lowest = np.float32(0)
+
+    def entry(self, field: int) -> int:
+        """Where a field stands in the arrays of the level."""
+        return field
+
+    def mass(self, field: int, first: int, end: int) -> np.ndarray | np.float32:
+        map = self.map[self.map_slots[field]] if self.map_slots[field] >= 0 else None
+        cells, room = (self.tissue, self.immune), np.empty((end - first, *self.tissue.shape[1:]), np.float32)
+        return of_field(self.table[field], map, self.exchange_by[field], *cells, first, end, out=room)
+
+    def stencil(self, field: int, first: int, end: int) -> Stencil:
+        return Stencil(self.tissue.shape, self.level, field, first, end, states=self.tissue)
 
 
-def _mass(mass: MassByCells | Means, level: Level, field: int, first: int, end: int) -> np.ndarray | np.float32:
-    if isinstance(mass, Means):
-        return mass.mass[level.slots[field], first:end]
-    (map, _), room = mass.maps.of(field), np.empty((end - first, *mass.tissue.shape[1:]), np.float32)
-    return of_field(mass.table[field], map, mass.exchange_by[field], mass.tissue, mass.immune, first, end, out=room)
+@dataclass(frozen=True)
+class _Coarse:
+    """The same on a coarser level: means over the voxels of the finest."""
+
+    level: Level
+    slots: np.ndarray
+    masses: np.ndarray
+    couplings: np.ndarray
+    lowest = _ANY_VALUE
+
+    def entry(self, field: int) -> int:
+        return int(self.slots[field])
+
+    def mass(self, field: int, first: int, end: int) -> np.ndarray | np.float32:
+        return self.masses[self.entry(field), first:end]
+
+    def stencil(self, field: int, first: int, end: int) -> Stencil:
+        uniform = self.level.diffusion.coupling_by[field] == VariesBy.UNIFORM
+        couplings = None if uniform else self.couplings[self.entry(field)]
+        return Stencil(self.masses.shape[1:], self.level, field, first, end, couplings=couplings)
 
 
-def _stencil(
-    shape: tuple[int, int, int], mass: MassByCells | Means, level: Level, field: int, first: int, end: int
-) -> Stencil:
-    if isinstance(mass, MassByCells):
-        return Stencil(shape, level, field, first, end, states=mass.tissue)
-    couplings = None if level.diffusion.by[field] == VariesBy.UNIFORM else mass.coupling[level.slots[field]]
-    return Stencil(shape, level, field, first, end, couplings=couplings)
+def _diffusion(
+    coupling: np.ndarray, coupling_by: np.ndarray, boundary: np.ndarray, resistance: np.ndarray
+) -> Diffusion:
+    return Diffusion(coupling, coupling_by, boundary, resistance, np.zeros_like(resistance))
 
 
-def _masses(stencil: Stencil, mass: MassByCells | Means, level: Level, field: int) -> np.ndarray | np.float32:
+def _masses(operator: _Finest | _Coarse, stencil: Stencil, field: int) -> np.ndarray | np.float32:
     """Mass by cells, and what the open sides take."""
-    here = _mass(mass, level, field, stencil.first, stencil.end)
-    border = stencil.border()
+    here, border = operator.mass(field, stencil.first, stencil.end), stencil.border()
     return here if border is None else here + border[0]
 
 
@@ -73,26 +115,65 @@ def _residual(stencil: Stencil, c: np.ndarray, rhs: np.ndarray, mass: np.ndarray
 def _colours(shape: tuple[int, int, int], boundary: int) -> tuple[list[np.ndarray], int]:
     """Colours along z, y, x, and how many there are: around an odd periodic axis two are not enough."""
     colours, count = [np.arange(n) & 1 for n in shape], 2
-    for bit, each in zip((1, 2, 4), colours, strict=True):
+    for bit, each in zip(PERIODIC, colours, strict=True):
         if boundary & bit and len(each) > 1 and len(each) % 2:
             each[-1] = 2
             count = 3
     return colours, count
 
 
-def smooth(
-    c: np.ndarray, rhs: np.ndarray, mass: MassByCells | Means, active: np.ndarray, level: Level, colour: int
+def smooth_finest(
+    active: np.ndarray,
+    mass: np.ndarray,
+    exchange_by: np.ndarray,
+    map_slots: np.ndarray,
+    coupling: np.ndarray,
+    coupling_by: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
+    rhs: np.ndarray,
+    tissue: np.ndarray,
+    immune: np.ndarray,
+    first_map: np.ndarray,
+    c: np.ndarray,
+    colour: int,
 ) -> None:
     """One colour of a sweep of Gauss-Seidel on `c`, in place."""
-    shape = c.shape[1:]
-    lowest = np.float32(0) if level.finest else _ANY_VALUE
+    level = Level(_diffusion(coupling, coupling_by, boundary, resistance))
+    _smooth(c, rhs, _Finest(level, tissue, immune, mass, exchange_by, map_slots, first_map), active, colour)
+
+
+def smooth_coarse(
+    active: np.ndarray,
+    slots: np.ndarray,
+    coupling: np.ndarray,
+    coupling_by: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
+    rhs: np.ndarray,
+    mass: np.ndarray,
+    couplings: np.ndarray,
+    c: np.ndarray,
+    colour: int,
+    edge: float,
+    wz: float,
+    wy: float,
+    wx: float,
+) -> None:
+    """The same on a coarser level."""
+    level = Level(_diffusion(coupling, coupling_by, boundary, resistance), edge, wz, wy, wx)
+    _smooth(c, rhs, _Coarse(level, slots, mass, couplings), active, colour)
+
+
+def _smooth(c: np.ndarray, rhs: np.ndarray, operator: _Finest | _Coarse, active: np.ndarray, colour: int) -> None:
+    shape, lowest = c.shape[1:], operator.lowest
     for field in active:
-        at = _entry(level, field)
-        (z, y, x), count = _colours(shape, level.diffusion.boundary[field])
+        at = operator.entry(field)
+        (z, y, x), count = _colours(shape, operator.level.diffusion.boundary[field])
         for first, end in slabs(shape):
             mine = (z[first:end, None, None] + y[:, None] + x) % count == colour
-            stencil = _stencil(shape, mass, level, field, first, end)
-            m = _masses(stencil, mass, level, field)
+            stencil = operator.stencil(field, first, end)
+            m = _masses(operator, stencil, field)
             r = _residual(stencil, c[at], rhs[at], m)
             value = c[at, first:end] + r / (m + stencil.outflow())
             np.copyto(c[at, first:end], np.where(value > lowest, value, lowest), where=mine)
@@ -137,55 +218,122 @@ def _children_mean(values: np.ndarray, first: int, nz: int, last_widths: tuple[f
     return total / (rows_weight * _pairs(np.ones(nx, np.float32), 0, wx))
 
 
-def restrict(
+def restrict_finest(
+    active: np.ndarray,
+    slots: np.ndarray,
+    mass: np.ndarray,
+    exchange_by: np.ndarray,
+    map_slots: np.ndarray,
+    coupling: np.ndarray,
+    coupling_by: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
     c: np.ndarray,
     rhs: np.ndarray,
-    mass: MassByCells | Means,
+    tissue: np.ndarray,
+    immune: np.ndarray,
+    first_map: np.ndarray,
+    coarse_c: np.ndarray,
+    coarse_rhs: np.ndarray,
+) -> None:
+    """Mean residual of the children into `coarse_rhs`, zero into `coarse_c`."""
+    level = Level(_diffusion(coupling, coupling_by, boundary, resistance))
+    operator = _Finest(level, tissue, immune, mass, exchange_by, map_slots, first_map)
+    _restrict(c, rhs, operator, coarse_c, coarse_rhs, active, slots)
+
+
+def restrict_coarse(
+    active: np.ndarray,
+    slots: np.ndarray,
+    coupling: np.ndarray,
+    coupling_by: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
+    c: np.ndarray,
+    rhs: np.ndarray,
+    mass: np.ndarray,
+    couplings: np.ndarray,
+    coarse_c: np.ndarray,
+    coarse_rhs: np.ndarray,
+    edge: float,
+    wz: float,
+    wy: float,
+    wx: float,
+) -> None:
+    """The same between coarser levels."""
+    level = Level(_diffusion(coupling, coupling_by, boundary, resistance), edge, wz, wy, wx)
+    _restrict(c, rhs, _Coarse(level, slots, mass, couplings), coarse_c, coarse_rhs, active, slots)
+
+
+def _restrict(
+    c: np.ndarray,
+    rhs: np.ndarray,
+    operator: _Finest | _Coarse,
     coarse_c: np.ndarray,
     coarse_rhs: np.ndarray,
     active: np.ndarray,
-    level: Level,
+    slots: np.ndarray,
 ) -> None:
-    """Mean residual of the children into `coarse_rhs`, zero into `coarse_c`."""
-    shape = c.shape[1:]
+    shape, level = c.shape[1:], operator.level
     for field in active:
-        at, slot = _entry(level, field), level.slots[field]
+        at, slot = operator.entry(field), slots[field]
         for first, end in _even_slabs(shape):
-            stencil = _stencil(shape, mass, level, field, first, end)
-            r = _residual(stencil, c[at], rhs[at], _masses(stencil, mass, level, field))
-            mean = _children_mean(r, first, shape[0], level.last_widths)
+            stencil = operator.stencil(field, first, end)
+            r = _residual(stencil, c[at], rhs[at], _masses(operator, stencil, field))
+            mean = _children_mean(r, first, shape[0], (level.wz, level.wy, level.wx))
             coarse_rhs[slot, first // 2 : (end + 1) // 2] = mean
         coarse_c[slot] = 0
 
 
-def restrict_mass(cells: MassByCells, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
-    """Mean mass of the children on the finest level, `level`, into `coarse`."""
-    shape = cells.tissue.shape
+def restrict_mass(
+    active: np.ndarray,
+    slots: np.ndarray,
+    mass: np.ndarray,
+    map_slots: np.ndarray,
+    coupling: np.ndarray,
+    tissue: np.ndarray,
+    immune: np.ndarray,
+    first_map: np.ndarray,
+    coarse: np.ndarray,
+) -> None:
+    """Mean mass of the children on the finest level into `coarse`."""
+    shape, by = tissue.shape, VariesBy.TISSUE_AND_IMMUNE
     for field in active:
+        own, map = coupling[field].diagonal(), first_map[map_slots[field]] if map_slots[field] >= 0 else None
         for first, end in _even_slabs(shape):
-            slab = np.broadcast_to(_mass(cells, level, field, first, end), (end - first, *shape[1:]))
+            room = np.empty((end - first, *shape[1:]), np.float32)
+            slab = of_field(mass[field], map, by, tissue, immune, first, end, out=room)
             # See LimitedMass in the kernels.
-            supply = np.float32(6) * _stencil(shape, cells, level, field, first, end).own() + np.float32(1)
-            mean = _children_mean(slab * supply / (slab + supply), first, shape[0], level.last_widths)
-            coarse[level.slots[field], first // 2 : (end + 1) // 2] = mean
+            supply = np.float32(6) * own[tissue[first:end]] + np.float32(1)
+            mean = _children_mean(slab * supply / (slab + supply), first, shape[0], (1.0, 1.0, 1.0))
+            coarse[slots[field], first // 2 : (end + 1) // 2] = mean
 
 
-def restrict_coupling(cells: MassByCells, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
-    """Mean of the children's own couplings on the finest level, `level`, into `coarse`."""
-    shape = cells.tissue.shape
+def restrict_coupling(
+    active: np.ndarray, slots: np.ndarray, coupling: np.ndarray, tissue: np.ndarray, coarse: np.ndarray
+) -> None:
+    """Mean of the children's own couplings on the finest level into `coarse`."""
     for field in active:
-        own = level.diffusion.coupling[field].diagonal()
-        for first, end in _even_slabs(shape):
-            mean = _children_mean(own[cells.tissue[first:end]], first, shape[0], (1.0, 1.0, 1.0))
-            coarse[level.slots[field], first // 2 : (end + 1) // 2] = mean
+        own = coupling[field].diagonal()
+        for first, end in _even_slabs(tissue.shape):
+            mean = _children_mean(own[tissue[first:end]], first, tissue.shape[0], (1.0, 1.0, 1.0))
+            coarse[slots[field], first // 2 : (end + 1) // 2] = mean
 
 
-def restrict_mean(values: np.ndarray, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
-    """Mean of the children on a coarser level, `level`, into `coarse`."""
+def restrict_mean(
+    active: np.ndarray,
+    slots: np.ndarray,
+    values: np.ndarray,
+    coarse: np.ndarray,
+    wz: float,
+    wy: float,
+    wx: float,
+) -> None:
+    """Mean of the children on a coarser level into `coarse`."""
     shape = values.shape[1:]
-    for slot in level.slots[active]:
+    for slot in slots[active]:
         for first, end in _even_slabs(shape):
-            mean = _children_mean(values[slot, first:end], first, shape[0], level.last_widths)
+            mean = _children_mean(values[slot, first:end], first, shape[0], (wz, wy, wx))
             coarse[slot, first // 2 : (end + 1) // 2] = mean
 
 
@@ -212,30 +360,41 @@ def _interpolated(coarse: np.ndarray, axis: int, n: int, wraps: bool, beyond: li
     return np.float32(0.75) * near + along(weight, axis) * far
 
 
-def _beyond(level: Level, field: int, axis: int) -> list[np.float32]:
-    """Weights of what stands beyond both sides of an axis: see Beyond in the kernels."""
-    diffusion = level.diffusion
-    edge = np.float32(2) * np.float32(level.edge)
-    coupling = diffusion.coupling[field, 0, 0] / (edge * edge)
+def _beyond(
+    coupling: np.float32, boundary: int, resistance: np.ndarray, edge: np.float32, axis: int
+) -> list[np.float32]:
+    """Weights of what stands beyond both sides of an axis: see Beyond in the kernels. `edge`: of the coarse voxel."""
     weights = []
     for side in (2 * axis, 2 * axis + 1):
-        wall = coupling * (diffusion.resistance[field, side] * edge)
-        is_open = diffusion.boundary[field] >> 3 + side & 1
+        wall = coupling / (edge * edge) * (resistance[side] * edge)
+        is_open = boundary & Boundary.FIRST_OPEN << side
         turned = (wall - np.float32(1)) / (wall + np.float32(1))
         weights.append(np.float32(0.25) * turned if is_open else np.float32(0.25))
     return weights
 
 
-def prolong(c: np.ndarray, coarse: np.ndarray, active: np.ndarray, level: Level) -> None:
-    """Add to `c`, on `level`, the correction interpolated from `coarse`; on the finest, not below zero."""
-    shape = c.shape[1:]
-    lowest = np.float32(0) if level.finest else _ANY_VALUE
+def prolong(
+    active: np.ndarray,
+    slots: np.ndarray,
+    coupling: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
+    coarse: np.ndarray,
+    c: np.ndarray,
+    edge: np.float32,
+) -> None:
+    """Add to `c` the correction interpolated from `coarse`; on the finest level, not below zero."""
+    shape, on_finest = c.shape[1:], edge == 1
+    lowest = np.float32(0) if on_finest else _ANY_VALUE
     for field in active:
         # Along y, then z, then x: the order of the kernel's nested sums.
-        correction = coarse[level.slots[field]]
+        correction = coarse[slots[field]]
         for axis in (1, 0, 2):
-            wraps = bool(level.diffusion.boundary[field] & 1 << axis)
-            correction = _interpolated(correction, axis, shape[axis], wraps, _beyond(level, field, axis))
-        at = _entry(level, field)
+            wraps = bool(boundary[field] & PERIODIC[axis])
+            beyond = _beyond(
+                coupling[field, 0, 0], boundary[field], resistance[field], np.float32(2) * np.float32(edge), axis
+            )
+            correction = _interpolated(correction, axis, shape[axis], wraps, beyond)
+        at = field if on_finest else slots[field]
         value = c[at] + correction
         c[at] = np.where(value > lowest, value, lowest)

@@ -1,8 +1,8 @@
-"""NumPy twin of the random numbers and hazards in kernels/common.cuh."""
+"""NumPy twin of the random numbers in kernels/common.cuh."""
+
+from dataclasses import dataclass
 
 import numpy as np
-
-from gpusim.backends.base import Draw
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HIGH = np.uint64(32)
@@ -26,24 +26,26 @@ def philox(counter: tuple[np.ndarray, ...], key: tuple[int, int]) -> tuple[np.nd
     return c0, c1, c2, c3
 
 
-def voxel_random(voxels: np.ndarray, draw: Draw) -> tuple[np.ndarray, ...]:
-    """The four random words (uint64, below 2^32) of each voxel of one replicate, for one purpose in one step.
+@dataclass(frozen=True)
+class Draw:
+    """What picks the random numbers of one replicate, for one purpose in one step.
 
-    `draw.seeds` is the seed of the replicate.
+    `origin` is the index of the first voxel, where arrays are a part of a lattice.
     """
-    seed = int(draw.seeds)
+
+    seed: int
+    step: int
+    purpose: int
+    origin: int = 0
+
+
+def voxel_random(voxels: np.ndarray, draw: Draw) -> tuple[np.ndarray, ...]:
+    """The four random words (uint64, below 2^32) of each voxel."""
+    seed = draw.seed
     index = voxels.astype(np.uint64) + np.uint64(draw.origin)
     same = np.zeros_like(index)
     counter = (index & _LOW, index >> _HIGH, same + np.uint64(draw.step), same + np.uint64(draw.purpose))
     return philox(counter, (seed & 0xFFFFFFFF, seed >> 32))
-
-
-def probability(hazard: np.ndarray) -> np.ndarray:
-    """float32: Pade approximant of 1 - exp(-hazard), held at its top from hazard = sqrt 12 on."""
-    top = np.float32(3.46410161513775)
-    h = np.where(hazard < top, hazard, top)
-    p: np.ndarray = np.float32(12) * h / (np.float32(12) + np.float32(6) * h + h * h)
-    return p
 
 
 def happens(p: np.ndarray, word: np.ndarray) -> np.ndarray:

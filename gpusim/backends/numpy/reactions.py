@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from gpusim.backends.base import Conditions, Draw, ReactionTables
 from gpusim.backends.numpy.modulators import Slab
-from gpusim.backends.numpy.random import voxel_random
+from gpusim.backends.numpy.random import Draw, voxel_random
 from gpusim.backends.numpy.slabs import slabs
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
@@ -12,16 +11,29 @@ _GOLDEN = 0x9E3779B9
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-def react(fields: np.ndarray, conditions: Conditions, tables: ReactionTables, draw: Draw) -> None:
-    """Let the fields of each voxel react with each other over a step; arrays are of one replicate."""
-    tissue, immune, size = conditions.tissue, conditions.immune, conditions.tissue.size
-    flat = (fields.reshape(len(fields), size), conditions.counts.reshape(len(conditions.counts), size))
+def react(
+    fields: np.ndarray,
+    reactions: np.ndarray,
+    terms: np.ndarray,
+    modulators: np.ndarray,
+    seeds: np.ndarray,
+    tissue: np.ndarray,
+    immune: np.ndarray,
+    counts: np.ndarray,
+    body: np.ndarray,
+    step: int,
+    purpose: int,
+    origin: int,
+) -> None:
+    """Let the fields of each voxel react with each other over a step."""
+    draw, size = Draw(int(seeds), step, purpose, origin), tissue.size
+    flat = (fields.reshape(len(fields), size), counts.reshape(len(counts), size))
     with np.errstate(all="ignore"):
         for first, end in slabs(tissue.shape):
-            seen = (*flat, conditions.body, first, end, tables.modulators)
+            seen = (*flat, body, first, end, modulators)
             of_tissue, of_immune = Slab(tissue, immune, *seen), Slab(immune, tissue, *seen)
-            for reaction in tables.reactions:
-                _react(reaction, tables.terms, of_tissue, of_immune, draw)
+            for reaction in reactions:
+                _react(reaction, terms, of_tissue, of_immune, draw)
 
 
 def _react(reaction: np.void, terms: np.ndarray, of_tissue: Slab, of_immune: Slab, draw: Draw) -> None:
@@ -61,7 +73,7 @@ def _sum_by_lot(c: np.ndarray, change: np.ndarray, voxels: np.ndarray, number: i
     back = total - c
     missing = (c - (total - back)) + (change - back)
     between = np.flatnonzero((total > 0) & ((missing > 0) | (missing < 0)))
-    words = voxel_random(voxels[between], Draw(draw.seeds, 0, draw.purpose + 256 * (number // 4), draw.origin))
+    words = voxel_random(voxels[between], Draw(draw.seed, 0, draw.purpose + 256 * (number // 4), draw.origin))
     lots = ((words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW).astype(np.float32)
     low, short = total[between], missing[between]
     other = np.nextafter(low, np.where(short > 0, np.float32(np.inf), np.float32(-np.inf)))

@@ -5,63 +5,80 @@ It looks every hazard up and needs no ceilings, which so are held against it.
 
 import numpy as np
 
-from gpusim.backends.base import CellLayer, Draw, Surroundings, Tally
 from gpusim.backends.numpy.modulators import Slab
-from gpusim.backends.numpy.random import happens, probability, unit_interval, voxel_random
+from gpusim.backends.numpy.random import Draw, happens, unit_interval, voxel_random
 from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.tally import count
-from gpusim.model.tables import MOST_DIVISION, Claim
+from gpusim.model.tables import MOST_DIVISION, Claim, probability
 
 
 def apply_rules(
-    layer: CellLayer, next: np.ndarray, around: Surroundings, fields: np.ndarray, tally: Tally, draw: Draw
+    rules: np.ndarray,
+    rule_begin: np.ndarray,
+    modulators: np.ndarray,
+    releases: np.ndarray,
+    seeds: np.ndarray,
+    cells: np.ndarray,
+    other: np.ndarray,
+    counts: np.ndarray,
+    body: np.ndarray,
+    room: np.ndarray,
+    next: np.ndarray,
+    clock: np.ndarray,
+    claim: np.ndarray,
+    fields: np.ndarray,
+    fired: np.ndarray,
+    step: int,
+    purpose: int,
+    origin: int,
+    first_counted: int,
+    end_counted: int,
 ) -> None:
-    """Let the layer's cells change state, into `next`, and release into `fields`; count into `tally`."""
-    tables, own = around.tables, layer.cells
-    for first, end in slabs(own.shape):
-        slab = Slab.of(own, around, fields, first, end)
-        states = own[first:end].reshape(-1)
-        time_in_state = layer.clock[first:end].reshape(-1).copy()
+    """Let the layer's cells change state, into `next`, and release into `fields`; count into `fired`."""
+    draw, counted = Draw(int(seeds), step, purpose, origin), (first_counted, end_counted)
+    for first, end in slabs(cells.shape):
+        slab = Slab.of(cells, other, fields, counts, body, modulators, first, end, room)
+        states = cells[first:end].reshape(-1)
+        time_in_state = clock[first:end].reshape(-1).copy()
         new_state = next[first:end].reshape(-1)
-        new_clock = layer.clock[first:end].reshape(-1)
+        new_clock = clock[first:end].reshape(-1)
         new_state[:] = states
         np.add(time_in_state, time_in_state < 65535, out=new_clock, casting="unsafe")
         events = []
-        for state in np.flatnonzero(np.diff(tables.rule_begin)):
+        for state in np.flatnonzero(np.diff(rule_begin)):
             voxels = np.flatnonzero(states == state)
             if voxels.size:
-                events += _fire(slab, around, int(state), voxels, time_in_state, draw)
+                begin = int(rule_begin[state])
+                events += _fire(slab, rules[begin : rule_begin[state + 1]], begin, voxels, time_in_state, draw)
         # Releases come after every hazard of the slab has been read; a voxel reads its own fields alone.
         for number, voxels in events:
-            rule = tables.rules[number]
+            rule = rules[number]
             if rule["daughter"] >= 0:
-                _claim(layer, number - int(tables.rule_begin[states[voxels[0]]]), voxels + slab.offset)
+                _claim(claim.reshape(-1), number - int(rule_begin[states[voxels[0]]]), voxels + slab.offset)
                 continue
-            for release in tables.releases[rule["first_release"] : rule["end_release"]]:
+            for release in releases[rule["first_release"] : rule["end_release"]]:
                 values = slab.fields[release["field"]]
                 values[voxels + slab.offset] = values[voxels + slab.offset] + release["amount"]
             new_state[voxels] = rule["to"]
             new_clock[voxels] = 0
-            if layer.claim.size:
-                layer.claim.reshape(-1)[voxels + slab.offset] = 0
-            count(tally.fired, np.full(voxels.size, number), voxels + slab.offset, tally, own.shape)
+            if claim.size:
+                claim.reshape(-1)[voxels + slab.offset] = 0
+            count(fired, np.full(voxels.size, number), voxels + slab.offset, counted, cells.shape)
 
 
-def _claim(layer: CellLayer, number: int, at: np.ndarray) -> None:
+def _claim(claim: np.ndarray, number: int, at: np.ndarray) -> None:
     """Note the rule, by its number among those of the state, by which mothers at flat indices are to divide."""
-    claim = layer.claim.reshape(-1)
     claim[at[claim[at] == 0]] = (number + 1) | Claim.NEW
 
 
 def _fire(
-    slab: Slab, around: Surroundings, state: int, voxels: np.ndarray, time_in_state: np.ndarray, draw: Draw
+    slab: Slab, rules: np.ndarray, begin: int, voxels: np.ndarray, time_in_state: np.ndarray, draw: Draw
 ) -> list[tuple[int, np.ndarray]]:
-    """Numbers of the rules that fire among the slab's voxels of one state, and where."""
-    begin, end = around.tables.rule_begin[state : state + 2]
+    """Numbers of the rules of one state that fire among its voxels in the slab, and where; `begin`: of the first."""
     time = time_in_state[voxels]
     hazards = []
     total = np.zeros(voxels.size, np.float32)
-    for rule in around.tables.rules[begin:end]:
+    for rule in rules:
         hazard = slab.modulated(rule["hazard"], rule, voxels)
         if rule["daughter"] >= 0:
             h = np.where(hazard < np.float32(MOST_DIVISION), hazard, np.float32(MOST_DIVISION))
@@ -81,4 +98,4 @@ def _fire(
         h = hazard[live][fires]
         chosen = np.where((h > 0) & ~(mark < running), r, chosen)
         running = running + h
-    return [(int(begin) + r, voxels[chosen == r]) for r in range(len(hazards)) if np.any(chosen == r)]
+    return [(begin + r, voxels[chosen == r]) for r in range(len(hazards)) if np.any(chosen == r)]

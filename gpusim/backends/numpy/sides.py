@@ -2,16 +2,18 @@
 
 import numpy as np
 
+from gpusim.model.tables import PERIODIC, Boundary
+
 
 def periodic(boundary: int) -> tuple[bool, bool, bool]:
     """Whether the axes z, y, x are periodic, by the bits of a boundary."""
-    z, y, x = (bool(boundary & 1 << axis) for axis in range(3))
+    z, y, x = (bool(boundary & bit) for bit in PERIODIC)
     return z, y, x
 
 
 def is_open(boundary: int, axis: int, end: int) -> bool:
     """Whether the low (0) or high (1) end of an axis is open."""
-    return bool(boundary & 8 << (2 * axis + end))
+    return bool(boundary & Boundary.FIRST_OPEN << (2 * axis + end))
 
 
 def padded(values: np.ndarray, boundary: int, *, beyond: int, closed: int) -> np.ndarray:

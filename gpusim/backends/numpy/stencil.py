@@ -1,11 +1,12 @@
 """NumPy twin of kernels/stencil.cuh."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from gpusim.backends.base import Diffusion, Level
-from gpusim.model.tables import VariesBy
+from gpusim.backends.groups import Diffusion
+from gpusim.model.tables import PERIODIC, Boundary, VariesBy
 
 
 def by_cells(
@@ -102,6 +103,17 @@ def along(values: np.ndarray, axis: int) -> np.ndarray:
 Face = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
+@dataclass(frozen=True)
+class Level:
+    """A level of multigrid with what diffuses on it, see `groups.Level`."""
+
+    diffusion: Diffusion
+    edge: float = 1.0
+    wz: float = 1.0
+    wy: float = 1.0
+    wx: float = 1.0
+
+
 class Stencil:
     """Planes first to end of a level as one field sees them: neighbours, couplings, open sides.
 
@@ -119,22 +131,22 @@ class Stencil:
         states: np.ndarray | None = None,
         couplings: np.ndarray | None = None,
     ) -> None:
-        diffusion = level.diffusion
+        diffusion, last_widths = level.diffusion, (level.wz, level.wy, level.wx)
         table = diffusion.coupling[field]
-        wraps = [bool(diffusion.boundary[field] & bit) for bit in (1, 2, 4)]
+        wraps = [bool(diffusion.boundary[field] & bit) for bit in PERIODIC]
         self.first, self.end = first, end
         self._shape = shape
         self._near = [neighbours(n, w) for n, w in zip(shape, wraps, strict=True)]
-        pairs = [weights(n, w, r) for n, w, r in zip(shape, level.last_widths, wraps, strict=True)]
+        pairs = [weights(n, w, r) for n, w, r in zip(shape, last_widths, wraps, strict=True)]
         pairs[0] = (pairs[0][0][first:end], pairs[0][1][first:end])
         self._weights = [(along(low, axis), along(high, axis)) for axis, (low, high) in enumerate(pairs)]
         self._widths = [np.ones(n, np.float32) for n in shape]
-        for width, last in zip(self._widths, level.last_widths, strict=True):
+        for width, last in zip(self._widths, last_widths, strict=True):
             width[-1] = last
         scale = np.float32(1) / (np.float32(level.edge) * np.float32(level.edge))
         self._varying: np.ndarray | None = None
         self._face: Face | None = None
-        if diffusion.by[field] == VariesBy.UNIFORM:
+        if diffusion.coupling_by[field] == VariesBy.UNIFORM:
             self._common = table[0, 0] * scale
         elif states is not None:
             self._common = np.float32(1)
@@ -146,7 +158,7 @@ class Stencil:
             self._face = _harmonic
         self._diagonal = np.ascontiguousarray(table.diagonal())
         self._by_states = states is not None
-        self._open = [bool(diffusion.boundary[field] >> 3 + side & 1) for side in range(6)]
+        self._open = [bool(diffusion.boundary[field] & Boundary.FIRST_OPEN << side) for side in range(6)]
         self._resistance = diffusion.resistance[field] * np.float32(level.edge)
         self._far = diffusion.far[field]
 
@@ -217,8 +229,3 @@ class Stencil:
 def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     total = a + b
     return np.where(total > 0, np.float32(2) * a * b / np.where(total > 0, total, np.float32(1)), np.float32(0))
-
-
-def finest(diffusion: Diffusion) -> Level:
-    """The level of the lattice itself, where there are no others."""
-    return Level(diffusion, 1.0, (1.0, 1.0, 1.0), np.full(len(diffusion.by), -1, np.int32))

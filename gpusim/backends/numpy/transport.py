@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from gpusim.backends.base import Diffusion, ExplicitTables
+from gpusim.backends.groups import Diffusion
 from gpusim.backends.numpy.slabs import slabs
-from gpusim.backends.numpy.stencil import Stencil, difference_sum, finest, of_field
-from gpusim.model.tables import VariesBy
+from gpusim.backends.numpy.stencil import Level, Stencil, difference_sum, of_field
+from gpusim.model.tables import TRACE, VariesBy
 
-_TRACE = np.float32(1e-34)
+_TRACE = np.float32(TRACE)
 
 
 def explicit_step(
@@ -16,36 +16,52 @@ def explicit_step(
     tissue: np.ndarray,
     immune: np.ndarray,
     active: np.ndarray,
-    tables: ExplicitTables,
-    number: int,
+    coupling: np.ndarray,
+    coupling_by: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
+    far: np.ndarray,
+    keep: np.ndarray,
+    gain: np.ndarray,
+    exchange_by: np.ndarray,
+    map_slots: np.ndarray,
+    first_map: np.ndarray,
+    second_map: np.ndarray,
+    implicit_exchange: np.ndarray,
+    passes: np.ndarray,
+    momenta: np.ndarray,
+    first: int,
 ) -> None:
-    """Pass `number` over those in `active` that have it, from `source` to `target` (float32 [F, z, y, x])."""
+    """Pass number `first` over those in `active` that have it, from `source` to `target` (float32 [F, z, y, x])."""
+    number = first
+    diffusion = Diffusion(coupling, coupling_by, boundary, resistance, far)
     shape: tuple[int, int, int] = tissue.shape
     planes = max(end - first for first, end in slabs(shape))
     scratch = np.empty((3, planes + 1, *shape[1:]), np.float32)
     for first, end in slabs(shape):
         cells = (tissue, immune, first, end)
-        for field in active[tables.passes[active] >= number]:
-            momentum = tables.momenta[field, number - 1]
+        for field in active[passes[active] >= number]:
+            momentum = momenta[field, number - 1]
             before, c = target[field, first:end], source[field]
             slab = scratch[2, : end - first] if momentum else before
             border = None
-            if _plain(tables.diffusion, field):
+            if _plain(diffusion, field):
                 total = difference_sum(c, first, end, slab, scratch)
-                np.multiply(total, tables.diffusion.coupling[field, 0, 0], out=total)
+                np.multiply(total, coupling[field, 0, 0], out=total)
             else:
-                stencil = Stencil(shape, finest(tables.diffusion), field, first, end, states=tissue)
+                stencil = Stencil(shape, Level(diffusion), field, first, end, states=tissue)
                 total, border = stencil.inflow(c), stencil.border()
-            by, (keep, gain) = tables.exchange_by[field], tables.maps.of(field)
-            if tables.implicit_exchange[field]:
+            by, slot = exchange_by[field], map_slots[field]
+            keep_map, gain_map = (first_map[slot], second_map[slot]) if slot >= 0 else (None, None)
+            if implicit_exchange[field]:
                 np.add(c[first:end], total, out=slab)
-                kept = of_field(tables.keep[field], keep, by, *cells, out=scratch[0])
+                kept = of_field(keep[field], keep_map, by, *cells, out=scratch[0])
                 np.multiply(slab, kept, out=slab)
             else:
-                kept = of_field(tables.keep[field], keep, by, *cells, out=scratch[1])
+                kept = of_field(keep[field], keep_map, by, *cells, out=scratch[1])
                 np.multiply(c[first:end], kept, out=slab)
                 np.add(slab, total, out=slab)
-            np.add(slab, of_field(tables.gain[field], gain, by, *cells, out=scratch[1]), out=slab)
+            np.add(slab, of_field(gain[field], gain_map, by, *cells, out=scratch[1]), out=slab)
             if border is not None:
                 rate, inflow = border
                 slab[...] = (slab + kept * inflow) / (np.float32(1) + kept * rate)
@@ -58,4 +74,4 @@ def explicit_step(
 
 def _plain(diffusion: Diffusion, field: int) -> bool:
     """Whether one D and closed sides are all there is."""
-    return bool(diffusion.by[field] == VariesBy.UNIFORM and diffusion.boundary[field] == 0)
+    return bool(diffusion.coupling_by[field] == VariesBy.UNIFORM and diffusion.boundary[field] == 0)

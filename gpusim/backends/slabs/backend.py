@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import traceback
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -20,7 +21,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from gpusim import backends
+from gpusim.backends.base import Backend, Window
 from gpusim.backends.cuda import use_device
+from gpusim.backends.signatures import kernels
 from gpusim.backends.slabs.cut import Cut
 from gpusim.backends.slabs.messages import Messages, takes_device
 from gpusim.backends.slabs.rank import Rank
@@ -29,14 +32,24 @@ from gpusim.errors import BackendError
 
 
 class Handle:
-    """An array that the ranks hold, as the first one names it; `shape` is that of the whole."""
+    """An array that the ranks hold, as the first one names it; `shape` is that of the whole.
 
-    def __init__(self, number: int, shape: tuple[int, ...], dtype: np.dtype, indices: tuple[Any, ...] = ()) -> None:
-        self.number, self.shape, self.dtype, self.indices = number, shape, dtype, indices
+    `whole` is the handle of the array that this is a part of, which lives as long.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        indices: tuple[Any, ...] = (),
+        whole: "Handle | None" = None,
+    ) -> None:
+        self.number, self.shape, self.dtype, self.indices, self.whole = number, shape, dtype, indices, whole
 
     def __getitem__(self, index: Any) -> "Handle":
         shape = np.broadcast_to(np.empty((), self.dtype), self.shape)[index].shape  # takes no memory
-        return Handle(self.number, shape, self.dtype, (*self.indices, index))
+        return Handle(self.number, shape, self.dtype, (*self.indices, index), self.whole or self)
 
     @property
     def size(self) -> int:
@@ -72,7 +85,9 @@ class _Member:
 
     def carry_out(self, message: bytes, whole: np.ndarray | None = None) -> Any:
         """Do one order; `whole` is what the first rank hands out in it."""
-        operation, arguments, named = _Reader(message, self._arrays).load()
+        operation, arguments, gone = _Reader(message, self._arrays).load()
+        for number in gone:
+            self._arrays.pop(number, None)
         if operation == "table":
             number, values = arguments
             self._arrays[number] = self._rank.table(values)
@@ -83,7 +98,7 @@ class _Member:
             (array,) = arguments
             self._rank.scatter(array, whole)
         else:
-            return getattr(self._rank, operation)(*arguments, **named)
+            return getattr(self._rank, operation)(*arguments)
         return None
 
 
@@ -115,16 +130,7 @@ class _Job:
         self.world.bcast(None)
 
 
-def _ordered(operation: str) -> Any:
-    """An operation that all ranks carry out."""
-
-    def order(self: "SlabsBackend", *arguments: Any, **named: Any) -> Any:
-        return self._order(operation, *arguments, **named)
-
-    return order
-
-
-class SlabsBackend:
+class SlabsBackend(Backend):
     """One lattice, cut into slabs along z that the ranks of an MPI job share out; made by `create`.
 
     Args:
@@ -133,8 +139,6 @@ class SlabsBackend:
 
     Raises `BackendError` where a rank can't have it.
     """
-
-    voxels_at_once = 0
 
     def __init__(self, job: _Job, inner: str, threads: int) -> None:
         self._member = _Member(job, inner, threads)  # the others then find its kernels in the cache
@@ -147,23 +151,26 @@ class SlabsBackend:
         self.worker = Worker(here.worker.begin, forks=False)
         self._job = job
         self._numbers = 0
+        self._gone: list[int] = []
+        """Arrays that nobody has any more, of which the ranks are told with the next order."""
         job.world.bcast((chosen, threads))
         for rank, reason in enumerate(job.world.gather(None)):
             if reason is not None:
                 raise BackendError(f"backend '{self.name}': rank {rank} of {self.ranks}: {reason}")
         job.backend = self
 
-    def _order(self, operation: str, *arguments: Any, whole: np.ndarray | None = None, **named: Any) -> Any:
+    def _order(self, operation: str, *arguments: Any, whole: np.ndarray | None = None) -> Any:
         """Let all ranks carry out an operation; whole, or the ranks would wait for each other for ever."""
-        return self.worker.do(lambda: self._all(operation, *arguments, whole=whole, **named))
+        return self.worker.do(lambda: self._all(operation, *arguments, whole=whole))
 
-    def _all(self, operation: str, *arguments: Any, whole: np.ndarray | None = None, **named: Any) -> Any:
+    def _all(self, operation: str, *arguments: Any, whole: np.ndarray | None = None) -> Any:
         if self._job.backend is not self:
             raise BackendError("the ranks work for a later simulation, or for none: slabs take one at a time")
         if self._job.inside:
             raise BackendError("an operation failed on some of the ranks; start the job anew, by --resume if recorded")
+        gone, self._gone = self._gone, []
         message = io.BytesIO()
-        _Writer(message, pickle.HIGHEST_PROTOCOL).dump((operation, arguments, named))
+        _Writer(message, pickle.HIGHEST_PROTOCOL).dump((operation, arguments, gone))
         self._job.inside = True
         self._job.world.bcast(message.getvalue())
         answer = self._member.carry_out(message.getvalue(), whole)
@@ -172,7 +179,9 @@ class SlabsBackend:
 
     def _new(self, values: np.ndarray) -> Handle:
         self._numbers += 1
-        return Handle(self._numbers, values.shape, values.dtype)
+        handle, number = Handle(self._numbers, values.shape, values.dtype), self._numbers
+        weakref.finalize(handle, lambda: self._gone.append(number)).atexit = False
+        return handle
 
     def array(self, values: np.ndarray) -> Handle:
         handle = self._new(values)
@@ -189,36 +198,21 @@ class SlabsBackend:
         self.write(handle, values)
         return handle
 
+    def free_memory(self) -> int | None:
+        free: int | None = self._order("free_memory")
+        return free
+
     def write(self, array: Handle, values: np.ndarray) -> None:
         self._order("scatter", array, whole=values)
 
-    def fetch(self, arrays: Sequence[Handle]) -> list[np.ndarray]:
-        return [self.to_numpy(array) for array in arrays]
+    def copy(self, target: Handle, source: Handle) -> None:
+        self._order("copy", target, source)
 
-    free_memory = _ordered("free_memory")
-    to_numpy = _ordered("gather")
-    explicit_step = _ordered("explicit_step")
-    combine = _ordered("combine")
-    smooth = _ordered("smooth")
-    restrict = _ordered("restrict")
-    restrict_mass = _ordered("restrict_mass")
-    restrict_coupling = _ordered("restrict_coupling")
-    restrict_mean = _ordered("restrict_mean")
-    prolong = _ordered("prolong")
-    exchange_rates = _ordered("exchange_rates")
-    count_exchange = _ordered("count_exchange")
-    react = _ordered("react")
-    deposit = _ordered("deposit")
-    hold = _ordered("hold")
-    count_neighbours = _ordered("count_neighbours")
-    apply_rules = _ordered("apply_rules")
-    propose_moves = _ordered("propose_moves")
-    move = _ordered("move")
-    measure_room = _ordered("measure_room")
-    divide = _ordered("divide")
-    copy = _ordered("copy")
-    circulate = _ordered("circulate")
-    sum_fields = _ordered("sum_fields")
+    def fetch(self, arrays: Sequence[Handle]) -> list[np.ndarray]:
+        return [self._order("gather", array) for array in arrays]
+
+    def launch(self, kernel: str, *groups: object, window: Window | None = None, **named: Any) -> None:
+        self._order("launch", kernel, kernels()[kernel].given(groups, named))
 
     def close(self) -> None:
         if self._job.backend is self:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend
+from gpusim.backends.base import Backend
+from gpusim.backends.groups import Array
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from gpusim.backends.base import Backend, Diffusion
+from gpusim.backends.base import Backend
+from gpusim.backends.groups import Diffusion
 from gpusim.errors import ScenarioError
 from gpusim.model import Fields, Model
-from gpusim.model.tables import VariesBy
+from gpusim.model.tables import PERIODIC, Boundary, VariesBy
 
 FARTHEST = 2**31 - 1
 """Voxels from one end of a periodic axis to the other: kernels count the steps to a neighbour by 32 bits."""
@@ -31,9 +32,10 @@ def by_state(model: Model) -> np.ndarray:
 
 
 def boundary_bits(fields: Fields) -> np.ndarray:
-    """int32 [F]: periodic axes z, y, x from bit 0 on, open sides from bit 3 on."""
-    bits = np.hstack([fields.boundary.periodic, fields.boundary.permeability > 0])
-    return (bits @ (1 << np.arange(9))).astype(np.int32)
+    """int32 [F]: of `tables.Boundary`."""
+    bits = [*PERIODIC, *(Boundary.FIRST_OPEN << side for side in range(6))]
+    met = np.hstack([fields.boundary.periodic, fields.boundary.permeability > 0])
+    return (met @ np.array(bits)).astype(np.int32)
 
 
 def diffusion(model: Model, dt: np.ndarray, backend: Backend, *, operator: bool = False) -> Diffusion:
@@ -55,7 +57,7 @@ def diffusion(model: Model, dt: np.ndarray, backend: Backend, *, operator: bool 
     wall = np.divide(2 * model.spacing, through, out=np.zeros_like(through), where=through > 0)
     return Diffusion(
         coupling=backend.array(coupling.astype(np.float32)),
-        by=backend.array(
+        coupling_by=backend.array(
             np.where(by_state(model) if operator else varies(fields), VariesBy.TISSUE, VariesBy.UNIFORM).astype(
                 np.int32
             )

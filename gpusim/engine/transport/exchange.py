@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, Conditions, ExchangeTables, Maps
+from gpusim.backends.base import Backend
+from gpusim.backends.groups import Array, ExchangeTables, Maps
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion
 from gpusim.model import Exchange, Model
@@ -124,13 +125,29 @@ class ExchangeMaps:
     def follow_own(
         self, state: State, source: Array, field: int, from_c: float = 0.0, from_second: float = 0.0
     ) -> None:
-        """Make the maps of a field whose effects depend on it, where it stands in `source`; see `exchange_rates`."""
+        """Make the maps of a field whose effects depend on it, where it stands in `source`.
+
+        In the form OPERATOR, the second map becomes from_c * c + from_second * second map, and the right-hand side
+        that and what is produced.
+        """
         self._make(state, source, self._one[field], from_c, from_second)
 
     def _make(self, state: State, source: Array, active: Array, from_c: float, from_second: float) -> None:
-        conditions = Conditions(state.tissue.cells, state.immune.cells, state.counts, state.body)
-        self._backend.exchange_rates(
-            state.fields, source, state.spare, conditions, active, self._tables, self.maps, from_c, from_second
+        self._backend.launch(
+            "exchange_rates",
+            self._tables,
+            self._tables.diffusion,
+            self.maps,
+            active=active,
+            tissue=state.tissue.cells,
+            immune=state.immune.cells,
+            counts=state.counts,
+            body=state.body,
+            fields=state.fields,
+            source=source,
+            rhs=state.spare,
+            from_c=from_c,
+            from_second=from_second,
         )
 
 
@@ -161,7 +178,7 @@ class Alone:
         self._times = [backend.array(np.full(len(model.fields), time, np.float32)) for time in times]
 
     def before(self, state: State, source: Array, from_c: float = 0.0, from_second: float = 0.0) -> None:
-        """Do what comes before a pass from `source`, or before a turn of a solve; see `exchange_rates`."""
+        """Do what comes before a pass from `source`, or before a turn of a solve; see `ExchangeMaps.follow_own`."""
         if self.own:
             self._exchange.follow_own(state, source, self._field, from_c, from_second)
         if self._counts_before:
@@ -175,6 +192,13 @@ class Alone:
     def _count(self, state: State, fields: Array, part: int) -> None:
         if self._counts:
             exchange = self._exchange
-            self._backend.count_exchange(
-                fields, state.body, self._counted, self._times[part], exchange.walls, exchange.maps, state.tally
+            self._backend.launch(
+                "count_exchange",
+                exchange.maps,
+                walls=exchange.walls,
+                counted=self._counted,
+                times=self._times[part],
+                fields=fields,
+                body=state.body,
+                flowed=state.tally.flowed,
             )

@@ -26,7 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, ExplicitTables
+from gpusim.backends.base import Backend, Known
+from gpusim.backends.groups import Array, ExplicitTables
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion, varies
 from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by, walled, with_held
@@ -209,6 +210,7 @@ class ExplicitSolver:
             time = float(dt[f]) / 2 if heun else float(dt[f])
             self._alone = Alone(model, backend, exchange, f, [time], counts_before=heun)
         at_once = most if model.voxels <= backend.voxels_at_once and self._alone is None else 1
+        self._known: Known = {}
         self._launches = []
         arrays: dict[tuple[int, ...], Array] = {}
         for first in range(1, most + 1, max(1, at_once)):
@@ -218,11 +220,20 @@ class ExplicitSolver:
 
     def advance(self, state: State, step: int) -> None:
         """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
-        cells = (state.tissue.cells, state.immune.cells)
+        if self._alone is not None:
+            self._pass(state)
+        else:
+            of = (state.fields, state.spare, state.tissue.cells, state.immune.cells)
+            self._backend.repeat(lambda: self._pass(state), self._known, *of)
+
+    def _pass(self, state: State) -> None:
+        tables = (self._tables, self._tables.diffusion, self._tables.maps)
+        cells = {"tissue": state.tissue.cells, "immune": state.immune.cells}
         for active, first, end in self._launches:
             source, target = (state.fields, state.spare) if first % 2 else (state.spare, state.fields)
             if self._alone is not None:
                 self._alone.before(state, source)
-            self._backend.explicit_step(state.fields, state.spare, *cells, active, self._tables, first, end)
+            given = {"active": active, "source": source, "target": target, "first": first, "end": end}
+            self._backend.launch("explicit_step", *tables, **cells, **given)
             if self._alone is not None:
                 self._alone.after(state, target)

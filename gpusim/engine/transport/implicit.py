@@ -9,17 +9,19 @@ With f(c) = D laplace(c) + p - k c, production p and loss k by the cells of each
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, MassByCells, Share
+from gpusim.backends.base import Backend
+from gpusim.backends.groups import Array, Masses
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import boundary_bits, by_state, diffusion
 from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by, with_held
 from gpusim.engine.transport.explicit import MOST_DECAY
-from gpusim.engine.transport.multigrid import Multigrid, Recipe
+from gpusim.engine.transport.multigrid import Finest, Multigrid, Recipe
 from gpusim.model import Model
-from gpusim.model.tables import HELD_MASS
+from gpusim.model.tables import HELD_MASS, PERIODIC
 
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 
@@ -45,6 +47,14 @@ MOST_SWEEPS = 8
 """Sweeps that cost about as much as a V-cycle and a half; beyond, coarse levels pay."""
 
 
+class Share(NamedTuple):
+    """rhs = from_c * c + from_rhs * rhs + from_gain * (gain by cells and inflow through open sides)."""
+
+    from_c: float
+    from_rhs: float
+    from_gain: float
+
+
 class ImplicitSolver:
     """Advances the fields in `fields` by one method ("implicit", "implicit2", "steady")."""
 
@@ -67,9 +77,10 @@ class ImplicitSolver:
         self._maps = exchange.maps
         gain = dt[:, None, None] * plain.production
         self._diffusion = diffusion(model, dt, backend, operator=True)
-        self._mass = backend.array(with_held(plain, mass, HELD_MASS).astype(np.float32))
+        self._masses = Masses(
+            backend.array(with_held(plain, mass, HELD_MASS).astype(np.float32)), backend.array(exchange_by(plain))
+        )
         self._gain = backend.array(with_held(plain, gain, HELD_MASS * plain.held).astype(np.float32))
-        self._exchange_by = backend.array(exchange_by(plain))
         # Fields that take the same recipe share launches where the backend likes that.
         recipes: dict[tuple[Recipe, int], list[int]] = {}
         for f in fields:
@@ -82,22 +93,23 @@ class ImplicitSolver:
 
     def advance(self, state: State, step: int) -> None:
         """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
-        cells = MassByCells(state.tissue.cells, state.immune.cells, self._mass, self._exchange_by, self._maps)
+        cells = state.tissue.cells, state.immune.cells
+        operator = Finest(*cells, self._masses, self._maps, self._diffusion)
         old = 0.0 if self._method == "steady" else 1.0
         for whole, active in self._recipes:
             settled = self._method == "steady" and step > 0 and not (self._alone is not None and self._alone.own)
             recipe = _following(whole) if settled else whole
-            self._solve(state, cells, active, Share(old, 0.0, 1.0), recipe, first=step == 0)
+            self._solve(state, operator, active, Share(old, 0.0, 1.0), recipe, first=step == 0)
             if self._method == "implicit2":
                 # Right-hand side of the second stage: c0 + (1 - gamma) / gamma (c_stage - c0) + gamma dt p,
                 # where the buffer holds c0 + gamma dt p.
                 share = (1 - GAMMA) / GAMMA
-                self._solve(state, cells, active, Share(share, 1.0 - share, share), recipe, first=False, part=1)
+                self._solve(state, operator, active, Share(share, 1.0 - share, share), recipe, first=False, part=1)
 
     def _solve(
         self,
         state: State,
-        cells: MassByCells,
+        operator: Finest,
         active: Array,
         share: Share,
         recipe: Recipe,
@@ -107,14 +119,15 @@ class ImplicitSolver:
     ) -> None:
         """Solve one stage; in turns, with new linear parts, where effects depend on the field itself."""
         if self._alone is None or not self._alone.own:
-            self._backend.combine(state.fields, state.spare, cells, active, self._gain, self._diffusion, share)
-            self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
+            given = {"c": state.fields, "rhs": state.spare, "gain": self._gain, "active": active}
+            self._backend.launch("combine", self._maps, self._diffusion, **operator.cells, **given, **share._asdict())
+            self._multigrid.solve(state.fields, state.spare, operator, active, recipe)
         else:
             turns = TURNS_AT_FIRST if first else TURNS
-            part_of_c, part_of_held = share.c, share.rhs
+            part_of_c, part_of_held = share.from_c, share.from_rhs
             for _ in range(turns):
                 self._alone.before(state, state.fields, part_of_c, part_of_held)
-                self._multigrid.solve(state.fields, state.spare, cells, active, self._diffusion, recipe)
+                self._multigrid.solve(state.fields, state.spare, operator, active, recipe)
                 part_of_c, part_of_held = 0.0, 1.0
         if self._alone is not None:
             self._alone.after(state, state.fields, part)
@@ -130,7 +143,7 @@ def recipe_of(model: Model, field: int, method: str) -> Recipe:
     return Recipe(
         sweeps=sweeps if sweeps <= MOST_SWEEPS else 0,
         cycles=0 if sweeps <= MOST_SWEEPS else cycles * (CYCLES_WHERE_D_VARIES if varying else 1),
-        periodic=int(boundary_bits(fields)[field]) & 7,
+        periodic=int(boundary_bits(fields)[field]) & sum(PERIODIC),
         varying=varying,
     )
 

@@ -1,11 +1,14 @@
 """Multigrid cycles with a fixed recipe: the same operations, in the same order, for any input."""
 
+from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, Diffusion, Level, MassByCells, Means
-from gpusim.model.tables import slots
+from gpusim.backends.base import Backend, Known
+from gpusim.backends.groups import Array, Diffusion, Level, Maps, Masses, Means
+from gpusim.model.tables import PERIODIC, slots
 
 SWEEPS_BEFORE = 1
 SWEEPS_AFTER = 1
@@ -53,9 +56,30 @@ class Recipe:
     varying: bool = False
 
 
-@dataclass
-class _CoarseLevel:
-    """Correction and right-hand side, float32 [slots, R, z, y, x], and the operator."""
+@dataclass(frozen=True)
+class Finest:
+    """The implicit operator on the finest level.
+
+    Attributes:
+        tissue, immune: uint8 [R, z, y, x].
+        masses: by cells; maps: go before them, where a field has them.
+    """
+
+    tissue: Array
+    immune: Array
+    masses: Masses
+    maps: Maps
+    diffusion: Diffusion
+
+    @property
+    def cells(self) -> dict[str, Array]:
+        """Both layers, by name."""
+        return {"tissue": self.tissue, "immune": self.immune}
+
+
+@dataclass(frozen=True)
+class _Coarse:
+    """A coarse level: correction and right-hand side, float32 [slots, R, z, y, x], and the operator."""
 
     correction: Array
     rhs: Array
@@ -80,91 +104,87 @@ class Multigrid:
     ) -> None:
         self._backend = backend
         self._shapes = level_shapes(shape)
-        self._widths = last_widths(self._shapes)
         fields = [*np.flatnonzero(cycled & varying), *np.flatnonzero(cycled & ~varying)]
         coupled = int((cycled & varying).sum())
-        self._slots = backend.array(slots(fields, len(cycled)))
+        of_fields = backend.array(slots(fields, len(cycled)))
+        widths = last_widths(self._shapes)
+        self._levels = [Level(2.0**depth, *last, of_fields) for depth, last in enumerate(widths)]
 
         def zeros(count: int, coarse: tuple[int, int, int]) -> Array:
             return backend.lattice(np.zeros((count, replicates, *coarse), np.float32), finest=shape[0])
 
-        def level(coarse: tuple[int, int, int]) -> _CoarseLevel:
+        def level(coarse: tuple[int, int, int]) -> _Coarse:
             correction, rhs, mass = (zeros(len(fields), coarse) for _ in range(3))
-            return _CoarseLevel(correction, rhs, Means(mass, zeros(coupled, coarse)))
+            return _Coarse(correction, rhs, Means(mass, zeros(coupled, coarse)))
 
-        self._levels = [level(coarse) for coarse in self._shapes[1:]] if fields else []
+        self._known: defaultdict[Recipe, Known] = defaultdict(dict)
+        self._coarse = [level(coarse) for coarse in self._shapes[1:]] if fields else []
 
-    def solve(
-        self, c: Array, rhs: Array, cells: MassByCells, active: Array, diffusion: Diffusion, recipe: Recipe
-    ) -> None:
+    def solve(self, c: Array, rhs: Array, operator: Finest, active: Array, recipe: Recipe) -> None:
         """Improve `c` towards mass * c - sum over faces coupling * (c_neighbour - c) = rhs.
 
         `c`, `rhs`: float32 [F, R, z, y, x]; `active`: int32, fields to solve.
         """
-        for _ in range(recipe.sweeps):
-            self._sweep(0, c, rhs, cells, active, diffusion, recipe)
-        if recipe.cycles:
-            self._average(cells, active, diffusion, recipe)
-        for _ in range(recipe.cycles):
-            self._cycle(0, c, rhs, cells, active, diffusion, recipe)
+        tables = (operator.masses, operator.maps, operator.diffusion)
+        of = (c, rhs, operator.tissue, operator.immune, *tables, active)
+        self._backend.repeat(lambda: self._solve(c, rhs, operator, active, recipe), self._known[recipe], *of)
 
-    def _average(self, cells: MassByCells, active: Array, diffusion: Diffusion, recipe: Recipe) -> None:
+    def _solve(self, c: Array, rhs: Array, operator: Finest, active: Array, recipe: Recipe) -> None:
+        for _ in range(recipe.sweeps):
+            self._sweep(0, c, rhs, operator, active, recipe)
+        if recipe.cycles:
+            self._average(operator, active, recipe)
+        for _ in range(recipe.cycles):
+            self._cycle(0, c, rhs, operator, active, recipe)
+
+    def _average(self, operator: Finest, active: Array, recipe: Recipe) -> None:
         """The operator on the coarse levels."""
+        launch = self._backend.launch
         finer: Means | None = None
-        for depth, coarse in enumerate(self._levels):
-            means, level = coarse.operator, self._level(diffusion, depth)
+        for level, coarse in zip(self._levels, self._coarse, strict=False):
+            means = coarse.operator
             if finer is None:
-                self._backend.restrict_mass(cells, means.mass, active, level)
+                groups = (level, operator.masses, operator.maps, operator.diffusion)
+                launch("restrict_mass", *groups, **operator.cells, active=active, coarse=means.mass)
                 if recipe.varying:
-                    self._backend.restrict_coupling(cells, means.coupling, active, level)
+                    given = {"tissue": operator.tissue, "active": active, "coarse": means.couplings}
+                    launch("restrict_coupling", level, operator.diffusion, **given)
             else:
-                self._backend.restrict_mean(finer.mass, means.mass, active, level)
+                launch("restrict_mean", level, active=active, values=finer.mass, coarse=means.mass)
                 if recipe.varying:
-                    self._backend.restrict_mean(finer.coupling, means.coupling, active, level)
+                    launch("restrict_mean", level, active=active, values=finer.couplings, coarse=means.couplings)
             finer = means
 
-    def _cycle(
-        self,
-        depth: int,
-        c: Array,
-        rhs: Array,
-        operator: MassByCells | Means,
-        active: Array,
-        diffusion: Diffusion,
-        recipe: Recipe,
-    ) -> None:
-        backend, level = self._backend, self._level(diffusion, depth)
-        if depth == len(self._levels):  # one voxel: the first sweep is exact
-            backend.smooth(c, rhs, operator, active, level, 0)
+    def _cycle(self, depth: int, c: Array, rhs: Array, operator: Finest, active: Array, recipe: Recipe) -> None:
+        if depth == len(self._coarse):  # one voxel: the first sweep is exact
+            self._on_level("smooth", depth, operator, c=c, rhs=rhs, active=active, colour=0)
             return
         for _ in range(SWEEPS_BEFORE):
-            self._sweep(depth, c, rhs, operator, active, diffusion, recipe)
-        coarse = self._levels[depth]
-        backend.restrict(c, rhs, operator, coarse.correction, coarse.rhs, active, level)
-        self._cycle(depth + 1, coarse.correction, coarse.rhs, coarse.operator, active, diffusion, recipe)
-        backend.prolong(c, coarse.correction, active, level)
+            self._sweep(depth, c, rhs, operator, active, recipe)
+        coarse = self._coarse[depth]
+        into = {"coarse_c": coarse.correction, "coarse_rhs": coarse.rhs}
+        self._on_level("restrict", depth, operator, c=c, rhs=rhs, active=active, **into)
+        self._cycle(depth + 1, coarse.correction, coarse.rhs, operator, active, recipe)
+        level = self._levels[depth]
+        self._backend.launch("prolong", level, operator.diffusion, active=active, c=c, coarse=coarse.correction)
         for _ in range(SWEEPS_AFTER):
-            self._sweep(depth, c, rhs, operator, active, diffusion, recipe)
+            self._sweep(depth, c, rhs, operator, active, recipe)
 
-    def _level(self, diffusion: Diffusion, depth: int) -> Level:
-        return Level(diffusion, 2.0**depth, self._widths[depth], self._slots)
-
-    def _sweep(
-        self,
-        depth: int,
-        c: Array,
-        rhs: Array,
-        operator: MassByCells | Means,
-        active: Array,
-        diffusion: Diffusion,
-        recipe: Recipe,
-    ) -> None:
-        level = self._level(diffusion, depth)
+    def _sweep(self, depth: int, c: Array, rhs: Array, operator: Finest, active: Array, recipe: Recipe) -> None:
         for colour in range(colours(self._shapes[depth], recipe.periodic)):
-            self._backend.smooth(c, rhs, operator, active, level, colour)
+            self._on_level("smooth", depth, operator, c=c, rhs=rhs, active=active, colour=colour)
+
+    def _on_level(self, operation: str, depth: int, operator: Finest, **given: Any) -> None:
+        """Launch the kernel for the finest level or that for coarser ones."""
+        level, diffusion = self._levels[depth], operator.diffusion
+        if depth == 0:
+            groups = (level, operator.masses, operator.maps, diffusion)
+            self._backend.launch(f"{operation}_finest", *groups, **operator.cells, **given)
+        else:
+            self._backend.launch(f"{operation}_coarse", level, self._coarse[depth - 1].operator, diffusion, **given)
 
 
 def colours(shape: tuple[int, int, int], periodic: int) -> int:
     """Colours of a sweep: two, or three where an odd axis of more than one voxel is periodic."""
-    odd = (n > 1 and n % 2 == 1 and bool(periodic & bit) for n, bit in zip(shape, (1, 2, 4), strict=True))
+    odd = (n > 1 and n % 2 == 1 and bool(periodic & bit) for n, bit in zip(shape, PERIODIC, strict=True))
     return 3 if any(odd) else 2

@@ -1,0 +1,252 @@
+"""How each kernel is launched: its blocks, what slabs exchange after it, and what it has to move and to compute.
+
+Costs are those of a voxel, and field where a kernel is launched for fields: the least, whatever the machine. Bytes:
+each array counts once, as read or as written, in whole lines; what a block reads again is in a cache, and so are
+tables by state. Operations: arithmetic and comparisons on values; none for addresses, loops or the choice of a branch.
+"""
+
+from dataclasses import dataclass
+
+from gpusim.backends.geometry import (
+    Geometry,
+    coarse_rows,
+    columns,
+    one_each,
+    passes,
+    rows,
+    runs,
+    runs_of_each_field,
+)
+from gpusim.backends.groups import TRAVELLING
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a kernel has to do in one case.
+
+    Attributes:
+        case: of `bench.workloads.CASES`, where it is launched so.
+        bytes, operations: of a voxel.
+        why: what they consist of.
+        level: of multigrid on which the voxels are counted; 0 is the finest.
+    """
+
+    case: str
+    bytes: float
+    operations: float
+    why: str
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a kernel is launched.
+
+    Attributes:
+        geometry: of its blocks; by_numbers: what else than shapes decides them.
+        halo: arrays of which it leaves the outermost planes of a slab wrong; slabs exchange them afterwards.
+        along_ways: whether it looks and writes as far as the ways of mothers go; slabs then work on copies with as many
+            more planes.
+        sums: arrays that it adds to, over the planes that are counted.
+        costs: for `gpusim bench`; a kernel without is not timed.
+    """
+
+    geometry: Geometry
+    by_numbers: tuple[str, ...] = ()
+    halo: tuple[str, ...] = ()
+    along_ways: bool = False
+    sums: tuple[str, ...] = ()
+    costs: tuple[Cost, ...] = ()
+
+
+_INFLOW = 12  # 6 differences, 5 sums, times coupling
+_WEIGHTED_INFLOW = _INFLOW + 4  # a weight for each face in y and z
+_EULER = 3  # joins c, times keep, plus gain
+_MOST = 1  # a comparison with the lowest value allowed
+_MOMENTUM = 3
+_RESIDUAL = _WEIGHTED_INFLOW + 3
+_SMOOTHED = _RESIDUAL + 8 + _MOST  # the sum of couplings, the diagonal, a division, a sum
+_RANDOM = 80  # Philox: 10 rounds of 2 products, 4 xor, 2 sums
+_HILL = 8  # times scale, two comparisons, 1 / (1 + r), times r, times both ends, their sum
+_PASS = _INFLOW + _EULER + _MOST
+
+_OF_MOTHERS = Cost(
+    "crowded",
+    1,
+    0.01 * 3 * (_RANDOM + 26 * 4),
+    "claims read; a hundredth of the voxels holds a mother, whose way has three steps",
+)
+
+LAUNCHES = {
+    "explicit_step": Launch(
+        passes,
+        by_numbers=("first", "end"),
+        halo=("target",),
+        costs=(
+            Cost("open side", 8, _PASS, "field read, and written"),
+            Cost("stage", 12, _PASS + _MOMENTUM, "field read, the stage before the last read, field written"),
+            Cost("by cells", 9, _PASS, "field read, and written; tissue read"),
+            Cost("D by state", 9, _PASS + 5, "field read, and written; tissue read; a coupling for each face"),
+        ),
+    ),
+    "combine": Launch(rows, costs=(Cost("fast", 10, 6, "field read, right-hand side written; both cell layers read"),)),
+    "smooth_finest": Launch(
+        rows,
+        halo=("c",),
+        costs=(
+            Cost(
+                "fast",
+                13,
+                _SMOOTHED / 2,
+                "field read, and written; right-hand side and tissue read; every other voxel computed",
+            ),
+        ),
+    ),
+    "smooth_coarse": Launch(
+        rows,
+        halo=("c",),
+        costs=(
+            Cost(
+                "fast",
+                16,
+                _SMOOTHED / 2,
+                "correction read, and written; right-hand side and mass read; every other voxel computed",
+                level=1,
+            ),
+        ),
+    ),
+    "restrict_finest": Launch(
+        coarse_rows,
+        halo=("coarse_rhs",),
+        costs=(
+            Cost("fast", 10, _RESIDUAL + 2, "field, right-hand side and tissue read; two eighths of a value written"),
+        ),
+    ),
+    "restrict_coarse": Launch(
+        coarse_rows,
+        halo=("coarse_rhs",),
+        costs=(
+            Cost(
+                "fast",
+                13,
+                _RESIDUAL + 2,
+                "correction, right-hand side and mass read; two eighths of a value written",
+                level=1,
+            ),
+        ),
+    ),
+    "restrict_mass": Launch(
+        coarse_rows,
+        halo=("coarse",),
+        costs=(Cost("fast", 2.5, 7, "both cell layers read; an eighth of a value written"),),
+    ),
+    "restrict_coupling": Launch(
+        coarse_rows,
+        halo=("coarse",),
+        costs=(Cost("D by state", 1.5, 2, "tissue read; an eighth of a value written"),),
+    ),
+    "restrict_mean": Launch(
+        coarse_rows,
+        halo=("coarse",),
+        costs=(Cost("fast", 4.5, 2, "value read; an eighth of a value written", level=1),),
+    ),
+    "prolong": Launch(
+        rows,
+        halo=("c",),
+        costs=(Cost("fast", 8.5, 18, "field read, and written; an eighth of a value read"),),
+    ),
+    # Maps are right on a slab's own planes, which is where they are read.
+    "exchange_rates": Launch(
+        rows,
+        costs=(
+            Cost(
+                "by cells",
+                18,
+                _HILL + 9,
+                "both cell layers and a field read; production, loss and permeability written; a secretion with a Hill "
+                "function and a wall in each voxel",
+            ),
+        ),
+    ),
+    "count_exchange": Launch(
+        rows,
+        sums=("flowed",),
+        costs=(Cost("by cells", 8, 12, "field and permeability read"),),
+    ),
+    "react": Launch(
+        rows,
+        costs=(
+            Cost(
+                "by cells",
+                16,
+                _RANDOM + 24 + 2 * 20,
+                "two fields read, and written; the extent of a reaction, two sums and their rounding",
+            ),
+        ),
+    ),
+    "deposit": Launch(
+        one_each("count", threads=256),
+        costs=(Cost("by cells", 20, 1, "index and amount read; field read, and written"),),
+    ),
+    "hold": Launch(
+        rows,
+        costs=(Cost("D by state", 5, 1, "tissue read; field written where a state holds it, in half of the voxels"),),
+    ),
+    "mark_members": Launch(rows, costs=(Cost("by cells", 3, 7, "both cell layers read; members written"),)),
+    "count_members": Launch(
+        columns(together=4),
+        halo=("counts",),
+        costs=(Cost("by cells", 2, 26, "members read; counts written; 26 neighbours"),),
+    ),
+    "apply_rules": Launch(
+        rows,
+        sums=("fired",),
+        costs=(
+            Cost(
+                "by cells",
+                7,
+                _RANDOM,
+                "state and clock read, and written; the other layer read; of rules the random number, as few fire",
+            ),
+        ),
+    ),
+    "propose_moves": Launch(
+        runs(),
+        halo=("bid",),
+        costs=(
+            Cost(
+                "by cells",
+                10,
+                0.2 * (_RANDOM + 6 * 14 + 10),
+                "both layers and a field read; headings read, and written; bids written; a fifth of the voxels holds a "
+                "cell, which weighs 6 headings",
+            ),
+        ),
+    ),
+    "move": Launch(
+        runs(),
+        halo=("cells", *TRAVELLING),
+        sums=("left",),
+        costs=(
+            Cost(
+                "by cells",
+                10,
+                2,
+                "bids read; cells, clocks and headings read, and written; a tenth of the voxels holds a cell that "
+                "moves",
+            ),
+        ),
+    ),
+    "begin_room": Launch(rows, costs=(Cost("crowded", 3, 1, "both cell layers read; room written"),)),
+    "spread_room": Launch(
+        rows,
+        halo=("next",),
+        costs=(Cost("crowded", 2, 32, "room read, and written; the least over 26 neighbours, and three steps"),),
+    ),
+    "bid_for_room": Launch(runs(), along_ways=True, costs=(_OF_MOTHERS,)),
+    "settle_bids": Launch(runs(), along_ways=True, sums=("barred",), costs=(_OF_MOTHERS,)),
+    "divide": Launch(runs(), along_ways=True, sums=("fired", "taken", "left"), costs=(_OF_MOTHERS,)),
+    "sum_fields": Launch(runs_of_each_field(16_384), costs=(Cost("by cells", 4, 7, "field read"),)),
+    "circulate": Launch(one_each("R", threads=32)),
+}
+"""By the kernel's name."""

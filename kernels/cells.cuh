@@ -1,0 +1,30 @@
+// A layer of cells, and what a cell takes along when it leaves its voxel: all that stands here, and nothing else.
+#pragma once
+#include "common.cuh"
+
+struct Cell {
+    uint8 state;
+    uint16 clock;
+    uint8 heading, claim;
+};
+
+struct CellLayer {
+    uint8* cells;
+    uint16* clock;
+    uint8 *heading, *claim;
+    bool has_heading, has_claim;  // whether the arrays have entries
+
+    __device__ inline Cell at(int64 voxel) const {
+        return Cell{cells[voxel], clock[voxel], has_heading ? heading[voxel] : uint8(0),
+                    has_claim ? claim[voxel] : uint8(0)};
+    }
+    __device__ inline void put(int64 voxel, const Cell& cell) const {
+        cells[voxel] = cell.state;
+        clock[voxel] = cell.clock;
+        if (has_heading) heading[voxel] = cell.heading;
+        if (has_claim) claim[voxel] = cell.claim;
+    }
+};
+
+// A cell that has just come, or none, where `state` is vacant.
+__device__ inline Cell fresh(int32 state) { return Cell{static_cast<uint8>(state), 0, 0, 0}; }
