@@ -34,6 +34,14 @@ struct RowWriter {
 #define OUT_OF_LINE static __device__ __noinline__
 #endif
 
+// How many blocks of 256 threads a multiprocessor is to hold at least. For a kernel that has room enough then on
+// capability 9.0; elsewhere the compiler might spill.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+#define BLOCKS_AT_ONCE(n) __launch_bounds__(256, n)
+#else
+#define BLOCKS_AT_ONCE(n)
+#endif
+
 // A loop over a row stands in a function of its own, and all that it calls goes into it: so that a host
 // compiler takes its iterations together.
 #ifdef GPUSIM_HOST

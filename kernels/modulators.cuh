@@ -78,8 +78,8 @@ __device__ inline float looked_at(const Modulator& modulator, const Lattice& lat
             return lattice.body[modulator.index * lattice.shape.replicates + place.replicate];
         case NEIGHBOURS:
             return static_cast<float>(lattice.counts[modulator.index * volume(lattice.shape) + place.index]);
-        case ROOM:
-            return static_cast<float>(lattice.room[place.index]);
+        case ROOM:  // where it is known that there is none, nothing of this is left
+            return lattice.room == nullptr ? 0.0f : static_cast<float>(lattice.room[place.index]);
         case CONTACT:
             break;
     }

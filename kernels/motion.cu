@@ -129,7 +129,7 @@ extern "C" __global__ void propose_moves(
 ENTRY(propose_moves)
 
 // Blocks: replicates x nz x ny / block_rows. Only the winner of a voxel writes there and where it comes from.
-extern "C" __global__ void move(
+extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
     // state in:
     const uint16* __restrict__ bid,  // [R, z, y, x]
     // state out:

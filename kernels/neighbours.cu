@@ -125,7 +125,7 @@ __device__ inline uint8 count_by_sides(const uint8* __restrict__ members, const 
 
 // On a GPU each thread takes columns of four voxels side by side (columns.cuh). On a host blocks are replicates x nz x
 // ny rows. `reach` is the largest squared distance: 1, 2 or 3 for 6, 18 or 26 neighbours.
-extern "C" __global__ void count_members(
+extern "C" BLOCKS_AT_ONCE(5) __global__ void count_members(
     // state in:
     const uint8* __restrict__ members,  // [R, z, y, x]
     // state out:

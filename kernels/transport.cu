@@ -202,16 +202,9 @@ __device__ inline void explicit_apart(const Explicit& field, const Column& at, c
 }
 #endif
 
-// 48 registers are enough on capability 9.0; elsewhere the compiler would spill.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
-#define EXPLICIT_BOUNDS __launch_bounds__(256, 5)
-#else
-#define EXPLICIT_BOUNDS
-#endif
-
 // A GPU takes one pass, with blocks of columns (columns.cuh). On a host blocks are (active fields) x replicates x nz x ny
 // rows for one pass, (active fields) x replicates for several.
-extern "C" EXPLICIT_BOUNDS __global__ void explicit_step(
+extern "C" BLOCKS_AT_ONCE(5) __global__ void explicit_step(
     // model:
     const int32* __restrict__ active,             // [active], the fields of this launch
     const float* __restrict__ coupling,           // [F, tissue_states, tissue_states]

@@ -250,3 +250,8 @@ LAUNCHES = {
     "circulate": Launch(one_each("R", threads=32)),
 }
 """By the kernel's name."""
+
+
+def launch_of(kernel: str) -> Launch:
+    """How a kernel is launched: one that is not named above with a block for each row, and it leaves halos right."""
+    return LAUNCHES.get(kernel, Launch(rows))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from gpusim.backends.base import Backend, Known, Window
 from gpusim.backends.geometry import Blocks
 from gpusim.backends.groups import Array
-from gpusim.backends.launches import LAUNCHES
+from gpusim.backends.launches import launch_of
 from gpusim.backends.signatures import ARRAYS, SIZES, Kernel, Parameter, kernels
 
 _FIXED = object()
@@ -47,13 +47,13 @@ class Call:
         self.kernel, self._host = kernel, host
         self.arrays, self.numbers, self.sizes = kernel.of(*ARRAYS), kernel.of("numbers"), kernel.of("sizes")
         self.number_names = [each.name for each in self.numbers]
-        self.by_numbers = LAUNCHES[kernel.name].by_numbers
+        self.by_numbers = launch_of(kernel.name).by_numbers
         self.prepared: dict[tuple[Any, ...], Prepared] = {}
 
     def blocks(self, given: Mapping[str, Any]) -> Blocks:
         """What a launch consists of."""
         axes = self._axes(given) | {name: given[name] for name in self.by_numbers}
-        return LAUNCHES[self.kernel.name].geometry(axes, self._host)
+        return launch_of(self.kernel.name).geometry(axes, self._host)
 
     def size_values(self, given: Mapping[str, Any], window: Window | None, blocks: Blocks) -> list[int]:
         """Sizes in the order of the signature. Raises `TypeError` where nothing says one."""

@@ -34,6 +34,11 @@ BOUNDS = {
     "apply_rules": (32, 1.0),
     "propose_moves": (48, 0.62),
     "move": (32, 1.0),
+    "begin_room": (32, 1.0),
+    "spread_room": (96, 0.31),
+    "bid_for_room": (48, 0.62),
+    "settle_bids": (48, 0.62),
+    "divide": (48, 0.62),
     "sum_fields": (32, 1.0),
     "circulate": (96, 0.31),
 }

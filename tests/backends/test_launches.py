@@ -37,8 +37,9 @@ def test_a_kernel_is_declared_by_its_signature():
     assert (parameters["origin"].group, parameters["origin"].dtype) == ("sizes", np.uint64)
 
 
-def test_each_kernel_has_a_twin_and_a_launch():
-    assert kernels().keys() == twins().keys() == LAUNCHES.keys()
+def test_each_kernel_has_a_twin_and_each_launch_a_kernel():
+    assert kernels().keys() == twins().keys()
+    assert LAUNCHES.keys() <= kernels().keys()
     for name, launch in LAUNCHES.items():
         written = {each.name for each in kernels()[name].of("state out")}
         assert {*launch.halo, *launch.sums} <= written, name

@@ -17,7 +17,7 @@ import numpy as np
 
 from gpusim.backends.base import Backend, Window
 from gpusim.backends.groups import Array
-from gpusim.backends.launches import LAUNCHES
+from gpusim.backends.launches import launch_of
 from gpusim.backends.signatures import ARRAYS, Kernel, kernels
 from gpusim.backends.slabs.cut import HALO, Cut
 from gpusim.backends.slabs.messages import Message, Messages
@@ -193,16 +193,16 @@ class Rank:
             self._sum_fields(**given)
         elif any("cz" in each.axes for each in kernel.parameters):
             self._between_levels(kernel, given, part.cut)
-        elif LAUNCHES[name].along_ways:
+        elif launch_of(name).along_ways:
             self._along_ways(kernel, given, part.cut)
         else:
             self._counting(name, given, part.window)
-            for each in LAUNCHES[name].halo:
+            for each in launch_of(name).halo:
                 self._refresh(given[each], _entries(kernel, given, each))
 
     def _counting(self, name: str, given: dict[str, Any], window: Window) -> None:
         """Launch it here, and add up what it counts over the ranks' own planes."""
-        sums = {each: self._inner.array(np.zeros_like(given[each].host)) for each in LAUNCHES[name].sums}
+        sums = {each: self._inner.array(np.zeros_like(given[each].host)) for each in launch_of(name).sums}
         self._run(name, {**given, **sums}, window)
         for each, mine in sums.items():
             if each != "left" or given["boundary"]:  # no cell leaves where no side is open
@@ -268,7 +268,7 @@ class Rank:
                     entry = int(_places(each.axes[0], np.array([field]), given)[0])
                     one[each.name] = held(given[each.name])[entry : entry + 1]
             self._run(kernel.name, {**given, **one})
-        for name in LAUNCHES[kernel.name].halo:
+        for name in launch_of(kernel.name).halo:
             if name == "c":
                 self._refresh(given["c"], _entries(kernel, given, "c"))
             else:
