@@ -91,9 +91,6 @@ class Stack:
             terms=backend.array(reactions.terms),
             modulators=self._tables.modulators,
         )
-        decaying = np.flatnonzero(model.fields.decay_above)
-        self._decaying = backend.array(decaying.astype(np.int32))
-        self._kept = backend.lattice(model.fields.kept_of_step(model.shape, model.step))
         self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         self._mobile = mobile(model)
         self._boundary = cells.boundary
@@ -148,8 +145,6 @@ class Stack:
         self.hold()  # cells may have been put in
         self._count_neighbours(state.tissue, state.immune, Purpose.EXCHANGE)
         self.solvers.advance(state, step)
-        if self._decaying.size:
-            self.backend.launch("decay_by_map", active=self._decaying, kept=self._kept, fields=state.fields)
         if len(self._model.reactions):
             cells = {"tissue": state.tissue.cells, "immune": state.immune.cells}
             given = self._seen() | self._drawn(step, Purpose.REACTIONS)

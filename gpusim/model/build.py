@@ -175,7 +175,6 @@ def _fields(document: Document, states: States, volume: float, initial: tuple[np
         boundary=_boundary(list(specs.values()), volume),
         initial=initial,
         solvers=tuple(spec.solver for spec in specs.values()),
-        decay_above=np.array([units.number(spec.decay_above, "1/min") for spec in specs.values()], float),
     )
 
 

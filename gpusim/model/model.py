@@ -35,7 +35,6 @@ class Fields:
         boundary: what the fields meet at the sides of the lattice.
         initial: F arrays, in the field's unit: one number, or float32 [z, y, x].
         solvers: F texts, as in the scenario.
-        decay_above: float64 [F], 1/min, a further decay at the top of the lattice; see `kept_of_step`.
     """
 
     names: tuple[str, ...]
@@ -44,12 +43,6 @@ class Fields:
     boundary: Boundary
     initial: tuple[np.ndarray, ...]
     solvers: tuple[str, ...]
-    decay_above: np.ndarray
-
-    def kept_of_step(self, shape: tuple[int, int, int], step: float) -> np.ndarray:
-        """What the further decay leaves of each field after a step, min, by voxel: float32 [F, z, y, x]."""
-        height = np.linspace(0.0, 1.0, shape[0])[:, None, None] * np.ones(shape)
-        return np.exp(-step * self.decay_above[:, None, None, None] * height).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.names)

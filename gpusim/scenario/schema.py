@@ -413,8 +413,6 @@ class FieldSpec(_Part):
     states whose voxels keep a concentration. The solvers `implicit2` and `steady` are refused for a field that rules
     release or therapies inject.
 
-    `decay_above` is a further decay, which rises along z from 0 at the bottom of the lattice to this at its top.
-
     For pictures and reports alone: `label` is what a reader calls it, `colours` a map of matplotlib; the role `virus`
     makes it the field that is looked at first, `effector` one whose peak is reported.
     """
@@ -423,7 +421,6 @@ class FieldSpec(_Part):
     diffusion: DiffusivityByState = {DEFAULT: "0 um^2/min"}
     boundary: Boundary = Boundary()
     decay: Rate = "0 /min"
-    decay_above: Rate = "0 /min"
     clearance: dict[Name, Loss] = {}
     holds: dict[Name, Amount] = {}
     initial: Initial = 0.0
