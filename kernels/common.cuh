@@ -15,16 +15,6 @@ using uint64 = unsigned long long;
 #ifndef GPUSIM_HOST
 #define ENTRY(name)  // a host build makes a launcher here; a GPU has its own
 #define ENTRY_OF_ROWS(name)
-
-__device__ inline void read_ahead(const float*, int32) {}  // a host helps its cache
-
-struct RowWriter {
-    __device__ inline explicit RowWriter(int32) {}
-    template <typename Make>
-    __device__ inline void write(float* out, int32, const Make& make) {
-        make(out);
-    }
-};
 #endif
 
 // Once in the code, not at each call: inlined, such functions would take more registers than a thread should have.
@@ -153,26 +143,20 @@ struct Draw {
     }
 };
 
-// The first random words of a row's voxels. A host draws them all at once, in vectors.
+#ifdef GPUSIM_HOST
+#include "host/random.hpp"
+#else
+// The first random words of a row's voxels.
 class FirstWords {
   public:
-#ifdef GPUSIM_HOST
-    __device__ inline FirstWords(const Draw& draw, int64 start, int32 n) {
-        for (int32 x = 0; x < n; ++x) words[x] = draw.at(start + x).word[0];
-    }
-    __device__ inline uint32 at(int32 x) const { return words[x]; }
-
-  private:
-    uint32 words[longest_row];
-#else
     __device__ inline FirstWords(const Draw& draw, int64 start, int32) : draw(draw), start(start) {}
     __device__ inline uint32 at(int32 x) const { return draw.at(start + x).word[0]; }
 
   private:
     const Draw& draw;
     int64 start;
-#endif
 };
+#endif
 
 // Pade approximant of 1 - exp(-hazard), right to third order; beyond its top (hazard = sqrt 12,
 // probability 0.928) it is held there. The comparison also sends NaN to the top.

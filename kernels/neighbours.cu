@@ -1,5 +1,5 @@
 // How many of a voxel's neighbours hold cells of a set: counted once, for all rules that ask.
-#include "columns.cuh"
+#include "gpu/columns.cuh"
 #include "modulators.cuh"
 
 // Blocks: replicates x nz x ny rows.
@@ -44,61 +44,9 @@ constexpr int32 neighbourhood(int32 reach) {
 static_assert(2 * neighbourhood(3) < 256, "a voxel has two cells, and counts are bytes");
 
 #ifdef GPUSIM_HOST
-// A run of n voxels: first the sums over the rows around, then along x.
-LOOP_FUNCTION void count_run(const uint8* __restrict__ members, uint8* __restrict__ counts, const Stack& shape,
-                             int32 reach, int32 z, int32 y, const Runs& runs, int32 n) {
-    uint8 ahead[longest_row], room[longest_row + 2];
-    uint8* beside = room + 1;
-    std::memset(ahead, 0, n);
-    std::memset(room, 0, n + 2);
-    const bool low = y == 0, high = y * shape.nx + n == shape.ny * shape.nx;
-    rows_around(shape, reach, z, [&](int32 offset, int32 distance, int32 dy) INLINED {
-        const uint8* row = members + offset;
-        const int32 first = low && dy < 0 ? shape.nx : 0, end = high && dy > 0 ? n - shape.nx : n;
-        if (distance > 0)
-            for (int32 i = first; i < end; ++i) ahead[i] += row[i];
-        if (distance < reach)
-            for (int32 i = first; i < end; ++i) beside[i] += row[i];
-    });
-    if (runs.closed()) {
-        const Sides sides = runs.sides(y);
-        for (int32 i = 0; i < n; ++i) {
-            const uint8 before = beside[i - 1], after = beside[i + 1];
-            counts[i] = ahead[i] + (sides.low_x(i) ? 0 : before) + (sides.high_x(i) ? 0 : after);
-        }
-    } else
-        for (int32 i = 0; i < n; ++i) counts[i] = ahead[i] + beside[i - 1] + beside[i + 1];
-}
+#include "host/neighbours.hpp"
 #else
-// The same of one voxel of the row at (z, y).
-__device__ inline uint8 count_one(const uint8* __restrict__ row, const Stack& shape, int32 reach, int32 z, int32 y,
-                                  int32 x) {
-    uint8 count = 0;
-    rows_around(shape, reach, z, [&](int32 offset, int32 distance, int32 dy) {
-        if (y + dy < 0 || y + dy >= shape.ny) return;
-        const uint8* here = row + offset + x;
-        if (distance > 0) count += here[0];
-        if (distance < reach && x > 0) count += here[-1];
-        if (distance < reach && x < shape.nx - 1) count += here[1];
-    });
-    return count;
-}
-
-// The same of four, of which x is the first, where rows are of whole fours: a byte each.
-__device__ inline uint32 count_four(const uint8* __restrict__ row, const Stack& shape, int32 reach, int32 z, int32 y,
-                                    int32 x) {
-    uint32 ahead = 0, beside = 0, west = 0, east = 0;
-    rows_around(shape, reach, z, [&](int32 offset, int32 distance, int32 dy) {
-        if (y + dy < 0 || y + dy >= shape.ny) return;
-        const uint8* here = row + offset + x;
-        const uint32 four = *reinterpret_cast<const uint32*>(here);
-        if (distance > 0) ahead += four;
-        if (distance < reach) beside += four;
-        if (distance < reach && x > 0) west += here[-1];
-        if (distance < reach && x < shape.nx - 4) east += here[4];
-    });
-    return ahead + (beside << 8 | west) + (beside >> 8 | east << 24);
-}
+#include "gpu/neighbours.cuh"
 #endif
 
 // The same of one voxel where sides are periodic or open; `beyond` is what stands in a voxel beyond an open one.
@@ -123,7 +71,7 @@ __device__ inline uint8 count_by_sides(const uint8* __restrict__ members, const 
     return count;
 }
 
-// On a GPU each thread takes columns of four voxels side by side (columns.cuh). On a host blocks are replicates x nz x
+// On a GPU each thread takes columns of four voxels side by side (gpu/columns.cuh). On a host blocks are replicates x nz x
 // ny rows. `reach` is the largest squared distance: 1, 2 or 3 for 6, 18 or 26 neighbours.
 extern "C" BLOCKS_AT_ONCE(5) __global__ void count_members(
     // state in:

@@ -27,53 +27,18 @@ struct Sides {
     __device__ inline bool high_x(int32 x) const { return bits[x] & HIGH_X; }
 };
 
-// Rows of a plane that a host takes as one, so that short rows fill its vectors too: where x and y are closed.
-// Those of a plane but for its first and its last have the same rows around. A small plane is taken whole, but
-// for the first and the last of the lattice, around which the memory may end. A GPU has a thread for each voxel.
+#ifdef GPUSIM_HOST
+#include "host/rows.hpp"
+#else
+// A GPU has a thread for each voxel, and takes no rows as one.
 class Runs {
   public:
-#ifdef GPUSIM_HOST
-    Runs(const Stack& shape, int32 boundary) : shape(shape) {
-        const int32 nx = shape.nx, ny = shape.ny;
-        if (boundary & (PERIODIC_X | PERIODIC_Y | OPEN) || nx < 2 || nx > longest / 2) return;
-        planes = ny * nx <= longest;  // of a larger one half as much: its tables' rows stay in the nearest cache
-        most = planes ? ny : longest / 2 / nx;
-        std::memset(bits, 0, most * nx);
-        for (int32 row = 0; row < most; ++row) {
-            bits[row * nx] |= Sides::LOW_X;
-            bits[row * nx + nx - 1] |= Sides::HIGH_X;
-        }
-        for (int32 x = 0; planes && x < nx; ++x) {
-            bits[x] |= Sides::LOW_Y;
-            bits[(ny - 1) * nx + x] |= Sides::HIGH_Y;
-        }
-    }
-    // Whether it knows which voxels stand at a side.
-    bool closed() const { return most > 0; }
-    int32 longest_of(int32 nx) const { return most > 0 ? most * nx : nx; }
-    // Rows of the run that begins at (z, y), of `left` that may be taken.
-    int32 rows_from(int32 z, int32 y, int32 left) const {
-        const int32 ny = shape.ny;
-        if (planes && y == 0 && z > 0 && z < shape.nz - 1 && left >= ny) return ny;
-        if (most < 2 || y == 0 || y >= ny - 1) return 1;
-        const int32 rows = most < left ? most : left;
-        return rows < ny - 1 - y ? rows : ny - 1 - y;
-    }
-    __device__ inline Sides sides(int32 y) const { return Sides{planes ? bits + y * shape.nx : bits}; }
-
-  private:
-    static constexpr int32 longest = 1024;
-    const Stack shape;
-    int32 most = 0;
-    bool planes = false;
-    alignas(64) uint8 bits[longest];
-#else
     __device__ inline Runs(const Stack&, int32) {}
     __device__ inline bool closed() const { return false; }
     __device__ inline int32 rows_from(int32, int32, int32) const { return 1; }
     __device__ inline Sides sides(int32) const { return Sides{nullptr}; }
-#endif
 };
+#endif
 
 // Where a block stands: which field, and which row of it.
 struct Place {
@@ -329,18 +294,7 @@ struct Row {
 };
 
 #ifdef GPUSIM_HOST
-// Whether the thread that has this block's row also takes all rows beside it, one after the other.
-template <typename Coupling>
-inline bool alone_with_neighbours(const Row<Coupling>& row) {
-    const Stack& n = row.shape;
-    const bool wraps_z = row.boundary & PERIODIC_Z, wraps_y = row.boundary & PERIODIC_Y;
-    for (const int32 offset : {before(row.y, n.ny, wraps_y), after(row.y, n.ny, wraps_y),
-                               n.ny * before(row.z, n.nz, wraps_z), n.ny * after(row.z, n.nz, wraps_z)}) {
-        const int32 block = blockIdx.x + offset;
-        if (block < share.first || block >= share.end) return false;
-    }
-    return true;
-}
+#include "host/sharing.hpp"
 #endif
 
 // On the finest level, where at a closed side the difference is zero and needs no weight.

@@ -27,11 +27,11 @@ def kernel_source() -> str:
 
 @functools.cache
 def host_units() -> tuple[str, ...]:
-    """For a host compiler, each file as a text of its own behind host.hpp, so that they are compiled side by side."""
+    """For a host compiler, each file as a text of its own, so that they are compiled side by side."""
 
     def unit(name: str) -> str:
         taken: set[str] = set()
-        return _held("\n".join(_flattened(each, taken) for each in ("host.hpp", name)))
+        return _held("\n".join(_flattened(each, taken) for each in ("host/machine.hpp", name)))
 
     return tuple(unit(path.name) for path in files())
 

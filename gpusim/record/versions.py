@@ -30,7 +30,7 @@ def program() -> str:
     package, kernels = Path(gpusim.__file__).parent, source.folder()
     modules = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in _AFTERWARDS)
     files = {path.relative_to(package).as_posix(): path for path in modules}
-    files |= {f"kernels/{path.name}": path for path in kernels.iterdir() if path.is_file()}
+    files |= {f"kernels/{path.relative_to(kernels).as_posix()}": path for path in kernels.rglob("*") if path.is_file()}
     sha = hashlib.sha256()
     for name in sorted(files):
         sha.update(f"{name}\n{hashlib.sha256(files[name].read_bytes()).hexdigest()}\n".encode())

@@ -92,7 +92,7 @@ def test_sums_are_exact_and_faults_are_found(one_backend_each):
 
 
 def test_rows_that_go_past_the_cache_have_the_same_bits():
-    # Over 32 MB a launch: the host then gathers lines (kernels/host.hpp). Odd rows begin within a line.
+    # Over 32 MB a launch: the host then gathers lines (kernels/host/writing.hpp). Odd rows begin within a line.
     shape = (64, 127, 131)
     names = [f"f{i}" for i in range(4)]
     scenario = gpusim.Scenario.parse("grid: {shape: [131, 127, 64]}").with_(

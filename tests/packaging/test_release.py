@@ -31,6 +31,8 @@ def test_a_wheel_carries_all_that_runs_and_says_what_it_is(wheel):
     assert len(names) == len(set(names))
     for wanted in (
         "gpusim/kernels/transport.cu",
+        "gpusim/kernels/host/machine.hpp",
+        "gpusim/kernels/gpu/columns.cuh",
         "gpusim/presets/cold-to-hot.yaml",
         "gpusim/presets/library/viruses/hsv1.yaml",
         "gpusim/viz/scene.py",

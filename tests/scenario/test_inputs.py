@@ -49,15 +49,15 @@ def test_a_module_or_kernel_that_decides_numbers_is_part_of_the_program(tmp_path
         return versions.program.__wrapped__()
 
     package, kernels = tmp_path / "gpusim", tmp_path / "kernels"
-    for path in (package / "engine", package / "viz", kernels):
+    for path in (package / "engine", package / "viz", kernels / "host"):
         path.mkdir(parents=True)
     monkeypatch.setattr(gpusim, "__file__", str(package / "__init__.py"))
     monkeypatch.setattr("gpusim.backends.source.folder", lambda: kernels)
     found = [program()]
-    for path in (package / "engine" / "a.py", package / "new.py", kernels / "a.cu"):
+    for path in (package / "engine" / "a.py", package / "new.py", kernels / "a.cu", kernels / "host" / "a.hpp"):
         path.write_text("1")
         found.append(program())
-    assert len(set(found)) == 4
+    assert len(set(found)) == 5
     (package / "viz" / "a.py").write_text("1")
     assert program() == found[-1]
 
