@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.ensemble.design import value_at
-from gpusim.ensemble.execution import Setting, batches, carry_out
-from gpusim.ensemble.measured import Data
-from gpusim.ensemble.schema import Range
-from gpusim.ensemble.study import Study
-from gpusim.ensemble.surface import Noise
-from gpusim.ensemble.sweep import begin, column
 from gpusim.errors import GpusimError, ScenarioError
+from gpusim.study.design import value_at
+from gpusim.study.execution import Setting, batches, carry_out
+from gpusim.study.measured import Data
+from gpusim.study.runs import Study
+from gpusim.study.schema import Range
+from gpusim.study.surface import Noise
+from gpusim.study.sweep import begin, column
 
 LEVEL = 0.95
 """Of the intervals of a fit."""
@@ -108,7 +108,7 @@ class Problem:
         """What each replicate has for each measured value: float64 [replicates, values]. Raises `GpusimError`."""
         by_arm: dict[str, list[dict[str, float]]] = {}
         for batch in batches(self.study.runs([self.values(cube)]), self.setting.together):
-            for how in carry_out(batch[0].data, {run.key: run.seed for run in batch}, self.setting).values():
+            for how in carry_out(batch, self.setting).values():
                 if isinstance(how, Exception):
                     raise how
                 by_arm.setdefault(batch[0].arm, []).append(how)
@@ -162,7 +162,7 @@ def pose(study: Study, data: Data, setting: Setting) -> Problem:
         outcomes[name] = document.outcomes[name].model_copy(update={"at": tuple(times)})
     arms = {name: changes for name, changes in document.arms.items() if name in data.arms}
     narrowed = replace(study, document=document.model_copy(update={"outcomes": outcomes, "arms": arms}))
-    found = Problem(narrowed, data, replace(setting, columns=narrowed.columns))
+    found = Problem(narrowed, data, setting)
     middle = [0.5] * len(document.parameters)
     begin(narrowed.runs([found.values(middle)]), setting)
     found.simulated(middle)

@@ -1,18 +1,19 @@
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ensemble.recovery import recover
 from scipy import stats
+from study.recovery import recover
 
 import gpusim
-from gpusim.ensemble import search
-from gpusim.ensemble.execution import Setting
-from gpusim.ensemble.fit import fit
-from gpusim.ensemble.measured import Data
-from gpusim.ensemble.problem import Problem, pose, quantile
-from gpusim.ensemble.study import Study
+from gpusim.study import search
+from gpusim.study.execution import Setting, Workers
+from gpusim.study.fit import fit
+from gpusim.study.measured import Data
+from gpusim.study.problem import Problem, pose, quantile
+from gpusim.study.runs import Study
 
 DECAYING = """\
 name: decaying
@@ -44,7 +45,7 @@ def test_a_decay_is_fitted_as_the_straight_line_of_its_logarithms(write, tmp_pat
     values = 5 * np.exp(-0.02 * MINUTES + rng.normal(0, np.sqrt(np.log1p(0.01)), len(MINUTES)))
     table = tmp_path / "data.csv"
     table.write_text("min,drug\n" + "".join(f"{m},{v}\n" for m, v in zip(MINUTES, values, strict=True)))
-    setting = Setting(tmp_path / "out", study.columns, "numpy")
+    setting = Setting(tmp_path / "out", "numpy")
     found = fit(pose(study, Data.read(table, study), setting), connect)
     middle, deviation = posterior_of_a_decay(values, 0.1)
     initial, decay = found.estimates
@@ -87,14 +88,17 @@ class Emulated(Problem):
         return np.exp(mean_logs(cube) + self.noise_of_seeds * chance - self.noise_of_seeds**2 / 2)
 
 
-class Inline:
-    """A cluster that does its work at once."""
+class Inline(Executor):
+    """Does its work at once."""
 
-    def submit(self, function, *arguments, **_):
-        return function(*arguments)
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
 
-    def gather(self, found):
-        return found
+
+def inline():
+    return Workers(Inline(), 1)
 
 
 EMULATED = """
@@ -116,7 +120,7 @@ def emulated(study, number, noise_of_seeds):
     rng = np.random.default_rng([1, number])
     truth = 0.15 + 0.7 * rng.random(2)
     blank = Data(("volume",) * 7, tuple(f"{i} h" for i in range(1, 8)), ("baseline",) * 7, np.ones(7))
-    problem = Emulated(study, blank, Setting(Path(), {}), noise_of_seeds)
+    problem = Emulated(study, blank, Setting(Path()), noise_of_seeds)
     seeds = rng.integers(2**63, size=fit_of.subjects)
     measured = np.mean([problem.one(truth, seed) for seed in seeds], axis=0)
     values = measured * np.exp(problem.deviation * rng.standard_normal(7))
@@ -133,7 +137,7 @@ def test_intervals_cover_with_the_noise_of_seeds(write, replicates, subjects, no
     inside = []
     for number in range(sets):
         problem, truth = emulated(study, number, noise)
-        found = search.search(problem, Inline, lambda: None)
+        found = search.search(problem, inline, lambda: None)
         inside.append((found.low <= truth) & (truth <= found.high))
     low, high = (0.91, 0.98) if sets == 200 else stats.binom.ppf([0.005, 0.995], sets, 0.95) / sets
     assert (np.mean(inside, axis=0) >= low).all(), np.mean(inside, axis=0)
@@ -164,7 +168,7 @@ def test_a_mistake_in_the_data_is_a_line_with_its_place(write, tmp_path, table, 
     study = Study.load(write(DECAYING.replace("METHOD", "abc")))
     (tmp_path / "data.csv").write_text(table)
     with pytest.raises(gpusim.ScenarioError) as caught:
-        pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", study.columns, "numpy"))
+        pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", "numpy"))
     assert message in str(caught.value)
 
 
@@ -184,8 +188,8 @@ def test_what_a_method_cannot_count_is_refused(write, tmp_path, old, new, messag
     (tmp_path / "data.csv").write_text("h,drug\n0.5,4\n1,2\n")
     with pytest.raises(gpusim.ScenarioError) as caught:
         fit(
-            pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", study.columns, "numpy")),
-            Inline,
+            pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", "numpy")),
+            inline,
         )
     assert message in str(caught.value)
 
@@ -193,11 +197,11 @@ def test_what_a_method_cannot_count_is_refused(write, tmp_path, old, new, messag
 def test_a_fit_says_how_much_of_it_is_noise_of_seeds(write):
     """Noise of a known size is found again, and a fit that it swamps says so."""
     study = Study.load(write(EMULATED.replace("REPLICATES", "1").replace("SUBJECTS", "1")))
-    found = fit(emulated(study, 3, 0.3)[0], Inline)
+    found = fit(emulated(study, 3, 0.3)[0], inline)
     assert found.seeds == pytest.approx(0.3, rel=0.3)
     assert found.share == pytest.approx(0.3**2 / (0.3**2 + np.log1p(0.01)), abs=0.08)
     assert any("swamps the measurement: it makes" in note for note in found.notes)
-    without = fit(emulated(study, 3, 0.0)[0], Inline)
+    without = fit(emulated(study, 3, 0.0)[0], inline)
     assert without.share < 0.02
     assert not any("swamps" in note for note in without.notes)
 
