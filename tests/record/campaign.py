@@ -95,7 +95,7 @@ def check_opened(folder, reached):
         try:
             result = Result(folder)
         except ResultError as error:
-            if "before its first" not in str(error):
+            if "before the first one" not in str(error):
                 raise
         else:
             data = result.dataset()
