@@ -279,6 +279,7 @@ extern "C" __global__ void settle_bids(
     const uint32* __restrict__ bids,  // [R, z, y, x]
     // state out:
     uint8* __restrict__ claim,    // [R, z, y, x]
+    uint8* __restrict__ granted,  // [R, z, y, x], whether the cell divides
     uint64* __restrict__ barred,  // [rules, R]
     // numbers:
     uint32 step, uint32 purpose, int32 boundary,
@@ -287,8 +288,12 @@ extern "C" __global__ void settle_bids(
     int32 first_counted, int32 end_counted,  // planes whose cells are counted
     int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     MOTHERS
+    const auto has_claimed = [&](int32 i) INLINED {
+        granted[rows.first.index + i] = 0;
+        return claim[rows.first.index + i] != 0;
+    };
     for_wanted(
-        rows.count * nx, [&](int32 i) INLINED { return claim[rows.first.index + i] != 0; },
+        rows.count * nx, has_claimed,
         [&](int32 i) INLINED {
             const Voxel place = rows.voxel(shape, i);
             const int64 voxel = place.index;
@@ -298,16 +303,16 @@ extern "C" __global__ void settle_bids(
                 if (place.z >= first_counted && place.z < end_counted)
                     atomicAdd(&barred[mothers.rule(voxel) * replicates + place.replicate], uint64(1));
                 claim[voxel] = 0;
-            } else if (bids[root.index] == mothers.bid(voxel)) {
-                claim[voxel] = static_cast<uint8>((claim[voxel] & CLAIM_RULE) | CLAIM_GRANTED);
             } else {
+                granted[voxel] = bids[root.index] == mothers.bid(voxel);
                 claim[voxel] = static_cast<uint8>(claim[voxel] & CLAIM_RULE);
             }
         });
 }
 ENTRY(settle_bids)
 
-// Blocks: replicates x nz x ny / block_rows. Each voxel is on the way of one mother at most.
+// Blocks: replicates x nz x ny / block_rows. Each voxel is on the way of one mother at most, and is written by her alone.
+// Who divides stands apart from the claims, which cells take along meanwhile.
 extern "C" __global__ void divide(
     // model:
     const Rule* __restrict__ rules,        // [rules]
@@ -315,7 +320,8 @@ extern "C" __global__ void divide(
     const uint8* __restrict__ yields,      // [states, states], as in begin_room
     const uint64* __restrict__ seeds,      // [R]
     // state in:
-    const uint8* __restrict__ room,  // [R, z, y, x]
+    const uint8* __restrict__ room,     // [R, z, y, x]
+    const uint8* __restrict__ granted,  // [R, z, y, x], whether the cell divides
     // state out:
     uint8* __restrict__ cells,    // [R, z, y, x]
     uint16* __restrict__ clock,   // [R, z, y, x]
@@ -333,7 +339,7 @@ extern "C" __global__ void divide(
     int32 has_heading, int32 has_claim, int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     MOTHERS
     for_wanted(
-        rows.count * nx, [&](int32 i) INLINED { return (claim[rows.first.index + i] & CLAIM_GRANTED) != 0; },
+        rows.count * nx, [&](int32 i) INLINED { return granted[rows.first.index + i] != 0; },
         [&](int32 i) INLINED {
             Voxel place = rows.voxel(shape, i);
             const Mothers mothers = mothers_of(place);

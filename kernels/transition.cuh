@@ -20,5 +20,5 @@ struct Rule {
 constexpr float most_division = 0.5f;  // hazard of a division over a step
 
 // The claim of a mother for room: the number of her rule among those that leave her state, from 1 on, and whether she
-// has made it in this step, or has got what she claims.
-enum Claim { CLAIM_RULE = 63, CLAIM_GRANTED = 64, CLAIM_NEW = 128 };
+// has made it in this step.
+enum Claim { CLAIM_RULE = 63, CLAIM_NEW = 128 };

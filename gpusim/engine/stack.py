@@ -202,9 +202,9 @@ class Stack:
         drawn = self._drawn(number, Purpose.TISSUE_DIVISION if tissue else Purpose.IMMUNE_DIVISION)
         cells = {"cells": layer.cells, "claim": layer.claim, "room": state.room, "bids": state.bids}
         launch("bid_for_room", self._tables, ways, **cells, **drawn)
-        launch("settle_bids", self._tables, ways, **cells, **drawn, barred=tally.barred)
+        launch("settle_bids", self._tables, ways, **cells, **drawn, granted=state.next, barred=tally.barred)
         counts = {"fired": tally.fired, "taken": tally.taken, "left": self._left[0]}
-        launch("divide", self._tables, ways, **(cells | layer.travelling), **drawn, **counts)
+        launch("divide", self._tables, ways, **(cells | layer.travelling), **drawn, granted=state.next, **counts)
 
     def _measure_room(self, layer: CellLayer, other: CellLayer, ways: Ways) -> None:
         """Distance of each voxel from the nearest that can take a cell of the layer, in tenths of a voxel."""

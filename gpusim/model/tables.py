@@ -103,7 +103,6 @@ class Claim(enum.IntFlag):
     """What a mother that divides has claimed: RULE, the number of her rule among those of her state, from 1 on."""
 
     RULE = 63
-    GRANTED = 64
     NEW = 128
 
 

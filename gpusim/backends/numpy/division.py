@@ -165,6 +165,7 @@ def settle_bids(
     room: np.ndarray,
     bids: np.ndarray,
     claim: np.ndarray,
+    granted: np.ndarray,
     barred: np.ndarray,
     step: int,
     purpose: int,
@@ -180,8 +181,8 @@ def settle_bids(
     count(barred, mothers.rules[~mothers.have_room], without, (first_counted, end_counted), room.shape)
     claims[mothers.voxels] &= np.uint8(Claim.RULE)
     claims[without] = 0
-    granted = mothers.have_room & (bids.reshape(-1)[mothers.roots] == mothers.bids)
-    claims[mothers.voxels[granted]] |= np.uint8(Claim.GRANTED)
+    granted[...] = 0
+    granted.reshape(-1)[mothers.voxels] = mothers.have_room & (bids.reshape(-1)[mothers.roots] == mothers.bids)
 
 
 def divide(
@@ -190,6 +191,7 @@ def divide(
     yields: np.ndarray,
     seeds: np.ndarray,
     room: np.ndarray,
+    granted: np.ndarray,
     cells: np.ndarray,
     clock: np.ndarray,
     heading: np.ndarray,
@@ -209,8 +211,8 @@ def divide(
     """Let the mothers whose bids were the lowest divide."""
     own, claims, counted = cells.reshape(-1), claim.reshape(-1), (first_counted, end_counted)
     ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
-    mothers = np.flatnonzero(claims & Claim.GRANTED)
-    numbers = rule_begin[own[mothers]] + (claims[mothers] & Claim.RULE) - 1
+    mothers = np.flatnonzero(granted)
+    numbers = rule_begin[own[mothers]] + claims[mothers] - 1
     count(fired, numbers, mothers, counted, room.shape)
     own[mothers] = rules["to"][numbers]
     travelling = [array.reshape(-1) for array in (clock, heading, claim) if array.size]

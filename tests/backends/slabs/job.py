@@ -32,9 +32,9 @@ def on_slabs(number: int, ranks: int) -> dict[str, Any]:
     data = randomised(random)
     nx, ny, _ = data["grid"]["shape"]
     data["grid"]["shape"] = [min(nx, 8), min(ny, 8), random.choice([2, 3, 4, 5, 8, 9]) * ranks + random.randint(0, 3)]
-    for field in data["fields"].values():
-        if field["boundary"].get("z") == "periodic":
-            del field["boundary"]["z"]
+    for sides in (data["grid"]["sides"], *(field["boundary"] for field in data["fields"].values())):
+        if sides.get("z") == "periodic":
+            del sides["z"]
     return data
 
 
