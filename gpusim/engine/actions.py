@@ -15,8 +15,10 @@ from gpusim.model.fingerprint import fingerprint
 from gpusim.scenario import Scenario
 from gpusim.tissue.concentrations import LARGEST
 
-CHANGEABLE = ("fields", "states", "rules", "body", "therapies")
+CHANGEABLE = ("fields", "states", "rules", "reactions", "body", "therapies")
 """Parts of a scenario whose numbers may change in mid-run."""
+_SIDES = ("first_consumed", "first_made", "end_made")
+"""Columns of the table of reactions that tell which fields take part."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,10 @@ def _require_same_arrays(before: Model, after: Model) -> None:
             "the rules and their transitions",
             lambda m: (m.cells.rule_names, list(m.cells.leaves), list(m.cells.rules["to"])),
         ),
+        (
+            "the reactions and their fields",
+            lambda m: (m.reactions.names, m.reactions.rows[list(_SIDES)].tolist(), m.reactions.terms["field"].tolist()),
+        ),
         ("the quantities of the body", lambda m: (m.body.names, m.body.units)),
         ("what exchanges with the body", lambda m: m.exchange.walls[["field", "quantity"]].tolist()),
         ("the grid", lambda m: (m.shape, m.spacing)),
@@ -142,13 +148,15 @@ def _effective(model: Model, step: int) -> dict[str, object]:
     return found
 
 
-def values_of(model: Model, field: str, values: Any) -> np.ndarray:
-    """The values to set a field to, float32 [z, y, x]. Raises `ScenarioError`."""
+def values_of(model: Model, tissue: np.ndarray, field: str, values: Any) -> np.ndarray:
+    """The values to set a field to, float32 [z, y, x], where the `tissue` has these states. Raises `ScenarioError`."""
     names = model.fields.names
     if field not in names:
         raise ScenarioError(f"set: no field '{field}' (known: {', '.join(names)})")
     if model.fields.solvers[names.index(field)] == "steady":
         raise ScenarioError(f"set: field '{field}' is in its steady state in each step, whatever it was before")
+    if model.exchange.holds[names.index(field)][tissue].all():
+        raise ScenarioError(f"set: every voxel holds its concentration of field '{field}', whatever it is set to")
     try:
         given = np.asarray(values, np.float64)
     except (TypeError, ValueError):

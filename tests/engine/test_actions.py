@@ -304,6 +304,29 @@ def test_cells_that_a_steady_field_rests_on_are_not_taken_away():
         assert simulation.digest() == before
 
 
+def test_a_field_that_every_voxel_holds_is_not_set():
+    text = HOLDING.replace("solver: steady", "solver: explicit").replace("[40 um, 40 um, 40 um]", "[1 m, 1 m, 1 m]")
+    with gpusim.Simulation(gpusim.Scenario.parse(text), "numpy") as simulation:
+        with pytest.raises(gpusim.ScenarioError, match="^set: every voxel holds its concentration of field 'o'"):
+            simulation.set("o", 0)
+        assert not simulation.actions
+
+
+def test_the_rate_of_a_reaction_changes_in_mid_run():
+    reactions = {"rot": {"consumes": {"c": 1}, "rate": "0.01 /min"}}
+    slow = scenario(reactions=reactions)
+    quick = slow.overridden({"reactions.rot.rate": "0.1 /min"})
+    with gpusim.Simulation(slow, "numpy") as changed, gpusim.Simulation(quick, "numpy") as expected:
+        changed.step(3)
+        expected.restore(changed.numbers, dict(changed.arrays()))
+        changed.change({"reactions.rot.rate": "0.1 /min"})
+        for simulation in (changed, expected):
+            simulation.run()
+        assert changed.digest() == expected.digest()
+        with pytest.raises(gpusim.ScenarioError, match="change: the reactions and their fields stay as they are"):
+            changed.change({"reactions.rot": None})
+
+
 def test_held_voxels_have_their_concentration_after_each_act(one_backend_each):
     name, threads = one_backend_each
     scenario = gpusim.Scenario.parse(HOLDING.replace("solver: steady", "solver: explicit"))
