@@ -3,7 +3,8 @@
 // By mass action the extent of a reaction grows at rate * a * b, with a and b the concentrations that it consumes
 // (of one or two fields). Over a step it is x, by the implicit midpoint rule,
 //   x = K (a - alpha x / 2) (b - beta x / 2),    K = rate * dt * modulators,
-// held to what the scarcer of both allows. Each field changes by its coefficient times x.
+// held to what the scarcer of both allows. Each field changes by its coefficient times x; where the cell of the voxel
+// holds a field's concentration, the coefficient is 0, so that the field neither falls within the step nor limits it.
 //
 // What a step takes from a field is often less than half of the last digit of the field. So sums are rounded up or
 // down by lot, in proportion to what is missing: right on average, where rounding to nearest would lose it each time
@@ -34,6 +35,9 @@ __device__ inline float above_0(float c) { return c > 0.0f ? c : 0.0f; }
 struct Consumed {
     bool both;
     float alpha, beta;
+    __device__ inline Consumed where(bool holds_one, bool holds_two) const {
+        return Consumed{both, holds_one ? 0.0f : alpha, holds_two ? 0.0f : beta};
+    }
     // Neither overflows where a concentration or k is large, and all is 0 where there is nothing, or no number.
     __device__ inline float extent(float k, float of_one, float of_two) const {
         const float a = above_0(of_one), b = above_0(of_two);
@@ -49,6 +53,21 @@ struct Consumed {
         const float first = a * (b / room);
         const float rest = 1.0f - (alpha * b / room) * (beta * a / room);
         return 2.0f * first / (1.0f + sqrtf(above_0(rest)));
+    }
+};
+
+// Which fields the cells of a row hold.
+struct Held {
+    const float* values;  // [F, states], below 0 where none is held
+    const uint8* tissue;
+    int32 states;  // of the tissue; 0 where no field is held anywhere
+    __device__ inline bool at(int32 field, int32 x) const {
+        return states > 0 && values[field * states + tissue[x]] >= 0.0f;
+    }
+    __device__ inline bool ever(int32 field) const {
+        bool any = false;
+        for (int32 s = 0; s < states; ++s) any |= values[field * states + s] >= 0.0f;
+        return any;
     }
 };
 
@@ -142,9 +161,12 @@ extern "C" __global__ void react(
     float* fields,                     // [F, R, z, y, x]
     const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities, R]
+    const float* __restrict__ held,    // [F, held_states], below 0 where no concentration is held
     const uint64* __restrict__ seeds,  // [R]
     uint64 origin,                     // index of the first voxel here in the whole lattice
-    uint32 step, uint32 purpose, int32 count, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    uint32 step, uint32 purpose, int32 count,
+    int32 held_states,  // of the tissue; 0 where no field is held anywhere
+    int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Lattice of_tissue{tissue, immune, fields, counts, body, shape};
     const Lattice of_immune{immune, tissue, fields, counts, body, shape};
@@ -152,6 +174,7 @@ extern "C" __global__ void react(
     const Voxel first = first_of_row(shape);
     const uint64 seed = seeds[first.replicate], offset = origin - row_start(shape, first.replicate, 0, 0);
     float* row = fields + first.index;
+    const Held holds{held, tissue + first.index, held_states};
     for (int32 r = 0; r < count; ++r) {
         const Reaction& reaction = reactions[r];
         const Term &one = terms[reaction.first_consumed], &two = terms[reaction.first_made - 1];
@@ -169,22 +192,40 @@ extern "C" __global__ void react(
         for (int32 x = 0; x < nx; ++x) k[x] = above_0(reaction.turnover);
         if (reaction.first_modulator < reaction.end_contact)
             for (int32 x = 0; x < nx; ++x) k[x] = a[x] > 0.0f && b[x] > 0.0f ? turnover(x) : 0.0f;
-        if (!extents_of_row(consumed, k, a, b, extents, nx)) continue;
+        bool any = false;
+        if (!holds.ever(one.field) && !holds.ever(two.field))
+            any = extents_of_row(consumed, k, a, b, extents, nx);
+        else
+            for (int32 x = 0; x < nx; ++x) {
+                const Consumed here = consumed.where(holds.at(one.field, x), holds.at(two.field, x));
+                extents[x] = here.extent(k[x], a[x], b[x]);
+                any |= extents[x] > 0.0f;
+            }
+        if (!any) continue;
         for (int32 t = reaction.first_consumed; t < reaction.end_made; ++t) {
             if (t == reaction.first_consumed || t % 4 == 0)
                 lots_of_row(Lots(seed, offset, step, purpose, t / 4), first.index, words, nx);
-            change_row(row + terms[t].field * size, terms[t].coefficient, extents, t >= reaction.first_made,
-                       words + t % 4 * longest_row, nx);
+            float* c = row + terms[t].field * size;
+            const uint32* of_term = words + t % 4 * longest_row;
+            if (!holds.ever(terms[t].field)) {
+                change_row(c, terms[t].coefficient, extents, t >= reaction.first_made, of_term, nx);
+                continue;
+            }
+            for (int32 x = 0; x < nx; ++x)
+                if (!holds.at(terms[t].field, x))
+                    c[x] = left_of(c[x], terms[t].coefficient, extents[x], t >= reaction.first_made, of_term[x]);
         }
 #else
         for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
             if (!(a[x] > 0.0f && b[x] > 0.0f)) continue;
-            const float extent = consumed.extent(turnover(x), a[x], b[x]);
+            const Consumed here = consumed.where(holds.at(one.field, x), holds.at(two.field, x));
+            const float extent = here.extent(turnover(x), a[x], b[x]);
             if (!(extent > 0.0f)) continue;
             Random random{};
             for (int32 t = reaction.first_consumed; t < reaction.end_made; ++t) {
                 if (t == reaction.first_consumed || t % 4 == 0)
                     random = Lots(seed, offset, step, purpose, t / 4).at(first.index + x);
+                if (holds.at(terms[t].field, x)) continue;
                 float& c = row[terms[t].field * size + x];
                 c = left_of(c, terms[t].coefficient, extent, t >= reaction.first_made, word_of(random, t % 4));
             }

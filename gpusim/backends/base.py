@@ -109,12 +109,16 @@ class ReactionTables:
 
     Attributes:
         count: of the reactions, in the order in which they take place; terms, modulators: what they point into.
+        held: float32 [F, tissue states], the concentration that a state holds, below 0 where it holds none.
+        holds: whether any field is held anywhere.
     """
 
     count: int
     reactions: Array
     terms: Array
     modulators: Array
+    held: Array
+    holds: bool
 
 
 @dataclass(frozen=True)

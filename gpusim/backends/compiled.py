@@ -405,8 +405,10 @@ class CompiledBackend(ABC):
             fields,
             conditions.counts,
             conditions.body,
+            tables.held,
             *_drawn(draw),
             np.int32(tables.count),
+            np.int32(tables.held.shape[1] if tables.holds else 0),
             *_sizes(fields.shape),
         )
         self.launch("react", *_rows(fields.shape), arguments)

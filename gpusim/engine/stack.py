@@ -93,12 +93,18 @@ class Stack:
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
         )
+        held, holds = model.exchange.held, model.exchange.holds
+        holding = np.flatnonzero(holds.any(axis=1))
+        self._holding = backend.array(holding.astype(np.int32)) if holding.size else None
+        self._held = backend.array(np.where(holds, held, -1.0).astype(np.float32))
         reactions = model.reactions
         self._reactions = ReactionTables(
             count=len(reactions),
             reactions=backend.array(reactions.rows),
             terms=backend.array(reactions.terms),
             modulators=self._tables.modulators,
+            held=self._held,
+            holds=bool(holding.size),
         )
         self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         self._mobile = mobile(model)
@@ -115,10 +121,6 @@ class Stack:
         self._neighbourhoods = [self._neighbourhood(row) for row in cells.neighbourhoods]
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
-        held, holds = model.exchange.held, model.exchange.holds
-        holding = np.flatnonzero(holds.any(axis=1))
-        self._holding = backend.array(holding.astype(np.int32)) if holding.size else None
-        self._held = backend.array(np.where(holds, held, -1.0).astype(np.float32))
         self.hold()
 
     def _doses_on_backend(self) -> list[tuple[int, int, Array, Array]]:

@@ -15,8 +15,6 @@ from gpusim.scenario.schema import Reaction
 
 MOST_TURNOVER = 0.5
 """Of a reactant in a step, q, up to which the implicit midpoint rule is accurate: the rate is off by q^2 / 12."""
-MOST_TURNOVER_OF_HELD = 0.04
-"""The same of one that cells hold: the rule lets it fall within a step, so the rate is off by q / 2."""
 
 
 def build_reactions(
@@ -73,11 +71,10 @@ def hasty(reactions: Reactions, fields: Fields, held: np.ndarray, modulators: Mo
         for term, beside in zip(consumed, consumed[::-1], strict=True):
             other = float(there[beside["field"]]) if len(consumed) > 1 else 1.0
             share = turnover * float(term["coefficient"]) * other
-            most = MOST_TURNOVER_OF_HELD if holds[term["field"]].any() else MOST_TURNOVER
-            if share > most:
+            if share > MOST_TURNOVER:
                 yield (
                     f"the step of {step:g} min is too large for reaction '{name}': its rate over a step comes to "
-                    f"{share:.3g} of '{fields.names[term['field']]}', and above {most:g} it is off by 2% and "
+                    f"{share:.3g} of '{fields.names[term['field']]}', and above {MOST_TURNOVER:g} it is off by 2% and "
                     "more; give a shorter 'time.step.field'"
                 )
                 break

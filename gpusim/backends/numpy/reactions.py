@@ -21,33 +21,43 @@ def react(fields: np.ndarray, conditions: Conditions, tables: ReactionTables, dr
             seen = (*flat, conditions.body, first, end, tables.modulators)
             of_tissue, of_immune = Slab(tissue, immune, *seen), Slab(immune, tissue, *seen)
             for reaction in tables.reactions:
-                _react(reaction, tables.terms, of_tissue, of_immune, draw)
+                _react(reaction, tables, tissue.reshape(-1), of_tissue, of_immune, draw)
 
 
-def _react(reaction: np.void, terms: np.ndarray, of_tissue: Slab, of_immune: Slab, draw: Draw) -> None:
+def _react(
+    reaction: np.void, tables: ReactionTables, tissue: np.ndarray, of_tissue: Slab, of_immune: Slab, draw: Draw
+) -> None:
+    def coefficients(term: np.void, voxels: np.ndarray) -> np.ndarray:
+        holds = tables.held[term["field"]][tissue[voxels]] >= 0
+        return np.where(holds, _ZERO, term["coefficient"])
+
+    terms = tables.terms
     fields, offset = of_tissue.fields, of_tissue.offset
     one, two = terms[reaction["first_consumed"]], terms[reaction["first_made"] - 1]
-    here = slice(offset, of_tissue.end_offset)
-    voxels = np.flatnonzero((fields[one["field"], here] > 0) & (fields[two["field"], here] > 0))
+    slab = slice(offset, of_tissue.end_offset)
+    voxels = np.flatnonzero((fields[one["field"], slab] > 0) & (fields[two["field"], slab] > 0))
     a, b = fields[one["field"]][voxels + offset], fields[two["field"]][voxels + offset]
     k = of_tissue.modulated(reaction["turnover"], reaction, voxels)
     k = of_immune.times(k, reaction["end_modulator"], reaction["end_contact"], voxels)
+    alpha, beta = coefficients(one, voxels + offset), coefficients(two, voxels + offset)
     if reaction["first_made"] - reaction["first_consumed"] > 1:
-        extent = _extent_of_two(k, one["coefficient"], a, two["coefficient"], b)
+        extent = _extent_of_two(k, alpha, a, beta, b)
     else:
-        extent = a / (_ONE / k + one["coefficient"] * _HALF)
-    for most in (a / one["coefficient"], b / two["coefficient"]):
+        extent = a / (_ONE / k + alpha * _HALF)
+    for most in (a / alpha, b / beta):
         extent = np.where((extent < most) | ~(extent > 0), extent, most)
     happening = extent > 0
     at, extent = voxels[happening] + offset, extent[happening]
     for number in range(reaction["first_consumed"], reaction["end_made"]):
         values = fields[terms[number]["field"]]
-        c, amount = values[at], terms[number]["coefficient"] * extent
+        changing = coefficients(terms[number], at) > 0
+        here, c = at[changing], values[at[changing]]
+        amount = terms[number]["coefficient"] * extent[changing]
         change = amount if number >= reaction["first_made"] else np.where(amount < c, -amount, -c)
-        values[at] = _sum_by_lot(c, change, at, number, draw)
+        values[here] = _sum_by_lot(c, change, here, number, draw)
 
 
-def _extent_of_two(k: np.ndarray, alpha: np.float32, a: np.ndarray, beta: np.float32, b: np.ndarray) -> np.ndarray:
+def _extent_of_two(k: np.ndarray, alpha: np.ndarray, a: np.ndarray, beta: np.ndarray, b: np.ndarray) -> np.ndarray:
     room = _ONE / k + _HALF * (alpha * b + beta * a)
     first = a * (b / room)
     rest = _ONE - (alpha * b / room) * (beta * a / room)
