@@ -48,6 +48,7 @@ def check(
     from gpusim.backends.staging import BYTES
     from gpusim.engine.memory import of_copies, on_backend
     from gpusim.engine.transport import MOST_PASSES, choices
+    from gpusim.engine.transport.accuracy import expected, too_large
     from gpusim.model import build
     from gpusim.scenario import presets
     from gpusim.trial.folder import require_names
@@ -76,9 +77,11 @@ def check(
         f"{model.until} steps to {duration(model.until * model.step)}"
     )
     chosen = choices(model)
-    fields = new_table("field", "unit", "diffusion, um^2/min", "decay", "solver", "why")
+    errors = expected(loaded.site(loaded.sites[0]).document, model, chosen)
+    fields = new_table("field", "unit", "diffusion, um^2/min", "decay", "solver", "why", "expected error")
     for i, (name, spec) in enumerate(document.fields.items()):
-        fields.add_row(name, spec.unit, _diffusivity(model, i), spec.decay, chosen[i].solver, chosen[i].reason)
+        solver, why = chosen[i].solver, chosen[i].reason
+        fields.add_row(name, spec.unit, _diffusivity(model, i), spec.decay, solver, why, str(errors[i]))
     out.print(fields)
     if document.reactions:
         reactions = new_table("reaction", "turns", "rate", "modulators")
@@ -117,7 +120,8 @@ def check(
             "this will be slow, 'solver: auto' would go implicit",
             markup=False,
         )
-    tell_notes([*loaded.notes, *(note for each in models.values() for note in each.notes)])
+    notes = [*loaded.notes, *(note for each in models.values() for note in each.notes)]
+    tell_notes([*notes, *too_large(model, errors)])
 
 
 def _looked_at(modulators: Iterable[Modulator]) -> str:

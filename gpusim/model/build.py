@@ -13,6 +13,7 @@ from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
 from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
+from gpusim.model.lag import HORIZON, MOST_ERROR, lags
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
@@ -62,7 +63,8 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     fields = _fields(document, states, volume, start)
     bounds = Bounds(document, states, volume)
     highest, unbounded = bounds.rate()
-    step, rules_every = steps.choose(document, highest)
+    most_late = max((lag.most for lag in lags(document, fields, exchange, modulators.table)), default=0.0)
+    step, rules_every = steps.choose(document, highest, MOST_ERROR * HORIZON / most_late if most_late else math.inf)
     moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)

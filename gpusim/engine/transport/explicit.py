@@ -23,6 +23,7 @@ in its place, the error grows with each decay time: to 7% after seven of them, f
 import enum
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,11 +82,15 @@ class Method(enum.Enum):
 
     def left(self, passes: int, loss: float) -> float:
         """The share of a uniform concentration that is left after a step, with a loss for a pass."""
-        keep = 1 / (1 + loss) if self.implicit_exchange else 1 - loss
+        found: float = self.amplified(passes, 1 / (1 + loss) if self.implicit_exchange else 1 - loss)
+        return found
+
+    def amplified(self, passes: int, euler: Any) -> Any:
+        """What a step leaves of what a step of Euler's of a pass's size takes to `euler`, a number or an array."""
         before, now = 1.0, 1.0
         for number in range(1, passes + 1):
-            euler = keep * now
-            before, now = now, euler + self.momentum(number) * (euler - before)
+            stepped = euler * now
+            before, now = now, stepped + self.momentum(number) * (stepped - before)
         return now
 
     def time(self, passes: int, step: float, decay: float) -> float:
