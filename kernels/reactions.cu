@@ -8,14 +8,14 @@
 //
 // What a step takes from a field is often less than half of the last digit of the field. So sums are rounded up or
 // down by lot, in proportion to what is missing: right on average, where rounding to nearest would lose it each time
-// (Croci et al. 2022, "Stochastic rounding: implementation, error analysis and applications"). The lots of a voxel and
+// (lots.cuh). The lots of a voxel and
 // field begin at random and go on by the golden section from step to step, so that those of n steps are spread more
 // evenly than n random ones: what they leave stays near one last digit, and does not grow with the root of n.
+#include "lots.cuh"
 #include "modulators.cuh"
 #include "stencil.cuh"
 
 constexpr uint32 golden = 0x9E3779B9u;  // 2^32 / 1.618
-constexpr float two_to_minus_32 = 2.3283064365386963e-10f;
 
 struct Term {
     int32 field;
@@ -70,27 +70,6 @@ struct Held {
         return any;
     }
 };
-
-// The number beside a float above 0.
-__device__ inline float beside(float value, bool up) {
-    int32 bits;
-    memcpy(&bits, &value, sizeof bits);
-    bits += up ? 1 : -1;
-    memcpy(&value, &bits, sizeof bits);
-    return value;
-}
-
-// c + change, rounded up or down by lot.
-__device__ inline float sum_by_lot(float c, float change, uint32 lot) {
-    // What the sum is short of, exactly (Knuth's TwoSum).
-    const float sum = c + change, back = sum - c;
-    const float missing = (c - (sum - back)) + (change - back);
-    const float other = beside(sum, missing > 0.0f);
-    const float gap = other > sum ? other - sum : sum - other;
-    const float size = missing < 0.0f ? -missing : missing;
-    const bool goes = static_cast<float>(lot) * two_to_minus_32 * gap < size;
-    return sum > 0.0f && goes ? other : sum;
-}
 
 // What a step leaves of a field.
 __device__ inline float left_of(float c, float coefficient, float extent, bool made, uint32 lot) {

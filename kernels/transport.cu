@@ -15,6 +15,7 @@
 // dt. What passes an open side of the lattice joins p and k, in the first form only. Where rates depend on something,
 // maps by voxel stand in for the tables (kernels/exchange.cu).
 #include "columns.cuh"
+#include "lots.cuh"
 
 constexpr float trace = 1.0e-34f;  // of the field's unit
 
@@ -295,3 +296,140 @@ extern "C" EXPLICIT_BOUNDS __global__ void explicit_step(
 #endif
 }
 ENTRY_OF_ROWS(explicit_step)
+
+// A pass over fields that exchange with the body. What it adds to a concentration is found by itself, as a difference, and
+// rounded by lot with the sum: what crosses a wall, which is counted from the same concentrations (count_exchange), is
+// then what the voxels lose, on average over some steps, however little it is. In numbers rounded to nearest, a flow of
+// less than half of the last digit in a pass would be counted and never lost.
+
+// What is the same for all voxels of a row.
+struct Walled {
+    const float *c, *lost, *gained;  // dt * loss and dt * production by all but walls
+    const float* out;                // what the target holds from the pass before the last
+    bool implicit;                   // exchange
+    bool second;                     // whether it ends a step of Heun's method
+    RowLots lots;
+};
+
+// Through the walls of a voxel in dt, for each unit of its concentration; what comes in by itself; and both together.
+struct Across {
+    float rate, brought, net;
+    __device__ inline void add(float through, float blood, float c) {
+        rate = rate + through;
+        brought = brought + through * blood;
+        net = net + through * (blood - c);
+    }
+};
+
+__device__ inline float walled_voxel(const Walled& row, const Across& across, float inflow, const Border& border,
+                                     int32 x) {
+    const float c = row.c[x], lost = row.lost[x], gained = row.gained[x];
+    const float exchanged = (gained - lost * c) + across.net;
+    const float net = exchanged + (inflow + (border.inflow - border.rate * c));
+    const float whole = 1.0f + ((lost + across.rate) + border.rate);
+    const float step = row.implicit ? net / whole : net;
+    const float change = row.second ? 0.5f * ((row.out[x] - c) + step) : step;
+    // Where nearly all is lost, the difference has no digits left.
+    const float rest = ((c + (gained + across.brought)) + (inflow + border.inflow)) / whole;
+    const float sum = row.implicit && change < -0.5f * c ? rest : sum_by_lot(c, change, row.lots.at(x));
+    return lost > fastest_loss ? gained : held(sum);
+}
+
+#ifdef GPUSIM_HOST
+LOOP_FUNCTION void add_wall(const float* __restrict__ permeable, const float* __restrict__ c, float dt, float blood,
+                            float* __restrict__ rate, float* __restrict__ brought, float* __restrict__ net, int32 n) {
+    for (int32 x = 0; x < n; ++x) {
+        Across across{rate[x], brought[x], net[x]};
+        across.add(dt * permeable[x], blood, c[x]);
+        rate[x] = across.rate;
+        brought[x] = across.brought;
+        net[x] = across.net;
+    }
+}
+
+template <typename Coupling>
+LOOP_FUNCTION void walled_row(const Walled& given, const Row<Coupling>& row, const float* far,
+                              const float* __restrict__ rate, const float* __restrict__ brought,
+                              const float* __restrict__ net, float* out) {
+    const Walled walled = given;
+    const Weights one{1.0f, 1.0f};
+    along(
+        row.shape.nx, row.span(),
+        [&](int32 x) INLINED {
+            return walled_voxel(walled, Across{rate[x], brought[x], net[x]}, row.inflow(one, x, x - 1, x + 1),
+                                Border{0.0f, 0.0f}, x);
+        },
+        [&](int32 x) INLINED {
+            const Border border = row.boundary & OPEN ? row.border(x, far) : Border{0.0f, 0.0f};
+            return walled_voxel(walled, Across{rate[x], brought[x], net[x]},
+                                row.inflow(one, x, row.left(x), row.right(x)), border, x);
+        },
+        [&](int32 x, float value) INLINED { out[x] = value; });
+}
+#endif
+
+// Blocks: (active fields) x replicates x nz x ny rows.
+extern "C" __global__ void walled_step(
+    const int32* __restrict__ active,
+    const float* __restrict__ coupling,     // [F, tissue_states, tissue_states]
+    const int32* __restrict__ coupling_by,  // [F]
+    const int32* __restrict__ boundary,     // [F]
+    const float* __restrict__ resistance,   // [F, 6]
+    const float* __restrict__ far,          // [F, 6]
+    const int32* __restrict__ implicit_exchange,  // [F]
+    const float* __restrict__ times,              // [F] dt, min
+    const Wall* __restrict__ walls,
+    const uint64* __restrict__ seeds,     // [R]
+    const uint8* __restrict__ tissue,     // [R, z, y, x]
+    const float* __restrict__ body,       // [quantities, R]
+    const int32* __restrict__ slots,      // [F] of the maps
+    const float* __restrict__ lost_maps,  // [slots, R, z, y, x]
+    const float* __restrict__ gained_maps,
+    const float* __restrict__ permeable,  // [walls, R, z, y, x], 1/min
+    const float* __restrict__ source,     // [F, R, z, y, x]
+    float* __restrict__ target,           // [F, R, z, y, x]
+    uint64 origin,                        // index of the first voxel here in the whole lattice
+    uint32 step, uint32 purpose,
+    int32 number,  // of the pass, from 1
+    int32 wall_count, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    const Stack shape{replicates, nz, ny, nx};
+    const Place at = place_of(active, shape);
+    const int32 f = at.field;
+    const int64 size = volume(shape), map = slots[f] * size + at.row;
+    const float dt = times[f];
+    const Draw draw{seeds[at.replicate], origin - row_start(shape, at.replicate, 0, 0), static_cast<uint32>(number),
+                    purpose + 256u * static_cast<uint32>(f)};
+    float* out = target + at.start;
+    const bool implicit = implicit_exchange[f] != 0;
+    const Walled walled{source + at.start, lost_maps + map, gained_maps + map, out,
+                        implicit, !implicit && number % 2 == 0, RowLots(draw, at.row, step, number)};
+    const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
+    const auto blood_of = [&](int32 w) INLINED {
+        return body[walls[w].quantity * replicates + at.replicate] * walls[w].dilution;
+    };
+#ifdef GPUSIM_HOST
+    float rate[longest_row], brought[longest_row], net[longest_row];
+    for (int32 x = 0; x < nx; ++x) rate[x] = brought[x] = net[x] = 0.0f;
+    for (int32 w = 0; w < wall_count; ++w)
+        if (walls[w].field == f)
+            add_wall(permeable + w * size + at.row, walled.c, dt, blood_of(w), rate, brought, net, nx);
+    const auto take = [&](const auto& row) INLINED { walled_row(walled, row, far + 6 * f, rate, brought, net, out); };
+#else
+    const auto take = [&](const auto& row) INLINED {
+        const Weights one{1.0f, 1.0f};
+        for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+            Across across{0.0f, 0.0f, 0.0f};
+            for (int32 w = 0; w < wall_count; ++w)
+                if (walls[w].field == f) across.add(dt * permeable[w * size + at.row + x], blood_of(w), walled.c[x]);
+            const Border border = row.boundary & OPEN ? row.border(x, far + 6 * f) : Border{0.0f, 0.0f};
+            out[x] = walled_voxel(walled, across, row.inflow(one, x, row.left(x), row.right(x)), border, x);
+        }
+    };
+#endif
+    if (coupling_by[f] == UNIFORM)
+        take(finest_row(source + at.start, SameCoupling{*faces}, shape, boundary[f], resistance + 6 * f, at.z, at.y));
+    else
+        take(finest_row(source + at.start, StateCoupling{tissue + at.row, faces, tissue_states}, shape, boundary[f],
+                        resistance + 6 * f, at.z, at.y));
+}
+ENTRY(walled_step)

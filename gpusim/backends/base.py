@@ -402,6 +402,26 @@ class Backend(Protocol):
         """
         ...
 
+    def walled_step(
+        self,
+        source: Array,
+        target: Array,
+        tissue: Array,
+        body: Array,
+        active: Array,
+        tables: ExplicitTables,
+        times: Array,
+        walls: Array,
+        number: int,
+        draw: Draw,
+    ) -> None:
+        """Pass `number` over fields with walls to the body, of the maps' form WALLED: as `explicit_step`, by lot.
+
+        `times`: float32 [F], min of a pass. Purposes of random numbers from that of the draw on, in steps of 256, are
+        the operation's own.
+        """
+        ...
+
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
     ) -> None:

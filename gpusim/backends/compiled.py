@@ -228,6 +228,44 @@ class CompiledBackend(ABC):
         )
         self.launch("explicit_step", blocks, threads, arguments)
 
+    def walled_step(
+        self,
+        source: Array,
+        target: Array,
+        tissue: Array,
+        body: Array,
+        active: Array,
+        tables: ExplicitTables,
+        times: Array,
+        walls: Array,
+        number: int,
+        draw: Draw,
+    ) -> None:
+        maps, shape = tables.maps, source.shape
+        seeds, *numbers = _drawn(draw)
+        arguments = (
+            active,
+            *_coupling(tables.diffusion),
+            tables.diffusion.far,
+            tables.implicit_exchange,
+            times,
+            walls,
+            seeds,
+            tissue,
+            body,
+            maps.slots,
+            maps.first,
+            maps.second,
+            maps.permeable,
+            source,
+            target,
+            *numbers,
+            *map(np.int32, (number, len(maps.permeable))),
+            *_sizes(shape),
+            _states(tables.keep.shape)[0],
+        )
+        self.launch("walled_step", *_rows(shape, active.size), arguments)
+
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
     ) -> None:

@@ -17,6 +17,7 @@ FILES = (
 )
 KERNELS = (
     "explicit_step",
+    "walled_step",
     "combine",
     "smooth_finest",
     "smooth_coarse",

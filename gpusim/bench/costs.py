@@ -86,6 +86,13 @@ COSTS = (
         "field read, and written; tissue read; a coupling for each face",
         in_columns=True,
     ),
+    Cost(
+        "walled_step",
+        "by cells",
+        20,
+        _INFLOW + 6 + 14 + 20,
+        "field and three maps read, field written; what crosses a wall; a sum and its rounding",
+    ),
     Cost("combine", "fast", 10, 6, "field read, right-hand side written; both cell layers read"),
     Cost(
         "smooth_finest",

@@ -1,6 +1,5 @@
 """The replicates of one lattice, as a simulation steps them."""
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,24 +16,12 @@ from gpusim.backends.base import (
     Surroundings,
     Ways,
 )
+from gpusim.engine.purpose import Purpose
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.errors import ScenarioError
 from gpusim.model import Model
 from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, members
-
-
-class Purpose(enum.IntEnum):
-    """What random numbers and counts of neighbours are for; each purpose has its own."""
-
-    TISSUE_RULES = 0
-    IMMUNE_RULES = 1
-    TISSUE_MOTION = 2
-    IMMUNE_MOTION = 3
-    EXCHANGE = 4
-    REACTIONS = 5
-    TISSUE_DIVISION = 6
-    IMMUNE_DIVISION = 7
 
 
 @dataclass(frozen=True)
@@ -77,11 +64,11 @@ class Stack:
         rows = len(models[0].cells.rules) + 2 * len(models[0].exchange.walls)
         self.given = np.zeros((rows, len(models)), np.int64)
         self.fetched: Tallied | None = None
-        self._follow(models, Transport(models[0], len(models), backend))
+        self._follow(models, Transport(models, backend))
 
     def remodel(self, models: Sequence[Model]) -> None:
         """Follow other models from now on, of the same lattice, fields, states, rules and quantities."""
-        solvers = Transport(models[0], len(models), self.backend)  # what fails here has changed nothing yet
+        solvers = Transport(models, self.backend)  # what fails here has changed nothing yet
         self.state.fit(models[0], len(models), self.backend)
         self._follow(models, solvers)
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from gpusim.backends.base import Draw
 from gpusim.backends.numpy.random import happens, philox, probability, voxel_random
-from gpusim.engine.stack import Purpose
+from gpusim.engine.purpose import Purpose
 from gpusim.verification.case import Finding, Machine, at_most, near
 
 _KNOWN = (

@@ -94,6 +94,26 @@ class NumpyBackend:
                 one = replace(tables, maps=_maps(tables.maps, r))
                 transport.explicit_step(source[:, r], target[:, r], tissue[r], immune[r], active, one, number)
 
+    def walled_step(
+        self,
+        source: Array,
+        target: Array,
+        tissue: Array,
+        body: Array,
+        active: Array,
+        tables: ExplicitTables,
+        times: Array,
+        walls: Array,
+        number: int,
+        draw: Draw,
+    ) -> None:
+        for r in _replicates(source):
+            one = replace(tables, maps=_maps(tables.maps, r))
+            drawn = Draw(draw.seeds[r], draw.step, draw.purpose, draw.origin)
+            transport.walled_step(
+                source[:, r], target[:, r], tissue[r], body[:, r], active, one, times, walls, number, drawn
+            )
+
     def combine(
         self, c: Array, rhs: Array, cells: MassByCells, active: Array, gain: Array, diffusion: Diffusion, share: Share
     ) -> None:

@@ -15,7 +15,7 @@ _MOST_FLOW = np.float32(2.0**42)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _ROUNDINGS = np.float32(2.0**-20)
 _HALVINGS = 24
-_FASTEST = np.float32(1e37)
+FASTEST = np.float32(1e37)
 """Loss above which a voxel holds its concentration."""
 
 
@@ -63,7 +63,8 @@ class _Rates:
         self._shape, self._planes, self._states = tissue.shape, slice(first, end), tissue
         self._source, self._rhs = source[field], rhs[field, first:end].reshape(-1)
         self._tissue, self._immune = tissue[first:end].reshape(-1), immune[first:end].reshape(-1)
-        self._own, self._form = bool(tables.own[field]), Form(int(tables.forms[field]))
+        form = Form(int(tables.forms[field]))
+        self._own, self._form, self._walled = bool(tables.own[field]), form & ~Form.WALLED, Form.WALLED in form
         self._solved = self._own and self._form != Form.EXPLICIT
         self._c = self._source[first:end].reshape(-1)
 
@@ -73,7 +74,8 @@ class _Rates:
         first, second = (each[slot, self._planes].reshape(-1) for each in (self._maps.first, self._maps.second))
         here = (f, self._tissue, self._immune - tables.production.shape[1])
         production, loss = tables.production[here], tables.loss[here]
-        self._add_effects(production, loss)
+        across = (np.zeros_like(production), np.zeros_like(loss)) if self._walled else (production, loss)
+        self._add_effects((production, loss), across)
         border = None
         if self._solved:
             stencil = Stencil(
@@ -85,19 +87,24 @@ class _Rates:
         if self._solved:
             held = self._c
             if self._form == Form.OPERATOR:
-                held = from_c * self._c + (from_second * second if from_second else _ZERO)
+                held = second + from_c * (self._c - second) if from_second else from_c * self._c
             settling = self._settling()
             if settling:
                 inflow = stencil.inflow(self._source).reshape(-1) + through
-                capacity = mass + (dt * loss + rate)
-                supply = (held + dt * production) + inflow
+                own_and_across = (production, loss)
+                if self._walled:
+                    own_and_across = (production + across[0], loss + across[1])
+                capacity = mass + (dt * own_and_across[1] + rate)
+                supply = (held + dt * own_and_across[0]) + inflow
                 for effects, voxels in settling:
                     equation = _OwnEquation(effects, capacity[voxels], dt, supply[voxels])
                     added, taken = equation.settled(self._c[voxels])
                     production[voxels] = production[voxels] + added
                     loss[voxels] = loss[voxels] + taken
         gained, lost = dt * production, dt * loss
-        if self._form == Form.EXPLICIT:
+        if self._walled:
+            first[:], second[:] = lost, gained
+        elif self._form == Form.EXPLICIT:
             first[:], second[:] = _ONE - lost, gained
         elif self._form == Form.IMPLICIT:
             keep = _ONE / (_ONE + lost)
@@ -108,7 +115,9 @@ class _Rates:
             if self._own:
                 value = held + (gained + through)
                 self._rhs[:] = np.where(value > 0, value, _ZERO)
-        self._hold(tables.loss[here] > _FASTEST, tables.production[here], first, second)
+        self._hold(tables.loss[here] > FASTEST, tables.production[here], first, second)
+        if self._walled:
+            first[tables.loss[here] > FASTEST] = tables.loss[here][tables.loss[here] > FASTEST]
 
     def _hold(self, there: np.ndarray, value: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
         """Replace what was found in voxels that hold a concentration."""
@@ -130,8 +139,8 @@ class _Rates:
         rows: np.ndarray = self._tables.effects[begin:end]
         return rows
 
-    def _add_effects(self, production: np.ndarray, loss: np.ndarray) -> None:
-        """Add all effects but those that the voxels' own equations are solved for."""
+    def _add_effects(self, own: tuple[np.ndarray, np.ndarray], across: tuple[np.ndarray, np.ndarray]) -> None:
+        """Add all effects but those that the voxels' own equations are solved for: to production and loss, by walls."""
         for wall in np.flatnonzero(self._tables.walls["field"] == self._field):
             self._maps.permeable[wall, self._planes] = 0
         for layer, slab in ((self._tissue, self._of_tissue), (self._immune, self._of_immune)):
@@ -143,6 +152,7 @@ class _Rates:
                     rate = slab.modulated(effect["rate"], effect, voxels)
                     if effect["end_own"] > effect["end_modulator"]:
                         rate = rate * _own_factor(self._tables.modulators, effect, self._c[voxels])
+                    production, loss = across if effect["kind"] == EffectKind.WALL else own
                     if effect["kind"] == EffectKind.SECRETION:
                         production[voxels] = production[voxels] + rate
                         continue

@@ -25,14 +25,17 @@ def combine(
     for field in active:
         for first, end in slabs(shape):
             slab = rhs[field, first:end]
-            old = np.float32(share.rhs) * slab if share.rhs else np.float32(0)
             _, map = cells.maps.of(field)
             inside = (cells.tissue, cells.immune, first, end)
             gained = of_field(gain[field], map, VariesBy.TISSUE_AND_IMMUNE, *inside, out=np.empty_like(slab))
             border = Stencil(shape, finest(diffusion), field, first, end, states=cells.tissue).border()
             if border is not None:
                 gained = gained + border[1]
-            value = (np.float32(share.c) * c[field, first:end] + old) + np.float32(share.gain) * gained
+            here, from_c = c[field, first:end], np.float32(share.c)
+            if share.rhs:
+                value = slab + from_c * ((here - slab) + gained)
+            else:
+                value = from_c * here + np.float32(share.gain) * gained
             slab[...] = np.where(value > 0, value, np.float32(0))
 
 

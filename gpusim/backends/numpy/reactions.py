@@ -3,6 +3,7 @@
 import numpy as np
 
 from gpusim.backends.base import Conditions, Draw, ReactionTables
+from gpusim.backends.numpy.lots import sum_by_lot
 from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.random import voxel_random
 from gpusim.backends.numpy.slabs import slabs
@@ -66,15 +67,6 @@ def _extent_of_two(k: np.ndarray, alpha: np.ndarray, a: np.ndarray, beta: np.nda
 
 
 def _sum_by_lot(c: np.ndarray, change: np.ndarray, voxels: np.ndarray, number: int, draw: Draw) -> np.ndarray:
-    """c + change; where that lies between two floats, one of them by lot, so that the mean is the sum."""
-    total = c + change
-    back = total - c
-    missing = (c - (total - back)) + (change - back)
-    between = np.flatnonzero((total > 0) & ((missing > 0) | (missing < 0)))
-    words = voxel_random(voxels[between], Draw(draw.seeds, 0, draw.purpose + 256 * (number // 4), draw.origin))
-    lots = ((words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW).astype(np.float32)
-    low, short = total[between], missing[between]
-    other = np.nextafter(low, np.where(short > 0, np.float32(np.inf), np.float32(-np.inf)))
-    goes = lots * np.float32(2.0**-32) * np.abs(other - low) < np.abs(short)
-    total[between] = np.where(goes, other, low)
-    return total
+    """c + change of some voxels, for term `number`."""
+    words = voxel_random(voxels, Draw(draw.seeds, 0, draw.purpose + 256 * (number // 4), draw.origin))
+    return sum_by_lot(c, change, (words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW)

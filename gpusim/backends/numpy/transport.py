@@ -1,8 +1,12 @@
 """NumPy twin of kernels/transport.cu: the same operations in the same order."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from gpusim.backends.base import Diffusion, ExplicitTables
+from gpusim.backends.base import Diffusion, Draw, ExplicitTables
+from gpusim.backends.numpy.exchange import FASTEST
+from gpusim.backends.numpy.lots import row_lots, sum_by_lot
 from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.stencil import Stencil, difference_sum, finest, of_field
 from gpusim.model.tables import VariesBy
@@ -54,6 +58,50 @@ def explicit_step(
                 np.multiply(before, momentum, out=before)
                 np.add(slab, before, out=before)
             np.copyto(before, np.float32(0), where=before < _TRACE)
+
+
+def walled_step(
+    source: np.ndarray,
+    target: np.ndarray,
+    tissue: np.ndarray,
+    body: np.ndarray,
+    active: np.ndarray,
+    tables: ExplicitTables,
+    times: np.ndarray,
+    walls: np.ndarray,
+    number: int,
+    draw: Draw,
+) -> None:
+    """Pass `number` over fields with walls to the body, from `source` to `target` (float32 [F, z, y, x])."""
+    shape: tuple[int, int, int] = tissue.shape
+    maps, zero, one = tables.maps, np.float32(0), np.float32(1)
+    with np.errstate(all="ignore"):
+        for field in active:
+            drawn = replace(draw, purpose=draw.purpose + 256 * int(field))
+            implicit, slot = bool(tables.implicit_exchange[field]), maps.slots[field]
+            for first, end in slabs(shape):
+                planes = slice(first, end)
+                c, lost, gained = (each[planes] for each in (source[field], maps.first[slot], maps.second[slot]))
+                rate, brought, net = (np.zeros_like(c) for _ in range(3))
+                for w in np.flatnonzero(walls["field"] == field):
+                    through = times[field] * maps.permeable[w, planes]
+                    blood = body[walls[w]["quantity"]] * walls[w]["dilution"]
+                    rate, brought = rate + through, brought + through * blood
+                    net = net + through * (blood - c)
+                stencil = Stencil(shape, finest(tables.diffusion), field, first, end, states=tissue)
+                inflow, border = stencil.inflow(source[field]), stencil.border() or (zero, zero)
+                exchanged = (gained - lost * c) + net
+                net = exchanged + (inflow + (border[1] - border[0] * c))
+                whole = one + ((lost + rate) + border[0])
+                change = net / whole if implicit else net
+                if not implicit and number % 2 == 0:
+                    change = np.float32(0.5) * ((target[field, planes] - c) + change)
+                value = sum_by_lot(c, change, row_lots(first, end, shape, number, drawn))
+                if implicit:
+                    rest = ((c + (gained + brought)) + (inflow + border[1])) / whole
+                    value = np.where(change < np.float32(-0.5) * c, rest, value)
+                value = np.where(value < _TRACE, zero, value)
+                target[field, planes] = np.where(lost > FASTEST, gained, value)
 
 
 def _plain(diffusion: Diffusion, field: int) -> bool:

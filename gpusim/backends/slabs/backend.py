@@ -198,6 +198,7 @@ class SlabsBackend:
     free_memory = _ordered("free_memory")
     to_numpy = _ordered("gather")
     explicit_step = _ordered("explicit_step")
+    walled_step = _ordered("walled_step")
     combine = _ordered("combine")
     smooth = _ordered("smooth")
     restrict = _ordered("restrict")

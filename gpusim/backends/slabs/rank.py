@@ -240,6 +240,23 @@ class Rank:
             self._do("explicit_step", fields, spare, tissue, immune, active, tables, number, number + 1)
             self._refresh(spare if number % 2 else fields, active.host)
 
+    def walled_step(
+        self,
+        source: Part,
+        target: Part,
+        tissue: Part,
+        body: Table,
+        active: Table,
+        tables: ExplicitTables,
+        times: Table,
+        walls: Table,
+        number: int,
+        draw: Draw,
+    ) -> None:
+        here = replace(draw, origin=source.origin)
+        self._do("walled_step", source, target, tissue, body, active, tables, times, walls, number, here)
+        self._refresh(target, active.host)
+
     def deposit(self, field: Part, voxels: Table, amounts: Table) -> None:
         here = voxels.host - field.origin
         mine = (here >= 0) & (here < field.values.size)

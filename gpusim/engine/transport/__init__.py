@@ -1,5 +1,7 @@
 """Diffusion, decay and exchange over one step, each field by the solver that suits it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gpusim.backends.base import Backend
@@ -42,9 +44,11 @@ def _cycled(model: Model, found: list[Choice]) -> np.ndarray:
 
 
 class Transport:
-    """All fields of a model by their solvers, for some replicates of it."""
+    """All fields of a model by their solvers, for replicates of it, which differ by their seeds."""
 
-    def __init__(self, model: Model, replicates: int, backend: Backend) -> None:
+    def __init__(self, models: Sequence[Model], backend: Backend) -> None:
+        model, replicates = models[0], len(models)
+        seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         if backend.ranks > 1:
             _require_ends(model.fields)
         self.choices = choices(model)
@@ -56,7 +60,7 @@ class Transport:
 
         def add(solver: str, fields: list[int]) -> None:
             if solver == "explicit":
-                self._solvers.append(ExplicitSolver(model, backend, fields, schemes, self._maps))
+                self._solvers.append(ExplicitSolver(model, backend, fields, schemes, self._maps, seeds))
             else:
                 self._solvers.append(ImplicitSolver(model, backend, fields, solver, levels, self._maps))
 
@@ -81,9 +85,11 @@ def _maps(model: Model, replicates: int, backend: Backend, found: list[Choice]) 
     """The maps, in the forms and for the times in which the chosen solvers read them."""
     forms: list[Form] = []
     times, masses = np.ones(len(found)), np.ones(len(found))
+    walled = exchange.walled(model.exchange)
     for f, choice in enumerate(found):
         if choice.solver == "explicit":
-            forms.append(Form.IMPLICIT if choice.scheme.method.implicit_exchange else Form.EXPLICIT)
+            form = Form.IMPLICIT if choice.scheme.method.implicit_exchange else Form.EXPLICIT
+            forms.append(form | Form.WALLED if walled[f] else form)
             times[f] = choice.scheme.time
         else:
             forms.append(Form.OPERATOR)

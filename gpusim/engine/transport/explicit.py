@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.backends.base import Array, Backend, ExplicitTables
+from gpusim.backends.base import Array, Backend, Draw, ExplicitTables
+from gpusim.engine.purpose import Purpose
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion, varies
 from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by, walled, with_held
@@ -175,7 +176,13 @@ class ExplicitSolver:
     """Each field by its own scheme; a launch takes a pass over all fields that have it, or all of a small lattice."""
 
     def __init__(
-        self, model: Model, backend: Backend, chosen: list[int], schemes: list[Scheme], exchange: ExchangeMaps
+        self,
+        model: Model,
+        backend: Backend,
+        chosen: list[int],
+        schemes: list[Scheme],
+        exchange: ExchangeMaps,
+        seeds: Array,
     ) -> None:
         fields, plain = model.fields, model.exchange
         dt = np.array([scheme.time for scheme in schemes])
@@ -206,6 +213,9 @@ class ExplicitSolver:
             passes=backend.array(passes),
             momenta=backend.array(momenta),
         )
+        self._seeds, self._walls = seeds, exchange.walls
+        self._times = backend.array(dt.astype(np.float32))
+        self._walled = len(chosen) == 1 and bool(walled(plain)[chosen[0]])
         self._alone: Alone | None = None
         if len(chosen) == 1 and alone(plain)[chosen[0]]:
             (f,) = chosen
@@ -228,6 +238,11 @@ class ExplicitSolver:
             source, target = (state.fields, state.spare) if first % 2 else (state.spare, state.fields)
             if self._alone is not None:
                 self._alone.before(state, source)
-            self._backend.explicit_step(state.fields, state.spare, *cells, active, self._tables, first, end)
+            if self._walled:
+                about = (active, self._tables, self._times, self._walls)
+                draw = Draw(self._seeds, step, Purpose.WALLS)
+                self._backend.walled_step(source, target, state.tissue.cells, state.body, *about, first, draw)
+            else:
+                self._backend.explicit_step(state.fields, state.spare, *cells, active, self._tables, first, end)
             if self._alone is not None:
                 self._alone.after(state, target)
