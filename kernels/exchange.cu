@@ -57,6 +57,8 @@ struct Effects {
     }
 };
 
+constexpr float few_roundings = 9.5367431640625e-7f;  // of a number
+
 // What the settling effects add and take at a concentration.
 OUT_OF_LINE Exchanged settling(const Effects& here, float c) {
     Exchanged sum{0.0f, 0.0f};
@@ -82,7 +84,7 @@ OUT_OF_LINE Exchanged linear(const Effects& here, float c, float other) {
         const float rise = there - at_c;
         if (effect.kind == SECRETION) {
             // A difference of a few roundings is none.
-            const bool same = (rise < 0.0f ? -rise : rise) <= at_c * 9.5367431640625e-7f;
+            const bool same = (rise < 0.0f ? -rise : rise) <= at_c * few_roundings;
             const float slope = same ? 0.0f : -rise / step;
             const float fall = slope > 0.0f ? slope : 0.0f;
             sum.production = sum.production + (at_c + fall * c);
@@ -108,11 +110,12 @@ struct OwnEquation {
     }
 };
 
-// Its root, or c itself where that is near the root.
+// Its root, or c itself where that is the root but for a few roundings: of a bracket the end away from c, so that the line
+// through both has the slope of the side where the root lies, also at the edge of a ramp.
 OUT_OF_LINE float root_near(const Effects& here, const OwnEquation& equation, float c) {
     const Exchanged at = settling(here, c);
     const float beyond = equation.excess(c, at);
-    const float near = (equation.mass + equation.dt * tangent(here, c).loss) * c * 0.015625f;
+    const float near = (equation.mass + equation.dt * tangent(here, c).loss) * c * few_roundings;
     if ((beyond < 0.0f ? -beyond : beyond) <= near) return c;
     float low = 0.0f, high = c;
     if (beyond < 0.0f) {
@@ -128,7 +131,7 @@ OUT_OF_LINE float root_near(const Effects& here, const OwnEquation& equation, fl
         else
             high = middle;
     }
-    return 0.5f * (low + high);
+    return beyond < 0.0f ? high : low;
 }
 
 // The maps of some fields. Blocks: (active fields) x replicates x nz x ny rows.

@@ -264,7 +264,7 @@ class _OwnEquation:
         everywhere = np.arange(c.size)
         at = self._settling(c, everywhere)
         beyond = self._excess(c, at, everywhere)
-        near = (self.mass + self.dt * self.linear(c, c + c * np.float32(2.0**-8))[1]) * c * np.float32(2.0**-6)
+        near = (self.mass + self.dt * self.linear(c, c + c * np.float32(2.0**-8))[1]) * c * _ROUNDINGS
         low = np.where(beyond < 0, c, _ZERO)
         high = np.where(beyond < 0, (self.supply + self.dt * at[0]) / self.mass, c)
         stays = (np.where(beyond < 0, -beyond, beyond) <= near) | ((beyond < 0) & ~(self.mass > 0))
@@ -276,7 +276,7 @@ class _OwnEquation:
             under = self._excess(middle, self._settling(middle, voxels), voxels) < 0
             low, high = np.where(under, middle, low), np.where(under, high, middle)
         found = c.copy()
-        found[voxels] = np.float32(0.5) * (low + high)
+        found[voxels] = np.where(beyond[voxels] < 0, high, low)
         return found
 
 
