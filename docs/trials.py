@@ -12,7 +12,8 @@ import matplotlib as mpl
 
 import gpusim
 from gpusim.scenario import presets
-from gpusim.trial import Trial, Verdict, verdicts
+from gpusim.study.trial import Trial
+from gpusim.study.verdict import Verdict, verdicts
 from gpusim.viz import plots
 
 HERE = Path(__file__).parent

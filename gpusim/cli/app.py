@@ -5,9 +5,11 @@ The modules of commands import what their commands need in the commands, so that
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,6 +104,25 @@ def tell_notes(notes: Iterable[str]) -> None:
     """Say what may be meant, and what it costs; each once."""
     for note in dict.fromkeys(notes):
         err.print(f"gpusim: note: {note}", markup=False)
+
+
+@contextlib.contextmanager
+def stoppable(how: str) -> Iterator[None]:
+    """Ctrl-C or SIGTERM ends what is within, and says `how` to go on with it."""
+    asked = [signal.SIGINT]
+
+    def stop(number: int, _: object) -> None:
+        asked.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(f"gpusim: stopped; finished runs are kept, {how}")
+        raise typer.Exit(128 + asked[-1]) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def new_table(*columns: str) -> Table:

@@ -51,7 +51,7 @@ def check(
     from gpusim.engine.transport.accuracy import expected, too_large
     from gpusim.model import build
     from gpusim.scenario import presets
-    from gpusim.trial.folder import require_names
+    from gpusim.study.folder import require_names
 
     if Path(scenario).is_dir() and scenario not in presets():
         if sets or replicates > 1:
@@ -138,15 +138,11 @@ def _sum(side: Mapping[str, float | str]) -> str:
 
 def _check_folder(folder: Path) -> None:
     """Say that all of a folder of results is whole. Raises `ResultError` with a line for each damage."""
-    from gpusim.ensemble.folder import damages as of_study
-    from gpusim.ensemble.folder import is_study
     from gpusim.record.checking import damages, is_result
-    from gpusim.trial.folder import damages as of_trial
-    from gpusim.trial.folder import is_trial
+    from gpusim.study.folder import damages as of_study
+    from gpusim.study.folder import is_study, is_trial
 
-    if is_trial(folder):
-        found = list(of_trial(folder))
-    elif is_study(folder):
+    if is_trial(folder) or is_study(folder):
         found = list(of_study(folder))
     elif is_result(folder):
         found = list(damages(folder))

@@ -95,7 +95,7 @@ def run(
     from gpusim.backends import create, is_slabs
     from gpusim.record import Result, StopSignals, layout
     from gpusim.record.recorder import require_unfinished
-    from gpusim.trial.folder import is_trial
+    from gpusim.study.folder import is_trial
 
     if resume is not None:
         _require_resume_alone(context, resume)
@@ -184,7 +184,7 @@ _WITH_RESUME = {
 
 def _require_resume_alone(context: typer.Context, folder: Path) -> None:
     """Refuse what would have no effect on going on."""
-    from gpusim.trial.folder import is_trial
+    from gpusim.study.folder import is_trial
 
     allowed = _WITH_RESUME[is_trial(folder)]
     given = [

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from gpusim.cli.app import err, new_table, out
+from gpusim.cli.app import new_table, out, stoppable
 from gpusim.cli.progress import Log, progress
 
 if TYPE_CHECKING:
     from gpusim.scenario import Scenario
-    from gpusim.trial import Trial
+    from gpusim.study.trial import Trial
 
 
 def carry_out(
@@ -27,28 +25,27 @@ def carry_out(
     rerun: bool = False,
 ) -> None:
     """Run a trial into a folder and tell what came out."""
-    from gpusim.trial import run_trial
+    from gpusim.study.trial import run_trial
 
-    spec = scenario.document.trial
+    name, spec = scenario.document.name, scenario.document.trial
     assert spec is not None, "has arms"
     runs = len(spec.arms) * spec.replicates
     arms = f"{len(spec.arms)} arms ({', '.join(spec.arms)})"
-    out.print(f"{scenario.document.name}: {arms}, {spec.replicates} seeds, {runs} runs")
-    try:
-        with progress(scenario.document.name, runs, "runs", log) as tell:
-            trial = run_trial(
-                scenario,
-                folder,
-                backend=backend,
-                jobs=jobs,
-                together=together,
-                resume=resume,
-                rerun=rerun,
-                progress=lambda done, total: tell(done),
-            )
-    except KeyboardInterrupt:
-        err.print(f"gpusim: stopped; finished runs are kept, to go on: gpusim run --resume {folder}")
-        raise typer.Exit(130) from None
+    out.print(f"{name}: {arms}, {spec.replicates} seeds, {runs} runs")
+    with (
+        stoppable(f"to go on: gpusim run --resume {folder}"),
+        progress(name, runs, "runs", log) as tell,
+    ):
+        trial = run_trial(
+            scenario,
+            folder,
+            backend=backend,
+            jobs=jobs,
+            together=together,
+            resume=resume,
+            rerun=rerun,
+            progress=lambda done, total: tell(done),
+        )
     report(trial)
     out.print(f"results  {folder}")
 
@@ -56,14 +53,14 @@ def carry_out(
 def go_on(folder: Path, backend: str, jobs: int | None, together: int | None, log: Log, *, rerun: bool = False) -> None:
     """Go on with the trial in a folder."""
     from gpusim.scenario import Scenario
-    from gpusim.trial.folder import SCENARIO
+    from gpusim.study.folder import TRIAL
 
-    carry_out(Scenario.load(folder / SCENARIO), folder, backend, jobs, together, log, resume=True, rerun=rerun)
+    carry_out(Scenario.load(folder / TRIAL), folder, backend, jobs, together, log, resume=True, rerun=rerun)
 
 
 def report(trial: Trial) -> None:
     """Medians and ranges by arm, then a line for each expected order."""
-    from gpusim.trial import verdicts
+    from gpusim.study.verdict import verdicts
 
     table = new_table("median (lowest to highest)", *trial.outcomes)
     for arm, spreads in trial.spreads():

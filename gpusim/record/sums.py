@@ -5,7 +5,7 @@ which carry checksums of their own.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gpusim.errors import ResultError
@@ -25,17 +25,21 @@ def of_bytes(data: bytes) -> str:
 def write(folder: Path, files: Iterable[str], more: dict[str, bytes] | None = None) -> None:
     """List files of a folder, by their path in it; `more` are files that are still to be written."""
     lines = {name: of_bytes((folder / name).read_bytes()) for name in files}
-    lines |= {name: of_bytes(content) for name, content in (more or {}).items()}
-    write_text(folder / layout.SUMS, "".join(f"{lines[name]}  {name}\n" for name in sorted(lines)))
+    _write(folder, lines | {name: of_bytes(content) for name, content in (more or {}).items()})
 
 
 def add(folder: Path, *names: str) -> None:
-    """List further files of a folder, or what has taken their place."""
+    """List further files of a folder, or what has taken their place; those that are gone are listed no more."""
     try:
         listed = read(folder)
     except ResultError:  # none yet, or damaged
         listed = {}
-    write(folder, sorted({name for name in listed if (folder / name).is_file()} | set(names)))
+    there = {name: digest for name, digest in listed.items() if (folder / name).is_file()}
+    _write(folder, there | {name: of_bytes((folder / name).read_bytes()) for name in names})
+
+
+def _write(folder: Path, lines: Mapping[str, str]) -> None:
+    write_text(folder / layout.SUMS, "".join(f"{lines[name]}  {name}\n" for name in sorted(lines)))
 
 
 def read(folder: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from gpusim.analysis.regions import depth
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.scenario.checks import EMPTY, NONE
-from gpusim.trial import Trial
+from gpusim.study.trial import Trial
 from gpusim.units import duration
 from gpusim.viz.moment import Moment, moment_of_result
 from gpusim.viz.overlay import field_label, length_label, round_length

@@ -20,8 +20,9 @@ from gpusim.analysis import ALL_TUMOUR_CELLS, field_label, state_label, states_w
 from gpusim.analysis.response import Reading, Response, readings, response
 from gpusim.errors import ResultError
 from gpusim.record import Result
-from gpusim.trial import Trial, Verdict, verdicts
-from gpusim.trial.folder import TABLE
+from gpusim.study.folder import TABLE
+from gpusim.study.trial import Trial
+from gpusim.study.verdict import Verdict, verdicts
 from gpusim.viz.moment import LOOKED_AT, Moment, moment_of_result, some_of
 from gpusim.viz.overlay import field_label as written
 from gpusim.viz.palette import THEMES

@@ -17,7 +17,7 @@ from validation.trials import kept
 
 import gpusim
 from gpusim.scenario import Document
-from gpusim.trial import verdicts
+from gpusim.study.verdict import verdicts
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

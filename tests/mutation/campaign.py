@@ -203,7 +203,7 @@ def attempts(module: str, known: set[tuple], seconds: float) -> Iterator[dict[st
 
 def _load_all() -> None:
     """What a fork then has: the package, the libraries, the units."""
-    for name in ("gpusim.cli", "gpusim.trial", "gpusim.verification", "hypothesis", "scipy.stats"):
+    for name in ("gpusim.cli", "gpusim.study.verdict", "gpusim.verification", "hypothesis", "scipy.stats"):
         importlib.import_module(name)
     for module in TESTS:
         importlib.import_module(module.removesuffix(".py").replace("/", "."))

@@ -11,8 +11,9 @@ from validation import trials
 import gpusim
 from gpusim.analysis.phenotype import Phenotype, phenotype
 from gpusim.backends import availability
-from gpusim.trial import run_trial, verdicts
-from gpusim.trial.running import TABLE
+from gpusim.study.folder import TABLE
+from gpusim.study.trial import run_trial
+from gpusim.study.verdict import verdicts
 
 
 @pytest.mark.parametrize("name", trials.NAMES)

@@ -29,16 +29,17 @@ import numpy as np
 import pandas as pd
 
 import gpusim
+from gpusim.analysis.outcomes import columns, measure
 from gpusim.backends import availability
 from gpusim.engine.replicate import Replicate
 from gpusim.model import Model, build
 from gpusim.model.fingerprint import fingerprint
 from gpusim.record.files import write_text
 from gpusim.scenario import presets
+from gpusim.study.folder import TABLE
+from gpusim.study.trial import Trial, run_trial
+from gpusim.study.verdict import verdicts
 from gpusim.tissue.shapes import Uniform
-from gpusim.trial import Trial, run_trial, verdicts
-from gpusim.trial.outcomes import columns, measure
-from gpusim.trial.running import TABLE
 
 HERE = Path(__file__).parent
 DIGESTS = HERE / "trials.json"

@@ -135,7 +135,7 @@ def test_sensitivity_is_drawn_with_its_noise():
 
 
 def test_the_arms_of_a_trial_are_dots_at_their_values(tmp_path):
-    from gpusim.trial import Trial
+    from gpusim.study.trial import Trial
 
     scenario = gpusim.Scenario.parse(
         """

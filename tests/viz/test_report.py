@@ -11,8 +11,7 @@ pytest.importorskip("matplotlib")
 import gpusim
 from gpusim.analysis.response import Reading
 from gpusim.record import Recorder, Result
-from gpusim.trial import Verdict
-from gpusim.trial.verdict import Comparison
+from gpusim.study.verdict import Comparison, Verdict
 from gpusim.viz import report
 from gpusim.viz.moment import TUMOUR_CELLS, moment_of_result
 from gpusim.viz.report import _figure, _responses, _verdicts, groups, save_report

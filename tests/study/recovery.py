@@ -1,6 +1,6 @@
 """Known parameters, found again from what a simulation with them measures.
 
-python tests/ensemble/recovery.py optuna 40 optuna.csv    # method, data sets, where the rows go
+python tests/study/recovery.py optuna 40 optuna.csv    # method, data sets, where the rows go
 
 One process, one thread. Data sets that stand in the table are not fitted again, so that it may be stopped at any time.
 Each has its own truth, drawn evenly from the middle nine tenths of the ranges, one tumour with random numbers of its
@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 import gpusim
-from gpusim.ensemble.execution import Connect, Setting
-from gpusim.ensemble.fit import Estimate, fit
-from gpusim.ensemble.measured import Data
-from gpusim.ensemble.problem import pose
-from gpusim.ensemble.study import Study
+from gpusim.study.execution import Connect, Setting, Workers
+from gpusim.study.fit import Estimate, fit
+from gpusim.study.measured import Data
+from gpusim.study.problem import pose
+from gpusim.study.runs import Study
 
 SCENARIO = """
 name: growth
@@ -100,9 +100,13 @@ def main(method: str, sets: int, table: Path) -> None:
     with Client(
         processes=False, n_workers=1, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0"
     ) as client:
+
+        def connect() -> Workers:
+            return Workers(client.get_executor(pure=False), 1)
+
         for number in sorted(set(range(sets)) - done):
             with tempfile.TemporaryDirectory() as folder:
-                found = recover(Path(folder), lambda: client, number, method, "auto")
+                found = recover(Path(folder), connect, number, method, "auto")
             rows = [
                 f"{number},{e.parameter},{each.truth:.5g},{e.estimate:.5g},{e.low:.5g},{e.high:.5g},{int(each.inside)}\n"
                 for each in found

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gpusim.trial.outcomes import END, column
-from gpusim.trial.running import Trial
+from gpusim.analysis.outcomes import END, column
+from gpusim.study.trial import Trial
 
 SIGNIFICANT = 0.05
 """Of the probability that two neighbouring arms differ so much by chance."""

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 import gpusim
 from gpusim.cli import app
-from gpusim.ensemble.execution import Setting
-from gpusim.ensemble.fit import fit
-from gpusim.ensemble.measured import Data
-from gpusim.ensemble.problem import pose
-from gpusim.ensemble.study import Study
 from gpusim.errors import GpusimError
+from gpusim.study.execution import Setting
+from gpusim.study.fit import fit
+from gpusim.study.measured import Data
+from gpusim.study.problem import pose
+from gpusim.study.runs import Study
 
 DOCS = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
 
@@ -87,13 +87,23 @@ def test_a_mistake_is_a_line(tmp_path, monkeypatch, text, arguments, message):
     assert message in str(caught.value)
 
 
-def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    for name in [name for name in sys.modules if name.startswith("gpusim.ensemble.")]:
-        monkeypatch.delitem(sys.modules, name)
-    (tmp_path / "spread.yaml").write_text(blocks("yaml")[0])
-    with pytest.raises(gpusim.BackendError, match=r"studies need distributed: pip install 'gpusim\[study\]'"):
-        CliRunner().invoke(app, ["sweep", str(tmp_path / "spread.yaml")], catch_exceptions=False)
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        ("pyarrow", ["sweep"], r"studies need pyarrow: pip install 'gpusim\[study\]'"),
+        ("SALib", ["sensitivity"], r"studies need SALib\S*: pip install 'gpusim\[study\]'"),
+        ("distributed", ["sweep", "--scheduler", "tcp://a:1"], r"need distributed: pip install 'gpusim\[study\]'"),
+    ],
+)
+def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, module, arguments, message):
+    for name in {module, *(name for name in sys.modules if name.startswith(f"{module}."))}:
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "spread.yaml").write_text(f"{blocks('yaml')[0]}sensitivity: {{method: morris}}\n")
+    command, *options = arguments
+    with pytest.raises(gpusim.BackendError, match=message):
+        CliRunner().invoke(
+            app, [command, str(tmp_path / "spread.yaml"), "-o", str(tmp_path / "out"), *options], catch_exceptions=False
+        )
 
 
 @pytest.mark.slow

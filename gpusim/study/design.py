@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import qmc
 
-from gpusim.ensemble.schema import Range, StudyDocument
+from gpusim.study.schema import Range, StudyDocument
 
 Point = dict[str, Any]
 """The value of each parameter, as a scenario takes it, by its path."""

@@ -1,4 +1,4 @@
-"""A study: a scenario many times over, as data."""
+"""What is run: a study, or a trial, as runs with a scenario, a seed and a place each."""
 
 import copy
 import hashlib
@@ -9,27 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpusim.ensemble.design import Point
-from gpusim.ensemble.schema import Range, StudyDocument
+from gpusim.analysis.outcomes import columns
 from gpusim.errors import ScenarioError
 from gpusim.record import provenance
 from gpusim.record.provenance import Provenance
-from gpusim.scenario import Document, inputs, usage
-from gpusim.scenario.checks import Problem, nearest, of_no_amount, state_names
+from gpusim.scenario import Document, Scenario, inputs, usage
+from gpusim.scenario.checks import Problem, nearest, of_arm
 from gpusim.scenario.loading import checked, extended, find, override, pass_through, validated
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file
 from gpusim.scenario.schema import Outcome
-from gpusim.trial.outcomes import columns
+from gpusim.study import folder
+from gpusim.study.design import Point
+from gpusim.study.schema import StudyDocument
 
 
 @dataclass(frozen=True)
 class Run:
-    """One simulation of a study.
+    """One simulation of a study or a trial.
 
     Attributes:
         point: number in the design; values: the parameters there.
         data: the scenario as plain data, with everything set but its seed.
         key: hash of all that the outcomes depend on: equal keys mean equal outcomes.
+        store: its result folder, within that of the study, where it leaves one.
     """
 
     point: int
@@ -39,6 +41,7 @@ class Run:
     seed: int
     data: dict[str, Any]
     key: str
+    store: Path | None
 
 
 @dataclass(frozen=True)
@@ -74,20 +77,22 @@ class Study:
         checked(StudyDocument, read, str(path), study._problems)
         return study
 
-    def scenario(self, arm: str, values: Point) -> Document:
-        """The scenario of an arm at a point. Raises `ScenarioError`."""
-        return validated(self._changed(arm, values), self.document.scenario)
+    def scenario(self, arm: str, values: Point | None = None) -> Document:
+        """The scenario of an arm at a point, the first one unless given. Raises `ScenarioError`."""
+        return validated(self._changed(arm, self._first if values is None else values), self.document.scenario)
 
     def runs(self, points: Sequence[Point]) -> Iterator[Run]:
         """Every run of some points, in the order of the table: by point, arm and replicate."""
-        outcomes = {name: outcome.model_dump(mode="json") for name, outcome in self.document.outcomes.items()}
+        stored = self.document.keep == "stores"
         for i, values in enumerate(points):
             for arm in self.document.arms:
                 data = self._changed(arm, values).data
-                common = provenance.key(data, outcomes)
+                common = _common(data, self.document.outcomes)
                 for replicate in range(self.document.replicates):
                     seed = seed_of(self.document.seed, replicate, values)
-                    yield Run(i, values, arm, replicate, seed, data, _hash(common, seed))
+                    key = _hash(common, seed)
+                    store = Path(folder.STORES, key[:16]) if stored else None
+                    yield Run(i, values, arm, replicate, seed, data, key, store)
 
     @property
     def columns(self) -> dict[str, tuple[Outcome, str]]:
@@ -97,14 +102,18 @@ class Study:
     @property
     def notes(self) -> list[str]:
         """What may be meant, though nothing comes of it, at the first point; as `Scenario.notes`."""
-        first = {path: _first(parameter) for path, parameter in self.document.parameters.items()}
-        documents = {arm: self.scenario(arm, first) for arm in self.document.arms}
+        documents = {arm: self.scenario(arm) for arm in self.document.arms}
         found = [note for document in documents.values() for note in usage.notes(document)]
         twins = itertools.combinations(documents, 2)
         return [
             *dict.fromkeys(found),
             *(f"arm '{b}' is the same as '{a}'" for a, b in twins if documents[a] == documents[b]),
         ]
+
+    @property
+    def _first(self) -> Point:
+        parameters = self.document.parameters.items()
+        return {path: p[0] if isinstance(p, list) else p.low for path, p in parameters}
 
     def _changed(self, arm: str, values: Point) -> Read:
         read = self._with(
@@ -127,13 +136,32 @@ class Study:
             for path in changes:
                 if path in study.parameters:
                     yield ("arms", arm, path), "is a parameter too; an arm can't hold it fixed"
-        first = {path: _first(parameter) for path, parameter in study.parameters.items()}
-        documents = {arm: self.scenario(arm, first) for arm in study.arms}
-        rules = {rule: None for document in documents.values() for rule in document.rules}
+        documents = {arm: self.scenario(arm) for arm in study.arms}
         for arm, document in documents.items():
-            for name, outcome in study.outcomes.items():
-                where = f"in arm '{arm}'" if len(study.arms) > 1 else f"in '{study.scenario}'"
-                yield from _unknown_in(document, rules, ("outcomes", name), outcome, where)
+            where = f"in arm '{arm}'" if len(study.arms) > 1 else f"in '{study.scenario}'"
+            for place, message in of_arm(document, study.outcomes):
+                if place[-1] != "at":  # the end may be a parameter
+                    yield place, _located(message, where)
+        rules = dict.fromkeys(rule for document in documents.values() for rule in document.rules)
+        for name, outcome in study.outcomes.items():
+            if outcome.fired is not None and outcome.fired not in rules:
+                close = nearest(outcome.fired, rules) or f" (known: {', '.join(rules) or 'none'})"
+                yield ("outcomes", name, "fired"), f"unknown rule '{outcome.fired}'{close}"
+
+
+def runs_of_trial(scenario: Scenario) -> list[Run]:
+    """Every run of a scenario with arms, by arm and seed. Raises `ScenarioError`."""
+    trial = scenario.document.trial
+    assert trial is not None, "has arms"
+    folder.require_names(scenario)
+    found = []
+    for arm in scenario.arms:
+        data = scenario.arm(arm).data
+        common = _common(data, trial.outcomes)
+        for i, seed in enumerate(scenario.seeds(trial.replicates)):
+            store = Path(arm, str(seed))
+            found.append(Run(0, {}, arm, i, seed, data, _hash(common, seed, store.as_posix()), store))
+    return found
 
 
 def depends_on(runs: Iterable[Run]) -> Provenance:
@@ -154,55 +182,16 @@ def seed_of(study_seed: int, replicate: int, values: Point) -> int:
     return int(_hash(study_seed, replicate, values)[:16], 16)
 
 
+def _common(data: dict[str, Any], outcomes: Mapping[str, Outcome]) -> str:
+    """What the keys of runs that differ by their seed alone have in common."""
+    return provenance.key(data, {name: outcome.model_dump(mode="json") for name, outcome in outcomes.items()})
+
+
 def _hash(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _first(parameter: Range | list[Any]) -> Any:
-    return parameter.low if isinstance(parameter, Range) else parameter[0]
-
-
-_KINDS = {
-    "count": "state",
-    "volume": "state",
-    "total": "field",
-    "mean": "field",
-    "fired": "rule",
-    "body": "quantity",
-}
-"""What an outcome of each kind names."""
-
-
-def _unknown_in(
-    document: Document, rules: Iterable[str], place: KeyPath, outcome: Outcome, where: str
-) -> Iterator[Problem]:
-    """`rules`: of all arms; one that an arm leaves out never fires there."""
-    known: Mapping[str, Iterable[str]] = {
-        "count": [state for layer in state_names(document) for state in layer],
-        "total": document.fields,
-        "mean": document.fields,
-        "fired": rules,
-        "body": document.body.quantities,
-    }
-    kind = outcome.kind
-    yield from of_no_amount(document, outcome, place)
-    if outcome.site is not None and outcome.site not in document.sites:
-        among = list(document.sites)
-        yield (
-            (*place, "site"),
-            f"unknown site '{outcome.site}' {where}"
-            + (nearest(outcome.site, among) or f" (known: {', '.join(among) or 'none'})"),
-        )
-    if kind == "lesion":
-        if document.heat is None:
-            yield (*place, kind), "needs a scenario with 'heat', which says what a lesion is made of"
-        return
-    names = getattr(outcome, kind)
-    among = list(known["count" if kind == "volume" else kind])
-    for name in [names] if isinstance(names, str) else names:
-        if name not in among:
-            yield (
-                (*place, kind),
-                f"unknown {_KINDS[kind]} '{name}' {where}"
-                + (nearest(name, among) or f" (known: {', '.join(among) or 'none'})"),
-            )
+def _located(message: str, where: str) -> str:
+    """A message that something is unknown, with where it is."""
+    head = message.split(";")[0].split(" (")[0]
+    return message.replace(head, f"{head} {where}", 1) if head.startswith("unknown") else message

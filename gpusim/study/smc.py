@@ -11,10 +11,9 @@ from typing import Any
 
 import cloudpickle
 import numpy as np
-from distributed import as_completed
 
-from gpusim.ensemble.execution import Connect
-from gpusim.ensemble.problem import LEVEL, Found, Problem, quantile
+from gpusim.study.execution import Connect
+from gpusim.study.problem import LEVEL, Found, Problem, quantile
 
 
 def search(problem: Problem, connect: Connect, tell: Callable[[], None]) -> Found:
@@ -51,7 +50,7 @@ def search(problem: Problem, connect: Connect, tell: Callable[[], None]) -> Foun
     effective = weights.sum() ** 2 / (weights**2).sum()
     if (effective + 1) * (1 - LEVEL) / 2 < 1:
         notes.append(f"{effective:.0f} effective particles are too few for a 95% interval; give more 'particles'")
-    seeds = connect().submit(problem.between_seeds, list(middle), pure=False).result()
+    seeds = connect().executor.submit(problem.between_seeds, list(middle)).result()
     return Found(middle, low, high, cube, {"weight": weights}, seeds, tuple(notes))
 
 
@@ -70,7 +69,7 @@ class _Model:
 
 
 def _sampler(connect: Connect, tell: Callable[[], None]) -> Any:
-    """A pyABC sampler on Dask workers that gives the same particles on any number of them.
+    """A pyABC sampler on workers that gives the same particles on any number of them.
 
     Each particle is drawn until it is accepted, from a seed of its own.
     """
@@ -81,12 +80,12 @@ def _sampler(connect: Connect, tell: Callable[[], None]) -> Any:
             return {}
 
         def sample_until_n_accepted(self, n: int, simulate_one: Any, t: int, **_: Any) -> Any:
-            client = connect()
             seeds = [int(seed) for seed in np.random.randint(2**32, size=n, dtype=np.uint64)]  # noqa: NPY002
-            futures = [client.submit(_particle, cloudpickle.dumps(simulate_one), seed, pure=False) for seed in seeds]
-            for _ in as_completed(futures):
+            draw, executor = cloudpickle.dumps(simulate_one), connect().executor
+            drawn = []
+            for future in [executor.submit(_particle, draw, seed) for seed in seeds]:
+                drawn.append(future.result())
                 tell()
-            drawn = client.gather(futures)
             self.nr_evaluations_ = sum(map(len, drawn))
             sample = self._create_empty_sample()
             for particle in itertools.chain.from_iterable(drawn):

@@ -1,13 +1,17 @@
-"""Numbers taken from a simulation, or from one of its replicates, while it runs."""
+"""Outcomes: numbers taken from a simulation, or from one of its replicates, while it runs."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from gpusim import units
-from gpusim.analysis import Lesion, read_lesions
-from gpusim.engine import Replicate
+from gpusim.analysis.phenotype import Lesion
+from gpusim.analysis.reading import read_lesions
+from gpusim.engine import Replicate, Simulation
 from gpusim.engine.site import Site
 from gpusim.errors import ScenarioError
+from gpusim.running import run
+from gpusim.scenario import Scenario
 from gpusim.scenario.schema import Outcome
 
 END = "end"
@@ -118,3 +122,34 @@ class Outcomes:
                 value = measure(outcome, self._replicate)
                 best = max if outcome.take == "highest" else min
                 self.values[column] = best(value, self.values.get(column, value))
+
+
+def measured(
+    scenario: Scenario,
+    seeds: Sequence[int],
+    wanted: Mapping[str, tuple[Outcome, str]],
+    backend: str,
+    *,
+    threads: int | None = None,
+    folders: Sequence[Path] = (),
+) -> list[dict[str, float]]:
+    """Run a scenario with some seeds, stepped together; the outcomes of each by column.
+
+    Args:
+        wanted: outcomes and their times, by column.
+        folders: for the result of each, where there are any; without, a run ends when its last outcome is taken.
+
+    Raises what a run raises, of the first replicate where something is wrong.
+    """
+    with Simulation(scenario, backend, threads=threads, seed=seeds) as simulation:
+        taken = [Outcomes(replicate, wanted) for replicate in simulation.replicates]
+
+        def take(_: Simulation) -> None:
+            for outcomes in taken:
+                outcomes.take()
+
+        def over(_: Simulation) -> bool:
+            return not folders and simulation.steps >= taken[0].last
+
+        run(simulation, folders or None, progress=take, stop=over, overwrite=bool(folders))
+        return [outcomes.values for outcomes in taken]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from gpusim.ensemble.execution import Connect
-from gpusim.ensemble.problem import LEVEL, Found, Problem, quantile
-from gpusim.ensemble.surface import match, trials_needed
 from gpusim.errors import ScenarioError
+from gpusim.study.execution import Connect
+from gpusim.study.problem import LEVEL, Found, Problem, quantile
+from gpusim.study.surface import match, trials_needed
 
 _SEARCHED = 0.5
 """Share of the trials by which the search finds the region of the minimum; the others fill that region evenly."""
@@ -35,17 +35,19 @@ def search(problem: Problem, connect: Connect, tell: Callable[[], None]) -> Foun
     space: dict[str, optuna.distributions.BaseDistribution] = {
         f"p{i}": optuna.distributions.FloatDistribution(0.0, 1.0) for i in range(count)
     }
-    client = connect()
+    executor = connect().executor
     cube: list[list[float]] = []
     logs: list[np.ndarray] = []
 
     def run(batch: list[list[float]]) -> list[np.ndarray]:
-        found = client.gather([client.submit(problem.logs, point, pure=False) for point in batch])
-        for _ in batch:
+        futures = [executor.submit(problem.logs, point) for point in batch]
+        found = []
+        for future in futures:
+            found.append(future.result())
             tell()
         cube.extend(batch)
         logs.extend(found)
-        return list(found)
+        return found
 
     while len(cube) < _SEARCHED * spec.trials:
         trials = [study.ask(space) for _ in range(min(spec.batch, spec.trials - len(cube)))]

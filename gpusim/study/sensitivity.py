@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gpusim.ensemble.design import Point, at
-from gpusim.ensemble.schema import Morris, Sensitivity
-from gpusim.ensemble.study import Study
-from gpusim.ensemble.sweep import FAILURE
 from gpusim.errors import ResultError
+from gpusim.study.design import Point, at
+from gpusim.study.runs import Study
+from gpusim.study.schema import Morris, Sensitivity
+from gpusim.study.sweep import FAILURE
 
 _REPEATED = 32
 """Points that are run again with another seed where a study has one replicate, at most: the noise of the seeds comes

@@ -10,10 +10,12 @@ def connect():
     """A worker in this process."""
     from distributed import Client
 
+    from gpusim.study.execution import Workers
+
     with Client(
         processes=False, n_workers=1, threads_per_worker=1, memory_limit=None, dashboard_address=":0"
     ) as client:
-        yield lambda: client
+        yield lambda: Workers(client.get_executor(pure=False), 1)
 
 
 DECAY = """

@@ -6,12 +6,12 @@ import pytest
 from scipy import stats
 
 import gpusim
-from gpusim.ensemble import sensitivity
-from gpusim.ensemble.design import points
-from gpusim.ensemble.execution import Setting
-from gpusim.ensemble.schema import Morris, Sobol
-from gpusim.ensemble.study import Study
-from gpusim.ensemble.sweep import sweep
+from gpusim.study import sensitivity
+from gpusim.study.design import points
+from gpusim.study.execution import Setting
+from gpusim.study.runs import Study
+from gpusim.study.schema import Morris, Sobol
+from gpusim.study.sweep import sweep
 
 
 def ishigami(cube, a=7.0, b=0.1):

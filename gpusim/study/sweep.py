@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gpusim.ensemble import folder as on_disk
-from gpusim.ensemble.design import Point
-from gpusim.ensemble.execution import Connect, Ended, Setting, Tell, execute
-from gpusim.ensemble.schema import Range, split
-from gpusim.ensemble.study import Run, Study, depends_on
-from gpusim.errors import GpusimError
-from gpusim.record.files import written_aside
+from gpusim.errors import ResultError
+from gpusim.record import sums
+from gpusim.record.files import explained, is_empty, written_aside
 from gpusim.record.provenance import agree
+from gpusim.study import folder as on_disk
+from gpusim.study.design import Point
+from gpusim.study.execution import Connect, Ended, Setting, Tell, execute, reason
+from gpusim.study.runs import Run, Study, depends_on
+from gpusim.study.schema import Range, split
 from gpusim.units import UnitError, number
 
 FAILURE = "failure"
@@ -66,7 +67,10 @@ def sweep(
     runs = list(study.runs(points))
     begin(runs, setting)
     found = execute(connect, runs, setting, tell)
-    return table(study, runs, found, setting)
+    columns = {path: column(parameter) for path, parameter in study.document.parameters.items()}
+    frame = pd.DataFrame([_row(run, found[run.key], study, columns) for run in runs]).astype({"seed": np.uint64})
+    frame.attrs["units"] = {path: c.unit for path, c in columns.items() if c.unit}
+    return frame
 
 
 def begin(runs: Iterable[Run], setting: Setting) -> None:
@@ -76,35 +80,27 @@ def begin(runs: Iterable[Run], setting: Setting) -> None:
     agree(setting.folder, depends_on(runs), rerun=setting.rerun or not any(finished.iterdir()))
 
 
-def table(study: Study, runs: Sequence[Run], found: Mapping[str, Ended], setting: Setting) -> pd.DataFrame:
-    """The table of runs; those with no outcomes say why, under `failure`."""
-    columns = {path: column(parameter) for path, parameter in study.document.parameters.items()}
-    rows = []
-    for run in runs:
-        outcome = found[run.key]
-        row: dict[str, Any] = {"point": run.point, "arm": run.arm, "replicate": run.replicate, "seed": run.seed}
-        row |= {path: columns[path](value) for path, value in run.values.items()}
-        if isinstance(outcome, Exception):
-            row |= {**dict.fromkeys(study.columns, np.nan), FAILURE: _reason(outcome)}
-        else:
-            row |= {**{name: outcome[name] for name in study.columns}, FAILURE: ""}
-        if setting.store:
-            row["store"] = str(on_disk.store(Path(), run.key))
-        rows.append(row)
-    frame = pd.DataFrame(rows).astype({"seed": np.uint64})
-    frame.attrs["units"] = {path: c.unit for path, c in columns.items() if c.unit}
-    return frame
+def note_study(folder: Path, text: str) -> None:
+    """Keep the study file. Raises `ResultError` where the folder holds something else."""
+    if on_disk.is_trial(folder) or not (is_empty(folder) or (folder / on_disk.RUNS).is_dir()):
+        raise ResultError(f"{folder}: holds other files than a study; give another folder with -o")
+    on_disk.put(folder, on_disk.STUDY, text)
 
 
-def _reason(error: Exception) -> str:
-    kind = type(error).__name__
-    if kind == "KilledWorker":
-        return "its worker died, again and again"
-    text = " ".join(str(error).split())
-    return text if isinstance(error, GpusimError) else f"{kind}: {text}"
+def _row(run: Run, how: Ended, study: Study, columns: Mapping[str, Column]) -> dict[str, Any]:
+    """A run with its outcomes; without any it says why, under `failure`."""
+    row: dict[str, Any] = {"point": run.point, "arm": run.arm, "replicate": run.replicate, "seed": run.seed}
+    row |= {path: columns[path](value) for path, value in run.values.items()}
+    if isinstance(how, Exception):
+        row |= {**dict.fromkeys(study.columns, np.nan), FAILURE: reason(how)}
+    else:
+        row |= {**{name: how[name] for name in study.columns}, FAILURE: ""}
+    return row | ({"store": str(run.store)} if run.store else {})
 
 
-def save(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, whole or not at all."""
-    with written_aside(path) as file:
+def save(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a table of a study as Parquet, whole or not at all."""
+    with explained(path.parent), written_aside(path) as file:
         frame.to_parquet(file, engine="pyarrow", index=False)
+    sums.add(path.parent, path.name)
+    return path

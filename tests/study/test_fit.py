@@ -1,18 +1,19 @@
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ensemble.recovery import recover
 from scipy import stats
+from study.recovery import recover
 
 import gpusim
-from gpusim.ensemble import search
-from gpusim.ensemble.execution import Setting
-from gpusim.ensemble.fit import fit
-from gpusim.ensemble.measured import Data
-from gpusim.ensemble.problem import Problem, pose, quantile
-from gpusim.ensemble.study import Study
+from gpusim.study import search
+from gpusim.study.execution import Setting, Workers
+from gpusim.study.fit import fit
+from gpusim.study.measured import Data
+from gpusim.study.problem import Problem, pose, quantile
+from gpusim.study.runs import Study
 
 DECAYING = """\
 name: decaying
@@ -87,14 +88,17 @@ class Emulated(Problem):
         return np.exp(mean_logs(cube) + self.noise_of_seeds * chance - self.noise_of_seeds**2 / 2)
 
 
-class Inline:
-    """A cluster that does its work at once."""
+class Inline(Executor):
+    """Does its work at once."""
 
-    def submit(self, function, *arguments, **_):
-        return function(*arguments)
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
 
-    def gather(self, found):
-        return found
+
+def inline():
+    return Workers(Inline(), 1)
 
 
 EMULATED = """
@@ -133,7 +137,7 @@ def test_intervals_cover_with_the_noise_of_seeds(write, replicates, subjects, no
     inside = []
     for number in range(sets):
         problem, truth = emulated(study, number, noise)
-        found = search.search(problem, Inline, lambda: None)
+        found = search.search(problem, inline, lambda: None)
         inside.append((found.low <= truth) & (truth <= found.high))
     low, high = (0.91, 0.98) if sets == 200 else stats.binom.ppf([0.005, 0.995], sets, 0.95) / sets
     assert (np.mean(inside, axis=0) >= low).all(), np.mean(inside, axis=0)
@@ -185,7 +189,7 @@ def test_what_a_method_cannot_count_is_refused(write, tmp_path, old, new, messag
     with pytest.raises(gpusim.ScenarioError) as caught:
         fit(
             pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", study.columns, "numpy")),
-            Inline,
+            inline,
         )
     assert message in str(caught.value)
 
@@ -193,11 +197,11 @@ def test_what_a_method_cannot_count_is_refused(write, tmp_path, old, new, messag
 def test_a_fit_says_how_much_of_it_is_noise_of_seeds(write):
     """Noise of a known size is found again, and a fit that it swamps says so."""
     study = Study.load(write(EMULATED.replace("REPLICATES", "1").replace("SUBJECTS", "1")))
-    found = fit(emulated(study, 3, 0.3)[0], Inline)
+    found = fit(emulated(study, 3, 0.3)[0], inline)
     assert found.seeds == pytest.approx(0.3, rel=0.3)
     assert found.share == pytest.approx(0.3**2 / (0.3**2 + np.log1p(0.01)), abs=0.08)
     assert any("swamps the measurement: it makes" in note for note in found.notes)
-    without = fit(emulated(study, 3, 0.0)[0], Inline)
+    without = fit(emulated(study, 3, 0.0)[0], inline)
     assert without.share < 0.02
     assert not any("swamps" in note for note in without.notes)
 

@@ -11,9 +11,10 @@ from scipy import stats
 import gpusim
 from gpusim.record import layout
 from gpusim.record.files import read_sealed, write_sealed
-from gpusim.trial import Trial, folder, run_trial, verdicts
-from gpusim.trial.folder import OUTCOMES
-from gpusim.trial.verdict import compare
+from gpusim.study import execution, folder
+from gpusim.study.runs import runs_of_trial
+from gpusim.study.trial import Trial, run_trial
+from gpusim.study.verdict import compare, verdicts
 
 TEXT = """
 name: decay
@@ -46,6 +47,12 @@ def scenario(text=TEXT):
     return gpusim.Scenario.parse(text)
 
 
+def outcomes_of(trial, arm, seed):
+    """The file of the outcomes of a run."""
+    (found,) = [run for run in runs_of_trial(trial.scenario) if (run.arm, run.seed) == (arm, seed)]
+    return trial.folder / folder.outcomes(found.key)
+
+
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
     return run_trial(scenario(), tmp_path_factory.mktemp("trial") / "out", backend="numpy", jobs=2)
@@ -63,18 +70,25 @@ def test_every_arm_is_run_with_every_seed(trial):
     assert (table.loc["none", "lost@60 min"] == 0).all()  # of a rule that the arm leaves out
 
 
-def test_seeds_that_are_stepped_together_end_as_by_themselves(trial, tmp_path):
+def test_seeds_that_are_stepped_together_end_as_by_themselves(trial, tmp_path, connect, monkeypatch):
     out = tmp_path / "out"
-    told = []
-    together = run_trial(
-        trial.scenario, out, backend="numpy", jobs=1, together=3, progress=lambda *done: told.append(done)
+    told, stepped = [], []
+    measured = execution.measured
+    monkeypatch.setattr(
+        execution,
+        "measured",
+        lambda arm, seeds, *more, **by: stepped.append(len(seeds)) or measured(arm, seeds, *more, **by),
     )
+    options = {"backend": "numpy", "connect": connect, "progress": lambda *done: told.append(done)}
+    together = run_trial(trial.scenario, out, together=3, **options)
     pd.testing.assert_frame_equal(together.table, trial.table)
-    assert told == [(n, 15) for n in (3, 6, 9, 11, 13, 15)]
+    assert told == [(n, 15) for n in range(1, 16)]
+    assert stepped == [3, 2] * 3
     for path in trial.folder.rglob("*.csv"):
-        assert (out / path.relative_to(trial.folder)).read_bytes() == path.read_bytes()
-    (out / "slow" / "6" / OUTCOMES).unlink()
-    again = run_trial(trial.scenario, out, backend="numpy", jobs=1, together=5, resume=True)
+        if path.name != folder.LOG:
+            assert (out / path.relative_to(trial.folder)).read_bytes() == path.read_bytes()
+    outcomes_of(together, "slow", 6).unlink()
+    again = run_trial(trial.scenario, out, together=5, resume=True, **options)
     pd.testing.assert_frame_equal(again.table, trial.table)
 
 
@@ -119,15 +133,16 @@ def test_few_seeds_can_only_be_in_order(trial):
     assert str(second).startswith("NOT HELD")
 
 
-def test_a_trial_goes_on_where_it_stopped(trial, monkeypatch):
-    (trial.folder / "slow" / "6" / OUTCOMES).unlink()
+def test_a_trial_goes_on_where_it_stopped(trial, connect):
+    outcomes_of(trial, "slow", 6).unlink()
     early = trial.folder / "slow" / "7"
     shutil.rmtree(early)
     (early / (layout.UNREADY + "abc") / layout.SNAPSHOTS).mkdir(parents=True)  # killed before its store was whole
-    marked = trial.folder / "fast" / "6" / OUTCOMES
+    marked = outcomes_of(trial, "fast", 6)
     found = read_sealed(marked)
     write_sealed(marked, found | {"outcomes": found["outcomes"] | {"left": -1.0}})
-    resumed = run_trial(trial.scenario, trial.folder, backend="numpy", jobs=1, resume=True)
+    with pytest.warns(UserWarning, match="slow/7.*this run is carried out again"):
+        resumed = run_trial(trial.scenario, trial.folder, backend="numpy", connect=connect, resume=True)
     assert resumed.table[(resumed.table.arm == "fast") & (resumed.table.seed == 6)]["left"].item() == -1
     rest = ~((trial.table.arm == "fast") & (trial.table.seed == 6))
     pd.testing.assert_frame_equal(resumed.table[rest], trial.table[rest])
@@ -138,7 +153,7 @@ def test_a_trial_goes_on_where_it_stopped(trial, monkeypatch):
         run_trial(trial.scenario.with_(seed=1), trial.folder, backend="numpy", resume=True)
 
 
-def test_a_field_is_taken_as_an_amount_or_a_mean(tmp_path):
+def test_a_field_is_taken_as_an_amount_or_a_mean(tmp_path, connect):
     """A sum of a pressure is no number; of a concentration it is an amount, in voxels of 20 um (8e-9 mL)."""
     text = """
     grid: {shape: [2, 3, 4]}
@@ -153,7 +168,7 @@ def test_a_field_is_taken_as_an_amount_or_a_mean(tmp_path):
       arms: {a: {}}
       outcomes: {pressure: {mean: oxygen}, drug: {total: drug}, level: {mean: drug}, virus: {total: virus}}
     """
-    table = run_trial(scenario(text), tmp_path / "out", backend="numpy", jobs=1).table
+    table = run_trial(scenario(text), tmp_path / "out", backend="numpy", connect=connect).table
     assert table[["pressure", "drug", "level", "virus"]].iloc[0].tolist() == pytest.approx(
         [38, 24 * 2 * 8e-9, 2, 24 * 5], rel=1e-6
     )
@@ -220,15 +235,15 @@ def test_an_arm_without_what_is_measured_is_refused_before_anything_is_run(tmp_p
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"left": 1'])
-def test_damaged_outcomes_are_told_and_run_again(tmp_path, text):
+def test_damaged_outcomes_are_told_and_run_again(tmp_path, connect, text):
     small = scenario().with_(trial={"replicates": 1, "expected": []})
-    whole = run_trial(small, tmp_path / "out", backend="numpy", jobs=1)
-    (tmp_path / "out" / "fast" / "5" / OUTCOMES).write_text(text)
+    whole = run_trial(small, tmp_path / "out", backend="numpy", connect=connect)
+    outcomes_of(whole, "fast", 5).write_text(text)
     counts = tmp_path / "out" / "slow" / "5" / layout.COUNTS
     counts.write_text(counts.read_text().replace("216", "217", 1))
     assert len(list(folder.damages(tmp_path / "out"))) == 2
     with pytest.warns(UserWarning, match="is damaged.*this run is carried out again"):
-        again = run_trial(small, tmp_path / "out", backend="numpy", jobs=1, resume=True)
+        again = run_trial(small, tmp_path / "out", backend="numpy", connect=connect, resume=True)
     pd.testing.assert_frame_equal(again.table, whole.table)
     assert not list(folder.damages(tmp_path / "out"))
     table = tmp_path / "out" / folder.TABLE
@@ -237,22 +252,25 @@ def test_damaged_outcomes_are_told_and_run_again(tmp_path, text):
         Trial.open(tmp_path / "out")
 
 
-def test_only_the_arm_that_has_changed_is_run_again(tmp_path):
+def test_only_the_arm_that_has_changed_is_run_again(tmp_path, connect):
     small = scenario().with_(trial={"replicates": 1, "expected": []})
     told = []
-    options = {"backend": "numpy", "jobs": 1, "progress": lambda *done: told.append(done)}
+    options = {"backend": "numpy", "connect": connect, "progress": lambda *done: told.append(done)}
     run_trial(small, tmp_path / "out", **options)
     changed = small.with_(trial={"arms": {"fast": {"rules.death.rate": "0.03 /min"}}})
     said = r'trial.arms.fast.rules.death.rate: "0.02 /min" then, "0.03 /min" now'
     with pytest.raises(gpusim.ResultError, match=said):
         run_trial(changed, tmp_path / "out", resume=True, **options)
     told.clear()
+    before = (tmp_path / "out" / folder.LOG).read_text()
     with pytest.warns(UserWarning, match="is run again"):
         run_trial(changed, tmp_path / "out", resume=True, rerun=True, **options)
-    assert told == [(3, 3)]
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    added = (tmp_path / "out" / folder.LOG).read_text().removeprefix(before)
+    assert [line.split(",")[2] for line in added.splitlines()] == ["begun", "finished"]
 
 
-@pytest.mark.parametrize("name", ["outcomes.csv", "Trial.yaml", "SHA256SUMS", "SLOW"])
+@pytest.mark.parametrize("name", ["outcomes.csv", "Trial.yaml", "SHA256SUMS", "runs", "log.csv", "SLOW"])
 def test_an_arm_whose_folder_is_taken_is_refused_before_anything_is_run(tmp_path, name):
     with pytest.raises(gpusim.ScenarioError, match=f"trial.arms.{name}: its folder would be that of"):
         run_trial(scenario(TEXT.replace("fast: {rules", f"{name}: {{rules").replace("fast", name)), tmp_path / "out")

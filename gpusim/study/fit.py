@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from gpusim.ensemble import search, smc
-from gpusim.ensemble.execution import Connect
-from gpusim.ensemble.problem import Problem
-from gpusim.ensemble.sweep import column
+from gpusim.study import search, smc
+from gpusim.study.execution import Connect
+from gpusim.study.problem import Problem
+from gpusim.study.sweep import column
 
 _SWAMPED = 0.5
 """Share of the noise of seeds in a measured value's variance, from which on a fit warns of it."""

@@ -1,17 +1,19 @@
 import csv
 import os
 import signal
+import sys
 from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import default_client
 
 import gpusim
-from gpusim.ensemble.design import points
-from gpusim.ensemble.execution import Setting, cluster, shares
-from gpusim.ensemble.study import Study
-from gpusim.ensemble.sweep import save, sweep
+from gpusim.study.design import points
+from gpusim.study.execution import Setting, shares, workers
+from gpusim.study.runs import Study
+from gpusim.study.sweep import save, sweep
 
 pytestmark = pytest.mark.slow
 
@@ -67,13 +69,23 @@ def test_a_table_holds_what_single_runs_give(write, tmp_path, connect):
 
 def test_replicates_that_are_stepped_together_give_the_same_table(write, tmp_path, connect):
     path = write(GROWING + "keep: stores\n")
-    apart = run(path, tmp_path / "apart", connect, store=True)
-    together = run(path, tmp_path / "together", connect, store=True, together=2)
+    apart = run(path, tmp_path / "apart", connect)
+    together = run(path, tmp_path / "together", connect, together=2)
     pd.testing.assert_frame_equal(together, apart, check_exact=True)
     assert Counter(event for _, event in log(tmp_path / "together")) == {"begun": 12, "finished": 12}
     for store in apart["store"]:
         counts = [(tmp_path / way / store / "counts.csv").read_bytes() for way in ("apart", "together")]
         assert counts[0] == counts[1]
+
+
+def test_without_dask_processes_give_the_same_table(write, tmp_path, connect, monkeypatch):
+    path = write(GROWING)
+    by_dask = run(path, tmp_path / "dask", connect)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with workers(2) as processes:
+        by_processes = run(path, tmp_path / "processes", lambda: processes)
+    assert processes.page is None
+    pd.testing.assert_frame_equal(by_processes, by_dask, check_exact=True)
 
 
 BURSTING = """\
@@ -145,7 +157,7 @@ def test_a_time_that_is_no_step_or_after_the_end_is_said(write, tmp_path, connec
 
 
 def test_stores_are_kept_on_request(write, tmp_path, connect):
-    frame = run(write(GROWING + "keep: stores\n"), tmp_path / "out", connect, store=True)
+    frame = run(write(GROWING + "keep: stores\n"), tmp_path / "out", connect)
     from gpusim.record import Result
 
     result = Result(tmp_path / "out" / frame["store"][11])
@@ -168,7 +180,7 @@ def test_values_that_are_no_quantities_are_text(write, tmp_path, connect):
 
 
 def test_cores_are_shared_out_and_memory_bounds_the_workers(monkeypatch):
-    monkeypatch.setattr("gpusim.ensemble.execution.available_threads", lambda: 16)
+    monkeypatch.setattr("gpusim.study.execution.available_threads", lambda: 16)
     assert shares(memory=1, free=1000, backend="cpu") == (16, 1)
     assert shares(memory=250, free=1000, backend="cpu") == (4, 4)
     assert shares(memory=2000, free=1000, backend="cpu") == (1, 16)
@@ -222,11 +234,11 @@ def test_workers_of_this_machine_are_seen_by_it_alone_and_a_failing_start_is_tri
             asked.append(options)
             raise RuntimeError("Nanny failed to start.")
 
-    monkeypatch.setattr("gpusim.ensemble.execution.LocalCluster", Cluster)
-    with pytest.raises(gpusim.BackendError, match="workers can't be started: Nanny failed"), cluster(None, 2):
+    monkeypatch.setattr("distributed.LocalCluster", Cluster)
+    with pytest.raises(gpusim.BackendError, match="workers can't be started: Nanny failed"), workers(2):
         pass
     assert [options["dashboard_address"] for options in asked] == ["127.0.0.1:0"] * 3
-    with pytest.raises(gpusim.BackendError), cluster(None, 2, "0.0.0.0:8787"):
+    with pytest.raises(gpusim.BackendError), workers(2, dashboard="0.0.0.0:8787"):
         pass
     assert asked[-1]["dashboard_address"] == "0.0.0.0:8787"
 
@@ -248,7 +260,8 @@ def test_a_killed_worker_costs_only_its_own_run(write, tmp_path):
     study, done, killed = Study.load(path), [], []
     design = points(study.document)
 
-    with cluster(None, 2) as client:
+    with workers(2) as two_workers:
+        client = default_client()
 
         def tell(run, how):
             done.append(run.key)
@@ -256,7 +269,7 @@ def test_a_killed_worker_costs_only_its_own_run(write, tmp_path):
                 killed.append(next(iter(client.run(os.getpid).values())))
                 os.kill(killed[0], signal.SIGKILL)
 
-        two = sweep(study, design, setting(study, tmp_path / "two"), lambda: client, tell)
+        two = sweep(study, design, setting(study, tmp_path / "two"), lambda: two_workers, tell)
         one_left = client.nthreads()
     assert killed
     assert one_left
@@ -270,8 +283,8 @@ def test_a_killed_worker_costs_only_its_own_run(write, tmp_path):
             finished.add(key)
     assert len(finished) == 64
 
-    with cluster(None, 1) as client:
-        one = sweep(study, design, setting(study, tmp_path / "one"), lambda: client)
+    with workers(1) as one_worker:
+        one = sweep(study, design, setting(study, tmp_path / "one"), lambda: one_worker)
     pd.testing.assert_frame_equal(two, one, check_exact=True)
     save(two, tmp_path / "two.parquet")
     save(one, tmp_path / "one.parquet")

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from gpusim.ensemble.design import value_at
-from gpusim.ensemble.execution import Setting, batches, carry_out
-from gpusim.ensemble.measured import Data
-from gpusim.ensemble.schema import Range
-from gpusim.ensemble.study import Study
-from gpusim.ensemble.surface import Noise
-from gpusim.ensemble.sweep import begin, column
 from gpusim.errors import GpusimError, ScenarioError
+from gpusim.study.design import value_at
+from gpusim.study.execution import Setting, batches, carry_out
+from gpusim.study.measured import Data
+from gpusim.study.runs import Study
+from gpusim.study.schema import Range
+from gpusim.study.surface import Noise
+from gpusim.study.sweep import begin, column
 
 LEVEL = 0.95
 """Of the intervals of a fit."""
@@ -108,7 +108,7 @@ class Problem:
         """What each replicate has for each measured value: float64 [replicates, values]. Raises `GpusimError`."""
         by_arm: dict[str, list[dict[str, float]]] = {}
         for batch in batches(self.study.runs([self.values(cube)]), self.setting.together):
-            for how in carry_out(batch[0].data, {run.key: run.seed for run in batch}, self.setting).values():
+            for how in carry_out(batch, self.setting).values():
                 if isinstance(how, Exception):
                     raise how
                 by_arm.setdefault(batch[0].arm, []).append(how)

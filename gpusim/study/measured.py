@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gpusim.ensemble.study import Study
 from gpusim.errors import ScenarioError
 from gpusim.scenario.checks import nearest
+from gpusim.study.runs import Study
 from gpusim.units import UnitError, number
 
 

@@ -1,1 +1,0 @@
-"""Studies: a scenario many times over, on Dask workers (needs the extra `study`)."""

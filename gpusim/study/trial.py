@@ -1,0 +1,133 @@
+"""A trial: a study of a scenario's arms, each with the same seeds, whose results are kept and expected in an order."""
+
+import contextlib
+import functools
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gpusim.analysis.outcomes import columns
+from gpusim.errors import GpusimError, ResultError, ScenarioError
+from gpusim.record import layout, sums
+from gpusim.record.files import explained, is_empty
+from gpusim.record.provenance import Provenance, agree
+from gpusim.scenario import Scenario
+from gpusim.study.execution import Connect, Ended, Setting, execute, on_gpu, reason, shares_of, workers
+from gpusim.study.folder import TABLE, TRIAL, owned, put
+from gpusim.study.runs import Run, runs_of_trial
+
+ENOUGH_ON_CPU, ENOUGH_ON_GPU = 2**15, 2**24
+"""Voxels that keep a process busy between launches: eight lattices of 16^3, where the gain levels off; 64 of 64^3."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial in a folder; its runs are results in `ARM/SEED`.
+
+    Attributes:
+        table: columns `arm`, `seed`, then the outcomes.
+    """
+
+    folder: Path
+    scenario: Scenario
+    table: pd.DataFrame
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Trial":
+        """Raises `ResultError` where there is none."""
+        folder = Path(folder)
+        if not (folder / TABLE).is_file():
+            raise ResultError(f"{folder}: no finished trial (no {TABLE} in it)")
+        if (folder / layout.SUMS).exists():
+            for problem in sums.problems(folder, (TABLE, TRIAL)):
+                raise ResultError(problem)
+        else:
+            warnings.warn(f"{folder}: an older gpusim made it, without checksums", stacklevel=2)
+        return cls(folder, Scenario.load(folder / TRIAL), pd.read_csv(folder / TABLE))
+
+    @property
+    def outcomes(self) -> list[str]:
+        """Columns of the outcomes."""
+        return [str(column) for column in self.table.columns if column not in ("arm", "seed")]
+
+    def spreads(self) -> Iterator[tuple[str, list[str]]]:
+        """Each arm, with "median (lowest to highest)" of each outcome."""
+        for arm, rows in self.table.groupby("arm", sort=False):
+            values = (rows[column] for column in self.outcomes)
+            yield str(arm), [f"{v.median():.4g} ({v.min():.4g} to {v.max():.4g})" for v in values]
+
+
+def run_trial(
+    scenario: Scenario,
+    folder: str | Path,
+    *,
+    backend: str = "auto",
+    jobs: int | None = None,
+    together: int | None = None,
+    resume: bool = False,
+    rerun: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    connect: Connect | None = None,
+) -> Trial:
+    """Run every arm with every seed.
+
+    Args:
+        folder: of the trial; made if it is not there, and empty unless `resume`, which goes on with the
+            runs that have not finished.
+        jobs: processes at a time; by default one a core, as far as the memory does, or one on a GPU.
+        together: seeds of an arm that a process steps in one go; by default more on small lattices, as long as
+            every process has work. The result does not depend on it.
+        rerun: on going on, run again what depends on a scenario, an input or a program that has changed since,
+            instead of refusing.
+        progress: called with the number of finished runs and of all.
+        connect: gives the workers, instead of new processes on this machine.
+
+    Raises `ScenarioError`, `ResultError`, and what a run raises.
+    """
+    trial = scenario.document.trial
+    if trial is None:
+        raise ScenarioError(f"{scenario.document.name}: has no arms; expected a 'trial'")
+    folder = Path(folder)
+    runs = runs_of_trial(scenario)
+    jobs, threads = shares_of(scenario, backend, together or 1, jobs)
+    go_on = f"gpusim run --resume {folder}"
+    rows: dict[str, dict[str, Any]] = {}
+
+    def tell(run: Run, how: Ended) -> None:
+        if isinstance(how, GpusimError):
+            raise how
+        if isinstance(how, Exception):
+            raise ResultError(
+                f"{folder}: arm '{run.arm}', seed {run.seed}: {reason(how)}; finished runs are kept, to go on: {go_on}"
+            )
+        rows[run.key] = {"arm": run.arm, "seed": run.seed, **how}
+        progress(len(rows), len(runs))
+
+    with contextlib.ExitStack() as stack:
+        if not resume and folder.is_dir() and not is_empty(folder):
+            raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
+        stack.enter_context(owned(folder))
+        stack.enter_context(explained(folder))
+        agree(folder, Provenance.of(scenario), rerun=rerun)
+        (folder / TABLE).unlink(missing_ok=True)
+        put(folder, TRIAL, scenario.to_yaml())
+        batch = together or _together(scenario, len(runs) // jobs, backend)
+        setting = Setting(folder.absolute(), columns(trial.outcomes), backend, threads, batch, go_on=go_on)
+        start = connect or functools.cache(lambda: stack.enter_context(workers(jobs)))
+        execute(start, runs, setting, tell)
+        table = pd.DataFrame([rows[run.key] for run in runs], columns=["arm", "seed", *setting.columns])
+        put(folder, TABLE, table.to_csv(index=False))
+    return Trial(folder, scenario, table)
+
+
+def _together(scenario: Scenario, share: int, backend: str) -> int:
+    """How many seeds to step in one go, where nobody says; at most half of a process's `share` of the runs."""
+    shapes = (scenario.site(name).document.grid.shape for name in scenario.sites)
+    voxels = sum(math.prod(shape) for shape in shapes if shape is not None)
+    enough = ENOUGH_ON_GPU if on_gpu(backend) else ENOUGH_ON_CPU
+    return max(1, min(share // 2, enough // max(1, voxels)))
