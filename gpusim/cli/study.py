@@ -132,7 +132,7 @@ def _session(
     first = Scenario(loaded.scenario(next(iter(loaded.document.arms))))
     count, each = execution.shares_of(first, backend, together, workers)
     threads = threads or (each if scheduler is None else 1)
-    setting = execution.Setting(folder, loaded.columns, backend, threads, together, rerun_changed)
+    setting = execution.Setting(folder, backend, threads, together, rerun_changed)
     with stoppable("and the same command goes on with the others"), owned(folder), contextlib.ExitStack() as stack:
         note_study(folder, study.read_text(encoding="utf-8"))
         tell_notes(loaded.notes)

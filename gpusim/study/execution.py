@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -28,7 +28,6 @@ from gpusim.record.stopping import interrupts_held
 from gpusim.scenario import Scenario
 from gpusim.scenario.loading import validated
 from gpusim.scenario.reading import Read
-from gpusim.scenario.schema import Outcome
 from gpusim.study.folder import keep, kept, note, outcomes
 from gpusim.study.runs import Run
 
@@ -46,14 +45,12 @@ class Setting:
     Attributes:
         folder: of the study, as the workers see it. Where they see none, outcomes come back over the
             network alone.
-        columns: outcomes and their times.
         together: replicates that a worker steps in one go. Outcomes do not depend on it.
         rerun: run again what depends on an input or a program that has changed since, instead of refusing.
         go_on: the command that goes on with what has not finished.
     """
 
     folder: Path
-    columns: Mapping[str, tuple[Outcome, str]]
     backend: str = "auto"
     threads: int | None = None
     together: int = 1
@@ -88,42 +85,42 @@ def carry_out(runs: Sequence[Run], setting: Setting) -> dict[str, Ended]:
     They are stepped together; where that fails, each is tried by itself, so that a failure costs its own run alone.
     Outcomes are on the disk before a run counts as finished, so that a worker that dies afterwards costs nothing.
     """
-    folder = setting.folder
+    folder, first = setting.folder, runs[0]
     seen = (folder / PROVENANCE).is_file()
-    if runs[0].store and not seen:
+    if first.store and not seen:
         raise ResultError(f"{folder}: the worker does not see it; results of runs need a shared folder")
 
-    def log(keys: Iterable[str], event: str) -> None:
-        for key in keys if seen else ():
-            note(folder, key, event)
+    def log(runs: Iterable[Run], event: str) -> None:
+        for run in runs if seen else ():
+            note(folder, run.key, event)
 
+    found: dict[str, Ended] = {}
     with warnings.catch_warnings(action="ignore"):  # damage is told where the study goes on, and not by each worker
-        known = {run.key: kept(folder, run.key, run.store) if seen else None for run in runs}
-    found: dict[str, Ended] = {key: taken for key, taken in known.items() if taken is not None}
-    log(found, "found")
-    left = {run.key: run for run in runs if run.key not in found}
+        for run in runs if seen else ():
+            if (taken := kept(folder, run.key, run.store)) is not None:
+                found[run.key] = taken
+    log((run for run in runs if run.key in found), "found")
+    left = [run for run in runs if run.key not in found]
     if not left:
         return found
     log(left, "begun")
     try:
-        scenario = Scenario(validated(Read(dict(runs[0].data)), "run"))
-        stores = [folder / run.store for run in left.values() if run.store]
-        for key in left:  # damaged: a kill must not leave them beside another result
-            (folder / outcomes(key)).unlink(missing_ok=True)
-        seeds = [run.seed for run in left.values()]
-        taken = measured(scenario, seeds, setting.columns, setting.backend, threads=setting.threads, folders=stores)
+        for run in left:  # damaged: a kill must not leave them beside another result
+            (folder / outcomes(run.key)).unlink(missing_ok=True)
+        scenario = Scenario(validated(Read(dict(first.data)), "run"))
+        seeds, stores = [run.seed for run in left], [folder / run.store for run in left if run.store]
+        all_taken = measured(scenario, seeds, first.columns, setting.backend, threads=setting.threads, folders=stores)
     except Exception as error:
         log(left, f"failed: {error}")
-        if len(left) == 1:
-            return found | dict.fromkeys(left, error)
-        for run in left.values():
-            found |= carry_out([run], setting)
+        for run in left:
+            found |= carry_out([run], setting) if len(left) > 1 else {run.key: error}
         return found
-    for run, values in zip(left.values(), taken, strict=True):
+    for run, taken in zip(left, all_taken, strict=True):
+        found[run.key] = taken
         if seen:
-            keep(folder, run.key, values, run.store)
-            log([run.key], "finished")
-    return found | dict(zip(left, taken, strict=True))
+            keep(folder, run.key, taken, run.store)
+            log([run], "finished")
+    return found
 
 
 def batches(runs: Iterable[Run], together: int) -> Iterator[list[Run]]:
@@ -152,41 +149,37 @@ def execute(
             tell(run, how)
 
     for key, (run, *_) in to_do.items():
-        known = kept(setting.folder, key, run.store)
-        if known is not None:
+        if (known := kept(setting.folder, key, run.store)) is not None:
             end(key, known)
     if len(found) == len(to_do):
         return found
     workers, pending = connect(), dict[Future[dict[str, Ended]], list[Run]]()
     waiting = batches([run for key, (run, *_) in to_do.items() if key not in found], setting.together)
-
-    def submit(count: int) -> None:
-        for batch in itertools.islice(waiting, count):
-            pending[workers.executor.submit(carry_out, batch, setting)] = batch
-
-    submit(_IN_FLIGHT * workers.count)
-    while pending:
-        for future in wait(pending, return_when=FIRST_COMPLETED).done:
-            batch = pending.pop(future)
-            for key, how in _ended(future, batch, setting).items():
-                if not isinstance(how, Exception) and not (setting.folder / outcomes(key)).exists():
-                    keep(setting.folder, key, how)  # of a worker that does not see the folder
-                end(key, how)
-            submit(1)
-    return found
-
-
-def _ended(future: Future[dict[str, Ended]], batch: Sequence[Run], setting: Setting) -> dict[str, Ended]:
-    """How the runs of a batch have ended."""
     try:
-        return future.result()
+        while True:
+            for batch in itertools.islice(waiting, _IN_FLIGHT * workers.count - len(pending)):
+                with interrupts_held():  # a process may start
+                    pending[workers.executor.submit(carry_out, batch, setting)] = batch
+            if not pending:
+                return found
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                for key, how in _ended(future, pending.pop(future)).items():
+                    if not isinstance(how, Exception) and not (setting.folder / outcomes(key)).exists():
+                        keep(setting.folder, key, how)  # of a worker that does not see the folder
+                    end(key, how)
     except BrokenProcessPool:
         raise ResultError(
             f"{setting.folder}: a process that carried out a run was killed, perhaps for want of memory; finished runs "
             f"are kept, to go on: {setting.go_on}"
         ) from None
-    except Exception as error:
-        return {run.key: error for run in batch}
+
+
+def _ended(future: Future[dict[str, Ended]], batch: Sequence[Run]) -> dict[str, Ended]:
+    """How the runs of a batch have ended. Raises `BrokenProcessPool`."""
+    error = RuntimeError("cancelled by the scheduler") if future.cancelled() else future.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise error
+    return dict.fromkeys((run.key for run in batch), error) if isinstance(error, Exception) else future.result()
 
 
 def reason(error: Exception) -> str:
@@ -281,23 +274,12 @@ def _local_cluster(workers: int, dashboard: str) -> Any:
     raise BackendError(f"workers can't be started: {failure}")
 
 
-class _Pool(ProcessPoolExecutor):
-    def submit(self, *arguments: Any, **more: Any) -> Future[Any]:
-        try:
-            with interrupts_held():  # it may start a process
-                return super().submit(*arguments, **more)
-        except BrokenProcessPool as error:
-            failed: Future[Any] = Future()
-            failed.set_exception(error)
-            return failed
-
-
 @contextlib.contextmanager
 def _processes(count: int) -> Iterator[Workers]:
     """A pool of processes, which end with the context, whatever they are at, or with this process."""
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)  # no other process has ours
-    with _Pool(count, mp_context=context, initializer=_begin_process, initargs=(theirs,)) as pool, ours:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin_process, initargs=(theirs,)) as pool, ours:
         yield Workers(pool, count)
 
 

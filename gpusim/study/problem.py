@@ -162,7 +162,7 @@ def pose(study: Study, data: Data, setting: Setting) -> Problem:
         outcomes[name] = document.outcomes[name].model_copy(update={"at": tuple(times)})
     arms = {name: changes for name, changes in document.arms.items() if name in data.arms}
     narrowed = replace(study, document=document.model_copy(update={"outcomes": outcomes, "arms": arms}))
-    found = Problem(narrowed, data, replace(setting, columns=narrowed.columns))
+    found = Problem(narrowed, data, setting)
     middle = [0.5] * len(document.parameters)
     begin(narrowed.runs([found.values(middle)]), setting)
     found.simulated(middle)

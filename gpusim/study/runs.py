@@ -30,6 +30,7 @@ class Run:
     Attributes:
         point: number in the design; values: the parameters there.
         data: the scenario as plain data, with everything set but its seed.
+        columns: outcomes, with their times.
         key: hash of all that the outcomes depend on: equal keys mean equal outcomes.
         store: its result folder, within that of the study, where it leaves one.
     """
@@ -40,6 +41,7 @@ class Run:
     replicate: int
     seed: int
     data: dict[str, Any]
+    columns: Mapping[str, tuple[Outcome, str]]
     key: str
     store: Path | None
 
@@ -92,7 +94,7 @@ class Study:
                     seed = seed_of(self.document.seed, replicate, values)
                     key = _hash(common, seed)
                     store = Path(folder.STORES, key[:16]) if stored else None
-                    yield Run(i, values, arm, replicate, seed, data, key, store)
+                    yield Run(i, values, arm, replicate, seed, data, self.columns, key, store)
 
     @property
     def columns(self) -> dict[str, tuple[Outcome, str]]:
@@ -154,13 +156,13 @@ def runs_of_trial(scenario: Scenario) -> list[Run]:
     trial = scenario.document.trial
     assert trial is not None, "has arms"
     folder.require_names(scenario)
-    found = []
+    found, taken = [], columns(trial.outcomes)
     for arm in scenario.arms:
         data = scenario.arm(arm).data
         common = _common(data, trial.outcomes)
         for i, seed in enumerate(scenario.seeds(trial.replicates)):
             store = Path(arm, str(seed))
-            found.append(Run(0, {}, arm, i, seed, data, _hash(common, seed, store.as_posix()), store))
+            found.append(Run(0, {}, arm, i, seed, data, taken, _hash(common, seed, store.as_posix()), store))
     return found
 
 

@@ -117,10 +117,10 @@ def run_trial(
         (folder / TABLE).unlink(missing_ok=True)
         put(folder, TRIAL, scenario.to_yaml())
         batch = together or _together(scenario, len(runs) // jobs, backend)
-        setting = Setting(folder.absolute(), columns(trial.outcomes), backend, threads, batch, go_on=go_on)
-        start = connect or functools.cache(lambda: stack.enter_context(workers(jobs)))
+        setting = Setting(folder.absolute(), backend, threads, batch, go_on=go_on)
+        start = connect or functools.cache(lambda: stack.enter_context(workers(min(jobs, len(runs)))))
         execute(start, runs, setting, tell)
-        table = pd.DataFrame([rows[run.key] for run in runs], columns=["arm", "seed", *setting.columns])
+        table = pd.DataFrame([rows[run.key] for run in runs], columns=["arm", "seed", *columns(trial.outcomes)])
         put(folder, TABLE, table.to_csv(index=False))
     return Trial(folder, scenario, table)
 

@@ -85,7 +85,7 @@ def recover(
     path.write_text(STUDY.format(method=method, particles=particles, populations=populations))
     study = Study.load(path)
     truth = measure(study, number, folder / "data.csv")
-    setting = Setting(folder / "runs-of-fit", study.columns, backend, 1)
+    setting = Setting(folder / "runs-of-fit", backend, 1)
     found = fit(pose(study, Data.read(folder / "data.csv", study), setting), connect)
     return [Recovery(estimate, true) for estimate, true in zip(found.estimates, truth, strict=True)]
 

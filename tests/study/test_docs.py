@@ -113,7 +113,7 @@ def test_the_published_growth_curve(tmp_path, connect):
         (tmp_path / name).write_text(text)
     loaded = Study.load(tmp_path / "lung-study.yaml")
     data = Data.read(tmp_path / "lung.csv", loaded)
-    found = fit(pose(loaded, data, Setting(tmp_path / "out", loaded.columns, "auto")), connect)
+    found = fit(pose(loaded, data, Setting(tmp_path / "out", "auto")), connect)
     for row in found.estimates:
         (shown,) = re.findall(rf"^{re.escape(row.parameter)} .*", DOCS, re.M)
         estimate, low, high = (float(word) for word in shown.split()[2:])

@@ -45,7 +45,7 @@ def test_a_decay_is_fitted_as_the_straight_line_of_its_logarithms(write, tmp_pat
     values = 5 * np.exp(-0.02 * MINUTES + rng.normal(0, np.sqrt(np.log1p(0.01)), len(MINUTES)))
     table = tmp_path / "data.csv"
     table.write_text("min,drug\n" + "".join(f"{m},{v}\n" for m, v in zip(MINUTES, values, strict=True)))
-    setting = Setting(tmp_path / "out", study.columns, "numpy")
+    setting = Setting(tmp_path / "out", "numpy")
     found = fit(pose(study, Data.read(table, study), setting), connect)
     middle, deviation = posterior_of_a_decay(values, 0.1)
     initial, decay = found.estimates
@@ -120,7 +120,7 @@ def emulated(study, number, noise_of_seeds):
     rng = np.random.default_rng([1, number])
     truth = 0.15 + 0.7 * rng.random(2)
     blank = Data(("volume",) * 7, tuple(f"{i} h" for i in range(1, 8)), ("baseline",) * 7, np.ones(7))
-    problem = Emulated(study, blank, Setting(Path(), {}), noise_of_seeds)
+    problem = Emulated(study, blank, Setting(Path()), noise_of_seeds)
     seeds = rng.integers(2**63, size=fit_of.subjects)
     measured = np.mean([problem.one(truth, seed) for seed in seeds], axis=0)
     values = measured * np.exp(problem.deviation * rng.standard_normal(7))
@@ -168,7 +168,7 @@ def test_a_mistake_in_the_data_is_a_line_with_its_place(write, tmp_path, table, 
     study = Study.load(write(DECAYING.replace("METHOD", "abc")))
     (tmp_path / "data.csv").write_text(table)
     with pytest.raises(gpusim.ScenarioError) as caught:
-        pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", study.columns, "numpy"))
+        pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", "numpy"))
     assert message in str(caught.value)
 
 
@@ -188,7 +188,7 @@ def test_what_a_method_cannot_count_is_refused(write, tmp_path, old, new, messag
     (tmp_path / "data.csv").write_text("h,drug\n0.5,4\n1,2\n")
     with pytest.raises(gpusim.ScenarioError) as caught:
         fit(
-            pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", study.columns, "numpy")),
+            pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", "numpy")),
             inline,
         )
     assert message in str(caught.value)

@@ -65,7 +65,7 @@ def test_sobol_indices_of_a_decaying_drug(write, tmp_path, connect):
     """c exp(-k t), a product of independent factors: indices in closed form, from the factors' moments."""
     study = Study.load(write(DECAYING))
     method = study.document.sensitivity
-    setting = Setting(tmp_path / "out", study.columns, "numpy")
+    setting = Setting(tmp_path / "out", "numpy")
     tables = sensitivity.table(study, method, lambda study, points: sweep(study, points, setting, connect))
     found = sensitivity.analyse(study, method, *tables).set_index("parameter")
     assert (found[["first_noise", "total_noise"]] == 0).all(axis=None), "nothing in it depends on a seed"

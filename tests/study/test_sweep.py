@@ -34,7 +34,7 @@ outcomes:
 
 
 def setting(study, folder, **more):
-    return Setting(folder, study.columns, "numpy", 1, **more)
+    return Setting(folder, "numpy", 1, **more)
 
 
 def run(path, folder, connect, **more):
