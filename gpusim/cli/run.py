@@ -68,6 +68,13 @@ def run(
             show_default="by the lattice's size",
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of a scenario with arms: a running Dask scheduler, as in tcp://host:8786, whose workers see OUT.",
+        ),
+    ] = None,
     arm: Annotated[
         str | None, typer.Option(metavar="ARM", help="Of a scenario with arms: this one alone, as a single run.")
     ] = None,
@@ -106,7 +113,7 @@ def run(
     if resume is not None:
         if is_trial(resume):
             _require_one_process(backend)
-            go_on(resume, backend, threads, together, log, rerun=rerun_changed)
+            go_on(resume, backend, threads, together, scheduler, log, rerun=rerun_changed)
             return
         require_unfinished(resume)
         loaded, folder = gpusim.Scenario.load(resume / layout.SCENARIO), resume
@@ -124,11 +131,13 @@ def run(
                 loaded = loaded.with_(trial={"replicates": replicates})
             folder = output or Path("results") / loaded.document.name
             tell_notes(loaded.notes)
-            carry_out(loaded, folder, backend, threads, together, log)
+            carry_out(loaded, folder, backend, threads, together, scheduler, log)
             return
         folder = output or Path("results") / loaded.document.name
     if together is not None:
         raise typer.BadParameter("--together: is for a scenario with arms; --replicates of one are always together")
+    if scheduler is not None:
+        raise typer.BadParameter("--scheduler: is for a scenario with arms; a single run is carried out here")
     simulation = gpusim.Simulation(loaded, machine, threads=threads, seed=loaded.seeds(replicates or 1))
     model, start = simulation.model, [each.counts for each in simulation.replicates]
     folders = [folder if replicates is None else folder / str(seed) for seed in simulation.seeds]
@@ -177,7 +186,7 @@ def run(
 
 _WITH_RESUME = {
     False: ("resume", "rerun_changed", "backend", "threads", "log", "picture"),
-    True: ("resume", "rerun_changed", "backend", "threads", "log", "together"),
+    True: ("resume", "rerun_changed", "backend", "threads", "log", "together", "scheduler"),
 }
 """Parameters that have an effect with --resume, of a run and of a trial."""
 

@@ -19,6 +19,7 @@ def carry_out(
     backend: str,
     jobs: int | None,
     together: int | None,
+    scheduler: str | None,
     log: Log,
     *,
     resume: bool = False,
@@ -42,6 +43,7 @@ def carry_out(
             backend=backend,
             jobs=jobs,
             together=together,
+            scheduler=scheduler,
             resume=resume,
             rerun=rerun,
             progress=lambda done, total: tell(done),
@@ -50,12 +52,21 @@ def carry_out(
     out.print(f"results  {folder}")
 
 
-def go_on(folder: Path, backend: str, jobs: int | None, together: int | None, log: Log, *, rerun: bool = False) -> None:
+def go_on(
+    folder: Path,
+    backend: str,
+    jobs: int | None,
+    together: int | None,
+    scheduler: str | None,
+    log: Log,
+    *,
+    rerun: bool = False,
+) -> None:
     """Go on with the trial in a folder."""
     from gpusim.scenario import Scenario
     from gpusim.study.folder import TRIAL
 
-    carry_out(Scenario.load(folder / TRIAL), folder, backend, jobs, together, log, resume=True, rerun=rerun)
+    carry_out(Scenario.load(folder / TRIAL), folder, backend, jobs, together, scheduler, log, resume=True, rerun=rerun)
 
 
 def report(trial: Trial) -> None:

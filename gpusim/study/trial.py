@@ -1,7 +1,6 @@
 """A trial: a study of a scenario's arms, each with the same seeds, whose results are kept and expected in an order."""
 
 import contextlib
-import functools
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -72,6 +71,7 @@ def run_trial(
     resume: bool = False,
     rerun: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    scheduler: str | None = None,
     connect: Connect | None = None,
 ) -> Trial:
     """Run every arm with every seed.
@@ -85,9 +85,10 @@ def run_trial(
         rerun: on going on, run again what depends on a scenario, an input or a program that has changed since,
             instead of refusing.
         progress: called with the number of finished runs and of all.
-        connect: gives the workers, instead of new processes on this machine.
+        scheduler: the address of a Dask scheduler whose workers see the folder, instead of new ones on this machine.
+        connect: gives the workers.
 
-    Raises `ScenarioError`, `ResultError`, and what a run raises.
+    Raises `ScenarioError`, `ResultError`, `BackendError`, and what a run raises.
     """
     trial = scenario.document.trial
     if trial is None:
@@ -116,10 +117,9 @@ def run_trial(
         agree(folder, Provenance.of(scenario), rerun=rerun)
         (folder / TABLE).unlink(missing_ok=True)
         put(folder, TRIAL, scenario.to_yaml())
-        batch = together or _together(scenario, len(runs) // jobs, backend)
-        setting = Setting(folder.absolute(), backend, threads, batch, go_on=go_on)
-        start = connect or functools.cache(lambda: stack.enter_context(workers(min(jobs, len(runs)))))
-        execute(start, runs, setting, tell)
+        batch = together or (1 if scheduler else _together(scenario, len(runs) // jobs, backend))
+        setting = Setting(folder.absolute(), backend, 1 if scheduler else threads, batch, go_on=go_on)
+        execute(connect or (lambda: stack.enter_context(workers(min(jobs, len(runs)), scheduler))), runs, setting, tell)
         table = pd.DataFrame([rows[run.key] for run in runs], columns=["arm", "seed", *columns(trial.outcomes)])
         put(folder, TABLE, table.to_csv(index=False))
     return Trial(folder, scenario, table)

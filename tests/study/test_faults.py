@@ -126,7 +126,10 @@ class Failing(Executor):
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (KilledWorker("run", None, 3), r"out: arm '(slow|fast)', seed \d: its worker died, again and again; finished runs"),
+        (
+            KilledWorker("run", None, 3),
+            r"out: arm '(slow|fast)', seed \d: its worker died, again and again; finished",
+        ),
         (BrokenProcessPool(), r"out: a process that carried out a run was killed, perhaps for want of memory"),
     ],
 )

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
 import gpusim
+from gpusim.cli import app
 from gpusim.record import layout
 from gpusim.record.files import read_sealed, write_sealed
 from gpusim.study import execution, folder
@@ -90,6 +92,23 @@ def test_seeds_that_are_stepped_together_end_as_by_themselves(trial, tmp_path, c
     outcomes_of(together, "slow", 6).unlink()
     again = run_trial(trial.scenario, out, together=5, resume=True, **options)
     pd.testing.assert_frame_equal(again.table, trial.table)
+
+
+def test_the_workers_of_a_scheduler_give_the_same_table(trial, tmp_path, connect):
+    address = connect().executor._client.scheduler.address
+    elsewhere = run_trial(trial.scenario, tmp_path / "out", backend="numpy", scheduler=address)
+    pd.testing.assert_frame_equal(elsewhere.table, trial.table)
+
+
+def test_what_is_for_a_trial_alone_is_refused_of_a_single_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "single.yaml"
+    path.write_text(TEXT[: TEXT.index("trial:")])
+    for option in (["--together", "2"], ["--scheduler", "tcp://a:1"]):
+        refused = CliRunner().invoke(app, ["run", str(path), "-o", str(tmp_path / "out"), *option])
+        assert refused.exit_code == 2
+        assert f"{option[0]}: is for a scenario with arms" in refused.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_arm_is_the_scenario_with_its_overrides(trial):
