@@ -79,7 +79,8 @@ def run_trial(
     Args:
         folder: of the trial; made if it is not there, and empty unless `resume`, which goes on with the
             runs that have not finished.
-        jobs: processes at a time; by default one a core, as far as the memory does, or one on a GPU.
+        jobs: processes at a time, of one thread each; by default one a core, or one on a GPU; fewer, of several threads
+            each, where the memory would not do.
         together: seeds of an arm that a process steps in one go; by default more on small lattices, as long as
             every process has work. The result does not depend on it.
         rerun: on going on, run again what depends on a scenario, an input or a program that has changed since,
@@ -95,7 +96,7 @@ def run_trial(
         raise ScenarioError(f"{scenario.document.name}: has no arms; expected a 'trial'")
     folder = Path(folder)
     runs = runs_of_trial(scenario)
-    jobs, threads = shares_of(scenario, backend, together or 1, jobs)
+    jobs, threads = (jobs, 1) if jobs else shares_of(scenario, backend, together or 1)
     go_on = f"gpusim run --resume {folder}"
     rows: dict[str, dict[str, Any]] = {}
 

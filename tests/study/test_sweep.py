@@ -10,8 +10,10 @@ import pytest
 from distributed import default_client
 
 import gpusim
+from gpusim.record import sums
 from gpusim.study.design import points
 from gpusim.study.execution import Setting, shares, workers
+from gpusim.study.folder import put
 from gpusim.study.runs import Study
 from gpusim.study.sweep import save, sweep
 
@@ -289,3 +291,14 @@ def test_a_killed_worker_costs_only_its_own_run(write, tmp_path):
     save(two, tmp_path / "two.parquet")
     save(one, tmp_path / "one.parquet")
     assert (tmp_path / "two.parquet").read_bytes() == (tmp_path / "one.parquet").read_bytes()
+
+
+def test_a_file_that_is_listed_anew_hides_no_damage_of_another(tmp_path):
+    put(tmp_path, "study.yaml", "a")
+    put(tmp_path, "table", "b")
+    (tmp_path / "table").write_text("c")
+    put(tmp_path, "study.yaml", "d")
+    assert list(sums.problems(tmp_path)) == [f"{tmp_path / 'table'}: is damaged: not what was written"]
+    (tmp_path / "table").unlink()
+    put(tmp_path, "study.yaml", "e")
+    assert not list(sums.problems(tmp_path))
