@@ -68,7 +68,7 @@ def sweep(
     begin(runs, setting)
     found = execute(connect, runs, setting, tell)
     columns = {path: column(parameter) for path, parameter in study.document.parameters.items()}
-    frame = pd.DataFrame([_row(run, found[run.key], study, columns) for run in runs]).astype({"seed": np.uint64})
+    frame = table(runs, found, columns).astype({"seed": np.uint64})
     frame.attrs["units"] = {path: c.unit for path, c in columns.items() if c.unit}
     return frame
 
@@ -87,15 +87,19 @@ def note_study(folder: Path, text: str) -> None:
     on_disk.put(folder, on_disk.STUDY, text)
 
 
-def _row(run: Run, how: Ended, study: Study, columns: Mapping[str, Column]) -> dict[str, Any]:
-    """A run with its outcomes; without any it says why, under `failure`."""
-    row: dict[str, Any] = {"point": run.point, "arm": run.arm, "replicate": run.replicate, "seed": run.seed}
-    row |= {path: columns[path](value) for path, value in run.values.items()}
-    if isinstance(how, Exception):
-        row |= {**dict.fromkeys(study.columns, np.nan), FAILURE: reason(how)}
-    else:
-        row |= {**{name: how[name] for name in study.columns}, FAILURE: ""}
-    return row | ({"store": str(run.store)} if run.store else {})
+def table(runs: Iterable[Run], found: Mapping[str, Ended], parameters: Mapping[str, Column]) -> pd.DataFrame:
+    """One row a run, with its outcomes; those with none say why, under `failure`."""
+    rows = []
+    for run in runs:
+        how = found[run.key]
+        rows.append(
+            {"point": run.point, "arm": run.arm, "replicate": run.replicate, "seed": run.seed}
+            | {path: parameters[path](value) for path, value in run.values.items()}
+            | {name: np.nan if isinstance(how, Exception) else how[name] for name in run.columns}
+            | {FAILURE: reason(how) if isinstance(how, Exception) else ""}
+            | ({"store": str(run.store)} if run.store else {})
+        )
+    return pd.DataFrame(rows)
 
 
 def save(frame: pd.DataFrame, path: Path) -> Path:

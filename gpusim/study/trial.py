@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -19,6 +18,7 @@ from gpusim.scenario import Scenario
 from gpusim.study.execution import Connect, Ended, Setting, execute, on_gpu, reason, shares_of, workers
 from gpusim.study.folder import TABLE, TRIAL, owned, put
 from gpusim.study.runs import Run, runs_of_trial
+from gpusim.study.sweep import table
 
 ENOUGH_ON_CPU, ENOUGH_ON_GPU = 2**15, 2**24
 """Voxels that keep a process busy between launches: eight lattices of 16^3, where the gain levels off; 64 of 64^3."""
@@ -98,17 +98,18 @@ def run_trial(
     runs = runs_of_trial(scenario)
     jobs, threads = (jobs, 1) if jobs else shares_of(scenario, backend, together or 1)
     go_on = f"gpusim run --resume {folder}"
-    rows: dict[str, dict[str, Any]] = {}
+    done = 0
 
     def tell(run: Run, how: Ended) -> None:
+        nonlocal done
         if isinstance(how, GpusimError):
             raise how
         if isinstance(how, Exception):
             raise ResultError(
                 f"{folder}: arm '{run.arm}', seed {run.seed}: {reason(how)}; finished runs are kept, to go on: {go_on}"
             )
-        rows[run.key] = {"arm": run.arm, "seed": run.seed, **how}
-        progress(len(rows), len(runs))
+        done += 1
+        progress(done, len(runs))
 
     with contextlib.ExitStack() as stack:
         if not resume and folder.is_dir() and not is_empty(folder):
@@ -120,10 +121,10 @@ def run_trial(
         put(folder, TRIAL, scenario.to_yaml())
         batch = together or (1 if scheduler else _together(scenario, len(runs) // jobs, backend))
         setting = Setting(folder.absolute(), backend, 1 if scheduler else threads, batch, go_on=go_on)
-        execute(connect or (lambda: stack.enter_context(workers(min(jobs, len(runs)), scheduler))), runs, setting, tell)
-        table = pd.DataFrame([rows[run.key] for run in runs], columns=["arm", "seed", *columns(trial.outcomes)])
-        put(folder, TABLE, table.to_csv(index=False))
-    return Trial(folder, scenario, table)
+        connect = connect or (lambda: stack.enter_context(workers(min(jobs, len(runs)), scheduler)))
+        frame = table(runs, execute(connect, runs, setting, tell), {})[["arm", "seed", *columns(trial.outcomes)]]
+        put(folder, TABLE, frame.to_csv(index=False))
+    return Trial(folder, scenario, frame)
 
 
 def _together(scenario: Scenario, share: int, backend: str) -> int:
