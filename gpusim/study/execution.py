@@ -28,7 +28,7 @@ from gpusim.record.stopping import interrupts_held
 from gpusim.scenario import Scenario
 from gpusim.scenario.loading import validated
 from gpusim.scenario.reading import Read
-from gpusim.study.folder import keep, kept, note, outcomes
+from gpusim.study.folder import keep, note
 from gpusim.study.runs import Run
 
 LOOPBACK = "127.0.0.1:0"
@@ -97,7 +97,7 @@ def carry_out(runs: Sequence[Run], setting: Setting) -> dict[str, Ended]:
     found: dict[str, Ended] = {}
     with warnings.catch_warnings(action="ignore"):  # damage is told where the study goes on, and not by each worker
         for run in runs if seen else ():
-            if (taken := kept(folder, run.key, run.store)) is not None:
+            if (taken := run.finished(folder)) is not None:
                 found[run.key] = taken
     log((run for run in runs if run.key in found), "found")
     left = [run for run in runs if run.key not in found]
@@ -106,7 +106,7 @@ def carry_out(runs: Sequence[Run], setting: Setting) -> dict[str, Ended]:
     log(left, "begun")
     try:
         for run in left:  # damaged: a kill must not leave them beside another result
-            (folder / outcomes(run.key)).unlink(missing_ok=True)
+            (folder / run.outcomes).unlink(missing_ok=True)
         scenario = Scenario(validated(Read(dict(first.data)), "run"))
         seeds, stores = [run.seed for run in left], [folder / run.store for run in left if run.store]
         all_taken = measured(scenario, seeds, first.columns, setting.backend, threads=setting.threads, folders=stores)
@@ -118,7 +118,7 @@ def carry_out(runs: Sequence[Run], setting: Setting) -> dict[str, Ended]:
     for run, taken in zip(left, all_taken, strict=True):
         found[run.key] = taken
         if seen:
-            keep(folder, run.key, taken, run.store)
+            keep(folder / run.outcomes, run.key, taken)
             log([run], "finished")
     return found
 
@@ -149,7 +149,7 @@ def execute(
             tell(run, how)
 
     for key, (run, *_) in to_do.items():
-        if (known := kept(setting.folder, key, run.store)) is not None:
+        if (known := run.finished(setting.folder)) is not None:
             end(key, known)
     if len(found) == len(to_do):
         return found
@@ -164,8 +164,9 @@ def execute(
                 return found
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 for key, how in _ended(future, pending.pop(future)).items():
-                    if not isinstance(how, Exception) and not (setting.folder / outcomes(key)).exists():
-                        keep(setting.folder, key, how)  # of a worker that does not see the folder
+                    path = setting.folder / to_do[key][0].outcomes
+                    if not isinstance(how, Exception) and not path.exists():
+                        keep(path, key, how)  # of a worker that does not see the folder
                     end(key, how)
     except BrokenProcessPool:
         raise ResultError(

@@ -2,11 +2,17 @@
 
 study.yaml, or trial.yaml         the study, or the scenario with its trial, as it was run
 provenance.json                   what it depends on besides: input files, the program; of a trial, its scenario
-runs/KEY.json                     the outcomes of a finished run; KEY is a hash of all that they depend on
 log.csv                           when each run began, finished, failed, or was found finished, and where
-ARM/SEED/, or stores/KEY/         the result folder of a run: of a trial, or of a study with `keep: stores`
-outcomes.csv, or table.parquet    one row a run: of a trial, or of a study
 SHA256SUMS                        of study.yaml or trial.yaml, and of the tables
+
+Of a study:
+runs/KEY.json                     the outcomes of a finished run; KEY is a hash of all that they depend on
+stores/KEY/                       the result folder of a run, with `keep: stores`
+table.parquet                     one row a run
+
+Of a trial:
+ARM/SEED/                         the result folder of a run, and its outcomes.json, written last
+outcomes.csv                      one row a run; the trial has finished when this is there
 """
 
 import contextlib
@@ -25,14 +31,14 @@ from gpusim.record.files import explained, locked, read_sealed, remove_unready, 
 from gpusim.record.provenance import PROVENANCE
 from gpusim.scenario import Scenario
 
-STUDY, TRIAL, RUNS, STORES, LOG = "study.yaml", "trial.yaml", "runs", "stores", "log.csv"
-TABLE = "outcomes.csv"
-"""Of a trial; it is finished when this is there."""
+STUDY, RUNS, STORES = "study.yaml", "runs", "stores"
+TRIAL, OUTCOMES, TABLE = "trial.yaml", "outcomes.json", "outcomes.csv"
+LOG = "log.csv"
 
 
-def outcomes(key: str) -> Path:
-    """The file of the outcomes of a run that has finished."""
-    return Path(RUNS, f"{key}.json")
+def store_of(key: str) -> Path:
+    """The result folder of a run of a study."""
+    return Path(STORES, key[:16])
 
 
 def is_trial(folder: Path) -> bool:
@@ -50,7 +56,7 @@ def require_names(trial: Scenario) -> None:
 
     Some file systems do not tell capitals from small letters.
     """
-    files = (TRIAL, PROVENANCE, RUNS, LOG, TABLE, layout.SUMS)
+    files = (TRIAL, PROVENANCE, LOG, TABLE, layout.SUMS)
     taken = {name.casefold(): f"a file of the trial ({name})" for name in files}
     for arm in trial.arms:
         other = taken.setdefault(arm.casefold(), f"arm '{arm}'")
@@ -80,35 +86,31 @@ def owned(folder: Path) -> Iterator[None]:
 def put(folder: Path, name: str, text: str) -> None:
     """Write a text file, whole or not at all, and list its checksum."""
     with explained(folder):
-        (folder / RUNS).mkdir(exist_ok=True)
         write_text(folder / name, text)
         sums.add(folder, name)
 
 
-def keep(folder: Path, key: str, taken: Mapping[str, float], store: Path | None = None) -> None:
-    """Keep the outcomes of a run, whole or not at all, with the place of its result, where it leaves one."""
-    write_sealed(
-        folder / outcomes(key), {"key": key, "outcomes": dict(taken), "store": store.as_posix() if store else None}
-    )
+def keep(path: Path, key: str, outcomes: Mapping[str, float]) -> None:
+    """Keep the outcomes of a run, whole or not at all; `key` is a hash of all that they depend on."""
+    write_sealed(path, {"key": key, "outcomes": dict(outcomes)})
 
 
-def kept(folder: Path, key: str, store: Path | None = None) -> dict[str, float] | None:
+def kept(path: Path, key: str, store: Path | None = None) -> dict[str, float] | None:
     """Outcomes of a run that has finished and left all that it should; None where it is to be run (again).
 
     What is damaged is told, and counts as not finished.
 
     Args:
-        store: the place of its result, where it is to leave one.
+        store: the result folder of the run, where it leaves one.
     """
-    path = folder / outcomes(key)
     if not path.exists():
         return None
-    for problem in _damages(folder, path):
+    for problem in _damages(path, store):
         warnings.warn(f"{problem}; this run is carried out again", stacklevel=2)
         return None
     found = read_sealed(path)
-    taken: dict[str, float] = found["outcomes"]
-    return taken if store is None or found.get("store") == store.as_posix() else None
+    outcomes: dict[str, float] = found["outcomes"]
+    return outcomes if found["key"] == key else None
 
 
 def note(folder: Path, key: str, event: str) -> None:
@@ -123,21 +125,30 @@ def note(folder: Path, key: str, event: str) -> None:
 def damages(folder: Path) -> Iterator[str]:
     """What is wrong with what a study or a trial has left, finished or not, a line each; the log has no checksum."""
     yield from sums.problems(folder, (TRIAL if is_trial(folder) else STUDY,))
-    if not (folder / RUNS).is_dir():
-        yield f"{folder / RUNS}: is missing: an older gpusim made this trial; its results can be checked one by one"
-    for path in [folder / PROVENANCE, *sorted((folder / RUNS).glob("*.json"))]:
-        yield from _damages(folder, path)
+    yield from _damages(folder / PROVENANCE)
+    for path in sorted((folder / RUNS).glob("*.json")):
+        store = folder / store_of(path.stem)
+        yield from _damages(path, store if store.exists() else None)
+    finished = {folder / row["arm"] / row["seed"] / OUTCOMES for row in _rows(folder / TABLE)}
+    for path in sorted(finished | set(folder.glob(f"*/*/{OUTCOMES}"))):
+        yield from _damages(path, path.parent)
 
 
-def _damages(folder: Path, path: Path) -> Iterator[str]:
-    """What is wrong with a sealed file, and with the result of the run whose outcomes it holds."""
+def _rows(table: Path) -> list[dict[str, str]]:
+    if not table.is_file():
+        return []
+    with table.open(newline="", encoding="utf-8", errors="replace") as file:
+        return [row for row in csv.DictReader(file) if row.get("arm") and row.get("seed")]
+
+
+def _damages(path: Path, store: Path | None = None) -> Iterator[str]:
+    """What is wrong with a sealed file, or with the result folder of the run whose outcomes it holds, a line each."""
     try:
-        found = read_sealed(path)
+        read_sealed(path)
     except ResultError as error:
         yield str(error)
         return
-    if found.get("store"):
-        store = folder / found["store"]
+    if store is not None:
         if not (store / layout.SUMMARY).is_file():
             yield f"{store}: {layout.SUMMARY} is missing"
         yield from checking.damages(store)

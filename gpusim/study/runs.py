@@ -32,7 +32,7 @@ class Run:
         data: the scenario as plain data, with everything set but its seed.
         columns: outcomes, with their times.
         key: hash of all that the outcomes depend on: equal keys mean equal outcomes.
-        store: its result folder, within that of the study, where it leaves one.
+        outcomes: the file of its outcomes, in the folder of the study; store: its result folder, where it leaves one.
     """
 
     point: int
@@ -43,7 +43,12 @@ class Run:
     data: dict[str, Any]
     columns: Mapping[str, tuple[Outcome, str]]
     key: str
+    outcomes: Path
     store: Path | None
+
+    def finished(self, within: Path) -> dict[str, float] | None:
+        """Outcomes, where it has left all that it should in the folder of the study; None where it has not."""
+        return folder.kept(within / self.outcomes, self.key, within / self.store if self.store else None)
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,8 @@ class Study:
                 for replicate in range(self.document.replicates):
                     seed = seed_of(self.document.seed, replicate, values)
                     key = _hash(common, seed)
-                    store = Path(folder.STORES, key[:16]) if stored else None
-                    yield Run(i, values, arm, replicate, seed, data, self.columns, key, store)
+                    file, store = Path(folder.RUNS, f"{key}.json"), folder.store_of(key) if stored else None
+                    yield Run(i, values, arm, replicate, seed, data, self.columns, key, file, store)
 
     @property
     def columns(self) -> dict[str, tuple[Outcome, str]]:
@@ -162,7 +167,8 @@ def runs_of_trial(scenario: Scenario) -> list[Run]:
         common = _common(data, trial.outcomes)
         for i, seed in enumerate(scenario.seeds(trial.replicates)):
             store = Path(arm, str(seed))
-            found.append(Run(0, {}, arm, i, seed, data, taken, _hash(common, seed, store.as_posix()), store))
+            key, file = _hash(common, seed, store.as_posix()), store / folder.OUTCOMES
+            found.append(Run(0, {}, arm, i, seed, data, taken, key, file, store))
     return found
 
 

@@ -14,7 +14,7 @@ from distributed import KilledWorker
 
 import gpusim as package
 from gpusim.study.execution import Workers, workers
-from gpusim.study.folder import RUNS, TABLE
+from gpusim.study.folder import OUTCOMES, TABLE
 from gpusim.study.trial import run_trial
 
 TEXT = """
@@ -102,7 +102,7 @@ def test_a_trial_that_ends_half_way_leaves_no_process_and_no_traceback_and_goes_
     assert says in stopped.stderr
     assert "Traceback" not in stopped.stderr
     out = tmp_path / "out"
-    kept = {path: path.stat().st_mtime_ns for path in (out / RUNS).iterdir()}
+    kept = {path: path.stat().st_mtime_ns for path in out.glob(f"*/*/{OUTCOMES}")}
     assert len(kept) >= runs
     assert all(json.loads(path.read_text())["outcomes"]["left"] > 0 for path in kept)
     assert (out / TABLE).exists() == (exit_code == 0)

@@ -11,10 +11,9 @@ from typer.testing import CliRunner
 
 import gpusim
 from gpusim.cli import app
-from gpusim.record import layout
+from gpusim.record import Result, layout
 from gpusim.record.files import read_sealed, write_sealed
 from gpusim.study import execution, folder
-from gpusim.study.runs import runs_of_trial
 from gpusim.study.trial import Trial, run_trial
 from gpusim.study.verdict import compare, verdicts
 
@@ -51,8 +50,7 @@ def scenario(text=TEXT):
 
 def outcomes_of(trial, arm, seed):
     """The file of the outcomes of a run."""
-    (found,) = [run for run in runs_of_trial(trial.scenario) if (run.arm, run.seed) == (arm, seed)]
-    return trial.folder / folder.outcomes(found.key)
+    return trial.folder / arm / str(seed) / folder.OUTCOMES
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +158,7 @@ def test_a_trial_goes_on_where_it_stopped(trial, connect):
     marked = outcomes_of(trial, "fast", 6)
     found = read_sealed(marked)
     write_sealed(marked, found | {"outcomes": found["outcomes"] | {"left": -1.0}})
-    with pytest.warns(UserWarning, match="slow/7.*this run is carried out again"):
-        resumed = run_trial(trial.scenario, trial.folder, backend="numpy", connect=connect, resume=True)
+    resumed = run_trial(trial.scenario, trial.folder, backend="numpy", connect=connect, resume=True)
     assert resumed.table[(resumed.table.arm == "fast") & (resumed.table.seed == 6)]["left"].item() == -1
     rest = ~((trial.table.arm == "fast") & (trial.table.seed == 6))
     pd.testing.assert_frame_equal(resumed.table[rest], trial.table[rest])
@@ -287,9 +284,18 @@ def test_only_the_arm_that_has_changed_is_run_again(tmp_path, connect):
     assert told == [(1, 3), (2, 3), (3, 3)]
     added = (tmp_path / "out" / folder.LOG).read_text().removeprefix(before)
     assert [line.split(",")[2] for line in added.splitlines()] == ["begun", "finished"]
+    with pytest.warns(UserWarning, match="is run again"):
+        again = run_trial(small, tmp_path / "out", resume=True, rerun=True, **options)
+    counts = {arm: Result(tmp_path / "out" / arm / "5").summary["counts"]["cell"] for arm in small.arms}
+    table = dict(zip(again.table["arm"], again.table["left"], strict=True))
+    assert table == counts, "results of the scenario in between"
+    assert not list(folder.damages(tmp_path / "out"))
+    shutil.rmtree(tmp_path / "out" / "slow")
+    (problem,) = folder.damages(tmp_path / "out")
+    assert "slow/5/outcomes.json: is damaged" in problem
 
 
-@pytest.mark.parametrize("name", ["outcomes.csv", "Trial.yaml", "SHA256SUMS", "runs", "log.csv", "SLOW"])
+@pytest.mark.parametrize("name", ["outcomes.csv", "Trial.yaml", "SHA256SUMS", "log.csv", "SLOW"])
 def test_an_arm_whose_folder_is_taken_is_refused_before_anything_is_run(tmp_path, name):
     with pytest.raises(gpusim.ScenarioError, match=f"trial.arms.{name}: its folder would be that of"):
         run_trial(scenario(TEXT.replace("fast: {rules", f"{name}: {{rules").replace("fast", name)), tmp_path / "out")
