@@ -15,7 +15,7 @@ from gpusim.record import layout, sums
 from gpusim.record.files import explained, is_empty
 from gpusim.record.provenance import Provenance, agree
 from gpusim.scenario import Scenario
-from gpusim.study.execution import Connect, Ended, Setting, execute, on_gpu, reason, shares_of, workers
+from gpusim.study.execution import Connect, Ended, Setting, Workers, execute, on_gpu, reason, shares_of, workers
 from gpusim.study.folder import TABLE, TRIAL, owned, put
 from gpusim.study.runs import Run, runs_of_trial
 from gpusim.study.sweep import table
@@ -115,14 +115,19 @@ def run_trial(
         if not resume and folder.is_dir() and not is_empty(folder):
             raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
         stack.enter_context(owned(folder))
-        stack.enter_context(explained(folder))
-        agree(folder, Provenance.of(scenario), rerun=rerun)
-        (folder / TABLE).unlink(missing_ok=True)
+        with explained(folder):
+            agree(folder, Provenance.of(scenario), rerun=rerun)
         put(folder, TRIAL, scenario.to_yaml())
         batch = together or (1 if scheduler else _together(scenario, len(runs) // jobs, backend))
         setting = Setting(folder.absolute(), backend, 1 if scheduler else threads, batch, go_on=go_on)
-        connect = connect or (lambda: stack.enter_context(workers(min(jobs, len(runs)), scheduler)))
-        frame = table(runs, execute(connect, runs, setting, tell), {})[["arm", "seed", *columns(trial.outcomes)]]
+
+        def begin() -> Workers:
+            """Something is missing: the trial has not finished."""
+            (folder / TABLE).unlink(missing_ok=True)
+            sums.add(folder)
+            return connect() if connect else stack.enter_context(workers(min(jobs, len(runs)), scheduler))
+
+        frame = table(runs, execute(begin, runs, setting, tell), {})[["arm", "seed", *columns(trial.outcomes)]]
         put(folder, TABLE, frame.to_csv(index=False))
     return Trial(folder, scenario, frame)
 

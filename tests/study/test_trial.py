@@ -158,11 +158,21 @@ def test_a_trial_goes_on_where_it_stopped(trial, connect):
     marked = outcomes_of(trial, "fast", 6)
     found = read_sealed(marked)
     write_sealed(marked, found | {"outcomes": found["outcomes"] | {"left": -1.0}})
+    with pytest.raises(gpusim.BackendError, match="no Dask scheduler there"):
+        run_trial(trial.scenario, trial.folder, backend="numpy", scheduler="nowhere", resume=True)
+    with pytest.raises(gpusim.ResultError, match="no finished trial"):
+        Trial.open(trial.folder)
+    assert "slow/6" not in "".join(folder.damages(trial.folder)), "not finished, and not damaged"
     resumed = run_trial(trial.scenario, trial.folder, backend="numpy", connect=connect, resume=True)
     assert resumed.table[(resumed.table.arm == "fast") & (resumed.table.seed == 6)]["left"].item() == -1
     rest = ~((trial.table.arm == "fast") & (trial.table.seed == 6))
     pd.testing.assert_frame_equal(resumed.table[rest], trial.table[rest])
     pd.testing.assert_frame_equal(Trial.open(trial.folder).table, resumed.table)
+
+    def nobody():
+        raise AssertionError("workers were started, and nothing was left to run")
+
+    run_trial(trial.scenario, trial.folder, backend="numpy", connect=nobody, resume=True)
     with pytest.raises(gpusim.ResultError, match="is not empty"):
         run_trial(trial.scenario, trial.folder, backend="numpy")
     with pytest.raises(gpusim.ResultError, match="(?s)has changed since.*seed: 5 then, 1 now"):
