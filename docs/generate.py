@@ -1,6 +1,6 @@
-"""Writes the pages that follow from the code: reference.md (the schema) and library.md (what is shipped).
+"""Writes the pages that are generated from the code: reference.md (the schema) and library.md (shipped files).
 
-`python docs/generate.py` after a change of either; a test holds that they are current.
+`python docs/generate.py` after a change of either; a test checks that they are current.
 """
 
 import inspect
@@ -20,13 +20,13 @@ FOLDER = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py; edits here are lost. -->\n\n"
 
 WORDS: list[tuple[Any, str]] = [
-    (units.Length, 'a length, as `"20 um"`'),
-    (units.Time, 'a time, as `"6 hour"`'),
-    (units.Rate, 'a rate, as `"0.01 /min"`'),
-    (units.Speed, 'a speed, as `"4 um/min"`'),
-    (units.Volume, 'a volume, as `"5 L"`'),
-    (units.Diffusivity, 'a diffusivity, as `"30 um^2/min"`'),
-    (units.Amount, "a number in the unit of what it belongs to, or a quantity"),
+    (units.Length, 'a length, e.g. `"20 um"`'),
+    (units.Time, 'a time, e.g. `"6 hour"`'),
+    (units.Rate, 'a rate, e.g. `"0.01 /min"`'),
+    (units.Speed, 'a speed, e.g. `"4 um/min"`'),
+    (units.Volume, 'a volume, e.g. `"5 L"`'),
+    (units.Diffusivity, 'a diffusion coefficient, e.g. `"30 um^2/min"`'),
+    (units.Amount, "a number or a quantity"),
     (schema.Name, "a name"),
     (schema.Title, "a title"),
     (Any, "a value"),
@@ -41,14 +41,14 @@ WORDS: list[tuple[Any, str]] = [
         'a value, a threshold (`"> 20"`), a range (`"20 to 40"`), a pattern (`Tumor*`), or a list of them',
     ),
     (schema.Delimiter, "`comma`, `semicolon`, `tab`, `bar` or `space`"),
-    (schema.Encoding, "an encoding, as `latin-1`"),
-    (schema.Initial, "a number in the unit of what it belongs to, or a quantity, or [InitialField](#initialfield)"),
-    (schema.DiffusivityByState, "a diffusivity, or a table of them by tissue state with a `default`"),
+    (schema.Encoding, "an encoding, e.g. `latin-1`"),
+    (schema.Initial, "a number or a quantity, or [InitialField](#initialfield)"),
+    (schema.DiffusivityByState, "a diffusion coefficient, or a table of them by tissue state with a `default`"),
     (str, "text"),
     (int, "a whole number"),
     (float, "a number"),
-    (type(None), "nothing"),
-    (Any, "what the key takes"),
+    (type(None), "none"),
+    (Any, "any value"),
 ]
 """What a type of the schema is called; equal types go by the first."""
 BARE = {float, int, str}
@@ -60,14 +60,14 @@ def reference() -> str:
     _collect(schema.Document, parts)
     text = [
         "# Scenario reference\n",
-        "Every key that a scenario can hold, as the program checks it. [Scenarios](scenarios.md) explains them.\n",
-        "A key without a default must be given. Where a part stands by name, the name is yours: letters, digits and\n"
-        "underscores.\n",
+        "All keys of a scenario. [Scenarios](scenarios.md) explains them. Names of fields, states, rules and other\n"
+        "parts may contain letters, digits and underscores. A number without a unit is in the unit of the field or\n"
+        "quantity to which it belongs.\n",
     ]
     for part in parts:
         text.append(f"## {_title(part)}\n")
         text.append((inspect.getdoc(part) or "") + "\n")
-        text.append("| key | what it takes | left out |\n| --- | --- | --- |")
+        text.append("| key | value | default |\n| --- | --- | --- |")
         hints = typing.get_type_hints(part, include_extras=True)
         for key, field in part.model_fields.items():
             text.append(f"| `{key}` | {_words(hints[key])} | {_default(field)} |")
@@ -111,14 +111,15 @@ def _words(hint: Any) -> str:
         short = "a rate, or " if inner[0] in (schema._Secretion, schema._Loss) else ""
         return short + _words(inner[0]) + (f" {limits}" if limits else "")
     if origin is Literal:
-        return " or ".join(f"`{value}`" for value in inner)
+        *first, last = (f"`{_flow(value)}`" for value in inner)
+        return f"{', '.join(first)} or {last}" if first else last
     if origin in (Union, types.UnionType):
         return " or ".join(_words(part) for part in inner if part is not type(None))
     if origin is tuple:
         each = _words(inner[0])
         if inner[-1] is not Ellipsis:
-            return f"{each}, three along x, y, z"
-        return f"a list of {each}" if each.startswith("[") else f"a list, each {each}"
+            return f"{each}, for each of x, y, z"
+        return f"a list of {each}" if each.startswith("[") else f"a list of values: {each}"
     if origin is dict:
         by = {int: "by number", str: "by key"}.get(inner[0], "by name")
         return f"{_words(inner[1])}, {by}"
@@ -136,17 +137,17 @@ def _limits(metadata: tuple[Any, ...]) -> str:
     low, high = kept.get("Ge"), kept.get("Le")
     if low and high:
         return f"from {low.ge:g} to {high.le:g}"
-    return f"from {low.ge:g} on" if low else ""
+    return f"of {low.ge:g} or more" if low else ""
 
 
 def _default(field: Any) -> str:
     if field.is_required():
-        return "must be given"
+        return "required"
     value = field.default
     if value is PydanticUndefined or value is None or value in ({}, (), ""):
-        return "nothing"
+        return "none"
     if isinstance(value, BaseModel):
-        return f"`{_flow(value.model_dump(exclude_unset=True))}`" if value.model_fields_set else "as below"
+        return f"`{_flow(value.model_dump(exclude_unset=True))}`" if value.model_fields_set else "see below"
     if isinstance(value, dict) and set(value) == {schema.DEFAULT}:
         value = value[schema.DEFAULT]
     return f"`{_flow(int(value) if isinstance(value, float) and value.is_integer() else value)}`"
@@ -158,12 +159,12 @@ def _flow(value: Any) -> str:
 
 
 def shipped() -> str:
-    """The shipped scenarios and the parts that they are put together from."""
+    """The shipped scenarios and the library."""
     text = [
-        "# What is shipped\n",
-        "`gpusim presets` lists this; `gpusim check NAME` prints every field, rule and step of a scenario. Each\n"
-        "field, rule, process and state that acts on a field names the source of its numbers, or says that they are\n"
-        "assumed; sizes of tumours and lattices, seeds and times of trials are choices, and have none.\n",
+        "# Shipped scenarios and library\n",
+        "`gpusim presets` prints this list; `gpusim check NAME` prints fields, rules and time steps of a scenario.\n"
+        "Every field, rule, process, and state that acts on a field cites the source of its numbers or is marked\n"
+        '"assumed". Sizes of tumours and lattices, seeds and durations are choices without a source.\n',
         "## Scenarios\n",
     ]
     for name, path in presets().items():
@@ -171,12 +172,12 @@ def shipped() -> str:
         text += [f"### {name}\n", _comment(path), ""]
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         bases = ", ".join(f"[{base}](#{base})" for base in _listed(raw.get("extends", [])))
-        text += [f"- put together from: {bases}" if bases else "- stands alone", f"- runs for {document.time.until}"]
+        text += [f"- extends: {bases}" if bases else "- extends nothing", f"- duration: {document.time.until}"]
         if document.grid.shape:
             shape = " x ".join(map(str, document.grid.shape))
             text.append(f"- {shape} voxels of {document.grid.spacing}, {len(document.fields)} fields")
         for key, therapy in document.therapies.items():
-            text.append(f"- {key}: {therapy.amount} of {therapy.inject or therapy.infuse}, from {therapy.start} on")
+            text.append(f"- {key}: {therapy.amount} of {therapy.inject or therapy.infuse}, first at {therapy.start}")
         text.append("")
     for kind, parts in library().items():
         text.append(f"## {kind.capitalize()}\n")
@@ -185,7 +186,7 @@ def shipped() -> str:
             text += [f"### {name}\n", _comment(path), ""]
             bases = ", ".join(f"[{base}](#{base})" for base in _listed(raw.get("extends", [])))
             if bases:
-                text.append(f"- builds on {bases}")
+                text.append(f"- extends: {bases}")
             for key in ("fields", "reactions", "states", "rules"):
                 if raw.get(key):
                     text.append(f"- {key}: {', '.join(f'`{part}`' for part in raw[key])}")
@@ -198,7 +199,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def _comment(path: Path) -> str:
-    """What a file says of itself: the comment at its head."""
+    """The comment at the head of a file."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):

@@ -22,7 +22,7 @@ __all__ = [
     "run",
 ]
 _HOMES = {"Simulation": "engine", "Scenario": "scenario", "presets": "scenario", "run": "running"}
-"""Modules of the public names; errors otherwise."""
+"""Modules of the public names; names that are not listed are in `errors`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,27 +1,27 @@
-"""What a user can mend: every error of this kind is one clear message, and exit code 2."""
+"""Errors that users can correct. Each has a clear message; the command line prints it and ends with exit code 2."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class GpusimError(Exception):
-    """Something in the input, the machine or the files is not as it must be."""
+    """Base class: an error in the input, on the machine or in the files."""
 
 
 class ScenarioError(GpusimError):
-    """A scenario is wrong; the message names the file, the path in it, what was found and expected."""
+    """An error in a scenario. The message gives the file, the path in it, and the found and expected values."""
 
 
 class BackendError(GpusimError):
-    """A backend can't be had on this machine."""
+    """A backend is not available on this machine."""
 
 
 class StateError(GpusimError):
-    """A simulation is not known to be whole, as a step has failed in its middle."""
+    """The state of a simulation is undefined, because a time step has failed."""
 
 
 class ResultError(GpusimError):
-    """A result folder can't be written or read."""
+    """A result folder cannot be written or read."""
 
 
 class NumericalError(GpusimError):
@@ -30,7 +30,7 @@ class NumericalError(GpusimError):
 
 @contextmanager
 def extra(name: str, purpose: str) -> Iterator[None]:
-    """Turn a failing import within into a `GpusimError` that names the extra to install."""
+    """Convert a failed import into a `GpusimError` with the extra to install."""
     try:
         yield
     except ImportError as error:

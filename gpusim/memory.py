@@ -1,4 +1,4 @@
-"""Memory, asked for before it is taken."""
+"""Checks of the free memory before allocation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ _LIMITS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
-"""What a container or a queue allows, and what of it is taken; cgroups of version 2 and 1."""
+"""Limit and usage of a container or a queue; cgroups of version 2 and 1."""
 
 
 def available() -> int:
-    """Bytes that this process can still take without swapping."""
+    """Bytes that this process can still allocate without swapping."""
     free = psutil.virtual_memory().available
     for limit, usage in _LIMITS:
         try:
@@ -26,7 +26,7 @@ def available() -> int:
 
 
 def require(needed: int, free: int, what: str, shape: Sequence[int], spacing: float) -> None:
-    """Raise `ScenarioError` where `needed` bytes for a lattice (z, y, x) of `spacing` um are not free."""
+    """Raise `ScenarioError` if `needed` bytes for a lattice (z, y, x) of `spacing` um are not free."""
     if needed <= free:
         return
     scale = (free / needed) ** (1 / 3)
@@ -38,7 +38,7 @@ def require(needed: int, free: int, what: str, shape: Sequence[int], spacing: fl
 
 
 def size(count: int) -> str:
-    """Bytes to read: "3.2 GiB"."""
+    """Text for a number of bytes: "3.2 GiB"."""
     value, unit = float(count), "bytes"
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if value < 1024 or unit == "TiB":

@@ -1,4 +1,4 @@
-"""What draws itself, where the extra `viz` is installed."""
+"""Simulations and results with a method `plot`, which needs the extra `viz`."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -8,18 +8,18 @@ if TYPE_CHECKING:
 
 
 class Plottable:
-    """A simulation or a result. Knows the name of what draws, which is imported when something is drawn."""
+    """Base class of simulations and results. The drawing code is imported on the first use of `plot`."""
 
     def plot(self, field: str | None = None, *, site: str | None = None, **options: Any) -> "Image":
-        """A picture of how it stands, of all its sites side by side; a notebook shows it, `.save` keeps it.
+        """Draw the present state of all sites side by side. A notebook displays the image; `.save` writes it to a file.
 
         Args:
-            field: what the volume shows, "heat" or a field; by default heat, where the scenario has it.
-            site: this one alone.
-            options: as of `gpusim render`: `theme` ("light", "dark", "paper"), `view`, `cut`, `hide` (a list), `span`
-                (low, high), `opacity`, `size` (pixels); of a result also `at`, as in "start, peak, end".
+            field: the content of the volume, "heat" or a field; by default heat, if the scenario defines it.
+            site: draw only this site.
+            options: those of `gpusim render`: `theme` ("light", "dark", "paper"), `view`, `cut`, `hide` (a list),
+                `span` (low, high), `opacity`, `size` (pixels); for a result also `at`, e.g. "start, peak, end".
 
-        Raises `ResultError`, also where PyVista and Matplotlib are not installed.
+        Raises `ResultError`, also if PyVista or Matplotlib is not installed.
         """
         importlib.import_module("gpusim.viz").require()
         picture: Image = importlib.import_module("gpusim.viz.portrait").portrait(self, field, site, **options)

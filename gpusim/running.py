@@ -1,4 +1,4 @@
-"""A run from beginning to end: recorded, watched, acted on, stopped, gone on with."""
+"""The loop over time: output, callbacks, interventions, checkpoints."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,32 +33,33 @@ def run(
     resume: bool = False,
     rerun: bool = False,
 ) -> Simulation:
-    """Run a scenario, or a simulation from where it stands, to its end; returns the simulation.
+    """Run a scenario, or continue a simulation, to its end; returns the simulation.
 
         sim = gpusim.run("cold-to-hot", "OUT", until="2 day", every={"12 h": lambda sim: print(sim.counts)})
 
-    After each step: rows and snapshots that are due are recorded, callbacks of `every` that are due are called, a
-    checkpoint is written where one is due, `progress` is called, `stop` is asked.
+    After each time step, rows and snapshots that are due are written, functions of `every` that are due are called, a
+    checkpoint is written if one is due, and `progress` and `stop` are called.
 
     Args:
-        scenario: or its name or file.
-        folder: for the result, as `gpusim run` leaves it; of several seeds, for results in `folder/SEED`, or one folder
-            for each. Without it nothing is written.
-        until: another end than the scenario's. Of a scenario, doses that were due later are left out.
-        every: callbacks by the time between two calls ("6 h"), the first at time 0; they may act on the simulation.
-        progress: called before the first step and after each.
-        stop: ends the run with a checkpoint where it returns True; Ctrl-C leaves one too.
-        repeat: actions of an earlier run (`Result.actions`), each to be done at its step.
-        backend, threads, seed: as of `Simulation`.
-        overwrite, resume, rerun: as of `Recorder`.
+        scenario: a scenario, its name or file, or a simulation.
+        folder: the result folder. For several seeds, results are written to `folder/SEED`, or to a list of folders.
+            Without it, nothing is written.
+        until: another end than the scenario's. Doses of a scenario that are due later are omitted.
+        every: functions by the interval between two calls ("6 h"), first called at time 0. They may change the
+            simulation.
+        progress: called before the first time step and after each.
+        stop: ends the run with a checkpoint if it returns True. Ctrl-C also writes a checkpoint.
+        repeat: actions of an earlier run (`Result.actions`), each to be repeated at its time step.
+        backend, threads, seed: see `Simulation`.
+        overwrite, resume, rerun: see `Recorder`.
 
-    Raises `ScenarioError`, `ResultError`, `BackendError`; `NumericalError` where a concentration goes wrong;
+    Raises `ScenarioError`, `ResultError`, `BackendError`; `NumericalError` if a concentration is not valid;
     `TypeError` for an argument that would have no effect.
     """
     if isinstance(scenario, Simulation) and (seed, backend, threads) != (None, "auto", None):
-        raise TypeError("run: a Simulation has its seed, backend and threads; expected none of them beside it")
+        raise TypeError("run: a Simulation has its own seed, backend and threads; expected none of these arguments")
     if folder is None and (overwrite or resume or rerun):
-        raise TypeError("run: overwrite, resume and rerun are of a folder; expected one")
+        raise TypeError("run: overwrite, resume and rerun need a folder")
     with contextlib.ExitStack() as opened:
         if isinstance(scenario, Simulation):
             simulation, end = scenario, until
@@ -122,7 +123,7 @@ def run(
 
 
 def _still_to_do(repeat: Iterable[Action], simulation: Simulation, last: int) -> list[Action]:
-    """Actions that the simulation has not seen yet. Raises `ScenarioError` for one that it will not come to."""
+    """Actions that are still to be repeated. Raises `ScenarioError` for one outside the run."""
     found = list(repeat)
     for done in simulation.replicates[0].actions:
         if done in found:
@@ -130,8 +131,8 @@ def _still_to_do(repeat: Iterable[Action], simulation: Simulation, last: int) ->
     for action in found:
         if not simulation.steps <= action.step <= last:
             raise ScenarioError(
-                f"repeat: '{action.verb}' at step {action.step}; expected a step from {simulation.steps}, where the "
-                f"simulation stands, to {last}, its end"
+                f"repeat: '{action.verb}' at step {action.step}; expected a step from {simulation.steps}, the present "
+                f"one, to {last}, the end"
             )
     return found
 

@@ -63,7 +63,7 @@ def parse(text: str, voxel_volume: float = 1.0) -> pint.Quantity[float]:
     if not text.strip() or len(text) > _LONGEST or not _ALLOWED.fullmatch(text):
         raise UnitError("is not a quantity such as '30 um^2/min'")
     if len(_POWER.findall(text)) != len(_GOOD_POWER.findall(text)):
-        raise UnitError("has a power that is not one digit behind a unit, as in 'um^2'")
+        raise UnitError("has a power that is not a single digit after a unit, as in 'um^2'")
     body = text.strip()
     if body.startswith("/"):
         body = "1 " + body
@@ -181,7 +181,7 @@ def _checked(unit: str) -> Any:
         except UnitError as error:
             raise ValueError(str(error)) from None
         if bare(text) or not _of_one_kind(found, parse(unit)):
-            raise ValueError(f"expected a quantity in '{unit}' or its kin, found {text!r}")
+            raise ValueError(f"expected a quantity in '{unit}' or a convertible unit, found {text!r}")
         if found.magnitude < 0:
             raise ValueError(f"expected a quantity of 0 or more, found {text!r}")
         try:
@@ -237,7 +237,7 @@ def _pure(value: Any) -> Any:
         try:
             return number(value, "dimensionless")
         except UnitError as error:
-            raise ValueError(f"expected a number or a share such as '5 %', found {value!r}, which {error}") from None
+            raise ValueError(f"expected a pure number such as 0.05 or '5 %', found {value!r}, which {error}") from None
     return value
 
 

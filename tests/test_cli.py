@@ -84,7 +84,7 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_can_go_on(ran, tmp_path, n
     assert stopped.returncode == 128 + number, stopped.stderr
     assert f"stopped by {number.name} at 15 min (step 3)" in stopped.stderr
     assert "gpusim run --resume out" in stopped.stderr
-    assert "or go on with it (--resume out)" in gpusim(*arguments, folder=tmp_path).stderr
+    assert "or continue the run (--resume out)" in gpusim(*arguments, folder=tmp_path).stderr
     resumed = gpusim("run", "--resume", "out", "--backend", "numpy", "--no-picture", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "resumed at 15 min, step 3" in resumed.stdout
@@ -100,10 +100,10 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_can_go_on(ran, tmp_path, n
     ("arguments", "message"),
     [
         (["run"], "expected a SCENARIO, or --resume OUT"),
-        (["run", "cold-to-hot", "--resume", "out"], "takes the scenario of its folder"),
-        (["run", "--replicates", "2", "--resume", "out"], "--replicates: no effect on it"),
-        (["run", "--arm", "a", "--until", "99 h", "--resume", "out"], "--arm, --until: no effect on it"),
-        (["run", "cold-to-hot", "--rerun-changed"], "--rerun-changed goes with --resume"),
+        (["run", "cold-to-hot", "--resume", "out"], "--resume uses the scenario of the"),
+        (["run", "--replicates", "2", "--resume", "out"], "--replicates would have no effect"),
+        (["run", "--arm", "a", "--until", "99 h", "--resume", "out"], "--arm, --until would have no effect"),
+        (["run", "cold-to-hot", "--rerun-changed"], "--rerun-changed requires --resume"),
         (["run", "cold-to-hot", "--replicates", "0"], "--replicates"),
         (["run", "--resume", "out"], "no run to resume"),
         (["run", "cold-to-hott"], "did you mean 'cold-to-hot'"),
@@ -146,7 +146,7 @@ def test_presets_and_info(tmp_path):
     assert "cold-to-hot" in gpusim("presets", folder=tmp_path).stdout
     done = gpusim("info", folder=tmp_path, CXX="no-such-compiler")
     assert "no C++ compiler found (no-such-compiler)" in done.stdout
-    assert re.search(r"auto takes \w+", done.stdout)
+    assert re.search(r"auto selects \w+", done.stdout)
     if "CuPy is not installed" in done.stdout:
         assert "pip install 'gpusim[cuda12]' or 'gpusim[cuda13]'" in done.stdout
 

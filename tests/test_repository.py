@@ -41,7 +41,7 @@ def test_layers_import_only_what_stands_to_their_left():
         "running",
         "analysis",
         "study",
-        "exchange",
+        "export",
         "viz",
         "cli",
         "__main__",

@@ -110,12 +110,12 @@ def test_what_is_repeated_is_done_at_its_step_or_refused():
         late.step(3)
         with pytest.raises(gpusim.ScenarioError, match="'change' at step 2; expected a step from 3"):
             gpusim.run(late, repeat=acts)
-    with pytest.raises(gpusim.ScenarioError, match="to 1, its end"):
+    with pytest.raises(gpusim.ScenarioError, match="to 1, the end"):
         gpusim.run(scenario(), backend="numpy", until="1 min", repeat=acts)
 
 
 def test_arguments_without_effect_are_refused():
-    with gpusim.Simulation(scenario(), "numpy") as simulation, pytest.raises(TypeError, match="has its seed"):
+    with gpusim.Simulation(scenario(), "numpy") as simulation, pytest.raises(TypeError, match="has its own seed"):
         gpusim.run(simulation, seed=3)
-    with pytest.raises(TypeError, match="of a folder"):
+    with pytest.raises(TypeError, match="need a folder"):
         gpusim.run(scenario(), resume=True)

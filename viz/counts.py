@@ -1,4 +1,4 @@
-"""Cells over time, by state, on a page for a paper."""
+"""Cell counts by state over time, as a figure for a paper."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A film: the camera swings while the simulated time runs."""
+"""A movie of a run with a rotating camera."""
 
 import sys
 from functools import partial

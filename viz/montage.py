@@ -1,4 +1,4 @@
-"""Every field of the last snapshot, cut through the tumour's middle, in its own colours."""
+"""All fields of the last snapshot in a section through the centre of the tumour, each with its own colour map."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Fields and cells by the distance from the tumour's edge, on the last snapshot."""
+"""Fields and cell densities of the last snapshot by distance from the edge of the tumour."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a state of the tissue means: tumour heat, lesions, immune phenotype."""
+"""Analysis of states: tumour heat, lesions, immune phenotype."""
 
 from gpusim.analysis.amount import Whole, volume_label, whole
 from gpusim.analysis.heat import heat_of

@@ -1,4 +1,4 @@
-"""What the sum of a field over voxels stands for: an amount, or a mean."""
+"""Sums of fields over voxels, as amounts or means."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from gpusim import units
 
 
 class Whole(NamedTuple):
-    """What a field is over a whole lattice: `factor` times the sum over its voxels, in `unit`.
+    """The total or mean of a field over a lattice: `factor` times the sum over its voxels, in `unit`.
 
     Attributes:
         is_amount: whether it is an amount of something; a mean where not.
@@ -19,12 +19,12 @@ class Whole(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its unit, and whether it is a mean: "PFU", "mmHg, mean"."""
+        """The unit, and whether it is a mean: "PFU", "mmHg, mean"."""
         return self.unit if self.is_amount else f"{self.unit}, mean".removeprefix(", ")
 
 
 def whole(unit: str, voxels: Sequence[int], spacings: Sequence[float]) -> Whole:
-    """How a field of a unit is told of one or more lattices.
+    """The total or mean of a field with this unit, over one or more lattices.
 
     A number per voxel adds up ("PFU/voxel": PFU), and so does one per volume, times the volume of a voxel ("ng/mL":
     ng). Anything else, a pressure or a fraction, has a mean over the voxels and no sum; so has a concentration on

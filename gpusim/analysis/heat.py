@@ -1,4 +1,4 @@
-"""Tumour heat: where immune cells that kill stand among inflammatory cytokines, from 0 to 1."""
+"""Tumour heat: a measure from 0 to 1 of effector cells and inflammatory cytokines in the same place."""
 
 import numpy as np
 from scipy import ndimage
@@ -9,30 +9,30 @@ from gpusim.scenario import Document
 from gpusim.scenario.checks import state_names
 
 SMOOTHING = 40.0
-"""Standard deviation of the Gaussian that turns cells into a density, um: two cells' widths. Assumed."""
+"""Standard deviation of the Gaussian that smooths the density of cells, um: the width of two cells. Assumed."""
 HALF_DENSITY = 2500.0
-"""Effector cells per mm^3 that give half the heat of endless many: one in 50 voxels of 20 um. Assumed."""
+"""Effector cells per mm^3 for half of the maximal heat: one in 50 voxels of 20 um. Assumed."""
 
 
 def heat_of(document: Document, tissue: np.ndarray, immune: np.ndarray, fields: dict[str, np.ndarray]) -> np.ndarray:
     """Heat of each voxel: float32 [z, y, x], from 0 to 1.
 
     heat = d / (HALF_DENSITY + d) * c / (1 + c), with d the smoothed density of the effectors per mm^3
-    and c the sum of the cytokines, each over the concentration that the scenario's `heat` gives.
+    and c the sum of the cytokines, each divided by its scale in the scenario's `heat`.
 
     Args:
         tissue, immune: uint8 [z, y, x]. fields: at least the cytokines, float32 [z, y, x].
 
-    Raises `ScenarioError` where the scenario does not say what heat is made of.
+    Raises `ScenarioError` if the scenario does not define `heat`.
     """
     spec = document.heat
     if spec is None:
-        raise ScenarioError("heat: is missing; it says which states and fields tumour heat is made of")
+        raise ScenarioError("heat: is missing; it defines the tumour heat")
     spacing = units.number(document.grid.spacing, "um")
     names = [name for layer in state_names(document) for name in layer]
     effectors = [names.index(state) for state in spec.effectors]
     there = (np.isin(immune, effectors) | np.isin(tissue, effectors)).astype(np.float32)
-    # Mirrored at the faces, as diffusion is: no cell is lost there.
+    # Mirrored at the sides, like no-flux diffusion, so that no cell is lost there.
     density = ndimage.gaussian_filter(there, SMOOTHING / spacing, mode="reflect") / (spacing * 1e-3) ** 3
     cytokine = np.zeros(there.shape, np.float32)
     for field, scale in spec.cytokines.items():

@@ -1,4 +1,4 @@
-"""Lesions and their immune phenotype, as pathologists read it: CD8 cells per mm^2 in core and margin."""
+"""Lesions and their immune phenotype, from CD8 cells per mm^2 in core and margin as in pathology."""
 
 import enum
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from gpusim.scenario.checks import nearest, state_names
 SECTION = 4.0
 """Thickness of a section, um, as in routine histology."""
 CELL_DIAMETER = 8.0
-"""Diameter of a lymphocyte, um: a section shows every cell whose body it cuts. Assumed."""
+"""Diameter of a lymphocyte, um: a section shows every cell that it cuts. Assumed."""
 MARGIN = 500.0
-"""Half width of the invasive margin, um, to either side of the tumour's edge, as in the Immunoscore."""
+"""Width of the invasive margin on each side of the edge of the tumour, um, as in the Immunoscore."""
 INFLAMED = 50.0
-"""CD8 cells per mm^2 of core from which a lesion is inflamed; and of margin, excluded. Assumed: cut-offs
-in use differ by stain and tumour. It stands between the two cold and the hot of three real cores."""
+"""Lowest number of CD8 cells per mm^2 of core of an inflamed lesion, and of margin of an excluded one. Assumed:
+cut-offs in use differ by stain and tumour. The value separates the two cold from the hot of three real cores."""
 SMALLEST = 8
-"""Tumour cells below which a cluster is no lesion."""
+"""Lowest number of tumour cells of a lesion."""
 
 
 class Phenotype(enum.StrEnum):
-    """Desert: CD8 cells nowhere. Excluded: in the margin alone. Inflamed: in the core (Chen and Mellman 2017)."""
+    """Desert: no CD8 cells. Excluded: only in the margin. Inflamed: in the core (Chen and Mellman 2017)."""
 
     DESERT = "desert"
     EXCLUDED = "excluded"
@@ -44,7 +44,7 @@ def phenotype(core: float, margin: float) -> Phenotype:
 
 @dataclass(frozen=True)
 class Lesion:
-    """One lesion: tumour cells, the diameter of a ball of its volume (um), CD8 per mm^2, mean heat of the core."""
+    """One lesion: tumour cells, diameter of a ball of equal volume (um), CD8 cells per mm^2, mean heat of the core."""
 
     cells: int
     diameter: float
@@ -61,16 +61,15 @@ class Lesion:
 def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np.ndarray) -> list[Lesion]:
     """Lesions of a state, the largest first.
 
-    A lesion is a cluster of tumour cells with the gaps of up to two voxels in it. Its margin lies to
-    both sides of its edge, 500 um each, or half its radius where that is less; what is deeper inside
-    is its core.
+    A lesion is a connected cluster of tumour cells, after gaps of up to two voxels are closed. Its margin extends 500
+    um (or half its radius, if this is less) to both sides of its edge; its core is what is deeper inside.
 
     Args:
         tissue, immune: uint8 [z, y, x]. heat: float32 [z, y, x].
     """
     spec = document.heat
     if spec is None:
-        raise ScenarioError("heat: is missing; it says which states make up a lesion")
+        raise ScenarioError("heat: is missing; it defines the lesions")
     names = [name for layer in state_names(document) for name in layer]
     spacing = units.number(document.grid.spacing, "um")
     tumour = np.isin(tissue, [names.index(state) for state in spec.tumour])
@@ -102,7 +101,7 @@ def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np
 
 
 def _per_section(cd8: np.ndarray, region: np.ndarray, spacing: float) -> float:
-    """CD8 cells per mm^2 of section: those per volume times what a section cuts, its thickness and a cell's."""
+    """CD8 cells per mm^2 of section: the number per volume times the thickness of a section plus that of a cell."""
     volume = int(region.sum()) * spacing**3
     if not volume:
         return 0.0
@@ -110,7 +109,7 @@ def _per_section(cd8: np.ndarray, region: np.ndarray, spacing: float) -> float:
 
 
 TILE = 20.0
-"""Edge of the squares that tell how much area the cells of a section cover, um."""
+"""Edge of the squares that measure the area of a section, um."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +128,10 @@ class Section:
 def phenotype_of_table(
     path: Path, *, x: str = "x_um", y: str = "y_um", region: str = "region", tumour: str = "tumor", cd8: str = "CD8"
 ) -> Section:
-    """Read a table of cells of a section, centres in um, as a pathologist would.
+    """CD8 cells per mm^2 in a table of cells of a section, with centres in um.
 
-    The area is that of squares of 20 um with a cell in them, tumour where half of the cells or more are.
-    Raises `ScenarioError` where the table does not fit.
+    The area is that of all squares of 20 um that contain cells. A square belongs to the tumour if at least half of its
+    cells do. Raises `ScenarioError` if the table is not suitable.
     """
     if not path.is_file():
         raise ScenarioError(f"{path}: no such file")

@@ -1,4 +1,4 @@
-"""The lesions of a site, from wherever its arrays come: a simulation, a snapshot."""
+"""The lesions of a site of a simulation or a snapshot."""
 
 from collections.abc import Callable
 

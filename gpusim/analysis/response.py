@@ -1,4 +1,4 @@
-"""The response of lesions to treatment, read as clinics do: diameters, RECIST 1.1, iRECIST.
+"""The response of lesions to treatment by clinical criteria: diameters, RECIST 1.1, iRECIST.
 
 Categories by the sum of the lesions' diameters as in Eisenhauer et al. 2009 (RECIST 1.1): complete response
 with no lesion left, partial with 30% less than at the start, progression with 20% more than at the lowest

@@ -1,11 +1,11 @@
-"""What states and fields are to a reader: by the roles and labels that the scenario gives them."""
+"""Roles and labels of states and fields, as given by the scenario."""
 
 from gpusim.scenario import Document
 from gpusim.scenario.checks import EMPTY, state_names
 from gpusim.scenario.schema import StateRole
 
 ALL_TUMOUR_CELLS = "all tumour cells"
-"""What the sum over `tumour_states` is called."""
+"""Label of the sum over `tumour_states`."""
 _OF_TUMOUR: tuple[StateRole, ...] = ("tumour", "exposed", "infected")
 _WATCHED: tuple[StateRole, ...] = ("tumour", "infected", "effector")
 
@@ -30,23 +30,23 @@ def tumour_states(document: Document) -> list[str]:
 
 
 def watched_states(document: Document) -> list[str]:
-    """A few states that tell how a run goes: the first of each of some roles, or the first of the tumour's."""
+    """States for progress reports: the first of each of some roles, or the first of the tumour."""
     found = [states_with(document, role)[:1] for role in _WATCHED]
     return [name for names in found for name in names] or tumour_states(document)[:3]
 
 
 def state_label(document: Document, name: str) -> str:
-    """A state as a reader calls it."""
+    """Label of a state."""
     state = document.states.get(name)
     return (state.label if state else None) or name.replace("_", " ")
 
 
 def field_label(document: Document, name: str) -> str:
-    """A field as a reader calls it."""
+    """Label of a field."""
     return document.fields[name].label or name.replace("_", " ")
 
 
 def main_field(document: Document) -> str | None:
-    """The field that a reader looks at first: that with the role `virus`, or the first; None where there is none."""
+    """The field that is shown first: the one with the role `virus`, or the first; None without fields."""
     fields = document.fields
     return next((name for name, field in fields.items() if field.role == "virus"), next(iter(fields), None))

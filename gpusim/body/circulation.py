@@ -44,6 +44,6 @@ class Circulation:
         if not followed.all():
             values = self.values[:, int(np.argmin(followed))]
             raise NumericalError(
-                "the body's equations can't be followed: a process is too fast. Quantities: "
+                "the equations of the body cannot be integrated: a process is too fast. Quantities: "
                 + ", ".join(f"{n} {v:g}" for n, v in zip(self._body.names, values, strict=True))
             )

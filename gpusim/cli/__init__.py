@@ -1,4 +1,4 @@
-"""The command line: thin, one file for each group of commands."""
+"""The command line: one file for each group of commands."""
 
 from gpusim.cli import bench, check, compare, export, machine, pictures, results, run, study, verify
 from gpusim.cli.app import app, main

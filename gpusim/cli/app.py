@@ -1,6 +1,6 @@
-"""The command line as such: its messages, its errors, and what several commands share.
+"""The application: messages, errors, and what several commands share.
 
-The modules of commands import what their commands need in the commands, so that `gpusim --help` loads none of it.
+Commands import their dependencies when they run, so that `gpusim --help` loads none of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Off a terminal nothing is folded. Markup is off: "gpusim[cuda12]" is a name, not a style.
+# Outside a terminal no line is wrapped. Markup is off: "gpusim[cuda12]" is a name, not a style.
 out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
@@ -39,9 +39,9 @@ _LONGEST_NAME = 100
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override a value, as in fields.virus.decay='0.01 /min'."),
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value, e.g. fields.virus.decay='0.01 /min'."),
 ]
-ResultArgument = Annotated[Path, typer.Argument(metavar="OUT", help="A result folder of 'gpusim run'.")]
+ResultArgument = Annotated[Path, typer.Argument(metavar="OUT", help="Result folder of 'gpusim run'.")]
 
 
 def main() -> None:
@@ -55,19 +55,19 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
-        # What the system says of a file that nothing closer to it has explained: a name that is too long, no rights.
+        # Errors of the system that no other code has explained, such as a file name that is too long.
         named = str(error.filename or "").splitlines() or [""]
         name = named[0] if len(named[0]) <= _LONGEST_NAME else f"{named[0][:_LONGEST_NAME]}..."
         _say(f"{name}: {error.strerror}" if name and error.strerror else str(error) or type(error).__name__)
         sys.exit(2)
     except MemoryError:
-        err.print("gpusim: not enough memory; 'gpusim check' says how much a scenario takes", markup=False)
+        err.print("gpusim: not enough memory; 'gpusim check' prints the memory that a scenario needs", markup=False)
         sys.exit(2)
 
 
 def _say(message: str) -> None:
     for line in message.splitlines():
-        # What a file says never reaches the terminal as a command.
+        # Control characters in a file must not reach the terminal.
         plain = "".join(c if c.isprintable() else "?" for c in line)
         err.print("gpusim: " + plain, markup=False)
 
@@ -92,7 +92,7 @@ def _root(
 
 
 def load(name: str, sets: list[str] | None, **more: Any) -> Scenario:
-    """A scenario with its `--set` overrides; `more` holds others, as in `time__until`. Raises `ScenarioError`."""
+    """A scenario with its `--set` overrides, and others in `more`, e.g. `time__until`. Raises `ScenarioError`."""
     from gpusim.scenario import Scenario, parse_set
 
     overrides = dict(parse_set(text) for text in sets or [])
@@ -101,7 +101,7 @@ def load(name: str, sets: list[str] | None, **more: Any) -> Scenario:
 
 
 def tell_notes(notes: Iterable[str]) -> None:
-    """Say what may be meant, and what it costs; each once."""
+    """Print notes, each once."""
     for note in dict.fromkeys(notes):
         err.print(f"gpusim: note: {note}", markup=False)
 
@@ -126,7 +126,7 @@ def stoppable(how: str) -> Iterator[None]:
 
 
 def new_table(*columns: str) -> Table:
-    """A table that is read as well off a terminal."""
+    """A table without a box, which is readable outside a terminal too."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i == 0 else "default", overflow="fold")
@@ -134,7 +134,7 @@ def new_table(*columns: str) -> Table:
 
 
 def shapes_of(models: Mapping[str, Model]) -> str:
-    """The lattices of all sites in words."""
+    """Text with the lattices of all sites."""
     several = len(models) > 1
     shapes = (
         " x ".join(map(str, reversed(model.shape))) + f" voxels of {model.spacing:g} um" + f" at {name}" * several
@@ -144,7 +144,7 @@ def shapes_of(models: Mapping[str, Model]) -> str:
 
 
 def placements(model: Model) -> None:
-    """Tell what became of the rows of a table of cells."""
+    """Print how many rows of a table of cells were placed, moved and left out."""
     if not model.initial.placements:
         return
     table = new_table("cells of the table", "rows", "placed", "moved to a free voxel", "left out")

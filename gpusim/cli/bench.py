@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Predicted(enum.StrEnum):
-    """Machines that are known by their data sheet."""
+    """Machines whose limits are taken from the data sheet."""
 
     h100 = "h100"
 
@@ -31,14 +31,15 @@ def bench(
     voxels: Annotated[int, typer.Option(min=16, help="Voxels along an edge of the lattice.")] = 256,
     fields: Annotated[int, typer.Option(min=2, help="Fields of the lattice.")] = 2,
     predict: Annotated[
-        Predicted | None, typer.Option(help="Run nothing: times of this machine at best, and what its compiler says.")
+        Predicted | None,
+        typer.Option(help="Print lower bounds and registers for this machine."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Time every kernel against what the machine allows: its bandwidth and arithmetic, measured beside it.
+    """Compare the time of every kernel with the limits of the machine: memory bandwidth and arithmetic, as measured.
 
-    Bytes and operations are the least that a kernel must move and do, a voxel (and field). A ratio of 1 is the
-    machine's limit. The default lattice is out of any cache, takes 0.5 GB and less than a minute.
+    Bytes and operations are the minimum per voxel (and field). A ratio of 1 is the limit of the machine. The default
+    lattice does not fit into any cache; it takes 0.5 GB and less than a minute.
     """
     from gpusim.backends import create
     from gpusim.backends.compiled import CompiledBackend
@@ -104,9 +105,9 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "operations": ("operations", "{:.0f}".format),
     "voxels": ("voxels, million", lambda n: f"{n / 1e6:.2f}"),
     "limit": ("limit", str),
-    "best_ms": ("at best, ms", "{:.3g}".format),
+    "best_ms": ("lower bound, ms", "{:.3g}".format),
     "measured_ms": ("measured, ms", "{:.3g}".format),
-    "ratio": ("measured / best", "{:.2f}".format),
+    "ratio": ("measured / bound", "{:.2f}".format),
     "registers": ("registers", str),
     "spilled": ("spilled, bytes", str),
     "occupancy": ("occupancy", "{:.0%}".format),
@@ -114,7 +115,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 
 def _show(rows: list[dict[str, Any]], machine: Machine, about: dict[str, Any], as_json: bool) -> None:
-    """A table under a line on the machine, or both as JSON."""
+    """Print a line on the machine and a table, or both as JSON."""
     if as_json:
         facts = {"name": machine.name, "bandwidth": machine.bandwidth, "arithmetic": machine.arithmetic}
         typer.echo(json.dumps({"machine": facts | about, "kernels": rows}, indent=2))

@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 @app.command()
 def check(
     scenario: Annotated[
-        str, typer.Argument(help="A shipped scenario (see 'gpusim presets'), a YAML file, or a folder of results.")
+        str, typer.Argument(help="A shipped scenario (see 'gpusim presets'), a YAML file, or a result folder.")
     ],
     sets: SetOption = None,
     replicates: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Count the memory of so many, stepped together.")
+        int, typer.Option(min=1, metavar="N", help="Print the memory for this number of replicates, stepped together.")
     ] = 1,
 ) -> None:
-    """Check a scenario without running it: fields, reactions, rules, step sizes, memory. Or every byte of a result.
+    """Check a scenario without running it (fields, reactions, rules, time steps, memory), or the files of a result.
 
-    Of the folder of a run, a trial or a study, every file is held against its checksums; each damage is a line, and
-    any makes the exit code 2. (A folder that has the name of a shipped scenario is meant by ./NAME.)
+    For the folder of a run, a trial or a study, every file is compared with its checksum. Each damaged file gives one
+    line, and exit code 2. (Write ./NAME for a folder with the name of a shipped scenario.)
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""`gpusim compare`: results side by side on one page."""
+"""`gpusim compare`: a report on several results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +12,13 @@ from gpusim.viz import require
 
 @app.command()
 def compare(
-    results: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Result folders, or folders of trials.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = Path("report.html"),
-    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="With a picture of each.")] = True,
+    results: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Result folders of runs or trials.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.")] = Path(
+        "report.html"
+    ),
+    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Include pictures.")] = True,
 ) -> None:
-    """Compare results, or the arms of trials, on one page that needs no network: curves, heat, response, pictures."""
+    """Compare results, or the arms of trials, in one self-contained HTML page: curves, heat, response, pictures."""
     require()
     if output.suffix.lower() not in (".html", ".htm"):
         raise ResultError(f"{output}: expected a name that ends in .html")

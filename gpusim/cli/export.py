@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gpusim.cli.app import ResultArgument, app, out
-from gpusim.exchange import FORMATS, export, format_of
+from gpusim.export import FORMATS, export, format_of
 from gpusim.units import UnitError, number
 
 _LISTED = "; ".join(f"{name}: {format.about} ({format.ending})" for name, format in FORMATS.items())
@@ -23,15 +23,16 @@ def _time(text: str) -> float:
 def export_result(
     result: ResultArgument,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Where to; its ending tells the format.")
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="Target; its ending determines the format."),
     ],
     format: Annotated[str | None, typer.Option(help=_LISTED + ".", metavar="|".join(FORMATS))] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="One snapshot, as in '12 h'.", show_default="all; physicell: the last"),
+        typer.Option(metavar="TIME", help="One snapshot, e.g. '12 h'.", show_default="all; physicell: the last"),
     ] = None,
-    site: Annotated[str | None, typer.Option(help="Which of several sites.", show_default="the first")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")] = False,
+    site: Annotated[str | None, typer.Option(help="Site to export.", show_default="the first")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a result for other tools: ParaView, napari, pandas, PhysiCell."""
     from gpusim.record import Result

@@ -1,4 +1,4 @@
-"""`gpusim render`, `view`: what a run looks like."""
+"""`gpusim render`, `gpusim view`: pictures, movies, and the viewer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,33 +28,37 @@ def render(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Simulated time, as in '3 day', or start, end, peak (when most of the field stands in the tumour); "
-            "several ('start, peak, end') side by side. Without it the end, and all in a movie.",
+            help="Simulated time, e.g. '3 day', or start, end, peak (the time at which the tumour contains most of the "
+            "field); several ('start, peak, end') side by side.",
+            show_default="end; all snapshots in a movie",
         ),
     ] = None,
-    site: Annotated[str | None, typer.Option(metavar="SITE", help="Which lesion, where there are several.")] = None,
+    site: Annotated[str | None, typer.Option(metavar="SITE", help="Site to draw, if there are several.")] = None,
     field: Annotated[
-        str | None, typer.Option(help="What the volume shows: heat, or a field [heat, where the scenario has it].")
+        str | None, typer.Option(help="Field that the volume shows, or heat.", show_default="heat, if defined")
     ] = None,
     span: Annotated[
-        str | None, typer.Option(metavar="LOW,HIGH", help="Ends of the colour map, in the field's unit.")
+        str | None, typer.Option(metavar="LOW,HIGH", help="Range of the colour map, in the field's unit.")
     ] = None,
     view: Annotated[
         str | None,
         typer.Option(metavar="VIEW", help="corner, front, side, top, or AZIMUTH,ELEVATION in degrees."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="In pixels; without it 1920x1080, an mp4 1280x720, a gif 640x360.")
+        str | None,
+        typer.Option(metavar="WxH", help="Size in pixels.", show_default="1920x1080; mp4 1280x720; gif 640x360"),
     ] = None,
     theme: Annotated[str, typer.Option(help="dark, light or paper.")] = "dark",
-    cut: Annotated[bool, typer.Option("--cut/--no-cut", help="Cut out the quarter that looks at you.")] = True,
+    cut: Annotated[bool, typer.Option("--cut/--no-cut", help="Cut out the quarter that faces the camera.")] = True,
     hide: Annotated[
         list[str] | None,
         typer.Option(metavar="LAYER", help="Leave out: field, surface, section, core, front, vessels, cells, box."),
     ] = None,
-    opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Of the volume, as a multiple.")] = 1.0,
+    opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Factor on the opacity of the volume.")] = 1.0,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of a movie.")] = 8.0,
-    turn: Annotated[float, typer.Option(min=-3600, max=3600, help="Swing of a movie's camera, degrees.")] = 50.0,
+    turn: Annotated[
+        float, typer.Option(min=-3600, max=3600, help="Rotation of the camera in a movie, degrees.")
+    ] = 50.0,
     log: LogOption = Log.text,
 ) -> None:
     """Draw a result: tumour heat as a volume around the tumour, cut open, with its vessels and immune cells."""
@@ -84,7 +88,7 @@ def render(
         chosen = snapshots if at else list(range(len(found.times)))
         moments = [lambda i=i: moment.moment_of_result(found, i) for i in chosen]
         if field:
-            moments[0]().values(field)  # a wrong name is told before the film begins
+            moments[0]().values(field)  # a wrong name is reported before the film begins
         rate = film.FRAMES_PER_SECOND[ending]
         count = max(round(seconds * rate), 2)
         pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
@@ -104,29 +108,32 @@ def render(
             else:
                 shown = [page.save_page(drawn[0], unready, look)]
         if shown[0].coarse > 1:
-            err.print(f"gpusim: note: too large for the memory to draw in: thinned to every {shown[0].coarse}th voxel")
+            err.print(
+                f"gpusim: note: the lattice is too large for the memory: only every {shown[0].coarse}th voxel is drawn"
+            )
     out.print(str(output))
 
 
 @app.command()
 def view(
     results: Annotated[
-        list[str], typer.Argument(metavar="OUT [OTHER]", help="A result, or two to compare; with --live a scenario.")
+        list[str], typer.Argument(metavar="OUT [OTHER]", help="One result, or two to compare; with --live, a scenario.")
     ],
-    live: Annotated[bool, typer.Option("--live", help="Run a scenario and steer it: pause, step, inject.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Run a scenario and control it: pause, step, inject.")] = False,
     sets: SetOption = None,
     backend: Annotated[str, typer.Option(help="With --live: auto, cuda, cpu or numpy.")] = "auto",
     steps: Annotated[int, typer.Option(min=1, help="With --live: steps between two pictures.")] = 12,
     theme: Annotated[str, typer.Option(help="dark, light or paper.")] = "dark",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
-    host: Annotated[str, typer.Option(help="Address to serve at; others than this machine's see it from outside.")] = (
-        "127.0.0.1"
-    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0: any free port.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="Address to serve at; addresses other than 127.0.0.1 are reachable from other machines.")
+    ] = ("127.0.0.1"),
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
-    """Look into a result, or a running simulation, in a browser: time, layers, cut, curves; two results side by side.
+    """View a result or a running simulation in a browser: time, layers, section, curves; two results side by side.
 
-    The server draws, with no display; Ctrl-C ends it. Only who opens the printed address, with its secret, is let in.
+    The server renders the pictures and needs no display; Ctrl-C stops it. Access requires the printed address, which
+    contains a secret.
     """
     if len(results) > (1 if live else 2):
         raise ResultError(f"view: expected {'one scenario' if live else 'one result, or two'}; found {len(results)}")
@@ -140,12 +147,12 @@ def view(
     access = Access(host)
     if not access.local:
         err.print(
-            f"gpusim: note: served at {host}, beyond this machine and without encryption: whoever learns the address "
-            "can look and steer"
+            f"gpusim: note: served at {host} to other machines, without encryption: anyone who has the address can "
+            "view and control it"
         )
 
     def ready(address: str) -> None:
-        out.print(f"{address}  (Ctrl-C ends it)")
+        out.print(f"{address}  (Ctrl-C to stop)")
 
     try:
         if not live:
@@ -158,7 +165,7 @@ def view(
 
 
 def _told(pictures: "Iterator[np.ndarray]", name: str, count: int, log: Log) -> "Iterator[np.ndarray]":
-    """The same pictures, while it is said how many there are."""
+    """The same pictures, with progress reports."""
     with progress(name, count, "frames", log) as tell:
         for done, picture in enumerate(pictures, 1):
             yield picture

@@ -1,4 +1,4 @@
-"""How long work says how far it is: a bar on a terminal, lines of JSON with `--log json`, nothing otherwise."""
+"""Progress reports of long commands: a bar on a terminal, lines of JSON with `--log json`, otherwise nothing."""
 
 import enum
 import json
@@ -16,29 +16,30 @@ from gpusim.cli.app import err
 from gpusim.units import duration
 
 _SECONDS = 0.5
-"""From one look at the numbers to the next, at least: counting takes a moment."""
+"""Shortest interval between two reports, because counting takes time."""
 
 
 class Log(enum.StrEnum):
-    """What stderr gets while work goes on."""
+    """Form of the progress reports on stderr."""
 
     text = "text"
     json = "json"
 
 
 LogOption = Annotated[
-    Log, typer.Option("--log", help="text: a bar, on a terminal; json: lines on stderr for programs to read.")
+    Log,
+    typer.Option("--log", help="Progress reports. text: a bar on a terminal; json: machine-readable lines on stderr."),
 ]
 
 Numbers = Callable[[], Mapping[str, Any]]
-"""Looks at how it stands: `minutes` of simulated time, `counts` of cells by state, or others by name."""
+"""Returns the present numbers: `minutes` of simulated time, `counts` of cells by state, or others by name."""
 
 
 class Tell(Protocol):
-    """Takes how much is done, and how to look at the numbers, which happens now and then."""
+    """Receives the progress, and a function that returns the numbers, which is called for reports only."""
 
     def __call__(self, done: int, numbers: Numbers = ..., /) -> None:
-        """Done so far, of the total."""
+        """Report what is done of the total."""
 
 
 _Show = Callable[[int, float, Mapping[str, Any]], None]
@@ -48,11 +49,11 @@ _Show = Callable[[int, float, Mapping[str, Any]], None]
 def progress(
     name: str, total: int, unit: str, log: Log = Log.text, *, done: int = 0, watched: Collection[str] = ()
 ) -> Iterator[Tell]:
-    """Say how far work is.
+    """Report progress.
 
     Args:
-        name: what the work is. total: how much there is to do, in a unit such as "steps". done: before it began.
-        watched: states whose counts a bar shows.
+        name: of the task. total: the amount of work, in a unit such as "steps". done: what was done before.
+        watched: states whose counts the bar shows.
     """
     if log is Log.text and not err.is_terminal:
         yield _silent
@@ -99,7 +100,7 @@ def _lines(name: str, total: int, unit: str) -> Iterator[_Show]:
 
 @contextmanager
 def _bar(name: str, total: int, unit: str, watched: Collection[str]) -> Iterator[_Show]:
-    # What a narrow terminal has no room for is cut off at the right.
+    # Text that is too long for a narrow terminal is cut off at the right.
     text = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="crop"))
     with Progress(TextColumn("{task.description}"), BarColumn(12), text, console=err) as bar:
         task = bar.add_task(name, total=total, text="")
@@ -114,7 +115,7 @@ def _bar(name: str, total: int, unit: str, watched: Collection[str]) -> Iterator
 
 
 def _short(numbers: Mapping[str, Any], watched: Collection[str]) -> Iterator[str]:
-    """Numbers as a bar has room for them."""
+    """Short forms of the numbers, for the bar."""
     for name, value in numbers.items():
         if name == "minutes":
             yield duration(value)

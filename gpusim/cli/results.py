@@ -1,4 +1,4 @@
-"""`gpusim show`, `heat`, `digest`: what a run has left."""
+"""`gpusim show`, `gpusim heat`, `gpusim digest`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from gpusim.record import Result
 
 _LESIONS_SHOWN = 3
-"""At each time, the largest; a lesion that falls apart leaves many."""
+"""Largest number of lesions printed for a time, because a shrinking lesion can break into many."""
 
 
 @app.command()
-def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="Rows of the table.")] = 20) -> None:
-    """Show the counts of a result over time."""
+def show(
+    result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="Number of rows of the table.")] = 20
+) -> None:
+    """Print cell counts and field amounts of a result over time."""
     from gpusim.analysis import volume_label, whole
     from gpusim.record import Result
 
@@ -52,9 +54,11 @@ def show(result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="
 
 @app.command("heat")
 def show_heat(
-    source: Annotated[Path, typer.Argument(metavar="OUT|TABLE.csv", help="A result folder, or a table of cells.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="OUT|TABLE.csv", help="A result folder, or a table of cells of a section.")
+    ],
 ) -> None:
-    """Tell how hot a tumour is: lesions, CD8 cells per mm^2 as pathologists count, immune phenotype."""
+    """Print the lesions of a tumour over time: size, CD8 cells per mm^2 of section, tumour heat, immune phenotype."""
     from gpusim.analysis import phenotype_of_table
     from gpusim.record import Result
 
@@ -92,7 +96,7 @@ def _heat_table(result: Result) -> Table:
 
 @app.command("digest")
 def print_digest(result: ResultArgument) -> None:
-    """Print the digest of a result's last state: equal digests mean equal trajectories."""
+    """Print the digest of the last state of a result; equal digests mean equal trajectories."""
     from gpusim.record import Result
 
     out.print(Result(result).digest())

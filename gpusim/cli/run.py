@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _PICTURE = ("--at", "start, peak, end", "--size", "2400x720")
 _PICTURE_SECONDS = 300
-"""For the picture at the end, at most."""
+"""Longest time for the picture at the end."""
 
 
 @app.command()
@@ -40,23 +40,28 @@ def run(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", metavar="OUT", help="Go on with a stopped run from its last checkpoint; no SCENARIO."),
+        typer.Option(
+            "--resume", metavar="OUT", help="Continue a stopped run from its last checkpoint; without SCENARIO."
+        ),
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="auto, cuda, cpu, numpy; slabs, or slabs:cuda, shares the lattice out under mpirun.")
+        str,
+        typer.Option(
+            help="auto, cuda, cpu or numpy; under mpirun, slabs or slabs:cuda to divide the lattice among processes."
+        ),
     ] = "auto",
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores; of slabs, one for each rank"),
+        typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores; slabs: one per process"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the scenario's seed.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed that replaces the scenario's.")] = None,
     replicates: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="So many seeds, the given one and those that follow it: together in one process, each a result in "
-            "OUT/SEED. Of a scenario with arms: of each arm.",
+            help="Run N seeds, the given one and those that follow it, together in one process, each with a result in "
+            "OUT/SEED. For a scenario with arms: N seeds of each arm.",
         ),
     ] = None,
     together: Annotated[
@@ -64,8 +69,8 @@ def run(
         typer.Option(
             min=1,
             metavar="N",
-            help="Of a scenario with arms: seeds that a process steps in one go.",
-            show_default="by the lattice's size",
+            help="For a scenario with arms: number of seeds that one process steps together.",
+            show_default="depends on the size of the lattice",
         ),
     ] = None,
     scheduler: Annotated[
@@ -76,27 +81,29 @@ def run(
         ),
     ] = None,
     arm: Annotated[
-        str | None, typer.Option(metavar="ARM", help="Of a scenario with arms: this one alone, as a single run.")
+        str | None, typer.Option(metavar="ARM", help="For a scenario with arms: run only this arm, once.")
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Simulated time, as in '12 h'.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Duration that replaces the scenario's, e.g. '12 h'.")
+    ] = None,
     sets: SetOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in OUT.")] = False,
     rerun_changed: Annotated[
         bool,
         typer.Option(
             "--rerun-changed",
-            help="With --resume: run again what depends on a scenario, an input file or a program that has changed "
-            "since; without it, that is refused.",
+            help="With --resume: repeat the runs that depend on a changed scenario, input file or program, instead of "
+            "stopping with an error.",
         ),
     ] = False,
     picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Draw a picture at the end.")] = True,
     log: LogOption = Log.text,
 ) -> None:
-    """Run a scenario; leaves snapshots, counts, a summary and a picture in a folder.
+    """Run a scenario, and write snapshots, counts, a summary and a picture to a folder.
 
-    A scenario with arms runs each of them with several seeds, and says whether what was expected held.
+    For a scenario with arms, run each arm with several seeds, and print whether the expected orders held.
 
-    Ctrl-C stops after the present step with a checkpoint; '--resume OUT' then goes on bit for bit.
+    Ctrl-C stops after the present time step and writes a checkpoint; '--resume OUT' continues with the same bits.
     """
     from gpusim.analysis import watched_states
     from gpusim.backends import create, is_slabs
@@ -107,8 +114,8 @@ def run(
     if resume is not None:
         _require_resume_alone(context, resume)
     elif rerun_changed:
-        raise typer.BadParameter("--rerun-changed goes with --resume")
-    # On slabs, all ranks but the first stay in here and do what it says.
+        raise typer.BadParameter("--rerun-changed requires --resume")
+    # With slabs, all ranks but the first stay in this call and execute the orders of the first.
     machine = create(backend, threads) if is_slabs(backend) else backend
     if resume is not None:
         if is_trial(resume):
@@ -135,9 +142,11 @@ def run(
             return
         folder = output or Path("results") / loaded.document.name
     if together is not None:
-        raise typer.BadParameter("--together: is for a scenario with arms; --replicates of one are always together")
+        raise typer.BadParameter(
+            "--together: applies only to a scenario with arms; --replicates are always stepped together"
+        )
     if scheduler is not None:
-        raise typer.BadParameter("--scheduler: is for a scenario with arms; a single run is carried out here")
+        raise typer.BadParameter("--scheduler: applies only to a scenario with arms; a single run is carried out here")
     simulation = gpusim.Simulation(loaded, machine, threads=threads, seed=loaded.seeds(replicates or 1))
     model, start = simulation.model, [each.counts for each in simulation.replicates]
     folders = [folder if replicates is None else folder / str(seed) for seed in simulation.seeds]
@@ -170,7 +179,7 @@ def run(
         if simulation.steps < model.until and asked.asked:
             err.print(
                 f"gpusim: stopped by {asked.asked.name} at {duration(simulation.minutes)} (step {simulation.steps}), "
-                f"with a checkpoint; to go on: gpusim run --resume {results}"
+                f"with a checkpoint; to continue: gpusim run --resume {results}"
             )
             raise typer.Exit(128 + asked.asked)
     summaries = [Result(each).summary or {} for each in folders]
@@ -188,11 +197,11 @@ _WITH_RESUME = {
     False: ("resume", "rerun_changed", "backend", "threads", "log", "picture"),
     True: ("resume", "rerun_changed", "backend", "threads", "log", "together", "scheduler"),
 }
-"""Parameters that have an effect with --resume, of a run and of a trial."""
+"""Parameters that have an effect with --resume, for a run and for a trial."""
 
 
 def _require_resume_alone(context: typer.Context, folder: Path) -> None:
-    """Refuse what would have no effect on going on."""
+    """Raise an error for options that have no effect with --resume."""
     from gpusim.study.folder import is_trial
 
     allowed = _WITH_RESUME[is_trial(folder)]
@@ -206,8 +215,7 @@ def _require_resume_alone(context: typer.Context, folder: Path) -> None:
     if refused:
         goes = ", ".join(f"--{name.replace('_', '-')}" for name in allowed[1:])
         raise typer.BadParameter(
-            f"--resume takes the scenario of its folder, with all that was set; {', '.join(refused)}: no effect on it "
-            f"(what goes with it: {goes})"
+            f"--resume uses the scenario of the folder, so {', '.join(refused)} would have no effect (allowed: {goes})"
         )
 
 
@@ -215,7 +223,7 @@ def _require_one_process(backend: str) -> None:
     from gpusim.backends import is_slabs
 
     if is_slabs(backend):
-        raise typer.BadParameter(f"--backend {backend}: takes a single run; expected one of the arms, by --arm")
+        raise typer.BadParameter(f"--backend {backend}: runs one arm at a time; expected --arm")
 
 
 def _arm(scenario: Scenario, name: str) -> Scenario:
@@ -226,7 +234,7 @@ def _arm(scenario: Scenario, name: str) -> Scenario:
 
 
 def _head(simulation: gpusim.Simulation, scenario: Scenario) -> None:
-    """What is run."""
+    """Print what is run."""
     model, seeds = simulation.model, simulation.seeds
     following = f" and the {len(seeds) - 1} that follow" if len(seeds) > 1 else ""
     out.print(
@@ -248,7 +256,7 @@ def _backend(simulation: gpusim.Simulation) -> str:
 
 
 def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[dict[str, Any]]) -> None:
-    """What came of a run, or of its replicates."""
+    """Print the outcome of a run, or of its replicates."""
     from gpusim.analysis import volume_label, whole
 
     def of_all(what: str, name: str) -> list[float]:
@@ -260,7 +268,7 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
         before, after = [counts[name] for counts in start], of_all("counts", name)
         if name != "none" and any([*before, *after]):
             cells.add_row(name, _spread(before, ",.10g"), _spread(after, ",.10g"))
-    fired = new_table("what happened", f"times{spread}")
+    fired = new_table("rule", f"firings{spread}")
     for name in summaries[0]["fired"]:
         fired.add_row(name.replace("_", " "), _spread(of_all("fired", name), ",.10g"))
     sites = summaries[0]["sites"].values()
@@ -278,23 +286,23 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
 
 
 def _spread(values: Sequence[float], form: str) -> str:
-    """A number; of several that differ, their median and range."""
+    """A number, or the median and range of several that differ."""
     middle, low, high = statistics.median(values), min(values), max(values)
     return f"{middle:{form}}" + (f" ({low:{form}} to {high:{form}})" if low < high else "")
 
 
 def _draw(folder: Path) -> Path | None:
-    """A picture of how it went; None, with a note, where it can't be drawn."""
+    """Draw the picture of a run; return None, with a note, if that fails."""
     from gpusim.record import layout
 
     target = folder / layout.PICTURE
-    # In a process of its own: VTK ends the whole process where it finds no way to render at all.
+    # In a separate process: VTK ends the whole process if it cannot render.
     command = [sys.executable, "-m", "gpusim", "render", str(folder), "-o", str(target), *_PICTURE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PICTURE_SECONDS, check=False)
         problem = (done.stderr.strip().splitlines() or ["the renderer stopped"])[-1].removeprefix("gpusim: ")
     except subprocess.TimeoutExpired:
-        problem = f"not drawn within {_PICTURE_SECONDS} s"
+        problem = f"rendering took more than {_PICTURE_SECONDS} s"
     if target.is_file():
         return target
     err.print(f"gpusim: note: no picture: {problem}", markup=False)

@@ -21,13 +21,13 @@ def print_verification(
         int | None, typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only the cases that take about a second.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="All cases: more models against NumPy.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="All cases, with more models compared with NumPy.")] = False,
     log: LogOption = Log.text,
 ) -> None:
-    """Prove this machine: problems with known solutions, and every kernel against NumPy, bit for bit.
+    """Test this machine: problems with known solutions, and the bits of every kernel against the NumPy reference.
 
-    Takes about a minute with compiled kernels, several with NumPy. The last line says whether this machine gives the
-    bits of the reference, NumPy. Exit code 1 where a case fails.
+    Takes about a minute with compiled kernels, several minutes with NumPy. The last line states whether this machine
+    reproduces the bits of the reference. The exit code is 1 if a case fails.
     """
     from gpusim.backends import availability, create
     from gpusim.verification import Extent, Machine, chosen, verify  # brings statistics, slow to load

@@ -1,4 +1,4 @@
-"""Whether a result is what was written, down to the last bit."""
+"""Integrity checks of results."""
 
 import json
 import struct
@@ -20,15 +20,15 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def is_result(folder: Path) -> bool:
-    """Whether a folder is one of `gpusim run`, whole or not."""
+    """Whether a folder is a result of `gpusim run`, damaged or not."""
     return any((folder / name).exists() for name in (layout.SNAPSHOTS, layout.SUMMARY, layout.COUNTS))
 
 
 def damages(folder: Path) -> Iterator[str]:
-    """What is wrong with a result, finished or not, a line each.
+    """One line for each damage of a result, finished or not.
 
-    Every file is read: those that are listed with their checksums, each chunk of each snapshot, checkpoints, the
-    picture. In the counts of an unfinished run, rows since its last checkpoint have nothing to be held against.
+    All files are read: the listed ones with their checksums, each chunk of each snapshot, checkpoints, the picture. In
+    the counts of an unfinished run, rows since the last checkpoint have no checksum.
     """
     expected = [*sums.WRITTEN_ONCE, *sums.metadata(folder)]
     # A checkpoint is gone once the summary is there: a folder with neither has only just begun.
@@ -92,12 +92,12 @@ def _of_checkpoints(folder: Path) -> Iterator[str]:
             saved = checkpoint.verified(path)
             size = int(saved.numbers["record.counts_bytes"])
             if not same(folder / layout.COUNTS, size, saved.about["counts"]):
-                problems.append(f"{folder / layout.COUNTS}: is damaged: not what stood there at {path.name}")
+                problems.append(f"{folder / layout.COUNTS}: is damaged: differs from its content at {path.name}")
         yield from problems
 
 
 def _of_picture(path: Path) -> Iterator[str]:
-    """A PNG carries a checksum of each of its parts."""
+    """Check the checksums in a PNG file."""
     if not path.is_file():
         return
     data = path.read_bytes()
@@ -118,7 +118,7 @@ def _of_picture(path: Path) -> Iterator[str]:
 
 @contextmanager
 def _noted(what: Path | str) -> Iterator[list[str]]:
-    """Problems found within, and whatever a damaged file makes the libraries raise."""
+    """Collect problems, including exceptions of libraries for damaged files."""
     problems: list[str] = []
     try:
         yield problems

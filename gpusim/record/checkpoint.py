@@ -1,4 +1,4 @@
-"""The whole state of a run on disk, so that it can go on bit for bit.
+"""Checkpoints: complete states on the disk, from which runs are resumed bit for bit.
 
 A checkpoint is a zip archive, `checkpoints/STEP.zip`: `about.json`, each array as `NAME.npy`, and
 `sha256` with a line for each of them, as `sha256sum -c` reads it.
@@ -27,12 +27,12 @@ _FORMAT = 2
 
 
 class DamagedError(ResultError):
-    """A checkpoint is not what was written."""
+    """A checkpoint is damaged."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Arrays and numbers by name; `about` says what made them."""
+    """Arrays and numbers by name; `about` describes their origin."""
 
     about: Mapping[str, str]
     numbers: Mapping[str, float]
@@ -52,7 +52,7 @@ def save(
     arrays: Iterable[tuple[str, np.ndarray]],
     keep: int,
 ) -> Path:
-    """Write a checkpoint of a result folder, then drop all but the newest `keep`. Raises `OSError`."""
+    """Write a checkpoint to a result folder, then delete all but the last `keep`. Raises `OSError`."""
     path = folder / layout.CHECKPOINTS / f"{step:012}.zip"
     path.parent.mkdir(exist_ok=True)
     with written_aside(path) as file:
@@ -65,7 +65,7 @@ def save(
 def _write(
     file: BinaryIO, about: Mapping[str, str], numbers: Mapping[str, float], arrays: Iterable[tuple[str, np.ndarray]]
 ) -> None:
-    """Equal states make equal files."""
+    """Write a checkpoint; equal states give equal files."""
     with zipfile.ZipFile(file, "w") as archive:
         sums: dict[str, str] = {}
         with _member(archive, _ABOUT, sums) as member:
@@ -78,17 +78,17 @@ def _write(
 
 
 def verified(path: Path) -> Checkpoint:
-    """Read a checkpoint of which every byte is as it was written. Raises `DamagedError`."""
+    """Read a checkpoint and compare every byte. Raises `DamagedError`."""
     found = load(path)
     again = io.BytesIO()
     _write(again, found.about, found.numbers, found.arrays.items())
     if again.getvalue() != path.read_bytes():
-        raise DamagedError(f"{path}: is damaged: its archive is not as it was written")
+        raise DamagedError(f"{path}: is damaged: its archive has changed")
     return found
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint. Raises `DamagedError` where a bit of it is not as it was written."""
+    """Read a checkpoint. Raises `DamagedError` if its checksums do not match."""
     try:
         with zipfile.ZipFile(path) as archive:
             lines = archive.read(_CHECKSUMS).decode().splitlines()
@@ -102,7 +102,7 @@ def load(path: Path) -> Checkpoint:
         raise DamagedError(f"{path}: is damaged: {error or type(error).__name__}") from None
     said = read.pop(_ABOUT)
     if said["format"] != _FORMAT:
-        raise DamagedError(f"{path}: format {said['format']}; expected {_FORMAT}, another gpusim wrote it")
+        raise DamagedError(f"{path}: format {said['format']}; expected {_FORMAT}; another version of gpusim wrote it")
     return Checkpoint(said["about"], said["numbers"], {name.removesuffix(".npy"): a for name, a in read.items()})
 
 
@@ -122,7 +122,7 @@ def _read(archive: zipfile.ZipFile, sums: Mapping[str, str]) -> Iterator[tuple[s
 
 
 class _Hashed:
-    """A file whose bytes are hashed as they pass."""
+    """A file that hashes the bytes read or written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -140,7 +140,7 @@ class _Hashed:
 
 @contextmanager
 def _member(archive: zipfile.ZipFile, name: str, sums: dict[str, str]) -> Iterator[_Hashed]:
-    """A member of an archive to be written; its checksum goes into `sums`."""
+    """A member of an archive for writing; its checksum is added to `sums`."""
     # ZipInfo's own date is fixed: equal states make equal files.
     with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
         hashed = _Hashed(file)

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and folders with one writer."""
+"""Atomic writing of files, and locking of folders."""
 
 import hashlib
 import json
@@ -20,19 +20,19 @@ _SEAL = "sha256"
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says of a folder into a `ResultError`."""
+    """Convert errors of the operating system for a folder into a `ResultError`."""
     try:
         yield
     except OSError as error:
-        raise ResultError(f"{folder}: can't be written: {error.strerror or error}; what was whole is kept") from None
+        raise ResultError(f"{folder}: cannot be written: {error.strerror or error}; complete data are kept") from None
 
 
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
-    """Where to write a file or folder that takes its name once it is whole; on an error it leaves nothing.
+    """A temporary path for a file or folder that is renamed to `target` when complete, and deleted after an error.
 
-    It is within a new folder beside `target`, so that no file of anyone's is in the way; what else is written into
-    that folder takes its name too. A file, or a folder of an earlier result, is replaced.
+    The path is in a new folder beside `target`, so it cannot collide with other files. Other files written to that
+    folder are moved beside `target` too. An existing file, or a folder of an earlier result, is replaced.
     """
     unready = Path(tempfile.mkdtemp(prefix=layout.UNREADY, dir=target.parent))
     try:
@@ -48,7 +48,7 @@ def aside(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name once it is whole and on the disk; on an error it leaves nothing."""
+    """A file that is renamed to `path` when complete and on the disk, and deleted after an error."""
     with aside(path) as unready, unready.open("wb") as file:
         yield file
         file.flush()
@@ -57,29 +57,29 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_unready(folder: Path) -> None:
-    """Remove what a process that was killed had not made whole, from a folder of which we are the only writer."""
+    """Delete the temporary files that a killed process left in a folder that we have locked."""
     for left in folder.glob(layout.UNREADY + "*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a process that was stopped or killed had not made whole."""
+    """Whether a folder contains nothing but temporary files of a stopped or killed process."""
     return all(path.name == layout.LOCK or path.name.startswith(layout.UNREADY) for path in folder.iterdir())
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically."""
     with written_aside(path) as file:
         file.write(text.encode())
 
 
 def write_sealed(path: Path, data: Mapping[str, Any]) -> None:
-    """Write data as JSON with its own checksum, whole or not at all."""
+    """Write data as JSON with a checksum, atomically."""
     write_text(path, _sealed(data))
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Read data that `write_sealed` has written. Raises `ResultError` where it is anything else, by one bit or more."""
+    """Read data that `write_sealed` has written. Raises `ResultError` if a bit has changed."""
     try:
         text = path.read_bytes()
         data = json.loads(text)
@@ -88,7 +88,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise ResultError(f"{path}: is damaged: not what gpusim wrote")
+        raise ResultError(f"{path}: is damaged: differs from what gpusim wrote")
     return data
 
 
@@ -98,7 +98,7 @@ def _sealed(data: Mapping[str, Any]) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put a folder's names on the disk, where the system can."""
+    """Write the names in a folder to the disk, if the system supports this."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -108,9 +108,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def locked(folder: Path) -> FileLock:
-    """The lock of a result folder, taken; the system frees it with its process, however that ends.
+    """Acquire the lock of a result folder, which the system releases when the process ends.
 
-    Raises `ResultError` where another run holds it.
+    Raises `ResultError` if another run has the lock.
     """
     lock = FileLock(folder / layout.LOCK)
     try:

@@ -1,4 +1,4 @@
-"""Names of what stands in a result folder, told to writer and reader alike."""
+"""Names in a result folder, for writer and reader."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,24 +8,24 @@ SNAPSHOTS = "snapshots.zarr"
 """Zarr v3 group: one float32 array a field and one uint8 array a cell layer, [time, z, y, x];
 `body`, float64 [time, quantity], where there is one. Several sites are a group each, with arrays of their own.
 
-It has its full length from the start; the `time` of a snapshot still to come is not a number, and is
-written last. Every chunk ends in its CRC-32C. Of a chunk that is missing, fields are read as not a number and cells
-as 255 by other programs; here that is an error.
+It has its full length from the start. The `time` of a snapshot is not a number until the snapshot is complete. Every
+chunk ends with its CRC-32C. Other programs read a missing chunk as not a number (fields) or 255 (cells); gpusim raises
+an error.
 """
 COUNTS = "counts.csv"
 """One row each time the rules are applied: cells by state, firings by rule, totals by field, quantities of
 the body; with several sites, sums over them, and then cells and totals of each."""
 SCENARIO = "scenario.yaml"
-"""The scenario as run, with nothing left to extend or override."""
+"""The scenario of the run, without `extends`."""
 SUMMARY = "summary.json"
-"""Written last: what ran, on what, how long, and the digest. A folder without it is unfinished."""
+"""Written last: scenario, backend, duration, digest and more. A run without it is unfinished."""
 PICTURE = "picture.png"
 CHECKPOINTS = "checkpoints"
-"""Whole states to go on from, by step; gone once the run has finished."""
+"""Checkpoints by time step; deleted when the run has finished."""
 LOCK = ".lock"
-"""Held by the one run that writes into the folder."""
+"""Lock of the run that writes to the folder."""
 UNREADY = ".gpusim-"
-"""First part of the names of folders in which something is still being written, or removed."""
+"""Prefix of the names of temporary folders."""
 SUMS = "SHA256SUMS"
 """Checksums of the files; see `sums.py`."""
 DIGEST = "digest"

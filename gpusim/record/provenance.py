@@ -1,6 +1,6 @@
-"""What a result depends on: the scenario, the content of the files that it reads, the program.
+"""Provenance of a result: the scenario, the content of its input files, the program.
 
-It stands in the folder of a run, a trial or a study, and is compared whenever one of these goes on.
+It is stored in the folder of a run, a trial or a study, and compared whenever one of these is resumed.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from gpusim.scenario import Scenario, inputs
 
 PROVENANCE = "provenance.json"
 _SHOWN = 10
-"""Differences that a message lists."""
+"""Largest number of differences in a message."""
 _NONE = "nothing"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a result depends on.
+    """Everything on which a result depends.
 
     Attributes:
         scenario: as plain data; empty for a study, whose runs have one each.
-        inputs: SHA-256 of each input file, by path.
-        program: version of what decides the numbers.
+        inputs: SHA-256 hash of each input file, by path.
+        program: version of the code on which the numbers depend.
     """
 
     scenario: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Provenance:
 
     @classmethod
     def of(cls, scenario: Scenario) -> Provenance:
-        """That of a run of a scenario, or of a trial: then with the files of all arms."""
+        """Provenance of a run or a trial, which includes the files of all arms."""
         files = inputs.hashes(scenario.data)
         for arm in scenario.arms:
             files |= inputs.hashes(scenario.arm(arm).data)
@@ -48,12 +48,12 @@ class Provenance:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
+        """SHA-256 hash of the provenance."""
         text = json.dumps([self.scenario, self.inputs, self.program], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, before: Provenance) -> list[str]:
-        """What has changed since, a line each: which file or key, what it was and what it is."""
+        """One line for each change: the file or key, its former value and its present value."""
         changed = [("the program (gpusim, a hash of its kernels and modules)", before.program, self.program)]
         changed += [(f, before.inputs[f], now) for f, now in self.inputs.items() if f in before.inputs]
         if self.scenario or before.scenario:
@@ -63,20 +63,20 @@ class Provenance:
 
 
 def key(data: Mapping[str, Any], *more: Any) -> str:
-    """Hash of all that the outcomes of a run depend on: equal keys mean equal outcomes.
+    """Hash of everything on which the outcomes of a run depend; equal keys mean equal outcomes.
 
     Args:
-        data: the scenario as plain data; it is the content of input files that counts, not where they are.
-        more: what else the outcomes depend on (seed, what is measured), as JSON takes it.
+        data: the scenario as plain data. Input files are identified by their content, not by their path.
+        more: further dependencies (seed, outcomes), as JSON values.
     """
     text = json.dumps([program(), inputs.with_content(data), *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def agree(folder: Path, now: Provenance, *, rerun: bool = False) -> bool:
-    """Whether what the results in a folder depend on is as it was; `now` is noted there from then on.
+    """Whether the provenance of the results in a folder is unchanged; `now` is stored as the new provenance.
 
-    Raises `ResultError` with what has changed, unless it is to be run again (`rerun`).
+    Raises `ResultError` with the changes, unless `rerun` is set.
     """
     path = folder / PROVENANCE
     before, differences = None, []
@@ -90,11 +90,11 @@ def agree(folder: Path, now: Provenance, *, rerun: bool = False) -> bool:
     listed = [*differences[:_SHOWN], *[f"and {len(differences) - _SHOWN} more"][: len(differences) > _SHOWN]]
     if differences and not rerun:
         raise ResultError(
-            f"{folder}: what its results depend on has changed since; put it back, give another folder with -o, or run "
-            "again what depends on it, with --rerun-changed\n" + "\n".join(listed)
+            f"{folder}: the scenario, an input file or the program has changed since; undo this, give another folder "
+            "with -o, or repeat the affected runs with --rerun-changed\n" + "\n".join(listed)
         )
     if differences:
-        warnings.warn(f"{folder}: {'; '.join(listed)}: what depends on it is run again", stacklevel=2)
+        warnings.warn(f"{folder}: {'; '.join(listed)}: everything that depends on it is run again", stacklevel=2)
     # A study's further points may read further files.
     known = before.inputs if before and not now.scenario else {}
     noted = Provenance(now.scenario, {**known, **now.inputs}, now.program)

@@ -1,4 +1,4 @@
-"""Reads a result folder."""
+"""Reading of result folders."""
 
 import io
 import json
@@ -27,13 +27,13 @@ class Result(Plottable):
     """A finished or unfinished run on disk.
 
     Args:
-        site: whose arrays are read, by name; the first where left out.
+        site: name of the site whose arrays are read; by default, the first.
 
     Attributes:
-        sites: names of all.
-        times: simulated minutes of the snapshots, float64.
+        sites: names of all sites.
+        times: times of the snapshots, min, float64.
 
-    Raises `ResultError` where `folder` is none, or has no such site.
+    Raises `ResultError` if `folder` is not a result, or has no such site.
     """
 
     def __init__(self, folder: Path | str, site: str | None = None) -> None:
@@ -47,7 +47,7 @@ class Result(Plottable):
             self.times = store.times(self._group)
             groups = store.sites(self._group)
         if not len(self.times):
-            raise ResultError(f"{folder}: holds no snapshot; the run was stopped before its first")
+            raise ResultError(f"{folder}: contains no snapshot; the run was stopped before the first one")
         with self._reading(layout.SNAPSHOTS):
             self._sums = self._listed()
         self.sites = tuple(groups)
@@ -58,9 +58,9 @@ class Result(Plottable):
         self._site = here
 
     def _listed(self) -> dict[str, str]:
-        """SHA-256 by file, those of the snapshots' arrays compared; empty for a result from before there were any."""
+        """SHA-256 hash of each file, after a comparison for the snapshots; empty for results without checksums."""
         if "format" not in self._group.attrs and not (self.folder / layout.SUMS).exists():
-            warnings.warn(f"{self.folder}: an older gpusim made it, without checksums", stacklevel=3)
+            warnings.warn(f"{self.folder}: written by an older version of gpusim, without checksums", stacklevel=3)
             return {}
         found = sums.read(self.folder)
         for name in found:
@@ -69,13 +69,13 @@ class Result(Plottable):
         return found
 
     def _compare(self, name: str, listed: dict[str, str]) -> None:
-        """Raise `ResultError` where a file is not what was written."""
+        """Raise `ResultError` if a file has changed since it was written."""
         for problem in sums.problem(self.folder, name, listed[name]) if name in listed else ():
             raise ResultError(problem)
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
-        """Turn whatever a damaged file makes the libraries raise into a `ResultError`."""
+        """Convert the exceptions of libraries for damaged files into a `ResultError`."""
         try:
             if name != layout.SNAPSHOTS:
                 self._compare(name, self._sums)
@@ -83,11 +83,11 @@ class Result(Plottable):
         except GpusimError:
             raise
         except Exception as error:
-            raise ResultError(f"{self.folder}: {name} can't be read: {error}") from None
+            raise ResultError(f"{self.folder}: {name} cannot be read: {error}") from None
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        """What `run` wrote last; None for an unfinished run. Raises `ResultError`."""
+        """The summary of the run; None for an unfinished run. Raises `ResultError`."""
         path = self.folder / layout.SUMMARY
         with self._reading(layout.SUMMARY):
             loaded: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
@@ -95,34 +95,34 @@ class Result(Plottable):
 
     @property
     def actions(self) -> list[Action]:
-        """What was done to a finished run from outside; `gpusim.run(..., repeat=...)` does it again."""
+        """Interventions during a finished run, which `gpusim.run(..., repeat=...)` repeats."""
         return [Action(**each) for each in (self.summary or {}).get("actions", [])]
 
     @cached_property
     def scenario(self) -> Scenario:
-        """The scenario as run."""
+        """The scenario of the run."""
         with self._reading(layout.SCENARIO):
             return Scenario.load(self.folder / layout.SCENARIO)
 
     @cached_property
     def document(self) -> Document:
-        """What the scenario says of this site."""
+        """The scenario of this site."""
         return self.scenario.site(self.site).document
 
     @property
     def counts(self) -> pd.DataFrame:
-        """One row each time the rules were applied. Raises `ResultError`."""
+        """Table with one row for each rule step. Raises `ResultError`."""
         with self._reading(layout.COUNTS):
             text = (self.folder / layout.COUNTS).read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row short
             counts = pd.read_csv(io.StringIO(whole))
             if counts.empty or not all(dtype.kind in "if" for dtype in counts.dtypes):
-                raise ValueError("it is no table of numbers")
+                raise ValueError("not a table of numbers")
         return counts
 
     @property
     def spacing(self) -> float:
-        """Voxel edge, um."""
+        """Edge of a voxel, um."""
         with self._reading(layout.SNAPSHOTS):
             return float(self._site.attrs["spacing_um"])  # type: ignore[arg-type]
 
@@ -133,7 +133,7 @@ class Result(Plottable):
 
     @property
     def state_names(self) -> list[str]:
-        """Cell states by number."""
+        """Names of the cell states, in the order of their numbers."""
         with self._reading(layout.SNAPSHOTS):
             return str(self._site["tissue"].attrs["flag_meanings"]).split()
 
@@ -151,7 +151,7 @@ class Result(Plottable):
             return store.read(self._site, name, snapshot % len(self.times))
 
     def dataset(self) -> "xarray.Dataset":
-        """The snapshots of this site as an xarray dataset, read as needed."""
+        """The snapshots of this site as an xarray dataset, which is loaded on demand."""
         import xarray
 
         group = self.site if len(self.sites) > 1 else None
@@ -165,7 +165,7 @@ class Result(Plottable):
     def digest(self) -> str:
         """Digest of the last state of all sites.
 
-        Raises `ResultError` where it is not that which was written with the state, or stands in the summary.
+        Raises `ResultError` if it differs from the digest stored with the state or in the summary.
         """
         last = len(self.times) - 1
         with self._reading(layout.SNAPSHOTS):

@@ -1,4 +1,4 @@
-"""Writes a result folder while a simulation runs."""
+"""Writing of a result folder during a run."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from gpusim.record.versions import versions
 
 
 class Recorder:
-    """Records a simulation, or one of its replicates, into a folder, of which it is the only writer.
+    """Writes a simulation, or one of its replicates, to a result folder, which is locked for other writers.
 
     Args:
-        folder: made if it is not there. Raises `ResultError` where it holds anything, unless
-            `overwrite`; and then only a folder that an earlier run has written is replaced.
-        resume: go on from the newest good checkpoint in `folder`, or from the start where there is
-            none; the replicate takes its state, and what was recorded after it is dropped. Raises `ResultError`
-            where what the result depends on has changed since.
-        rerun: begin again at time 0 instead, where it has.
+        folder: created if necessary. It must be empty unless `overwrite` is set, which replaces an earlier result only.
+            Raises `ResultError` otherwise.
+        resume: continue from the last undamaged checkpoint in `folder`, or from time 0 if there is none. The replicate
+            takes the state of the checkpoint, and later records are deleted. Raises `ResultError` if the scenario, an
+            input file or the program has changed.
+        rerun: restart at time 0 in that case.
     """
 
     def __init__(
@@ -93,27 +93,27 @@ class Recorder:
             with explained(self.folder):
                 self._table.close()
         except ResultError:
-            if kind is None:  # else the first failure is the one to tell
+            if kind is None:  # otherwise the first failure is reported
                 raise
         finally:
             self._lock.release()
 
     @property
     def _point(self) -> tuple[int, int]:
-        """The state that there is now: steps, and what was done from outside."""
+        """The present state: time steps and number of interventions."""
         return self._replicate.steps, len(self._replicate.actions)
 
     def record(self) -> None:
-        """Write what is due at the present step: a row of counts, a snapshot, a checkpoint.
+        """Write what is due at the present time step: a row of counts, a snapshot, a checkpoint.
 
-        To be called after every step, or after every stretch. Raises `NumericalError` where a
-        concentration has gone wrong, before anything is written, and `ResultError`.
+        To be called after every time step. Raises `NumericalError` for invalid concentrations, before anything is
+        written, and `ResultError`.
         """
         self.write()
         self.keep()
 
     def write(self) -> None:
-        """Write the row of counts and the snapshot that are due. Raises as `record`."""
+        """Write the row of counts and the snapshot if they are due. Raises the errors of `record`."""
         steps, model = self._replicate.steps, self._replicate.model
         if steps % model.rules_every == 0:
             self._row()
@@ -121,16 +121,16 @@ class Recorder:
                 self._snapshot()
 
     def keep(self) -> None:
-        """Write a checkpoint where one is due. Raises as `checkpoint`."""
+        """Write a checkpoint if one is due. Raises the errors of `checkpoint`."""
         steps, model, saved = self._replicate.steps, self._replicate.model, self._saved[0]
         due = (steps - saved) * model.step >= self._every or time.monotonic() - self._saved_at >= self._wall
         if due and saved < steps < model.until:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Write the whole state, unless it is written already.
+        """Write a checkpoint, unless the present state has one already.
 
-        Raises `NumericalError` where it is not worth keeping, and `ResultError`.
+        Raises `NumericalError` for invalid concentrations, and `ResultError`.
         """
         replicate = self._replicate
         if self._saved == self._point:
@@ -158,7 +158,7 @@ class Recorder:
     def finish(self) -> dict[str, Any]:
         """Write the last state and the summary; returns the summary.
 
-        Where something was done to the last state after it was written, it is written once more.
+        If the last state was changed after it was written, it is written again.
         """
         if self._told[0] == self._point[0] and self._told != self._point:
             self._last_row = self._last_snapshot = -1
@@ -206,11 +206,11 @@ class Recorder:
         self._table: CountsTable = CountsTable(folder / layout.COUNTS, self._columns)
 
     def _sum(self, *more_files: str, more: dict[str, bytes] | None = None) -> None:
-        """List the checksums of what will not change."""
+        """List the checksums of files that will not change."""
         sums.write(self.folder, [*sums.WRITTEN_ONCE, *sums.metadata(self.folder), *more_files], more)
 
     def _resume(self) -> bool:
-        """Take the newest checkpoint that is whole and fits; False where there is none."""
+        """Load the last undamaged checkpoint that fits; return False if there is none."""
         remove_unready(self.folder)
         saved = checkpoint.files(self.folder)
         for damage in sums.problems(self.folder) if saved else ():
@@ -223,7 +223,7 @@ class Recorder:
                 warnings.warn(f"{error}; going back to the one before", stacklevel=2)
                 continue
             return True
-        warnings.warn(f"{self.folder}: holds no good checkpoint; the run begins again at time 0", stacklevel=2)
+        warnings.warn(f"{self.folder}: contains no undamaged checkpoint; the run begins again at time 0", stacklevel=2)
         return False
 
     def _go_on(self, saved: Checkpoint) -> None:
@@ -231,11 +231,13 @@ class Recorder:
         self._replicate.follow(done)
         if saved.about["model"] != self._fingerprint():
             raise ResultError(
-                f"{self.folder}: its checkpoint is of another model: the scenario or its table of cells has "
-                f"changed since, or another gpusim wrote it ({saved.about.get('gpusim')})"
+                f"{self.folder}: its checkpoint belongs to another model: the scenario or its table of cells has "
+                f"changed, or another version of gpusim wrote it ({saved.about.get('gpusim')})"
             )
         if saved.about["provenance"] != self._provenance.digest:
-            raise DamagedError(f"{self.folder}: a checkpoint is from before what it depends on changed")
+            raise DamagedError(
+                f"{self.folder}: a checkpoint is older than a change of the scenario, an input file or the program"
+            )
         numbers = saved.numbers
         try:
             fields, snapshots = self._replicate.model.fields.names, int(numbers["record.snapshots"])
@@ -244,11 +246,11 @@ class Recorder:
             self._table = CountsTable(self.folder / layout.COUNTS, self._columns, size, saved.about["counts"])
             self._replicate.restore(numbers, saved.arrays, done)
         except (ValueError, KeyError, FileNotFoundError) as error:
-            raise DamagedError(f"{self.folder}: does not hold what its checkpoint goes on from: {error}") from None
+            raise DamagedError(f"{self.folder}: its files do not match the checkpoint: {error}") from None
         self._last_row, self._last_snapshot = int(numbers["record.last_row"]), int(numbers["record.last_snapshot"])
 
     def _fingerprint(self) -> str:
-        """Of the present models, which are new ones only after a change of the scenario."""
+        """Fingerprint of the present models, recalculated only after a change of the scenario."""
         models = self._replicate.models
         if [id(model) for model in models.values()] != [id(model) for model in self._fingerprinted.values()]:
             self._fingerprinted, self._digest = models, fingerprint(models)
@@ -299,7 +301,7 @@ def _of_division(replicate: Replicate) -> dict[str, dict[str, int]]:
 
 
 def _snapshots(model: Model) -> int:
-    """Snapshots of a whole run: at the first row of each period, and at the end."""
+    """Number of snapshots of a complete run: at the first row of each period, and at the end."""
     rows, every = model.rules_every, model.record_every
     last = model.until // rows
     period = last * rows // every
@@ -308,7 +310,7 @@ def _snapshots(model: Model) -> int:
 
 
 def require_unfinished(folder: Path) -> None:
-    """Raise `ResultError` where there is no run to go on with."""
+    """Raise `ResultError` if there is no run to resume."""
     if not (folder / layout.SCENARIO).is_file():
         raise ResultError(f"{folder}: no run to resume (no {layout.SCENARIO} in it)")
     if (folder / layout.SUMMARY).is_file():
@@ -316,20 +318,20 @@ def require_unfinished(folder: Path) -> None:
 
 
 _OURS = {layout.SUMMARY, layout.SUMS, layout.PICTURE, layout.COUNTS, layout.SCENARIO, PROVENANCE, layout.CHECKPOINTS}
-"""What may be left of a result beside its snapshots."""
+"""Files that may remain of a result besides its snapshots."""
 
 
 def _make_room(folder: Path, overwrite: bool) -> None:
-    """Empty a folder of an earlier result. Raises `ResultError` where it holds anything else."""
+    """Delete an earlier result from a folder. Raises `ResultError` if there are other files."""
     found = {path.name for path in folder.iterdir()} - {layout.LOCK}
     whole = {name for name in found if not name.startswith(layout.UNREADY)}
     if whole and not overwrite and not _begun_only(folder, whole):
         unfinished = layout.SCENARIO in whole and layout.SUMMARY not in whole
-        hint = f", or go on with it (--resume {folder})" if unfinished else ""
+        hint = f", or continue the run (--resume {folder})" if unfinished else ""
         raise ResultError(f"{folder}: is not empty; give another folder with -o, or --overwrite{hint}")
     if whole and layout.SNAPSHOTS not in whole and not (PROVENANCE in whole and whole <= _OURS):
-        raise ResultError(f"{folder}: holds other files than a gpusim result; not overwritten")
-    # The summary first and the store last: what is half gone does not look finished, and is still known.
+        raise ResultError(f"{folder}: contains other files than a result of gpusim; not overwritten")
+    # The summary first and the store last: a partly deleted result does not look finished, and is still recognised.
     for name in (layout.SUMMARY, layout.SUMS, layout.PICTURE, layout.COUNTS, layout.SCENARIO, PROVENANCE):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / layout.CHECKPOINTS, ignore_errors=True)
@@ -339,10 +341,10 @@ def _make_room(folder: Path, overwrite: bool) -> None:
 
 
 def _begun_only(folder: Path, found: set[str]) -> bool:
-    """Whether a run was stopped before there was anything to go on with, so that nothing is lost."""
+    """Whether a run was stopped before its first snapshot, so that nothing is lost."""
     if not found <= {layout.SNAPSHOTS, PROVENANCE}:
         return False
     try:
         return not len(store.times(zarr.open_group(str(folder / layout.SNAPSHOTS), mode="r")))
-    except Exception:  # a store that is damaged is for its owner to look at
+    except Exception:  # a damaged store is left for inspection
         return False

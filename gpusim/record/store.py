@@ -1,7 +1,7 @@
-"""The Zarr store of snapshots. It is whole from its first moment, and its lengths never change.
+"""The Zarr store of snapshots. It is complete from the start, and its lengths do not change during a run.
 
-So a reader never finds arrays of different lengths, whenever the writer was killed: a snapshot is
-there once its `time` is.
+A reader therefore never finds arrays of different lengths, even if the writer was killed. A snapshot exists if its
+`time` is set.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gpusim.record.files import aside
 from gpusim.record.versions import versions
 
 FORMAT = 2
-"""Of the store: 2 has checksums. Attribute `format`, which older ones lack."""
+"""Version of the format, in the attribute `format`: 2 has checksums; older stores lack the attribute."""
 _DIGEST_BYTES = 32
 _CODECS = (ZstdCodec(), Crc32cCodec())
 _NO_CELL = 255
@@ -34,16 +34,16 @@ _NO_CELL = 255
 
 @contextmanager
 def _in_order(path: Path) -> Iterator[None]:
-    """Every chunk is written, whatever its values; what others do to the store meanwhile is a `ResultError`."""
+    """Write every chunk, whatever its values; raise `ResultError` if another program has changed the store."""
     try:
         with zarr.config.set({"array.write_empty_chunks": True}):
             yield
     except (KeyError, ValueError) as error:
-        raise ResultError(f"{path}: has been removed or changed meanwhile: {error}") from None
+        raise ResultError(f"{path}: was removed or changed by another program: {error}") from None
 
 
 def create(replicate: Replicate, path: Path, snapshots: int) -> zarr.Group:
-    """A store with room for `snapshots`."""
+    """Create a store for `snapshots` snapshots."""
     with aside(path) as unready, _in_order(path):
         _fill(zarr.create_group(store=str(unready), zarr_format=3), replicate, snapshots)
     return zarr.open_group(str(path), mode="r+")
@@ -76,7 +76,7 @@ def _fill(group: zarr.Group, replicate: Replicate, snapshots: int) -> None:
 
 
 def sites(group: zarr.Group) -> dict[str, zarr.Group | None]:
-    """The group of each site by name; the store itself where there is one; None for one that is still to come."""
+    """The group of each site by name: the store itself for a single site; None if not created yet."""
     names: list[str] = list(group.attrs["sites"])  # type: ignore[arg-type]
     if len(names) == 1:
         return {names[0]: group}
@@ -85,7 +85,7 @@ def sites(group: zarr.Group) -> dict[str, zarr.Group | None]:
 
 
 def _create_site(group: zarr.Group, model: Model, snapshots: int) -> None:
-    """Room for the arrays of one site."""
+    """Create the arrays of one site."""
     group.attrs["spacing_um"] = model.spacing
     for axis, (places, about) in centres(model).items():
         group.create_array(axis, data=places, dimension_names=[axis], compressors=_CODECS).attrs.update(about)
@@ -102,10 +102,10 @@ def _create_times(group: zarr.Group, snapshots: int) -> None:
 
 
 def reopen(path: Path, fields: Sequence[str], snapshots: int) -> zarr.Group:
-    """A store to go on with after its first `snapshots`. Raises `ValueError` where it does not hold them whole."""
+    """Open a store to continue after its first `snapshots`. Raises `ValueError` if these are damaged."""
     group = zarr.open_group(str(path), mode="r+")
     if len(times(group)) < snapshots:
-        raise ValueError(f"{layout.SNAPSHOTS} holds {len(times(group))} snapshots; expected {snapshots}")
+        raise ValueError(f"{layout.SNAPSHOTS} contains {len(times(group))} snapshots; expected {snapshots}")
     for number in range(snapshots):
         if digest_of(group, fields, number) != digest_kept(group, number):
             raise ValueError(f"snapshot {number} of {layout.SNAPSHOTS} is damaged")
@@ -120,14 +120,14 @@ def reopen(path: Path, fields: Sequence[str], snapshots: int) -> zarr.Group:
 
 
 def digest_kept(group: zarr.Group, number: int) -> str:
-    """The digest that was written with a snapshot."""
+    """The digest that is stored with a snapshot."""
     return bytes(read(group, layout.DIGEST, number)).hex()
 
 
 def digest_of(group: zarr.Group, fields: Sequence[str], number: int) -> str:
-    """The digest of what a snapshot holds; fields in the order of the scenario.
+    """Digest of a snapshot; fields in the order of the scenario.
 
-    Raises `ValueError` where a chunk is missing or damaged.
+    Raises `ValueError` if a chunk is missing or damaged.
     """
     arrays = (
         read(part, name, number)
@@ -140,14 +140,14 @@ def digest_of(group: zarr.Group, fields: Sequence[str], number: int) -> str:
 
 
 def read(group: zarr.Group, name: str, number: int) -> np.ndarray:
-    """An array at one snapshot. Raises `ValueError` where a chunk of it is missing or damaged."""
+    """An array at one snapshot. Raises `ValueError` if a chunk is missing or damaged."""
     array = array_of(group, name)
     require_chunks(array, number)
     return np.asarray(array[number])
 
 
 def read_all(group: zarr.Group, name: str) -> np.ndarray:
-    """An array that is there from the start. Raises `ValueError` where a chunk of it is missing or damaged."""
+    """An array that is complete from the start. Raises `ValueError` if a chunk is missing or damaged."""
     array = array_of(group, name)
     for first in range(0, array.shape[0], array.chunks[0]):
         require_chunks(array, first)
@@ -155,7 +155,7 @@ def read_all(group: zarr.Group, name: str) -> np.ndarray:
 
 
 def require_chunks(array: zarr.Array[Any], number: int) -> None:
-    """Raise `ValueError` where a chunk of a snapshot is missing, which Zarr would read as a fill value."""
+    """Raise `ValueError` if a chunk of a snapshot is missing, which Zarr would read as a fill value."""
     root = Path(str(array.store_path.store).removeprefix("file://"), array.path)
     grid = (range(-(-n // chunk)) for n, chunk in zip(array.shape[1:], array.chunks[1:], strict=True))
     for place in itertools.product(*grid):
@@ -165,19 +165,19 @@ def require_chunks(array: zarr.Array[Any], number: int) -> None:
 
 
 def with_times(group: zarr.Group) -> list[zarr.Group]:
-    """The store, then the groups of its sites where they are others."""
+    """The store and, if there are several, the groups of its sites."""
     return [group, *(site for site in sites(group).values() if site is not None and site is not group)]
 
 
 def times(group: zarr.Group) -> np.ndarray:
-    """Simulated minutes of the snapshots that are there, float64. Raises `ValueError` where a chunk is missing."""
+    """Times of the snapshots written so far, min, float64. Raises `ValueError` if a chunk is missing."""
     found = read_all(group, "time")
     missing = np.flatnonzero(np.isnan(found))
     return found[: missing[0]] if missing.size else found
 
 
 def append(group: zarr.Group, replicate: Replicate) -> None:
-    """Write the present state as the next snapshot. Raises `ResultError` where the store is no longer there."""
+    """Write the present state as the next snapshot. Raises `ResultError` if the store no longer exists."""
     with _in_order(folder_of(group)):
         index = len(times(group))
         for name, part in sites(group).items():
@@ -189,14 +189,14 @@ def append(group: zarr.Group, replicate: Replicate) -> None:
         if replicate.body:
             _put(group, "body", index, np.array(list(replicate.body.values())))
         _put(group, layout.DIGEST, index, np.frombuffer(bytes.fromhex(replicate.digest()), np.uint8))
-        # Time last, and that of the store last of all: a reader that counts times never sees half a snapshot.
+        # Times last, that of the store at the very end: a reader that counts times never sees a partial snapshot.
         for part in reversed(with_times(group)):
             _put(part, "step", index, np.int64(replicate.steps))
             _put(part, "time", index, np.float64(replicate.minutes))
 
 
 def trim(group: zarr.Group) -> None:
-    """Give up the room for snapshots that will not come."""
+    """Remove the space for snapshots that were not written."""
     with _in_order(folder_of(group)):
         count = len(times(group))
         for part in with_times(group):
@@ -207,12 +207,12 @@ def trim(group: zarr.Group) -> None:
 
 
 def folder_of(group: zarr.Group) -> Path:
-    """Where a store is."""
+    """Folder of a store."""
     return Path(str(group.store_path.store).removeprefix("file://"))
 
 
 def _create_lattice(group: zarr.Group, name: str, dtype: Any, shape: tuple[int, ...], missing: float) -> Any:
-    """Room for an array of a lattice; a chunk comes with its snapshot, and is read as `missing` where it is lost."""
+    """Create an array of a lattice. Chunks are written with their snapshots; a lost one is read as `missing`."""
     chunk = tuple(min(n, 128) for n in shape[1:])
     return group.create_array(
         name,
@@ -228,7 +228,7 @@ def _create_lattice(group: zarr.Group, name: str, dtype: Any, shape: tuple[int, 
 def _create(
     group: zarr.Group, name: str, dtype: Any, shape: tuple[int, ...], none: float, dimensions: list[str]
 ) -> zarr.Array[Any]:
-    """A small array, `none` until it is written; its chunks are there from the start."""
+    """Create a small array with the value `none`; its chunks exist from the start."""
     array = group.create_array(
         name,
         shape=shape,
@@ -243,7 +243,7 @@ def _create(
 
 
 def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
-    """An array by name. Raises `KeyError`, `ValueError` where there is none."""
+    """An array by name. Raises `KeyError` or `ValueError` if there is none."""
     array = group[name]
     if not isinstance(array, zarr.Array):
         raise ValueError(f"'{name}' is no array")

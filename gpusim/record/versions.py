@@ -9,7 +9,7 @@ from pathlib import Path
 import gpusim
 from gpusim.backends import source
 
-_AFTERWARDS = ("verification", "bench", "record", "study", "exchange", "viz", "cli", "presets", "kernels")
+_AFTERWARDS = ("verification", "bench", "record", "study", "export", "viz", "cli", "presets", "kernels")
 """Folders of the package that decide no number of a run; any other does, those still to come included."""
 
 

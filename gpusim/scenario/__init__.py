@@ -1,4 +1,4 @@
-"""A scenario: the model as data, read from YAML, checked, ready to be run."""
+"""Scenarios: models as data, read from YAML and checked."""
 
 import copy
 import hashlib
@@ -20,43 +20,43 @@ from gpusim.scenario.schema import Document
 __all__ = ["Document", "Scenario", "about", "library", "parse_set", "presets"]
 
 PRIMARY = "primary"
-"""The site of a scenario that names none."""
+"""Name of the site of a scenario without `sites`."""
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A checked scenario.
 
-    `document` holds what the file says, quantities as written.
+    `document` contains the data of the file; quantities are texts as written.
     """
 
     document: Document
 
     @classmethod
     def load(cls, scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> "Scenario":
-        """Load a shipped name or a YAML file; `overrides` are dotted paths to values.
+        """Load a shipped scenario or a YAML file; `overrides` maps dotted paths to changed values.
 
-        Raises `ScenarioError`, whose message names file, line and path of every problem.
+        Raises `ScenarioError`, whose message gives file, line and path of every error.
         """
         return cls(load(scenario, overrides))
 
     @classmethod
     def parse(cls, text: str) -> "Scenario":
-        """A scenario from YAML text. Raises `ScenarioError`."""
+        """Read a scenario from YAML text. Raises `ScenarioError`."""
         return cls(validated(read_text(text, "text"), "text"))
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the scenario says, as plain data."""
+        """The scenario as plain data."""
         return self.document.model_dump(mode="json", exclude_unset=True)
 
     def with_(self, **changes: Any) -> "Scenario":
-        """This scenario with mappings laid over it: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
+        """This scenario merged with changes: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
         data = merge(self.data, changes)
         return Scenario(validated(Read(data), self.document.name))
 
     def overridden(self, changes: Mapping[str, Any], place: str = "--set") -> "Scenario":
-        """This scenario with other values at dotted paths, as `load` takes them. Raises `ScenarioError`."""
+        """This scenario with changed values at dotted paths, as for `load`. Raises `ScenarioError`."""
         return self._laid_over(Read(self.data), changes, place)
 
     def _laid_over(self, read: Read, changes: Mapping[str, Any], place: str = "--set") -> "Scenario":
@@ -65,16 +65,16 @@ class Scenario:
         return Scenario(validated(read, self.document.name))
 
     def seeds(self, count: int) -> list[int]:
-        """Those of so many replicates: its own and those that follow it."""
+        """Seeds of `count` replicates: the scenario's seed and those that follow it."""
         return [(self.document.seed + i) % 2**64 for i in range(count)]
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Names of the arms of its trial."""
+        """Names of the arms of the trial."""
         return tuple(self.document.trial.arms) if self.document.trial else ()
 
     def arm(self, name: str) -> "Scenario":
-        """One arm of the trial as a scenario of its own. Raises `ScenarioError`."""
+        """One arm of the trial as a separate scenario. Raises `ScenarioError`."""
         trial = self.document.trial
         if trial is None or name not in trial.arms:
             known = ", ".join(map(repr, self.arms)) or "none"
@@ -88,7 +88,7 @@ class Scenario:
         return arm
 
     def _without_trial(self, changes: Mapping[str, Any]) -> "Scenario":
-        """The scenario with overrides, as a single run whose steps end at the times of the trial's outcomes."""
+        """The scenario with changes, as a single run with time steps that end at the times of the outcomes."""
         read = Read(self.data)
         trial = read.data.pop("trial")
         pass_through(read, (time for outcome in trial["outcomes"].values() for time in outcome.get("at", ())))
@@ -96,9 +96,9 @@ class Scenario:
 
     @property
     def notes(self) -> list[str]:
-        """What may be meant, though nothing comes of it, in sentences; of a trial, of its arms too.
+        """Sentences on parts of the scenario, and of the arms of a trial, that have no effect.
 
-        Raises `ScenarioError` where an arm is no scenario.
+        Raises `ScenarioError` if an arm is not a valid scenario.
         """
         found = usage.notes(self.document)
         if self.document.trial is None:
@@ -113,7 +113,7 @@ class Scenario:
         return found
 
     def ending(self, until: str) -> "Scenario":
-        """This scenario with another end; doses that were due later are left out. Raises `ScenarioError`."""
+        """This scenario with another end; doses that are due later are omitted. Raises `ScenarioError`."""
         end = units.number(self.with_(time={"until": until}, therapies=None).document.time.until, "min")
         therapies = {}
         for name, therapy in self.document.therapies.items():
@@ -125,13 +125,14 @@ class Scenario:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """Names of the sites; a scenario without any has one, `primary`."""
+        """Names of the sites; a scenario without `sites` has one, `primary`."""
         return tuple(self.document.sites) or (PRIMARY,)
 
     def site(self, name: str) -> "Scenario":
-        """One site as a scenario of its own, with the injections that are given there.
+        """One site as a separate scenario, with the injections at this site.
 
-        Its seed follows from the scenario's and from its name, whatever other sites there are. Raises `KeyError`.
+        Its seed follows from the scenario's seed and the name of the site, independent of other sites. Raises
+        `KeyError`.
         """
         document = self.document
         if not document.sites and name == PRIMARY:
@@ -151,5 +152,5 @@ class Scenario:
         return Scenario(document.model_copy(update=changes))
 
     def to_yaml(self) -> str:
-        """The scenario as one file, with nothing left to extend or override."""
+        """The scenario as the text of one file, without `extends`."""
         return yaml.safe_dump(self.data, sort_keys=False, allow_unicode=True, width=100)

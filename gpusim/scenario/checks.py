@@ -1,4 +1,4 @@
-"""What a schema can't see: names that must exist elsewhere, and units that follow from a field's."""
+"""Consistency checks beyond the schema: names that must exist elsewhere, and units that follow from a field's."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,21 +26,21 @@ from gpusim.scenario.schema import (
 Problem = tuple[KeyPath, str]
 
 EMPTY = "empty"
-"""The tissue state of a voxel with no resident cell; always there."""
+"""The predefined tissue state of a voxel without a resident cell."""
 NONE = "none"
-"""The immune state of a voxel with no mobile cell; always there."""
+"""The predefined immune state of a voxel without a mobile cell."""
 
 _LONGEST_WORD = 80
-_SMOOTH = {"implicit2": "whose second stage makes mass of", "steady": "which forgets"}
-"""Solvers for fields that are made and lost bit by bit, and why for these alone."""
+_SMOOTH = {"implicit2": "which does not conserve the mass of", "steady": "which discards"}
+"""Solvers that do not support sudden changes of a field, and the reason."""
 _OF_CELLS = ("columns", "length_unit", "margin", "table", "types")
-"""Keys of a tissue that say how its table of cells is read."""
+"""Keys of `tissue` that apply only to a table of cells."""
 _COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity", "digest", "byte")
-"""What stands beside the fields in a result."""
+"""Names of other arrays in a result."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?", or nothing where no known word is near."""
+    """Text "; did you mean 'x'?", or an empty text if no known word is similar."""
     if len(word) > _LONGEST_WORD:
         return ""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -55,7 +55,7 @@ def state_names(document: Document) -> tuple[list[str], list[str]]:
 
 
 def problems(document: Document) -> list[Problem]:
-    """Everything in a document that contradicts something else in it."""
+    """All contradictions in a document."""
     return [
         *_fields(document),
         *_reactions(document),
@@ -110,17 +110,17 @@ def _concentration(document: Document, field: str, value: float | str, path: Key
 
 
 def amount_units(field_unit: str) -> tuple[str, str]:
-    """A release may be a rise of concentration, or an amount that the voxel's volume dilutes."""
+    """Units of a release: a rise of the concentration, or an amount, which is divided by the volume of the voxel."""
     return field_unit, f"{field_unit} * voxel"
 
 
 def secretion_units(field_unit: str) -> tuple[str, str]:
-    """Secretion by a cell: concentration per minute in its voxel, or amount per minute."""
+    """Units of a secretion: concentration per minute in the voxel, or amount per minute."""
     return f"{field_unit} / min", f"{field_unit} * voxel / min"
 
 
 def flow_unit(document: Document, process: Process) -> str:
-    """Unit of a process's rate: the quantity that flows, per time, and per the quantity that drives it."""
+    """Unit of the rate of a process: quantity that flows per time, and per the quantity that drives it."""
     quantities = document.body.quantities
     leaves, enters = process.ends
     flowing = enters or leaves
@@ -130,13 +130,13 @@ def flow_unit(document: Document, process: Process) -> str:
 
 
 def coefficient_unit(document: Document, reaction: Reaction, field: str) -> str:
-    """Unit of a coefficient: of the field, for one of the first that is consumed."""
+    """Unit of a coefficient: that of the field per unit of the first reactant."""
     first = next(iter(reaction.consumes))
     return f"({document.fields[field].unit}) / ({document.fields[first].unit})" if field != first else "dimensionless"
 
 
 def reaction_unit(document: Document, reaction: Reaction) -> str:
-    """Unit of a reaction's rate: per time, and per the unit of the second field that is consumed."""
+    """Unit of the rate of a reaction: per time, and per unit of the second reactant."""
     _, *second = reaction.consumes
     return "1/min" + "".join(f" / ({document.fields[field].unit})" for field in second)
 
@@ -145,7 +145,7 @@ def _fields(document: Document) -> Iterator[Problem]:
     taken = set(_COLUMNS)
     for name in document.fields:
         if name.lower() in taken:
-            yield ("fields", name), f"'{name}' is taken, in small letters or capitals; choose another name"
+            yield ("fields", name), f"'{name}' is already in use (case is ignored); choose another name"
         taken.add(name.lower())
     for name, field in document.fields.items():
         yield from _field_spec(document, name, field)
@@ -171,13 +171,13 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
     if field.solver in _SMOOTH and (sudden := _sudden(document, name)):
         yield (
             (*path, "solver"),
-            f"found {field.solver}, {_SMOOTH[field.solver]} what comes at once (here by {sudden[0]}); "
+            f"found {field.solver}, {_SMOOTH[field.solver]} a sudden change (here by {sudden[0]}); "
             "expected auto, explicit or implicit",
         )
 
 
 def _holds(document: Document, field: str, state: str, value: float | str, path: KeyPath) -> Iterator[Problem]:
-    """A state that holds a concentration, which nothing in its voxel can change."""
+    """A fixed concentration, which nothing else in the voxel can change."""
     tissue, _ = state_names(document)
     if state not in tissue:
         yield path, _unknown("tissue state", state, tissue)
@@ -185,10 +185,10 @@ def _holds(document: Document, field: str, state: str, value: float | str, path:
     spec = document.states.get(state)
     for key in ("secretion", "uptake", "exchange"):
         if spec is not None and field in getattr(spec, key):
-            yield path, f"'states.{state}.{key}.{field}' would have no effect; expected one of both"
+            yield path, f"'states.{state}.{key}.{field}' would have no effect; expected one of the two"
     for name, rule in document.rules.items():
         if rule.enters == state and field in rule.releases:
-            yield path, f"'rules.{name}.releases.{field}' would have no effect, as the rule ends in '{state}'"
+            yield path, f"'rules.{name}.releases.{field}' would have no effect, because the rule ends in '{state}'"
 
 
 def _initial(document: Document, name: str, field: FieldSpec, path: KeyPath) -> Iterator[Problem]:
@@ -217,7 +217,7 @@ def _initial(document: Document, name: str, field: FieldSpec, path: KeyPath) -> 
 
 
 def _sudden(document: Document, field: str) -> list[str]:
-    """The rules, reactions and therapies that change a field in one place at once, not together with diffusion."""
+    """The rules, reactions and therapies that change a field suddenly, not together with diffusion."""
     rules = [f"rules.{name}.releases" for name, rule in document.rules.items() if field in rule.releases]
     reactions = [
         f"reactions.{name}.{side}"
@@ -246,7 +246,7 @@ def _reactions(document: Document) -> Iterator[Problem]:
             if len({state in tissue for state in modulator.contact or ()}) > 1:
                 yield (
                     (*path, "modulators", i, "contact"),
-                    "expected states of one layer: a reaction looks at either cell of its voxel",
+                    "expected states of one layer, because a modulator reads one cell of the voxel",
                 )
 
 
@@ -255,13 +255,13 @@ def _states(document: Document) -> Iterator[Problem]:
     for name, state in document.states.items():
         path: KeyPath = ("states", name)
         if state.yields is not None and name not in tissue:
-            yield (*path, "yields"), "immune cells do not push each other; expected a state of the tissue"
+            yield (*path, "yields"), "expected a tissue state, because immune cells do not displace each other"
         elif state.yields is not None and name == EMPTY:
-            yield (*path, "yields"), f"'{EMPTY}' stands for no cell"
+            yield (*path, "yields"), f"'{EMPTY}' is not a cell"
         elif state.yields is not None and not any(rule.daughter in tissue for rule in document.rules.values()):
-            yield (*path, "yields"), "no cell of the tissue divides ('mother -> mother + daughter'), so none gives way"
+            yield (*path, "yields"), "has no effect, because no tissue cell divides ('mother -> mother + daughter')"
         if (name == EMPTY and state.layer != "tissue") or (name == NONE and state.layer != "immune"):
-            yield (*path, "layer"), f"'{EMPTY}' stands for no cell in tissue and '{NONE}' for none in immune"
+            yield (*path, "layer"), f"'{EMPTY}' belongs to the layer 'tissue' and '{NONE}' to the layer 'immune'"
         for field, secretion in state.secretion.items():
             at = (*path, "secretion", field)
             yield from _field(document, field, at)
@@ -286,7 +286,7 @@ def _states(document: Document) -> Iterator[Problem]:
 def _motility(document: Document, state: str, motility: Motility, path: KeyPath) -> Iterator[Problem]:
     tissue, immune = state_names(document)
     if state in (EMPTY, NONE):
-        yield path, f"'{state}' is no cell; it can't move"
+        yield path, f"'{state}' is not a cell and cannot move"
     chemotaxis = motility.chemotaxis
     if chemotaxis is not None:
         at = (*path, "chemotaxis")
@@ -333,21 +333,21 @@ def _dissolved(document: Document, field: str, quantity: str, path: KeyPath) -> 
     if quantity in document.body.quantities and field in document.fields:
         unit, field_unit = document.body.quantities[quantity].unit, document.fields[field].unit
         if convertible(f"1 {unit} / mL", [field_unit]) is None:
-            yield path, f"expected a quantity in '{field_unit} * mL' or its kin; '{quantity}' is in '{unit}'"
+            yield path, f"expected a quantity in '{field_unit} * mL' or a convertible unit; '{quantity}' is in '{unit}'"
 
 
 def _cells(document: Document, quantity: str, path: KeyPath) -> Iterator[Problem]:
-    """`quantity` must be one that counts cells."""
+    """`quantity` must have the unit of cells."""
     yield from _quantity(document, quantity, path)
     if quantity in document.body.quantities:
         unit = document.body.quantities[quantity].unit
         if convertible(f"1 {unit}", ["cell"]) is None:
-            yield path, f"expected a quantity that counts cells; '{quantity}' is in '{unit}'"
+            yield path, f"expected a quantity in cells; '{quantity}' is in '{unit}'"
 
 
 def _body(document: Document) -> Iterator[Problem]:
     if NOTHING in document.body.quantities:
-        yield ("body", "quantities", NOTHING), f"'{NOTHING}' stands for the outside"
+        yield ("body", "quantities", NOTHING), f"'{NOTHING}' is reserved for the outside of the body"
     for name, quantity in document.body.quantities.items():
         yield from _dimension(quantity.initial, ("body", "quantities", name, "initial"), quantity.unit)
     for name, process in document.body.processes.items():
@@ -372,7 +372,7 @@ def _body(document: Document) -> Iterator[Problem]:
             if modulator.body is None:
                 yield (
                     (*path, "modulators", i),
-                    "a process of the body sees its quantities alone ('body: NAME')",
+                    "a process depends only on quantities of the body ('body: NAME')",
                 )
         yield from _modulators(document, process.modulators, path)
 
@@ -381,21 +381,21 @@ def _one_layer(rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem
     at = (*path, "transition")
     layers = {s in tissue for s in (*rule.leaves, *rule.made)}
     if len(layers) > 1:
-        yield at, "states of the tissue and of the immune layer can't turn into each other"
+        yield at, "expected states of one layer, found states of 'tissue' and of 'immune'"
     if len(set(rule.leaves)) < len(rule.leaves):
-        yield at, "a state stands twice on the left"
+        yield at, "a state is given twice on the left"
     if rule.enters in rule.leaves and rule.daughter is None:
-        yield at, f"'{rule.enters}' stands on both sides"
+        yield at, f"'{rule.enters}' is on both sides"
 
 
 def _division(document: Document, rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem]:
     if rule.daughter is None:
         if rule.reach is not None:
-            yield (*path, "reach"), "belongs to a division, 'mother -> mother + daughter'"
+            yield (*path, "reach"), "applies only to a division, 'mother -> mother + daughter'"
         return
     for state in (*rule.leaves, *rule.made):
         if state in (EMPTY, NONE):
-            yield (*path, "transition"), f"'{state}' stands for no cell, which neither divides nor is born"
+            yield (*path, "transition"), f"'{state}' is not a cell and cannot divide"
     for state in rule.leaves:
         spec = document.states.get(state)
         yields = spec.yields if spec is not None else None
@@ -403,19 +403,19 @@ def _division(document: Document, rule: Rule, tissue: list[str], path: KeyPath) 
             yield (
                 (*path, "transition"),
                 f"'{state}' yields '{yields.how}'; expected a mother that is 'displaced', or 'crushed' with a "
-                "'resistance', within which she finds room",
+                "'resistance'",
             )
     if rule.releases:
-        yield (*path, "releases"), "a division releases nothing; expected a transition of a cell"
+        yield (*path, "releases"), "a division cannot release a field; use a transition"
     if rule.reach is not None and rule.leaves[0] not in tissue:
-        yield (*path, "reach"), "immune cells divide into voxels next to them; they do not push each other"
+        yield (*path, "reach"), "has no effect, because immune cells do not displace each other"
 
 
 def _modulators(document: Document, modulators: Iterable[Modulator], owner: KeyPath) -> Iterator[Problem]:
     for i, modulator in enumerate(modulators):
         path = (*owner, "modulators", i)
         if modulator.room is not None and owner[0] != "rules":
-            yield (*path, "room"), "expected a modulator of a rule: nothing else looks at room"
+            yield (*path, "room"), "only rules can depend on 'room'"
         yield from _modulator(document, modulator, path)
 
 
@@ -423,7 +423,7 @@ def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Itera
     if modulator.room is not None:
         tissue, _ = state_names(document)
         if not any(rule.daughter in tissue for rule in document.rules.values()):
-            yield (*path, "room"), "no cell of the tissue divides ('mother -> mother + daughter'), so there is no room"
+            yield (*path, "room"), "is not defined, because no tissue cell divides ('mother -> mother + daughter')"
         for shape in ("half", "per", "above", "below"):
             value = getattr(modulator, shape)
             if value is not None:
@@ -458,7 +458,7 @@ def _lattices(document: Document) -> Iterator[Problem]:
     taken = set(_COLUMNS)
     for name in document.sites:
         if name.lower() in taken:
-            yield ("sites", name), f"'{name}' is taken, in small letters or capitals; choose another name"
+            yield ("sites", name), f"'{name}' is already in use (case is ignored); choose another name"
         taken.add(name.lower())
     if not document.sites:
         yield from _lattice(document, document.grid, document.tissue, ())
@@ -480,14 +480,14 @@ def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Ite
     if spec.cells is not None and not spec.types:
         yield (*path, "tissue", "types"), "a table of cells needs 'types': which rows become which state"
     if spec.image is not None and spec.image.instances is not None and spec.cells is None:
-        yield (*path, "tissue", "image", "instances"), "needs 'tissue.cells': the table that holds this column"
+        yield (*path, "tissue", "image", "instances"), "needs 'tissue.cells', the table with this column"
     if spec.cells is None and not path:  # sites share what stands at the head
         idle = [key for key in _OF_CELLS if key in spec.model_fields_set]
         idle += ["depth"] if "depth" in spec.model_fields_set and spec.image is None else []
         for key in idle:
-            yield (*path, "tissue", key), "belongs to a table of cells; give 'cells'"
+            yield (*path, "tissue", key), "applies only to a table of cells; give 'cells'"
     if spec.cells is None and spec.image is None and grid.shape is None:
-        yield (*path, "grid", "shape"), "is missing (only an image or a table of cells can do without)"
+        yield (*path, "grid", "shape"), "is missing (optional only with an image or a table of cells)"
 
 
 def _therapies(document: Document) -> Iterator[Problem]:
@@ -502,7 +502,7 @@ def _therapies(document: Document) -> Iterator[Problem]:
         if therapy.inject in document.states:
             unit = "cell"
             if therapy.targets is not None:
-                yield (*path, "targets"), "belongs to the injection of a field"
+                yield (*path, "targets"), "applies only to the injection of a field"
         elif therapy.inject is not None:
             known = [*document.fields, *document.states]
             if therapy.inject not in known:
@@ -513,10 +513,13 @@ def _therapies(document: Document) -> Iterator[Problem]:
                 if therapy.targets is not None:
                     unit = per_cell
                 elif therapy.amount is not None and convertible(therapy.amount, [unit, per_cell]) == per_cell:
-                    yield (*path, "targets"), f"is missing: of which cells each gets '{therapy.amount}'"
+                    yield (
+                        (*path, "targets"),
+                        f"is missing: the states of the cells that each receive '{therapy.amount}'",
+                    )
                     unit = None
             if therapy.into is not None:
-                yield (*path, "into"), "belongs to the injection of cells"
+                yield (*path, "into"), "applies only to the injection of cells"
         elif therapy.infuse is not None:
             yield from _quantity(document, therapy.infuse, (*path, "infuse"))
             if therapy.infuse in document.body.quantities:
@@ -573,7 +576,7 @@ def _trial(document: Document) -> Iterator[Problem]:
 
 
 def of_arm(arm: Document, outcomes: Mapping[str, Outcome]) -> Iterator[Problem]:
-    """Outcomes of a trial that an arm of it does not have; a rule that it leaves out never fires there."""
+    """Outcomes of a trial that an arm lacks; a missing rule has zero firings instead."""
     for name, outcome in outcomes.items():
         for path, message in _outcome(arm, outcome, ("outcomes", name)):
             if path[-1] not in ("fired", "barred", "left"):
@@ -581,10 +584,10 @@ def of_arm(arm: Document, outcomes: Mapping[str, Outcome]) -> Iterator[Problem]:
 
 
 def of_no_amount(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
-    """A total of what does not add up, such as a pressure."""
+    """A `total` of a field that cannot be summed, such as a pressure."""
     field = document.fields.get(outcome.total or "")
     if field is not None and units.amount_per_voxel(field.unit, 1.0) is None:
-        yield (*path, "total"), f"a sum of '{field.unit}' over voxels is no amount; use 'mean: {outcome.total}'"
+        yield (*path, "total"), f"a sum of '{field.unit}' over voxels is not an amount; use 'mean: {outcome.total}'"
 
 
 def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
@@ -604,7 +607,7 @@ def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Pr
     if outcome.body is not None:
         yield from _quantity(document, outcome.body, (*path, "body"))
     if outcome.lesion is not None and document.heat is None:
-        yield (*path, "lesion"), "needs the scenario's 'heat': which states make up a lesion"
+        yield (*path, "lesion"), "needs 'heat' in the scenario, which defines the lesions"
     if outcome.site is not None and outcome.site not in document.sites:
         yield (*path, "site"), _unknown("site", outcome.site, document.sites)
     end = units.number(document.time.until, "min")

@@ -67,5 +67,5 @@ def _comparison(part: str, text: str) -> Test:
         return Test(kind, right)
     value = number(right)
     if value is None:
-        raise ValueError(f"expected a number after '{kind}', found {text!r} (text that begins so: '= {text.strip()}')")
+        raise ValueError(f"expected a number after '{kind}', found {text!r} (for a text, write '= {text.strip()}')")
     return Test(kind, value)

@@ -112,7 +112,7 @@ class _Reader:
             return passed
         found = _TOKEN.match(self._text, self._end)
         if found is None:
-            raise ValueError(f"{self._text[self._at]!r} at character {self._at + 1} belongs to no expression")
+            raise ValueError(f"{self._text[self._at]!r} at character {self._at + 1} is not allowed in an expression")
         assert found.lastgroup is not None
         self.kind, self.word = found.lastgroup, found[found.lastgroup]
         self.word = "^" if self.word == "**" else self.word

@@ -1,4 +1,4 @@
-"""The files that a scenario reads besides its YAML."""
+"""Input files of a scenario besides its YAML file."""
 
 import copy
 import functools
@@ -16,18 +16,18 @@ from pydantic import BaseModel
 from gpusim.scenario.schema import READ, Document
 
 ABSENT = "no such file"
-"""Stands for the content of a file that is not there."""
+"""Replaces the hash of a missing file."""
 _LONGEST_HEADER = 2**16
 _SETTLED = 2.0
-"""Seconds after which a second change of a file shows in its date, on any file system."""
+"""Time after which a second change of a file is visible in its date on any file system, s."""
 
 
 def places(
     data: Any, annotation: Any = Document, metadata: tuple[Any, ...] = ()
 ) -> Iterator[tuple[dict[str, Any], str]]:
-    """Each mapping within plain data of a scenario, checked or not, and the key under which it names an input file.
+    """Each mapping in the plain data of a scenario, checked or not, with a key that names an input file.
 
-    Which keys do is said by the schema alone, by the type `InputFile`.
+    The schema marks these keys with the type `InputFile`.
     """
     for form, _ in _forms(annotation, metadata):
         if isinstance(form, type) and issubclass(form, BaseModel) and isinstance(data, dict):
@@ -47,12 +47,12 @@ def places(
 
 
 def hashes(data: Any) -> dict[str, str]:
-    """SHA-256 of each input file that data of a scenario names, by its path as it stands there."""
+    """SHA-256 hash of each input file of a scenario, by its path in the data."""
     return {holder[key]: hash_of(Path(holder[key])) for holder, key in places(data)}
 
 
 def with_content(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a scenario's plain data in which the hash of each input file stands in the place of its path."""
+    """A copy of a scenario's plain data in which hashes replace the paths of input files."""
     copied = copy.deepcopy(dict(data))
     for holder, key in list(places(copied)):
         holder[key] = {"sha256": hash_of(Path(holder[key]))}
@@ -60,7 +60,7 @@ def with_content(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file; of a folder, or a header with its data in another file, that of all names and hashes."""
+    """SHA-256 hash of a file; for a folder, or a header with a data file, the hash of all names and hashes."""
     detached = _detached(path) if path.suffix.lower() == ".nrrd" and path.is_file() else None
     if path.is_dir() or detached:
         inside = [path, detached] if detached else sorted(each for each in path.rglob("*") if each.is_file())
@@ -73,7 +73,7 @@ def hash_of(path: Path) -> str:
 
 
 def _detached(path: Path) -> Path | None:
-    """The file beside an NRRD header that holds its data; None where the data follow the header."""
+    """The data file of an NRRD header; None if the data follow the header."""
     with path.open("rb") as file:
         header = file.read(_LONGEST_HEADER).partition(b"\n\n")[0]
     named = re.search(rb"^data ?file: *([^\r\n]+?)\s*$", header, re.IGNORECASE | re.MULTILINE)
@@ -90,13 +90,13 @@ def _hash_of_file(path: Path) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _hash_of_content(path: Path, *_: int) -> str:
-    """A file that many runs read is hashed once, as long as its date and size stay."""
+    """Hash of a file, cached while its date and size do not change."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _forms(annotation: Any, metadata: Any = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """What an annotation may stand for, each with its marks: unions and `Annotated` taken apart."""
+    """The alternatives of an annotation with their metadata, from unions and `Annotated`."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         inner, *more = typing.get_args(annotation)

@@ -1,4 +1,4 @@
-"""From a name or a file to checked data: `extends`, overrides, and messages that say where."""
+"""Loading of scenarios: `extends`, changed values, and messages with positions."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import resources
@@ -31,29 +31,29 @@ def presets() -> dict[str, Path]:
 
 
 def library() -> dict[str, dict[str, Path]]:
-    """Shipped parts that scenarios extend, by kind ("viruses") and name."""
+    """The shipped library, by kind ("viruses") and name."""
     folder = Path(str(resources.files("gpusim") / "presets" / "library"))
     return {kind.name: {path.stem: path for path in sorted(kind.glob("*.yaml"))} for kind in sorted(folder.iterdir())}
 
 
 def _shipped() -> dict[str, Path]:
-    """Scenarios and parts by name."""
+    """Shipped scenarios and files of the library, by name."""
     return {name: path for group in ({"scenarios": presets()} | library()).values() for name, path in group.items()}
 
 
 def about(path: Path) -> str:
-    """What a file of the library says of itself in its first line."""
+    """The description in the first line of a file of the library."""
     with path.open(encoding="utf-8") as file:
         return file.readline().lstrip("# ").rstrip(".\n ")
 
 
 def find(scenario: str, base: Path | None = None) -> Path:
-    """The file of a shipped name or of a path (relative to `base`, where an `extends` stands)."""
+    """The file of a shipped name, or of a path, which is relative to `base` in an `extends`."""
     known = _shipped()
     try:
         path = Path(scenario).expanduser()
     except RuntimeError:
-        raise ScenarioError(f"{scenario}: there is no such user, whose folder '~' stands for") from None
+        raise ScenarioError(f"{scenario}: unknown user after '~'") from None
     if base is not None and not path.is_absolute():
         path = base / path
     if path.suffix in (".yaml", ".yml"):
@@ -70,11 +70,10 @@ def find(scenario: str, base: Path | None = None) -> Path:
 
 
 def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> Document:
-    """Load, extend, override, check. Raises `ScenarioError`.
+    """Load a scenario, with `extends` and changed values, and check it. Raises `ScenarioError`.
 
-    `overrides` are dotted paths to values, as `--set` takes them. A relative path to a table starts
-    from the folder of the file that names it; in an override or a shipped scenario, from the current
-    one.
+    `overrides` maps dotted paths to values, as for `--set`. A relative path of an input file starts from the folder of
+    the file that contains it; in an override or a shipped scenario, from the current folder.
     """
     path = find(str(scenario))
     read = extended(path)
@@ -84,7 +83,7 @@ def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> Do
 
 
 def extended(path: Path) -> Read:
-    """A file laid over what it extends, not checked yet. Raises `ScenarioError`."""
+    """A file merged over the files that it extends, not checked yet. Raises `ScenarioError`."""
     laid: dict[Path, Read] = {}
     _lay(path, (), laid)
     merged = Read({})
@@ -96,9 +95,9 @@ def extended(path: Path) -> Read:
 
 
 def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read]) -> None:
-    """Put what a file extends and then the file on `laid`; `chain` leads to it.
+    """Add the files that a file extends, and then the file, to `laid`; `chain` is the path of `extends` to it.
 
-    Each file is laid once: a base that two files share must not take back what the first of them changed.
+    Each file is added once, because a base of two files must not undo the changes of the first.
     """
     real = path.resolve()
     if real in chain:
@@ -125,13 +124,13 @@ def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read]) -> None:
 
 
 def _anchor(data: dict[str, Any], folder: Path) -> None:
-    """Let the relative paths of input files start from `folder`."""
+    """Make relative paths of input files start from `folder`."""
     for holder, key in list(inputs.places(data)):
         holder[key] = str((folder / holder[key]).absolute())
 
 
 def merge(base: Any, top: Any) -> Any:
-    """`top` laid over `base`: mappings merge, anything else replaces, a blank takes away."""
+    """`top` merged over `base`: mappings are merged, other values replaced, keys with a blank removed."""
     if not (isinstance(base, dict) and isinstance(top, dict)):
         return top
     merged = dict(base)
@@ -144,7 +143,7 @@ def merge(base: Any, top: Any) -> Any:
 
 
 def blanks(base: Any, top: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Where `top` is blank, to take something of `base` away that is not there."""
+    """Paths of blanks in `top` for keys that `base` does not have."""
     if isinstance(base, dict) and isinstance(top, dict):
         for key, value in top.items():
             if value is None and key not in base:
@@ -154,26 +153,28 @@ def blanks(base: Any, top: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def _require_known(taken: Iterable[KeyPath], data: Any, read: Read, label: str, above: KeyPath = ()) -> None:
-    """Raise `ScenarioError` unless all that is to be `taken` away from `data` is there, or may be left out.
+    """Raise `ScenarioError` unless the keys to be removed (`taken`) exist in `data`, or are optional.
 
-    `above` is the path of the data in what was `read`; `label` names it where a place is not known.
+    `above` is the path of the data in `read`; `label` names the file if a position is not known.
     """
     for path in taken:
         full = (*above, *path)
-        # What stands under `sites` is laid over the scenario's own later.
+        # Keys under `sites` are merged over those of the scenario later.
         if path[0] == "sites" or path[-1] in known_keys(full[:-1]):
             continue
         here = data
         for part in path[:-1]:
             here = here[part]
         close = nearest(str(path[-1]), map(str, here))
-        raise ScenarioError(f"{_place(read, full, label)}: {dotted(full)}: is blank, with nothing to leave out{close}")
+        raise ScenarioError(
+            f"{_place(read, full, label)}: {dotted(full)}: is blank, but there is no such key to remove{close}"
+        )
 
 
 def override(read: Read, key: str, value: Any, place: str = "--set") -> None:
     """Set the value at a dotted path such as `rules.infection.rate` or `rules.infection.modulators[0].half`.
 
-    `place` is where a message says that it was written.
+    `place` is the position that messages give.
     """
     parts = _parts(key, place)
     here: Any = read.data
@@ -186,14 +187,14 @@ def override(read: Read, key: str, value: Any, place: str = "--set") -> None:
                 read.places[parts[: i + 1]] = place
             here = here[part]
         else:
-            raise ScenarioError(f"{place} {key}: {dotted(parts[:i])} has no keys of its own")
+            raise ScenarioError(f"{place} {key}: {dotted(parts[:i])} has no keys")
     last = parts[-1]
     if isinstance(last, int):
         _item(here, last, key, place)
         here[last] = value
     elif isinstance(here, dict):
         if value is None and last not in here and _unfilled(read.data) and parts[0] == "sites":
-            here[last] = None  # of the scenario's own tissue, which is laid under this one later
+            here[last] = None  # for the scenario's own tissue, over which it is merged later
         elif value is None:
             read.places[parts] = place
             _require_known([] if last in here else [parts], read.data, read, place)
@@ -201,12 +202,12 @@ def override(read: Read, key: str, value: Any, place: str = "--set") -> None:
         else:
             here[last] = value
     else:
-        raise ScenarioError(f"{place} {key}: {dotted(parts[:-1])} has no keys of its own")
+        raise ScenarioError(f"{place} {key}: {dotted(parts[:-1])} has no keys")
     read.places[parts] = place
 
 
 def pass_through(read: Read, times: Iterable[str]) -> None:
-    """Let the steps of a scenario that is not checked yet divide some more times."""
+    """Add times that the time steps of an unchecked scenario must divide."""
     time = read.data.setdefault("time", {})
     if isinstance(time, dict) and (more := list(dict.fromkeys(times))):
         time["at"] = [*(time.get("at") or ()), *more]
@@ -214,8 +215,8 @@ def pass_through(read: Read, times: Iterable[str]) -> None:
 
 def _item(here: Any, index: int, key: str, place: str) -> Any:
     if not isinstance(here, list) or not 0 <= index < len(here):
-        found = f"a list of {len(here)}" if isinstance(here, list) else "no list"
-        raise ScenarioError(f"{place} {key}: there is no [{index}] ({found})")
+        found = f"a list of {len(here)} items" if isinstance(here, list) else "not a list"
+        raise ScenarioError(f"{place} {key}: there is no item [{index}] ({found})")
     return here[index]
 
 
@@ -230,7 +231,7 @@ def _parts(key: str, place: str) -> KeyPath:
 
 
 def parse_set(text: str) -> tuple[str, Any]:
-    """`"path=value"` of the command line to path and value."""
+    """Path and value from the text `"path=value"` of the command line."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ScenarioError(f"--set {text}: expected path=value, such as fields.virus.decay='0.01 /min'")
@@ -238,13 +239,13 @@ def parse_set(text: str) -> tuple[str, Any]:
 
 
 def validated(read: Read, label: str) -> Document:
-    """Check data against the schema and against itself; raises `ScenarioError` with every problem."""
+    """Check data against the schema and for consistency; raises `ScenarioError` with all problems."""
     _fill_in_sites(read, label)
     return checked(Document, read, label, lambda document: [*problems(document)] or misspelt(document))
 
 
 def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[Checked], Iterable[Problem]]) -> Checked:
-    """Check data against a schema, and what it makes against `problems`; raises `ScenarioError` with every problem."""
+    """Check data against a schema, and the result with `problems`; raises `ScenarioError` with all problems."""
     try:
         document = schema.model_validate(read.data, context={RATIOS: _ratios(read.data)})
     except ValidationError as error:
@@ -262,7 +263,7 @@ def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[C
 
 
 def _ratios(data: dict[str, Any]) -> dict[str, str]:
-    """The ratios to PFU that a scenario states; what is wrong with them, the schema says."""
+    """The ratios to PFU in a scenario; the schema reports errors in them."""
     try:
         stated = Titres.model_validate(data.get("units", {}))
     except ValidationError:
@@ -271,7 +272,7 @@ def _ratios(data: dict[str, Any]) -> dict[str, str]:
 
 
 def _fill_in_sites(read: Read, label: str) -> None:
-    """Let each site have the scenario's grid and tissue, with its own laid over them; the scenario's are then gone."""
+    """Merge the grid and tissue of each site over those of the scenario, which are then removed."""
     data = read.data
     sites = data.get("sites")
     if not isinstance(sites, dict) or not sites:
@@ -283,7 +284,7 @@ def _fill_in_sites(read: Read, label: str) -> None:
 
 
 def _unfilled(data: dict[str, Any]) -> bool:
-    """Whether the sites do not have the scenario's grid and tissue yet."""
+    """Whether the scenario's grid and tissue have not been merged into the sites yet."""
     return any(key in data for key in SITE_KEYS)
 
 
@@ -295,9 +296,9 @@ def _place(read: Read, path: KeyPath, label: str) -> str:
 
 
 def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> KeyPath:
-    """The part of a pydantic location that is a path in the data: the tags of unions are not.
+    """The path in the data that corresponds to a location of pydantic, without the tags of unions.
 
-    The last one is not there where it is what is `missing`.
+    The last part does not exist in the data if it is `missing`.
     """
     path: list[str | int] = []
     here = data
@@ -321,8 +322,8 @@ def _message(error: dict[str, Any], schema: type[BaseModel]) -> str:
         return "is missing"
     if kind == "string_pattern_mismatch":
         if loc == ("name",) or loc[0] == "trial":
-            return f"{error['input']!r} is not a title: letters, digits and _ .+-, 80 at the most, no dot first"
-        return f"{error['input']!r} is not a name: letters, digits and _, 40 at the most, a letter first"
+            return f"{error['input']!r} is not a valid title: at most 80 letters, digits and _ .+-, no dot first"
+        return f"{error['input']!r} is not a valid name: at most 40 letters, digits and _, a letter first"
     if kind == "union_tag_not_found":
         return f"expected a 'kind', one of {_KINDS_IN_WORDS}"
     if kind == "union_tag_invalid":
@@ -334,7 +335,7 @@ def _message(error: dict[str, Any], schema: type[BaseModel]) -> str:
 
 
 def _nearest_key(loc: tuple[int | str, ...], schema: type[BaseModel]) -> str:
-    """Suggestion for an unknown key from the model that stands at its place in the schema."""
+    """Suggestion for an unknown key, from the model at this position of the schema."""
     known = known_keys(loc[:-1], schema)
     close = nearest(str(loc[-1]), known)
-    return close or (f"; known here: {', '.join(known)}" if known else "")
+    return close or (f" (known: {', '.join(known)})" if known else "")

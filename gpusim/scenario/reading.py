@@ -1,4 +1,4 @@
-"""YAML text to plain data that still knows on which line each thing stood."""
+"""Reading of YAML text to plain data, with the line of each value."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass
 class Read:
-    """Plain data, and for each path in it the place where it was written."""
+    """Plain data, and the position of each path in it."""
 
     data: dict[str, Any]
     places: dict[KeyPath, str] = field(default_factory=dict)
@@ -27,14 +27,14 @@ class Read:
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which 1e6 is a number, as in YAML 1.2, and `yes` and `on` are words.
 
-    Aliases are refused: few of them make an exponential amount of data.
+    Aliases are errors, because a few of them can create an exponential amount of data.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise yaml.composer.ComposerError(
-                None, None, "aliases (*name) are not taken; use 'extends'", event.start_mark
+                None, None, "aliases (*name) are not supported; use 'extends'", event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -113,7 +113,7 @@ def _walk(node: yaml.Node, label: str, path: KeyPath = ()) -> Iterator[tuple[Key
             if not isinstance(key, yaml.ScalarNode):
                 raise ScenarioError(f"{label}:{at}: expected a plain word as key")
             if key.value in seen:
-                raise ScenarioError(f"{label}:{at}: {dotted((*path, key.value))}: stands twice")
+                raise ScenarioError(f"{label}:{at}: {dotted((*path, key.value))}: duplicate key")
             seen.add(key.value)
             for inner, inner_line in _walk(value, label, (*path, key.value)):
                 yield inner, at if inner == (*path, key.value) else inner_line

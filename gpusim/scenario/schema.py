@@ -1,4 +1,4 @@
-"""What a scenario file may say. Positions and sizes are in the order x, y, z."""
+"""The schema of a scenario file. Positions and sizes are in the order x, y, z."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -37,15 +37,15 @@ from gpusim.units import (
 )
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,39}$")]
-"""Names become columns, folders and labels: letters, digits and underscores, 40 at the most."""
+"""Names become columns, folders and labels: at most 40 letters, digits and underscores."""
 
 READ = "read"
 InputFile = Annotated[str, READ]
-"""A file that the scenario reads: a relative path starts from the scenario's folder, and the content is part of what
-a result depends on (`gpusim/scenario/inputs.py`)."""
+"""An input file of the scenario. A relative path starts from the scenario's folder; results depend on the content
+(`gpusim/scenario/inputs.py`)."""
 
 Title = Annotated[str, Field(pattern=r"^\w[\w .+-]{0,79}$")]
-"""Of a scenario; it becomes a folder, so that nothing in it may lead elsewhere."""
+"""Title of a scenario or an arm. It becomes the name of a folder, so it contains no path separators."""
 
 
 def _printable(text: str) -> str:
@@ -91,8 +91,8 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 """Red, green and blue, two hexadecimal digits each."""
 StateRole = Literal["tumour", "exposed", "infected", "dead", "healthy", "stroma", "vessel", "effector"]
-"""What a cell is to pictures and reports: of the tumour, exposed to the virus and not making it yet, making it, a dead
-body, healthy tissue, stroma, a vessel, an immune cell that kills."""
+"""Role of a state in figures and reports: tumour cell, exposed to the virus (not producing it yet), infected (producing
+it), dead, healthy tissue, stroma, vessel, effector (an immune cell that kills)."""
 
 
 class _Part(BaseModel):
@@ -100,9 +100,10 @@ class _Part(BaseModel):
 
 
 class Sides(_Part):
-    """What cells meet at both sides of an axis: a wall, the other side, or more of the background.
+    """Boundary conditions of cells on both sides of an axis: closed, periodic, or open to more of the background.
 
-    Through an open side cells leave, by moves or pushed out. `boundary` of a field says what concentrations meet.
+    Cells leave through an open side by movement or displacement. `boundary` of a field is the condition for
+    concentrations.
     """
 
     x: CellSide = "closed"
@@ -113,8 +114,8 @@ class Sides(_Part):
 class Grid(_Part):
     """The lattice: voxels of edge `spacing`, `shape` of them along x, y, z.
 
-    `shape` may be left out where the tissue comes from an image or a table of cells; it then fits it. `sides` are
-    those for cells.
+    `shape` is optional if the tissue comes from an image or a table of cells; the lattice then encloses it. `sides` are
+    the boundary conditions of cells.
     """
 
     spacing: Length = "20 um"
@@ -130,7 +131,7 @@ class Grid(_Part):
 
 
 class Step(_Part):
-    """Time steps; what is left out is chosen from the scenario's own rates."""
+    """Time steps. Steps that are not given are derived from the rates of the scenario."""
 
     field: Time | None = None
     rules: Time | None = None
@@ -138,9 +139,9 @@ class Step(_Part):
 
 
 class TimeSpec(_Part):
-    """How long a run lasts, and by which steps.
+    """Duration of a run, and its time steps.
 
-    Steps that are chosen divide `until`, the times of snapshots and doses, and the times `at`.
+    Derived time steps divide `until`, the times of snapshots and doses, and the times `at`.
     """
 
     until: Time = "1 day"
@@ -157,7 +158,7 @@ def _by_state(value: object) -> object:
 
 def _needs_default(table: dict[str, str]) -> dict[str, str]:
     if DEFAULT not in table:
-        raise ValueError(f"expected a '{DEFAULT}' beside the states")
+        raise ValueError(f"expected a '{DEFAULT}' in addition to the states")
     return table
 
 
@@ -171,13 +172,13 @@ DiffusivityByState = Annotated[
     AfterValidator(_needs_default),
     PlainSerializer(_as_written),
 ]
-"""One diffusivity, or a table of them by tissue state with a `default` for the others."""
+"""One diffusion coefficient, or a table by tissue state with a `default` for all other states."""
 
 
 class Side(_Part):
-    """What a field meets at a side of the grid.
+    """Boundary condition at a side of the grid.
 
-    `no-flux`, `periodic` (both sides of an axis), a fixed `value`, or a leak: permeability *
+    `no-flux`, `periodic` (both sides of an axis), a fixed `value`, or a `permeability` with the flux permeability *
     (far - concentration at the side).
     """
 
@@ -194,7 +195,7 @@ class Side(_Part):
     @model_validator(mode="after")
     def _one(self) -> "Side":
         if sum(v is not None for v in (self.kind, self.value, self.permeability)) != 1:
-            raise ValueError("expected no-flux, periodic, a 'value', or a 'permeability' with the value 'far' away")
+            raise ValueError("expected no-flux, periodic, a 'value', or a 'permeability' (with 'far')")
         if "far" in self.model_fields_set and self.permeability is None:
             raise ValueError("'far' needs a 'permeability'")
         return self
@@ -205,7 +206,7 @@ class Side(_Part):
 
 
 class Boundary(_Part):
-    """What a field meets at the sides of the grid; one side goes before its axis, an axis before `all`."""
+    """Boundary conditions of a field. A side takes precedence over its axis, and an axis over `all`."""
 
     all: Side = Side(kind="no-flux")
     x: Side | None = None
@@ -231,18 +232,18 @@ class Boundary(_Part):
         kinds = [side.kind == "periodic" for side in self.sides()]
         for i, axis in enumerate("zyx"):
             if kinds[2 * i] != kinds[2 * i + 1]:
-                raise ValueError(f"periodic takes both sides of an axis: '{axis}: periodic'")
+                raise ValueError(f"periodic applies to both sides of an axis: '{axis}: periodic'")
         return self
 
 
 class Modulator(_Part):
-    """A factor on a rule's rate: something looked at, put through a shape.
+    """A factor on a rate, as a function of one argument.
 
-    Looked at: a `field`, the number of `neighbours` in some states, the cell of the other layer in
-    `contact`, a quantity of the `body`, or the `room` (true): of rules alone, the distance from the nearest voxel that
-    can take a cell of the tissue, up to the greatest reach of a division. Shapes: Hill function (`half`, `power`),
-    proportion (`per`), threshold (`above`, `below`). `effect` turns a Hill function; `at_zero` and `at_saturation` set
-    its two ends.
+    Arguments: a `field`, the number of `neighbours` in some states, the presence of a cell of the other layer in
+    `contact`, a quantity of the `body`, or `room` (true; only for rules): the distance to the nearest voxel that can
+    take a tissue cell, up to the largest reach of a division. Functions: Hill function (`half`, `power`), proportion
+    (`per`), threshold (`above`, `below`). `effect: inhibits` reverses a Hill function; `at_zero` and `at_saturation`
+    set its two limits.
     """
 
     field: Name | None = None
@@ -320,13 +321,13 @@ def _encoding(name: str) -> str:
 
 
 Delimiter = Annotated[str, BeforeValidator(_delimiter)]
-"""What stands between the columns of a text: the sign itself, or its name."""
+"""Separator of the columns of a text: the character, or its name."""
 Encoding = Annotated[str, AfterValidator(_encoding)]
 
 
 class TextReading(_Part):
-    """How a table of text is read: the `delimiter` between columns, the `decimal` sign, the `encoding`, the line of the
-    `header`; what is left out is found by looking at it.
+    """Format of a text table: the `delimiter` between columns, the `decimal` sign, the `encoding`, the line of the
+    `header`. Keys that are not given are detected.
     """
 
     delimiter: Delimiter | None = None
@@ -341,10 +342,10 @@ def _expression(text: str) -> str:
 
 
 class PointColumns(_Part):
-    """Columns of a table that hold positions, and the `value` there.
+    """Columns of a table with positions, and with the `value` at each position.
 
-    Left out, positions are those of the format that the columns tell, and the value is the column with the field's
-    name, or `value`. Without `z` the table is a 2D section.
+    By default, the columns of the positions follow from the detected format, and the value is the column with the
+    field's name, or `value`. Without `z`, the table is a 2D section.
     """
 
     x: str | None = None
@@ -370,11 +371,11 @@ _OF_INITIAL = {
 class InitialField(_Part):
     """A concentration at time 0 that depends on position: a `table`, an `image` or an `expression`.
 
-    A voxel takes the mean of the rows of a table that lie in it, with positions from the corner of the grid in
-    `length_unit` (left out, what the format says, or 1 um), or the mean of the pixels of an image over it, whose middle
-    lies in the middle of the grid; `spacing` is the edge of a pixel, as for an image of labels. `unit` is the
-    concentration that a value of 1 stands for. A voxel without a value takes `default`; left out, there must be none.
-    An expression is of x, y, z (from the corner of the grid) and r (from its middle), with units.
+    Table: a voxel takes the mean of its rows. Positions are measured from the corner of the grid in `length_unit` (by
+    default, that of the format, or 1 um). Image: a voxel takes the mean of its pixels; the centre of the image is the
+    centre of the grid, and `spacing` is the edge of a pixel, as for a label image. `unit` is the concentration for
+    which a value of 1 stands. Voxels without a value take `default`; without `default`, they cause an error. An
+    expression is a function of x, y, z (from the corner of the grid) and r (from its centre), with units.
     """
 
     table: InputFile | None = None
@@ -394,7 +395,7 @@ class InitialField(_Part):
             raise ValueError("expected exactly one of 'table', 'image', 'expression'")
         idle = self.model_fields_set - {*_OF_INITIAL, *_OF_INITIAL[kinds[0]]}
         if idle:
-            raise ValueError(f"'{min(idle)}' does not belong to '{kinds[0]}'")
+            raise ValueError(f"'{min(idle)}' does not apply to '{kinds[0]}'")
         return self
 
 
@@ -408,12 +409,12 @@ Initial = Annotated[
 class FieldSpec(_Part):
     """A concentration on the grid, in its own `unit`.
 
-    `clearance` holds further losses by name, which other fields, cells or the body may modulate. `holds` gives tissue
-    states whose voxels keep a concentration. The solvers `implicit2` and `steady` are refused for a field that rules
-    release or therapies inject.
+    `clearance` lists further losses by name, whose modulators may depend on fields, cells or the body. `holds` gives
+    tissue states with a fixed concentration in their voxels. The solvers `implicit2` and `steady` are not allowed for a
+    field that rules release, reactions change or therapies inject.
 
-    For pictures and reports alone: `label` is what a reader calls it, `colours` a map of matplotlib; the role `virus`
-    makes it the field that is looked at first, `effector` one whose peak is reported.
+    Only for figures and reports: `label`, `colours` (a colour map of matplotlib), and `role`: `virus` is shown first,
+    and the peak of an `effector` is reported.
     """
 
     unit: Unit
@@ -431,16 +432,16 @@ class FieldSpec(_Part):
 
 
 MOST_CONSUMED = 2
-"""Fields that a reaction consumes at most: three hardly ever meet at once."""
+"""Largest number of fields that a reaction consumes: termolecular reactions are rare."""
 
 
 class Reaction(_Part):
-    """Fields that turn into others by mass action: `rate` times the concentrations of one or two that it `consumes`.
+    """Conversion of fields by mass action: `rate` times the concentrations of the one or two fields in `consumes`.
 
-    The extent of a reaction is counted in the unit of the first field that it consumes. A coefficient says how much
-    of a field goes into or comes out of one unit of the extent, as a number in the unit of the field or as a quantity
-    ("8 ng/mL / (PFU/voxel)", "64 fg/PFU"). Modulators act on the rate; what speeds a reaction up and is not consumed
-    is one of them.
+    The unit of the extent is that of the first field in `consumes`. A coefficient is the amount of a field that one
+    unit of the extent consumes or makes, as a number in the unit of the field or as a quantity ("8 ng/mL /
+    (PFU/voxel)", "64 fg/PFU"). Modulators act on the rate; a field that accelerates a reaction and is not consumed is
+    a modulator.
     """
 
     consumes: dict[Name, Amount]
@@ -461,26 +462,28 @@ class Reaction(_Part):
     def _sides(self) -> "Reaction":
         found = len(self.consumes)
         if found == 0:
-            raise ValueError("expected one or two fields in 'consumes', found none; cells make fields by 'secretion'")
+            raise ValueError(
+                "expected one or two fields in 'consumes', found none; cells produce fields by 'secretion'"
+            )
         if found > MOST_CONSUMED:
             raise ValueError(
-                f"expected one or two fields in 'consumes', found {found}; write it in two steps, or what is not used "
-                "up as a modulator ({field: NAME, per: 1})"
+                f"expected one or two fields in 'consumes', found {found}; write two reactions, or make a "
+                "field that is not consumed a modulator ({field: NAME, per: 1})"
             )
         for name in self.consumes:
             if name in self.makes:
                 raise ValueError(
-                    f"'{name}' stands in both 'consumes' and 'makes'; what is not used up is a modulator "
+                    f"'{name}' is in both 'consumes' and 'makes'; a field that is not consumed is a modulator "
                     f"({{field: {name}, per: 1}})"
                 )
         return self
 
 
 class Exchange(_Part):
-    """A wall between voxel and blood: permeability * (blood - local concentration).
+    """Exchange between a voxel and the blood: permeability * (concentration in the blood - concentration in the voxel).
 
-    The blood holds a constant concentration `blood`, or a quantity of the `body` in some `volume`; then
-    what leaves the voxel enters the body, and the reverse. Modulators act on the permeability.
+    The blood has a constant concentration (`blood`), or contains a quantity of the `body`, dissolved in a `volume`;
+    the body then gains what the voxels lose. Modulators act on the permeability.
     """
 
     permeability: Rate
@@ -501,10 +504,10 @@ class Exchange(_Part):
 
 
 class Chemotaxis(_Part):
-    """Climbs the gradient of `field`, as receptors see it: occupancy c / (half + c).
+    """Movement up the gradient of the receptor occupancy c / (half + c) of `field`.
 
-    A new heading is drawn with weight 1 + `sensitivity` * (rise of the occupancy per length), so that
-    the drift is speed * sensitivity / 3 * gradient of the occupancy.
+    A new direction is chosen with weight 1 + `sensitivity` * (rise of the occupancy per length), so the drift is
+    speed * sensitivity / 3 * gradient of the occupancy.
     """
 
     field: Name
@@ -513,10 +516,10 @@ class Chemotaxis(_Part):
 
 
 class Motility(_Part):
-    """How a cell moves: along one axis at `speed`, until it turns, on average after `persistence`.
+    """Movement of a cell along one axis at `speed`, until it turns, on average after `persistence`.
 
-    It enters voxels where no cell of its own layer stands, and of the other layer one of `enters`
-    (any, where left out). Modulators act on the speed.
+    A cell enters voxels without a cell of its own layer, in which the state of the other layer is in `enters` (by
+    default, any state). Modulators act on the speed.
     """
 
     speed: Speed
@@ -528,10 +531,10 @@ class Motility(_Part):
 
 
 class Yielding(_Part):
-    """How a cell gives way when others divide: `displaced` to the next voxel, `crushed` (it is lost), or `rigid`.
+    """Response of a cell to divisions nearby: `displaced` to the next voxel, `crushed` (lost), or `rigid`.
 
-    A crushed cell gives way as a free voxel would that is farther by `resistance`; where another is nearer, it is
-    displaced.
+    The voxel of a crushed cell counts as a free voxel that is farther away by `resistance`. If a free voxel is nearer,
+    the cell is displaced instead.
     """
 
     how: Literal["displaced", "crushed", "rigid"]
@@ -540,7 +543,7 @@ class Yielding(_Part):
     @model_validator(mode="after")
     def _of_crushed(self) -> "Yielding":
         if self.resistance is not None and self.how != "crushed":
-            raise ValueError("'resistance' belongs to 'crushed'")
+            raise ValueError("'resistance' applies only to 'crushed'")
         return self
 
     @model_serializer(mode="wrap")
@@ -553,9 +556,9 @@ def _as_yielding(value: object) -> object:
 
 
 class State(_Part):
-    """What a cell of this state does to the fields of its voxel, how it moves, and how it gives way to others.
+    """Layer of a cell state, its effects on the fields of the voxel, its motility, and its response to divisions.
 
-    For pictures and reports alone: `label` is what a reader calls it, `colour` as in "#00ff00", `role` what it is.
+    Only for figures and reports: `label`, `colour` (as in "#00ff00") and `role`.
     """
 
     layer: Layer = "tissue"
@@ -571,15 +574,14 @@ class State(_Part):
 
 
 class Rule(_Part):
-    """A transition `from|from -> to` at a rate, from some time in the state on, or a division.
+    """A transition `from|from -> to` at a `rate`, once a cell has been in its state for `after`, or a division.
 
-    A division, `mother -> mother + daughter`, has a rate per mother. It takes place when there is room for the
-    daughter: a voxel next to the mother that can take a cell, or one within `reach`, towards which the cells in between
-    move by one voxel (`yields` of a state says whether they do). Both cells then begin their states anew.
+    A division `mother -> mother + daughter` has a rate per mother. It takes place if there is room for the daughter: a
+    neighbouring voxel that can take a cell, or one within `reach`, towards which the cells in between are displaced by
+    one voxel (depending on `yields` of their states). Both cells then begin their time in the state anew.
 
-    `to_body` and `from_body` name the quantity of the body that a firing adds a cell to or takes it
-    from. For reports alone: `label` is what a reader calls its firings, and the role `harm` says that they harm the
-    host.
+    `to_body` and `from_body` name the quantity of the body to which a firing adds a cell, or from which it takes one.
+    Only for reports: `label` names the firings, and the role `harm` marks firings that harm the host.
     """
 
     transition: str
@@ -632,14 +634,13 @@ class Rule(_Part):
 
 
 NOTHING = "nothing"
-"""What a process of the body makes a quantity from, or lets it vanish into."""
+"""The outside of the body, as one end of a process."""
 
 
 class Quantity(_Part):
-    """A number of the body, outside the lattice: cells of a kind, a drug, antibodies.
+    """A variable of the body, outside the lattice: cells of one kind, a drug, antibodies.
 
-    For reports alone: `label` is what a reader calls it; of a `reserve` the lowest value is reported, of `memory` the
-    last.
+    Only for reports: `label`, and `role`: the lowest value of a `reserve` is reported, and the last value of `memory`.
     """
 
     unit: Unit = "cell"
@@ -650,9 +651,9 @@ class Quantity(_Part):
 
 
 class Process(_Part):
-    """A flow `from -> to` between quantities: rate * amount of `by` (or of `from`) * modulators.
+    """A flow `from -> to` between quantities: rate * `by` (or else `from`) * modulators.
 
-    Either end may be `nothing`: an inflow, or a loss.
+    One end may be `nothing`: an inflow, or a loss.
     """
 
     transition: str
@@ -668,7 +669,7 @@ class Process(_Part):
         if ends is None or len(ends[0]) > 1 or len(ends[1]) > 1:
             raise ValueError(f"expected 'quantity -> quantity', found {text!r}")
         if ends[0] == ends[1]:
-            raise ValueError(f"'{ends[1][0]}' stands on both sides")
+            raise ValueError(f"'{ends[1][0]}' is on both sides")
         return text
 
     @property
@@ -679,14 +680,14 @@ class Process(_Part):
 
 
 class Body(_Part):
-    """What is not on the lattice: blood, lymph node, drugs; ordinary differential equations."""
+    """Blood, lymph nodes, drugs and all else outside the lattice, described by ordinary differential equations."""
 
     quantities: dict[Name, Quantity] = {}
     processes: dict[Name, Process] = {}
 
 
 class _Shape(_Part):
-    """Cells of `state` put into a region, in a `fraction` of its voxels, over the states `into`."""
+    """Cells of `state` in a `fraction` of the voxels of a region, only where the present state is in `into`."""
 
     state: Name
     into: Names | None = None
@@ -716,7 +717,7 @@ class Box(_Shape):
 
 
 class Cylinder(_Shape):
-    """All within `radius` of a segment."""
+    """All points within `radius` of a line segment."""
 
     kind: Literal["cylinder"]
     start: Position
@@ -725,7 +726,7 @@ class Cylinder(_Shape):
 
 
 class Vessels(_Shape):
-    """Winding vessels, which enter at a random face; on average one to `distance`^2 of section."""
+    """Winding vessels that start at random sides of the grid, on average one per `distance`^2 of cross-section."""
 
     kind: Literal["vessels"]
     distance: Length
@@ -736,9 +737,9 @@ Shape = Annotated[Everywhere | Sphere | Box | Cylinder | Vessels, Field(discrimi
 
 
 class Columns(_Part):
-    """Columns of the table that hold the centres of cells. Without `z` the table is a 2D section.
+    """Columns of the table with the centres of the cells. Without `z`, the table is a 2D section.
 
-    Where nothing is said they are those of the table's format.
+    By default, they follow from the format of the table.
     """
 
     x: str = "x_um"
@@ -754,22 +755,22 @@ def _condition(value: Any) -> Any:
 
 _Value = Annotated[str | bool | int | float, AfterValidator(_condition)]
 Condition = _Value | Annotated[tuple[_Value, ...], Field(min_length=1)]
-"""A value, a threshold ("> 20"), a range ("20 to 40"), a pattern ("Tumor*"), or a list of them, one of which holds."""
+"""A value, a threshold ("> 20"), a range ("20 to 40"), a pattern ("Tumor*"), or a list of these (one must be met)."""
 
 
 class CellType(_Part):
-    """Rows in which every column of `where` fits its condition become cells of `state`."""
+    """Rows that meet all conditions in `where` (by column) become cells of `state`."""
 
     state: Name
     where: dict[str, Condition] = {}
 
 
 class TableReading(TextReading):
-    """How the table of cells is read; what is left out is found by looking at it.
+    """Format of the table of cells. Keys that are not given are detected.
 
-    `format`: the program that wrote it. `where`: the rows that count, each column with its condition; `time`: of a
-    table of several times, the one to take. Of text: the `delimiter` between columns, the `decimal` sign, the
-    `encoding`, and the line of the `header`. Of AnnData: the array of `obsm` that holds the centres.
+    `format`: the program that wrote the table. `where`: conditions, by column, for the rows to be used. `time`: the
+    time to be used from a table of several times. For text: the `delimiter` between columns, the `decimal` sign, the
+    `encoding`, and the line of the `header`. For AnnData: the array of `obsm` with the centres.
     """
 
     format: Literal["gpusim", "physicell", "qupath", "inform", "halo", "mcmicro", "xenium", "cosmx"] | None = None
@@ -779,10 +780,10 @@ class TableReading(TextReading):
 
 
 class Depth(_Part):
-    """How a 2D section becomes a volume.
+    """Extension of a 2D section to a volume.
 
-    slab: the section repeated over `thickness`. sweep: the section turned about the upright axis
-    (y) through the middle of its bounding box.
+    slab: the section is repeated over `thickness`. sweep: the section is rotated about the vertical axis (y) through
+    the centre of its bounding box.
     """
 
     mode: Literal["slab", "sweep"] = "slab"
@@ -790,12 +791,12 @@ class Depth(_Part):
 
 
 class LabelImage(_Part):
-    """An image (NIfTI, TIFF, OME-TIFF, NRRD, OME-Zarr) in which a number stands for a state, or for a cell.
+    """An image (NIfTI, TIFF, OME-TIFF, NRRD, OME-Zarr) whose values stand for states or for single cells.
 
-    `labels` gives the state of each number. Where a number stands for a cell, `instances` is the column of the table
-    `cells` with that number, and `types` gives the states. `spacing` is the edge of a pixel, one or along x, y, z;
-    left out, it is what the file says. A voxel takes the label of most of its pixels, or of the one in its middle
-    (`nearest`).
+    `labels` gives the state for each value. If the values stand for cells, `instances` is the column of the table
+    `cells` with these values, and `types` gives the states. `spacing` is the edge of a pixel, one length or three
+    along x, y, z (by default, that of the file). A voxel takes the most frequent label of its pixels, or the label of
+    the pixel at its centre (`nearest`).
     """
 
     file: InputFile
@@ -812,10 +813,10 @@ class LabelImage(_Part):
 
 
 class Tissue(_Part):
-    """The tissue at time 0: a background, an image, then cells of a table, then shapes in the order given.
+    """The tissue at time 0: the background, then an image, the cells of a table, and shapes in the order given.
 
-    `length_unit` is what one unit of the table's coordinates measures, such as the edge of a pixel; left out, it is
-    what the format says, or 1 um.
+    `length_unit` is the length of one unit of the table's coordinates, such as the edge of a pixel (by default, that
+    of the format, or 1 um).
     """
 
     background: Name = "empty"
@@ -831,9 +832,9 @@ class Tissue(_Part):
 
 
 class Site(_Part):
-    """A lattice of its own in the same body: the primary tumour, a metastasis.
+    """A separate lattice in the same body: the primary tumour, a metastasis.
 
-    What it leaves out of `grid` and `tissue` is as at the head of the scenario (filled in on loading).
+    Its `grid` and `tissue` are merged over those of the scenario.
     """
 
     grid: Grid = Grid()
@@ -841,14 +842,13 @@ class Site(_Part):
 
 
 class Therapy(_Part):
-    """An intervention, once or every so often.
+    """An intervention, given once or repeatedly.
 
-    `inject`: an amount of a field, spread evenly over a region of a `site` (the first, where left out), or
-    so many cells of a state, strewn over it where no other cell of their layer is, or one `into`
-    whose place they may take. `resect`: cells of these states are cut out of a region. `infuse`: an
-    amount into a quantity of the body. The region is all within `radius` of a point `at`, or of the
-    track of a needle from there `to` another. An amount per cell, such as a MOI (PFU per cell), is given for
-    each cell of `targets` that stands in the region at time 0.
+    `inject`: an amount of a field, spread evenly over a region of a `site` (by default, the first), or a number of
+    cells of a state, placed at random in voxels of the region without a cell of the same layer or with a cell in one
+    of the states `into`. `resect`: the cells of these states are removed from a region. `infuse`: an amount is added
+    to a quantity of the body. The region is all within `radius` of the point `at`, or of the line from `at` to `to`.
+    An amount per cell, such as a MOI (PFU per cell), is given for each cell of `targets` in the region at time 0.
     """
 
     inject: Name | None = None
@@ -871,25 +871,25 @@ class Therapy(_Part):
         if sum(verb is not None for verb in (self.inject, self.infuse, self.resect)) != 1:
             raise ValueError("expected exactly one of 'inject', 'infuse', 'resect'")
         if self.infuse is not None and {"site", "at", "to", "radius", "into"} & self.model_fields_set:
-            raise ValueError("'site', 'at', 'to', 'radius' and 'into' belong to 'inject' and 'resect'")
+            raise ValueError("'site', 'at', 'to', 'radius' and 'into' apply only to 'inject' and 'resect'")
         if self.targets is not None and self.inject is None:
-            raise ValueError("'targets' belongs to 'inject'")
+            raise ValueError("'targets' applies only to 'inject'")
         if (self.amount is None) != (self.resect is not None):
-            raise ValueError("'inject' and 'infuse' need an 'amount', 'resect' has none")
+            raise ValueError("'inject' and 'infuse' need an 'amount', 'resect' takes none")
         magnitude = parse(self.amount).magnitude if isinstance(self.amount, str) else self.amount
         if magnitude == 0:
             raise ValueError("expected an 'amount' above 0; to leave a therapy out, set it to null")
         if self.resect is not None and parse(self.radius).magnitude == 0:
             raise ValueError("'resect' needs a 'radius'")
         if self.doses > 1 and self.every is None:
-            raise ValueError("more than one of 'doses' needs 'every'")
+            raise ValueError("more than one dose needs 'every'")
         return self
 
 
 class Titres(_Part):
-    """How many PFU stand for one viral particle (`vp`), end-point dose (`TCID50`), transducing unit (`TU`).
+    """Value in PFU of one viral particle (`vp`), end-point dose (`TCID50`), or transducing unit (`TU`).
 
-    Quantities in these units are turned into PFU on loading.
+    Quantities in these units are converted to PFU on loading.
     """
 
     vp: Amount | None = None
@@ -910,11 +910,11 @@ class Titres(_Part):
 
 
 class Heat(_Part):
-    """What tumour heat is made of.
+    """Definition of tumour heat and lesions.
 
-    `tumour` states make up the lesions, `effectors` are the immune cells that kill, `cd8` those that a
-    pathologist's CD8 stain shows. `cytokines` are the inflammatory fields, each with the
-    concentration that counts as one.
+    Cells in `tumour` states make up the lesions, `effectors` are the immune cells that kill, and `cd8` are the cells
+    that a CD8 stain shows. `cytokines` are the inflammatory fields, each with its scale, the concentration that adds 1
+    to the sum.
     """
 
     tumour: Names
@@ -924,15 +924,15 @@ class Heat(_Part):
 
 
 class Outcome(_Part):
-    """One number of a run, when it ends or at some times.
+    """A number that is measured in a run, at its end or at given times.
 
-    `count`: cells in some states; `volume`: the same in mm^3; `total`: the amount of a field
-    whose unit is per voxel (of PFU/voxel: PFU) or per volume (of ng/mL: ng); `mean`: of any field, by volume;
-    `fired`: firings of a rule since the start; `barred`: divisions by a rule for which there was no room; `crushed`:
-    cells in some states that dividing ones have crushed; `left`: those that have left through open sides; `body`: a
-    quantity of the body; `lesion`: of the largest lesion, its cells, diameter (um), CD8 cells per mm^2 in core or
-    margin, mean heat of the core; 0 where no lesion is left. `site`: at that one alone, instead of all. `take`: its
-    highest or lowest value so far, at the times when a snapshot is due, instead of the present one.
+    `count`: the number of cells in some states. `volume`: their volume in mm^3. `total`: the amount of a field whose
+    unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume. `fired`:
+    the firings of a rule since the start. `barred`: the divisions by a rule for which there was no room. `crushed`: the
+    cells in some states that divisions have crushed. `left`: those that have left through open sides. `body`: a
+    quantity of the body. `lesion`: a property of the largest lesion (number of cells, diameter in um, CD8 cells per
+    mm^2 in core or margin, mean heat of the core), 0 without lesions. `site`: only at this site, instead of all.
+    `take`: instead of the present value, the highest or lowest so far, at the times of the snapshots.
     """
 
     count: Names | None = None
@@ -951,7 +951,7 @@ class Outcome(_Part):
 
     @property
     def kind(self) -> str:
-        """What is looked at: "count", "volume" and so on."""
+        """The quantity that is measured: "count", "volume" and so on."""
         return next(k for k in OUTCOME_KINDS if getattr(self, k) is not None)
 
     @model_validator(mode="after")
@@ -959,7 +959,7 @@ class Outcome(_Part):
         if sum(getattr(self, k) is not None for k in OUTCOME_KINDS) != 1:
             raise ValueError(f"expected exactly one of {', '.join(map(repr, OUTCOME_KINDS))}")
         if self.body is not None and self.site is not None:
-            raise ValueError("'body' has no 'site'")
+            raise ValueError("an outcome of the 'body' has no 'site'")
         return self
 
 
@@ -979,15 +979,15 @@ def _some_arm(arms: dict[str, Any]) -> dict[str, Any]:
 
 
 Arms = Annotated[dict[Title, dict[str, Any]], BeforeValidator(_nothing_changed), AfterValidator(_some_arm)]
-"""Overrides by dotted path, by arm; an arm left blank changes nothing."""
+"""Changed values by dotted path, for each arm; a blank arm changes nothing."""
 
 
 class Order(_Part):
-    """What is expected of a trial: `arms` from the one with the lowest `outcome` to that with the highest.
+    """An expected order of a trial: `arms` from the lowest `outcome` to the highest.
 
-    Of one arm alone: the times `at`, of those of the outcome, from the lowest to the highest. With several
-    arms, `at` says at which times the order is expected; left out, at all of the outcome's. `suspended` gives the
-    reason why an order is reported, but not required, until the model has been fitted anew.
+    For a single arm: the times `at`, from the lowest outcome to the highest. For several arms, `at` restricts the
+    order to some times of the outcome (by default, all). `suspended` is the reason why an order is reported but not
+    required until the model has been fitted again.
     """
 
     outcome: Name
@@ -1003,9 +1003,9 @@ class Order(_Part):
 
 
 class Trial(_Part):
-    """Arms that differ by overrides (dotted paths, as for --set) and share their seeds.
+    """Arms that differ by changed values (dotted paths, as for --set) and share their seeds.
 
-    Each arm is run `replicates` times, with the seed of the scenario and those that follow it.
+    Each arm is run `replicates` times, with the seed of the scenario and the seeds that follow it.
     """
 
     arms: Annotated[Arms, Field(max_length=100)]
@@ -1015,9 +1015,9 @@ class Trial(_Part):
 
 
 class Checkpoints(_Part):
-    """Whole states to go on from: `every` so often, and whenever `wall` has passed on the clock.
+    """Complete states for resuming, written every interval `every` of simulated time and `wall` of real time.
 
-    The newest `keep` stay.
+    The last `keep` checkpoints are kept.
     """
 
     every: Time | None = None
@@ -1026,7 +1026,7 @@ class Checkpoints(_Part):
 
 
 class Record(_Part):
-    """What is written to the result folder: snapshots `every` so often, the last state, checkpoints."""
+    """Output to the result folder: snapshots at the interval `every`, the last state, checkpoints."""
 
     every: Time = "6 hour"
     checkpoints: Checkpoints = Checkpoints()

@@ -1,7 +1,7 @@
-"""What a scenario says and nothing uses: names that nothing reads, states without cells, fields without a source.
+"""Unused parts of a scenario: names that nothing reads, states without cells, fields without a source.
 
-A name that resembles one in use is taken for a mistake, and refused; another may be meant (a tracer is there to be
-recorded), and is noted. The library's own parts are written for more than one scenario, and are not looked at.
+A name that resembles one in use is treated as an error. Others may be intended (a tracer may only be recorded) and give
+a note. Parts of the library serve several scenarios and are not checked.
 """
 
 import functools
@@ -18,22 +18,22 @@ from gpusim.scenario.reading import read_file
 from gpusim.scenario.schema import Document, FieldSpec, InitialField, Quantity, State, Tissue
 
 _WRITES = {"inject", "infuse", "to_body", "transition"}
-"""Keys whose value names what is made, not what is looked at."""
+"""Keys whose value is written, not read."""
 _TEXTS = {"name", "description", "source", "unit", "initial", "arms", "label", "role", "colour", "colours"}
 _LISTED = 8
 _LIKE = 0.8
 _SHORTEST = 6
-"""Letters of the shortest word that can be misspelt; of shorter ones, those that differ are taken for two names."""
+"""Shortest word that can be a misspelling; shorter words that differ are treated as two names."""
 
 
 def misspelt(document: Document) -> Iterator[Problem]:
-    """Names that nothing uses and that resemble one in use."""
+    """Unused names that resemble one in use."""
     fields, quantities = _read(document)
     reachable = _reachable(document, _tissues(document).values(), _injected(document))
     for path, kind, used, verdict in (
         (("fields",), document.fields, fields, "nothing reads"),
         (("body", "quantities"), document.body.quantities, quantities, "nothing reads"),
-        (("states",), document.states, reachable, "no cell is ever"),
+        (("states",), document.states, reachable, "no cell can be in state"),
     ):
         for name in _unused(kind, used):
             meant = [other for other in kind if other in used and _alike(name, other)]
@@ -42,14 +42,18 @@ def misspelt(document: Document) -> Iterator[Problem]:
 
 
 def notes(document: Document) -> list[str]:
-    """What may be meant, though nothing comes of it, in sentences."""
+    """Sentences on parts that have no effect."""
     fields, quantities = _read(document)
     reachable = _reachable(document, _tissues(document).values(), _injected(document))
     found = []
     for kind, used, verdict in (
         (document.fields, fields, "nothing reads field {}: it is recorded, and has no effect"),
-        (document.body.quantities, quantities, "nothing reads quantity {} of the body: it is recorded, without effect"),
-        (document.states, reachable, "no cell is ever {}: nothing places such cells, and no rule leads there"),
+        (
+            document.body.quantities,
+            quantities,
+            "nothing reads quantity {} of the body: it is recorded, and has no effect",
+        ),
+        (document.states, reachable, "no cell can be in state {}: nothing places such cells, and no rule ends there"),
     ):
         if unused := _unused(kind, used):
             found.append(verdict.format(_named(unused)))
@@ -84,13 +88,13 @@ def _library() -> set[tuple[str, str]]:
 
 
 def _read(document: Document) -> tuple[set[str], set[str]]:
-    """Fields and quantities that something looks at: named as a value, whatever the key, but where they are made.
+    """Fields and quantities that something reads: names that occur as values, except where they are written.
 
-    What an arm of a trial names is taken to be looked at there.
+    Names in an arm of a trial count as read.
     """
     words = {word for path, word in _leaves(document.model_dump(exclude_unset=True)) if _looks(path)}
     words |= _in_arms(document)
-    for reaction in document.reactions.values():  # what else comes of what is used up, or stops where it is missing
+    for reaction in document.reactions.values():  # the other fields of the reaction depend on it
         words |= set(reaction.consumes) if len(reaction.consumes) > 1 or reaction.makes else set()
     exchanged = {field for state in document.states.values() for field, e in state.exchange.items() if e.body}
     fields = words | exchanged | set(document.heat.cytokines if document.heat else ())
@@ -100,7 +104,7 @@ def _read(document: Document) -> tuple[set[str], set[str]]:
 
 
 def _leaves(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Texts, with the keys that lead there."""
+    """Texts, with their paths."""
     if isinstance(data, str):
         yield path, data
     elif isinstance(data, dict):
@@ -121,7 +125,7 @@ def _in_arms(document: Document) -> set[str]:
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two names are one, spelled in two ways: `antibodies` and `antibody`; not `drug_a` and `drug_b`."""
+    """Whether two names are spellings of one: `antibodies` and `antibody`, but not `drug_a` and `drug_b`."""
     first, second = one.lower().split("_"), other.lower().split("_")
     return len(first) == len(second) and all(map(_alike_words, first, second))
 
@@ -163,7 +167,7 @@ def _injected(document: Document, site: str | None = None) -> set[str]:
 
 
 def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]) -> set[str]:
-    """States that a cell can have, if every rule fires."""
+    """States that cells can reach, if every rule fires."""
     found = {EMPTY, NONE} | injected | _in_arms(document)
     for tissue in tissues:
         found |= {tissue.background}
@@ -178,7 +182,7 @@ def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]
 
 
 def _looked_at_by(document: Document, states: set[str]) -> set[str]:
-    """What cells of some states look at, in their rules, by what they do and how they move; and some words more."""
+    """Fields that cells in some states read in their rules, rates and motility; and some other words."""
     rules = [rule for rule in document.rules.values() if states.intersection(rule.leaves)]
     specs = [spec for name, spec in document.states.items() if name in states]
     losses = [loss for field in document.fields.values() for loss in field.clearance.values()]
@@ -189,7 +193,7 @@ def _looked_at_by(document: Document, states: set[str]) -> set[str]:
 
 
 def _want(document: Document, name: str, site: str, here: set[str]) -> str:
-    """A sentence where a field has no source, or is used up; `here` are the states of a site."""
+    """A sentence on a field that has no source or is used up, else empty; `here` are the states of a site."""
     if name in _in_arms(document):
         return ""
     states = {state: spec for state, spec in document.states.items() if state in here}
@@ -204,12 +208,12 @@ def _want(document: Document, name: str, site: str, here: set[str]) -> str:
         return f"field '{name}' is read and stays 0: it has no source{missing}, initial value, boundary or dose"
     takers = _named(state for state, spec in states.items() if name in spec.uptake)
     if takers:
-        return f"field '{name}' is used up by {takers}, and nothing brings more{missing}: it will be near 0"
+        return f"field '{name}' is taken up by {takers} and has no source{missing}: it will fall to nearly 0"
     return ""
 
 
 def _made(document: Document, field: str, states: dict[str, State]) -> bool:
-    """Whether cells of some states make a field or let it in from the blood, rules on them release it, or it reacts."""
+    """Whether cells in some states or the blood supply a field, rules release it, or reactions make it."""
     if any(field in reaction.makes for reaction in document.reactions.values()):
         return True
     releases = [r.releases.get(field) for r in document.rules.values() if {EMPTY, NONE, *states}.intersection(r.leaves)]

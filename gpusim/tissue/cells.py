@@ -115,7 +115,7 @@ def _format(label: str, table: tables.Table, spec: Tissue) -> Format:
     wanted = spec.table.format
     if named := _named(spec):
         if wanted or spec.table.obsm:
-            raise ScenarioError(f"{label}: 'tissue.columns' and a format or 'obsm' say the same; give one of them")
+            raise ScenarioError(f"{label}: 'tissue.columns' excludes a format and 'obsm'; give one of them")
         return formats.of_columns(named, table.names)
     if table.centres and wanted is None:
         return Format("", tuple((name,) for name in table.centres))
@@ -168,7 +168,7 @@ def _chosen(
         if len(known) > 1 and column not in map(plain, reading.where):
             listed = ", ".join(map(str, known[:_SHOWN])) + ", ..." * (len(known) > _SHOWN)
             raise ScenarioError(
-                f"{label}: column '{column}' holds {len(known)} samples ({listed}), which would lie upon each other; "
+                f"{label}: column '{column}' holds {len(known)} samples ({listed}), which would overlap; "
                 f"choose one, such as 'tissue.table.where: {{{column}: {known[0]}}}'"
             )
     return frame
@@ -193,7 +193,7 @@ def _centres(label: str, frame: pd.DataFrame, found: Format, spec: Tissue) -> tu
     unit = spec.length_unit or found.unit
     if unit is None:
         raise ScenarioError(
-            f"{label}: the positions of {title} ('{found.columns[0]}') are in pixels; say how large one is: "
+            f"{label}: the positions of {title} ('{found.columns[0]}') are in pixels; give the size of a pixel: "
             "'tissue.length_unit: 0.5 um'"
         )
     notes = []

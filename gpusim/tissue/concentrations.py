@@ -195,7 +195,7 @@ def _unit_of_length(label: str, place: str, spec: InitialField, found: Format) -
     unit = spec.length_unit or found.unit
     if unit is None:
         raise ScenarioError(
-            f"{label}: positions ('{found.columns[0]}') are in pixels; say how large one is: "
+            f"{label}: positions ('{found.columns[0]}') are in pixels; give the size of a pixel: "
             f"'{place}.length_unit: 0.5 um'"
         )
     return unit

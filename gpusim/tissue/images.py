@@ -203,7 +203,7 @@ def _length(number: float, unit: str) -> float | None:
 
 
 def _nifti(label: str, path: Path) -> _Read:
-    with extra("exchange", "to read NIfTI"):
+    with extra("formats", "to read NIfTI"):
         import nibabel
     with path.open("rb") as file:
         head = files.first(label, file, 348)
@@ -233,7 +233,7 @@ def _nifti(label: str, path: Path) -> _Read:
 
 
 def _nrrd(label: str, path: Path) -> _Read:
-    with extra("exchange", "to read NRRD"):
+    with extra("formats", "to read NRRD"):
         import nrrd
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
@@ -274,7 +274,7 @@ _LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBi
 
 
 def _tiff(label: str, path: Path) -> _Read:
-    with extra("exchange", "to read TIFF"):
+    with extra("formats", "to read TIFF"):
         import tifffile
     with tifffile.TiffFile(path) as file:
         if not len(file.pages):
@@ -300,9 +300,9 @@ def _tiff(label: str, path: Path) -> _Read:
             _no_larger_than_declared(label, file.filehandle, series.pages, math.prod(page.chunks))
         elif compression not in _LOSSLESS:
             name = getattr(page.compression, "name", compression)
-            raise ScenarioError(f"{label}: compressed by {name}; expected none, LZW, deflate, PackBits or the like")
+            raise ScenarioError(f"{label}: compressed by {name}; expected none, LZW, deflate, PackBits or similar")
         if compression != 1:
-            with extra("exchange", "to read a compressed TIFF"):
+            with extra("formats", "to read a compressed TIFF"):
                 import imagecodecs  # noqa: F401
         labels = series.asarray(maxworkers=1).reshape([1] * (3 - len(kept)) + [n for _, n in kept])
         return _Read(labels, _tiff_edges(file))

@@ -45,7 +45,7 @@ def of_instances(image: Image, table: Cells, spec: Tissue) -> tuple[Image, dict[
     if (counts > 1).any():
         twice = keys[counts > 1]
         raise ScenarioError(
-            f"tissue.cells: {table.label}: {len(twice):,} numbers of cells stand in several rows, such as {twice[0]:g}"
+            f"tissue.cells: {table.label}: {len(twice):,} numbers of cells are in several rows, such as {twice[0]:g}"
         )
     found, where = np.unique(image.labels, return_inverse=True)
     at = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
@@ -53,7 +53,7 @@ def of_instances(image: Image, table: Cells, spec: Tissue) -> tuple[Image, dict[
     cells = found != 0
     if not (known & cells).any():
         raise ScenarioError(
-            f"tissue.image: {image.label}: none of its {cells.sum():,} labels stands in the table of cells; "
+            f"tissue.image: {image.label}: none of its {cells.sum():,} labels is in the table of cells; "
             "see 'tissue.image.instances'"
         )
     # 1 more, for 0 is no cell.

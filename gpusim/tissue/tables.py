@@ -65,9 +65,9 @@ def opened(
     if binary is not None:
         given = sorted({"delimiter", "decimal", "encoding", "header"} & reading.model_fields_set)
         if given:
-            raise ScenarioError(f"{label}: '{place}.{given[0]}' belongs to a table of text")
+            raise ScenarioError(f"{label}: '{place}.{given[0]}' applies only to a text table")
     if isinstance(reading, TableReading) and reading.obsm is not None and ending != ".h5ad":
-        raise ScenarioError(f"{label}: 'tissue.table.obsm' belongs to AnnData (.h5ad)")
+        raise ScenarioError(f"{label}: 'tissue.table.obsm' applies only to AnnData (.h5ad)")
     try:
         return binary(label, path, reading) if binary else _text(label, path, reading, hints, place)
     except (GpusimError, MemoryError):
@@ -296,7 +296,7 @@ def _with_names(text: str, delimiter: str, at: int, rows: Sequence[Sequence[str]
 
 
 def _parquet(label: str, path: Path, reading: TextReading) -> Table:
-    with extra("exchange", "to read Parquet"):
+    with extra("formats", "to read Parquet"):
         import pyarrow.parquet
     file = pyarrow.parquet.ParquetFile(path)
     names = {plain(name): name for name in file.schema_arrow.names}
@@ -324,7 +324,7 @@ def _parquet(label: str, path: Path, reading: TextReading) -> Table:
 
 def _anndata(label: str, path: Path, reading: TextReading) -> Table:
     """`obs`, and the columns of an array of `obsm` beside."""
-    with extra("exchange", "to read AnnData"):
+    with extra("formats", "to read AnnData"):
         import anndata
         import h5py
     with h5py.File(path, "r") as file:

@@ -113,7 +113,7 @@ class Moment:
         return nx * self.spacing, ny * self.spacing, nz * self.spacing
 
     @property
-    def is_slab(self) -> bool:
+    def is_flat(self) -> bool:
         """Whether the lattice is too thin to look into from the side."""
         return self.tissue.shape[0] * 4 < min(self.tissue.shape[1:])
 
@@ -134,7 +134,7 @@ class Moment:
                 self._fields[name] = self.cells(self.tumour_states).astype(np.float32)
             else:
                 raise ResultError(
-                    f"field '{name}': there is none{nearest(name, self.field_names)} "
+                    f"field '{name}': unknown field{nearest(name, self.field_names)} "
                     f"(known: {', '.join(self.field_names)})"
                 )
         return self._fields[name]

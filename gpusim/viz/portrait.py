@@ -53,7 +53,7 @@ def portrait(
 def _moments(subject: Replicate | Result, site: str, at: str, field: str | None) -> list[Moment]:
     if isinstance(subject, Replicate):
         if at != "end":
-            raise ResultError(f"plot: at: {at}: of a simulation there is only the present")
+            raise ResultError(f"plot: at: {at}: a simulation has only its present state")
         return [moment_of_simulation(subject, site)]
     result = Result(subject.folder, site)
     return [moment_of_result(result, snapshot) for snapshot in snapshots_at(result, at, field)]

@@ -46,7 +46,7 @@ class Look:
         field: heat or a field; by default the first of `Moment.field_names`.
         span: lowest and highest value of the field's colours; by default 0 and a round number above its largest.
         cut: whether the quarter that looks at the camera is cut out. centre: where, um (x, y); the tumour's middle.
-        view: azimuth and elevation, degrees; by default from a corner, onto a slab from above.
+        view: azimuth and elevation, degrees; by default from a corner, from above where the lattice is flat.
         hidden: layers left out. opacity: of the volume, 1 as it comes.
         memory: bytes that a volume may take; a larger one is thinned.
 
@@ -141,9 +141,9 @@ def stage(moment: Moment, look: Look) -> Shown:
     numbers = np.bincount(np.concatenate([moment.tissue, moment.immune], axis=None), minlength=len(moment.states))
     name = look.field or moment.field_names[0]
     centre = look.centre or middle_of_tumour(moment)
-    view = look.view or VIEWS["top" if moment.is_slab else "corner"]
+    view = look.view or VIEWS["top" if moment.is_flat else "corner"]
     look = replace(look, centre=centre, view=view)
-    if moment.is_slab:  # the cells lie open on its floor
+    if moment.is_flat:  # the cells lie open on its floor
         look = replace(look, cut=False, hidden=look.hidden | {"surface", "core", "front"})
     coarse = moment.coarsened(factor)
     span = look.span or span_of([coarse.values(name)])
@@ -360,14 +360,14 @@ def _box(moment: Moment, look: Look) -> pv.PolyData:
 def _section(moment: Moment, look: Look, density: np.ndarray, colours: dict[str, str]) -> pv.PolyData:
     """The two faces of the cut within the tumour: a disc for each cell, in its state's colour.
 
-    Of a slab, the floor: its middle layer.
+    Of a flat lattice, its middle plane as a floor.
     """
     shown = np.where(moment.immune == moment.states.index(NONE), moment.tissue, moment.immune)
     palette = np.array([to_rgb(colours[name]) for name in moment.states])
     gap = np.array(to_rgb(look.theme.gap))
     if EMPTY in moment.states:
         palette[moment.states.index(EMPTY)] = gap
-    if moment.is_slab:
+    if moment.is_flat:
         layer = moment.tissue[moment.tissue.shape[0] // 2]
         return _face(layer, np.ones(layer.shape), palette, gap, 2, [0.0, 0.0, 0.0], moment.spacing)
     if not look.cut:

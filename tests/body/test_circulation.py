@@ -137,12 +137,12 @@ ONE = "quantities: {a: {}}\n  processes: {p: {transition: "
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("quantities: {nothing: {}}", "'nothing' stands for the outside"),
+        ("quantities: {nothing: {}}", "'nothing' is reserved for the outside of the body"),
         (
             ONE + "a -> b, rate: 1 /min}}",
             "unknown quantity of the body 'b'",
         ),
-        (ONE + "a -> a, rate: 1 /min}}", "'a' stands on both sides"),
+        (ONE + "a -> a, rate: 1 /min}}", "'a' is on both sides"),
         (
             ONE + "nothing -> a, rate: 1 /min}}",
             "expected a quantity in 'cell / min'",
@@ -153,7 +153,7 @@ ONE = "quantities: {a: {}}\n  processes: {p: {transition: "
         ),
         (
             ONE + "a -> nothing, rate: 1 /min, modulators: [{contact: empty}]}}",
-            "sees its quantities alone",
+            "depends only on quantities of the body",
         ),
     ],
 )

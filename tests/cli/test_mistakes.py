@@ -37,7 +37,7 @@ def command(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check", "~nosuch/x.yaml"], "~nosuch/x.yaml: there is no such user"),
+        (["check", "~nosuch/x.yaml"], "~nosuch/x.yaml: unknown user after '~'"),
         (["check", f"{LONG}.yaml"], "File name too long"),
         (["check", LONG], "File name too long"),
         (["check", "folder.yaml"], "folder.yaml: a folder, and none of a run, a trial or a study"),

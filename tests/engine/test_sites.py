@@ -140,7 +140,7 @@ def test_a_result_holds_every_site_and_goes_on(tmp_path):
     ("change", "message"),
     [
         (("site: liver", "site: livr"), "therapies.one.site: unknown site 'livr'; did you mean 'liver'?"),
-        (("  lung: {}", "  body: {}"), "sites.body: 'body' is taken"),
+        (("  lung: {}", "  body: {}"), "sites.body: 'body' is already in use"),
         (("spacing: 30 um", "spacing: 30 min"), "sites.liver.grid.spacing: expected a quantity"),
         (("state: source, fraction: 0.2", "state: sauce, fraction: 0.2"), "unknown state 'sauce'"),
         (("grid: {shape: [7, 6, 5]}\n", ""), "sites.lung.grid.shape: is missing"),

@@ -55,14 +55,14 @@ def refused(folder, text, message, **overrides):
         ("a: " + "[" * 100_000, "not YAML|deeper"),
         ("a: " + "9" * 400_000, "not YAML"),
         ("a: " + " x" * 240_000, "unknown key"),
-        ("x: 1\n" * 10_000, "stands twice"),
+        ("x: 1\n" * 10_000, "duplicate key"),
         ("".join(f"x{i}: 1\n" for i in range(20_000)), "and 19980 more"),
         ("#" * 500_001, "expected at most 500000"),
         ("rules: {r: {rate: 1 /min, transition: '" + " " * 100_000 + "'}}", "expected 'state -> state'"),
-        ("name: ../../evil\ngrid: {shape: [2, 2, 2]}", "is not a title"),
-        ("name: /etc/x\ngrid: {shape: [2, 2, 2]}", "is not a title"),
-        ("name: .ssh\ngrid: {shape: [2, 2, 2]}", "is not a title"),
-        ('name: "a\\n"\ngrid: {shape: [2, 2, 2]}', "is not a title"),
+        ("name: ../../evil\ngrid: {shape: [2, 2, 2]}", "is not a valid title"),
+        ("name: /etc/x\ngrid: {shape: [2, 2, 2]}", "is not a valid title"),
+        ("name: .ssh\ngrid: {shape: [2, 2, 2]}", "is not a valid title"),
+        ('name: "a\\n"\ngrid: {shape: [2, 2, 2]}', "is not a valid title"),
         ('description: "\\e[2J"\ngrid: {shape: [2, 2, 2]}', "without control characters"),
         ("grid: {shape: [100000, 1, 1]}", "from 1 to 4096"),
         ("grid: {shape: [4096, 4096, 4096]}", "need 3.25 TiB"),
@@ -136,11 +136,11 @@ def test_extends_without_an_end_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["time", "Tissue", "x", "body"])
 def test_a_field_can_not_take_the_place_of_another_array(tmp_path, name):
-    refused(tmp_path, f"grid: {{shape: [2, 2, 2]}}\nfields: {{{name}: {{unit: mmHg}}}}", "is taken")
+    refused(tmp_path, f"grid: {{shape: [2, 2, 2]}}\nfields: {{{name}: {{unit: mmHg}}}}", "is already in use")
 
 
 def test_fields_that_a_file_system_may_confuse_are_refused(tmp_path):
-    refused(tmp_path, "grid: {shape: [2, 2, 2]}\nfields: {a: {unit: mmHg}, A: {unit: mmHg}}", "'A' is taken")
+    refused(tmp_path, "grid: {shape: [2, 2, 2]}\nfields: {a: {unit: mmHg}, A: {unit: mmHg}}", "'A' is already in use")
 
 
 CORE = "tissue: {cells: core.csv, types: [{state: empty}]}"

@@ -14,12 +14,12 @@ DIVIDES = "rules: {division: {transition: a -> a + b, rate: 0.01 /min, reach: 60
     ("text", "place", "reason"),
     [
         ("rules: {r: {transition: a -> a + a + b, rate: 1 /min}}", "rules.r.transition", "state -> state + state"),
-        ("rules: {r: {transition: a -> b, rate: 1 /min, reach: 60 um}}", "rules.r.reach", "belongs to a division"),
-        ("rules: {r: {transition: a -> a + t, rate: 1 /min}}", "rules.r.transition", "immune layer"),
-        ("rules: {r: {transition: empty -> a + a, rate: 1 /min}}", "rules.r.transition", "no cell"),
-        ("rules: {r: {transition: a -> a + empty, rate: 1 /min}}", "rules.r.transition", "no cell"),
+        ("rules: {r: {transition: a -> b, rate: 1 /min, reach: 60 um}}", "rules.r.reach", "applies only to a division"),
+        ("rules: {r: {transition: a -> a + t, rate: 1 /min}}", "rules.r.transition", "of 'immune'"),
+        ("rules: {r: {transition: empty -> a + a, rate: 1 /min}}", "rules.r.transition", "is not a cell"),
+        ("rules: {r: {transition: a -> a + empty, rate: 1 /min}}", "rules.r.transition", "is not a cell"),
         ("rules: {r: {transition: w -> a + a, rate: 1 /min}}", "rules.r.transition", "'w' yields 'rigid'"),
-        ("rules: {r: {transition: t -> t + t, rate: 1 /min, reach: 60 um}}", "rules.r.reach", "do not push"),
+        ("rules: {r: {transition: t -> t + t, rate: 1 /min, reach: 60 um}}", "rules.r.reach", "do not displace"),
         (
             "rules: {r: {transition: a -> a + a, rate: 1 /min, reach: 9 um}}",
             "rules.r.reach",
@@ -33,14 +33,14 @@ DIVIDES = "rules: {division: {transition: a -> a + b, rate: 0.01 /min, reach: 60
         (
             "rules: {r: {transition: a -> a + a, rate: 1 /min, releases: {f: 1}}}\nfields: {f: {unit: ng/mL}}",
             "rules.r.releases",
-            "releases nothing",
+            "cannot release a field",
         ),
-        (DIVIDES + "\nstates: {t: {layer: immune, yields: rigid}}", "states.t.yields", "do not push"),
+        (DIVIDES + "\nstates: {t: {layer: immune, yields: rigid}}", "states.t.yields", "do not displace"),
         (DIVIDES + "\nstates: {b: {yields: soft}}", "states.b.yields", "soft"),
         (
             DIVIDES + "\nstates: {b: {yields: {how: rigid, resistance: 3 um}}}",
             "states.b.yields",
-            "'resistance' belongs to 'crushed'",
+            "'resistance' applies only to 'crushed'",
         ),
         (
             DIVIDES + "\nstates: {b: {yields: {how: crushed, resistance: 80 um}}}",
@@ -50,13 +50,13 @@ DIVIDES = "rules: {division: {transition: a -> a + b, rate: 0.01 /min, reach: 60
         (
             "rules: {r: {transition: a -> b, rate: 1 /min, modulators: [{room: true, half: 30 um}]}}",
             "rules.r.modulators[0].room",
-            "no cell of the tissue divides",
+            "no tissue cell divides",
         ),
         (
             DIVIDES
             + "\nfields: {f: {unit: ng/mL, clearance: {c: {rate: 1 /min, modulators: [{room: true, per: 9 um}]}}}}",
             "clearance.c.modulators[0].room",
-            "nothing else looks at room",
+            "only rules can depend on",
         ),
         ("grid: {sides: {x: shut}}", "grid.sides.x", "shut"),
         (

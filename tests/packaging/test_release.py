@@ -41,7 +41,7 @@ def test_a_wheel_carries_all_that_runs_and_says_what_it_is(wheel):
     assert head["Version"] == gpusim.__version__
     assert head["License-Expression"] == "MIT"
     assert head["License-File"] == "LICENSE"
-    assert {"viz", "cuda12", "cuda13", "exchange", "docs"} <= set(head.get_all("Provides-Extra"))
+    assert {"viz", "cuda12", "cuda13", "formats", "docs"} <= set(head.get_all("Provides-Extra"))
     assert set(head.get_all("Classifier")) <= trove_classifiers.classifiers
 
 

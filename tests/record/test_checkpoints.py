@@ -170,7 +170,7 @@ def test_a_folder_that_lost_rows_or_snapshots_goes_back_further(tmp_path, whole)
     record(tmp_path / "out", stop=11)
     counts = tmp_path / "out" / layout.COUNTS
     counts.write_bytes(b"".join(counts.read_bytes().splitlines(keepends=True)[:5]))  # to step 6
-    with pytest.warns(UserWarning, match="does not hold what its checkpoint goes on from"):
+    with pytest.warns(UserWarning, match="its files do not match the checkpoint"):
         assert record(tmp_path / "out", resume=True)["resumed_at_step"] == 6
     assert contents(tmp_path / "out") == contents(whole[1])
 
@@ -209,7 +209,7 @@ def test_a_vanished_folder_is_said(tmp_path):
     with simulation() as running, Recorder(running, tmp_path / "out") as recorder:
         shutil.rmtree(tmp_path / "out")
         running.step(2)
-        with pytest.raises(ResultError, match="can't be written: No such file"):
+        with pytest.raises(ResultError, match="cannot be written: No such file"):
             recorder.record()
     assert not (tmp_path / "out").exists()
 

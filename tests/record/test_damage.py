@@ -178,7 +178,7 @@ def test_snapshots_that_are_removed_under_a_run_are_said(tmp_path):
     with running, Recorder(running, tmp_path / "out") as recorder:
         shutil.rmtree(tmp_path / "out" / layout.SNAPSHOTS)
         running.step(4)
-        with pytest.raises(ResultError, match="has been removed or changed meanwhile"):
+        with pytest.raises(ResultError, match="was removed or changed"):
             recorder.record()
 
 
@@ -206,7 +206,7 @@ def test_an_input_that_has_changed_is_said_and_refused_unless_asked_for(tmp_path
     text = TABLE.replace("CELLS", str(cells))
     record(tmp_path / "out", text, stop=4)
     cells.write_text("x,y,z,type\n30,10,10,t\n")
-    with pytest.raises(ResultError, match=r"has changed since; put it back.*--rerun-changed\n.*cells.csv: \w+... then"):
+    with pytest.raises(ResultError, match=r"has changed since; undo this.*--rerun-changed\n.*cells.csv: \w+... then"):
         record(tmp_path / "out", text, resume=True)
     kept = [path.name for path in checkpoint.files(tmp_path / "out")]
     cells.write_text("x,y,z,type\n10,10,10,t\n")

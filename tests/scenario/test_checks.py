@@ -50,9 +50,9 @@ trial:
 
 PROBLEMS = """
 fields.Y = {unit: mmHg}
-    fields.Y: 'Y' is taken, in small letters or capitals; choose another name
+    fields.Y: 'Y' is already in use (case is ignored); choose another name
 fields.Virus = {unit: mmHg}
-    fields.Virus: 'Virus' is taken, in small letters or capitals
+    fields.Virus: 'Virus' is already in use (case is ignored)
 fields.oxygen.initial = 1 um
     fields.oxygen.initial: expected a number or a quantity in 'mmHg', found
 fields.oxygen.diffusion.stroma = 1 um^2/min
@@ -66,13 +66,13 @@ fields.oxygen.boundary.z = {permeability: 1 um/min, far: 1 um}
 fields.virus.clearance.trap.modulators[0].contact = cdl
     fields.virus.clearance.trap.modulators[0].contact
 fields.virus.solver = implicit2
-    fields.virus.solver: found implicit2, whose second stage makes mass of what comes at once (here by therapies.dose)
+    fields.virus.solver: found implicit2, which does not conserve the mass of a sudden change (here by therapies.dose)
 fields.oxygen.solver = implicit2; rules.death.releases = {oxygen: 1}
-    fields.oxygen.solver: found implicit2, whose second stage makes mass of what comes at once (here by rules.death.rel
+    fields.oxygen.solver: found implicit2, which does not conserve the mass of a sudden change (here by rules.death.rel
 fields.oxygen.solver = steady; reactions.x = {consumes: {oxygen: 1}, rate: 1 /min}
-    fields.oxygen.solver: found steady, which forgets what comes at once (here by reactions.x.consumes); expected auto
+    fields.oxygen.solver: found steady, which discards a sudden change (here by reactions.x.consumes); expected auto
 fields.oxygen.solver = steady; reactions.x = {consumes: {virus: 1}, makes: {oxygen: 1}, rate: 1 /min}
-    fields.oxygen.solver: found steady, which forgets what comes at once (here by reactions.x.makes); expected auto
+    fields.oxygen.solver: found steady, which discards a sudden change (here by reactions.x.makes); expected auto
 reactions.x = {consumes: {viruses: 1}, rate: 1 /min}
     reactions.x.consumes.viruses: unknown field 'viruses'; did you mean 'virus'?
 reactions.x = {consumes: {virus: 1}, makes: {oxigen: 1}, rate: 1 /min}
@@ -86,7 +86,7 @@ reactions.x = {consumes: {virus: 1 PFU, oxygen: 2}, rate: 1 1/kPa/s}
 reactions.x = {consumes: {virus: 1}, makes: {oxygen: 1 mmHg}, rate: 1 /min}
     reactions.x.makes.oxygen: expected a number or a quantity in '(mmHg) / (PFU/mL)', found '1 mmHg'
 reactions.x = {consumes: {virus: 1}, rate: 1 /min, modulators: [{contact: [tumour, ctl]}]}
-    reactions.x.modulators[0].contact: expected states of one layer: a reaction looks at either cell of its voxel
+    reactions.x.modulators[0].contact: expected states of one layer, because a modulator reads one cell of the voxel
 reactions.x = {consumes: {virus: 1}, rate: 1 /min, modulators: [{contact: tumor}]}
     reactions.x.modulators[0].contact: unknown state 'tumor'; did you mean 'tumour'?
 fields.oxygen.initial = 5 %
@@ -100,25 +100,25 @@ rules.death.releases = {virus: 5 percent}
 body.quantities.drug.initial = 5 %
     body.quantities.drug.initial: expected a number or a quantity in 'mg', found '5 %'
 states.tumour.uptake.oxygen.rate = 1 rad/min
-    states.tumour.uptake.oxygen.rate: expected a quantity in '1/min' or its kin, found '1 rad/min'
+    states.tumour.uptake.oxygen.rate: expected a quantity in '1/min' or a convertible unit, found '1 rad/min'
 therapies.dose.amount = 1e9 vp
     therapies.dose.amount: expected an amount in 'PFU/mL * voxel', found '1e9 vp'; state the ratio, as in 'units: {vp: 0
 therapies.dose.amount = 3 MOI
-    therapies.dose.targets: is missing: of which cells each gets '3 MOI'
+    therapies.dose.targets: is missing: the states of the cells that each receive '3 MOI'
 therapies.dose.targets = tumour
     therapies.dose.amount: expected an amount in 'PFU/mL * voxel / cell', found '100 PFU'
 therapies.dose.amount = 3 MOI; therapies.dose.targets = tumor
     therapies.dose.targets: unknown state 'tumor'; did you mean 'tumour'?
 therapies.graft.targets = tumour
-    therapies.graft.targets: belongs to the injection of a field
+    therapies.graft.targets: applies only to the injection of a field
 therapies.graft.amount = 1.5 cell
     therapies.graft.amount: expected a whole number of cells, found '1.5 cell'
 units.vp = 0.05
     units.vp: expected a quantity in 'PFU' above 0, such as '0.05 PFU', found 0.05
 states.empty = {layer: immune}
-    states.empty.layer: 'empty' stands for no cell in tissue
+    states.empty.layer: 'empty' belongs to the layer 'tissue'
 rules.egress = null; states.none = {layer: tissue}
-    states.none.layer: 'empty' stands for no cell in tissue and 'none' for none in immune
+    states.none.layer: 'empty' belongs to the layer 'tissue' and 'none' to the layer 'immune'
 states.tumour.secretion.ifn = 1
     states.tumour.secretion.ifn: unknown field 'ifn' (known: virus, oxygen)
 states.tumour.secretion.virus.rate = 1 /min
@@ -140,9 +140,9 @@ states.vessel.exchange.virus.body = drug
 states.vessel.exchange.virus.modulators[0].contact = x
     states.vessel.exchange.virus.modulators[0].contact
 states.empty = {motility: {speed: 1 um/min}}
-    states.empty.motility: 'empty' is no cell; it can't move
+    states.empty.motility: 'empty' is not a cell and cannot move
 states.none = {layer: immune, motility: {speed: 1 um/min}}
-    states.none.motility: 'none' is no cell; it can't move
+    states.none.motility: 'none' is not a cell and cannot move
 states.ctl.motility.chemotaxis = {field: ifn, half: 1, sensitivity: 1 um}
     states.ctl.motility.chemotaxis.field: unknown field 'ifn'
 states.ctl.motility.chemotaxis = {field: oxygen, half: 1 um, sensitivity: 1 um}
@@ -158,11 +158,11 @@ states.tumour.motility = {speed: 1 um/min, enters: vessel}
 states.ctl.motility.modulators[0].contact = x
     states.ctl.motility.modulators[0].contact: unknown state 'x'
 rules.death.transition = tumour -> ctl
-    rules.death.transition: states of the tissue and of the immune
+    rules.death.transition: expected states of one layer, found states of 'tissue' and of 'immune'
 rules.death.transition = tumour|vessel|tumour -> empty
-    rules.death.transition: a state stands twice
+    rules.death.transition: a state is given twice
 rules.death.transition = tumour|empty -> empty
-    rules.death.transition: 'empty' stands on both sides
+    rules.death.transition: 'empty' is on both sides
 rules.death.transition = tumour -> emty
     rules.death.transition: unknown state 'emty'; did you mean 'empty'?
 rules.death.releases = {ifn: 1}
@@ -172,9 +172,9 @@ rules.death.releases = {virus: 1 mmHg}
 rules.egress.to_body = cell
     rules.egress.to_body: unknown quantity of the body 'cell'; did you mean 'cells'?
 rules.egress.to_body = drug
-    rules.egress.to_body: expected a quantity that counts cells; 'drug' is in 'mg'
+    rules.egress.to_body: expected a quantity in cells; 'drug' is in 'mg'
 rules.egress.from_body = drug
-    rules.egress.from_body: expected a quantity that counts cells
+    rules.egress.from_body: expected a quantity in cells
 rules.death.modulators[0].field = x
     rules.death.modulators[0].field: unknown field 'x'
 rules.death.modulators[0].half = 1 mmHg
@@ -198,7 +198,7 @@ rules.death.modulators = [{neighbours: ctl, per: 1 mm}]
 rules.death.modulators = [{neighbours: ctl, above: 50 %}]
     rules.death.modulators[0].above: expected a number of cells without a unit, found '50 %'
 body.quantities.nothing = {}
-    body.quantities.nothing: 'nothing' stands for the outside
+    body.quantities.nothing: 'nothing' is reserved for the outside of the body
 body.quantities.drug.initial = 1 cell
     body.quantities.drug.initial: expected a number or a quantity in 'mg'
 body.processes.birth.by = cell
@@ -210,13 +210,13 @@ body.processes.birth.rate = 3
 body.processes.birth.rate = 3 cell/min
     body.processes.birth.rate: expected a quantity in 'cell / min / (cell)'
 body.processes.birth.modulators[0] = {field: virus, half: 1}
-    body.processes.birth.modulators[0]: a process of the body sees its quantities alone ('body: NAME')
+    body.processes.birth.modulators[0]: a process depends only on quantities of the body ('body: NAME')
 body.processes.birth.modulators[0].body = x
     body.processes.birth.modulators[0].body: unknown quantity
 sites = {Time: {}}
-    sites.Time: 'Time' is taken, in small letters or capitals; choose another name
+    sites.Time: 'Time' is already in use (case is ignored); choose another name
 sites = {a: {}, A: {}}
-    sites.A: 'A' is taken, in small letters or capitals; choose another name
+    sites.A: 'A' is already in use (case is ignored); choose another name
 sites = {a: {tissue: {background: ctl}}}
     sites.a.tissue.background: unknown tissue state 'ctl'
 tissue.shapes.a.state = x
@@ -226,13 +226,13 @@ tissue.shapes.a.into = x
 tissue.image = {file: a.nii, labels: {7: x}}
     tissue.image.labels.7: unknown state 'x'
 tissue.depth = {mode: sweep}
-    tissue.depth: belongs to a table of cells; give 'cells'
+    tissue.depth: applies only to a table of cells; give 'cells'
 tissue.types = [{state: tumour}, {state: x}]; tissue.cells = a.csv
     tissue.types[1].state: unknown state 'x'
 tissue.cells = a.csv
     tissue.types: a table of cells needs 'types': which rows become which state
 grid.shape = null
-    grid.shape: is missing (only an image or a table of cells can do without)
+    grid.shape: is missing (optional only with an image or a table of cells)
 therapies.dose.site = x
     therapies.dose.site: unknown site 'x' (known: none)
 therapies.dose.inject = x
@@ -240,7 +240,7 @@ therapies.dose.inject = x
 therapies.dose.amount = 3 cell
     therapies.dose.amount: expected an amount in 'PFU/mL * voxel', found '3 cell'
 therapies.dose.into = empty
-    therapies.dose.into: belongs to the injection of cells
+    therapies.dose.into: applies only to the injection of cells
 therapies.dose.start = 60 min
     therapies.dose.start: the last dose is due at 60 min, not before the end of the run
 therapies.dose.doses = 4; therapies.dose.every = 20 min

@@ -56,8 +56,8 @@ def test_where_all_is_used_nothing_is_noted():
             "fields: {viruses: {unit: mg}}",
             "fields.viruses: nothing reads 'viruses'; did you mean",
         ),
-        ("states: {tumor: {}}", "states.tumor: no cell is ever 'tumor'; did you mean 'tumour'?"),
-        ("states: {vessels: {}}", "states.vessels: no cell is ever 'vessels'; did you mean 'vessel'?"),
+        ("states: {tumor: {}}", "states.tumor: no cell can be in state 'tumor'; did you mean 'tumour'?"),
+        ("states: {vessels: {}}", "states.vessels: no cell can be in state 'vessels'; did you mean 'vessel'?"),
     ],
 )
 def test_an_unused_name_that_resembles_a_used_one_is_refused(changes, message):
@@ -76,13 +76,16 @@ def test_an_unused_name_that_resembles_a_used_one_is_refused(changes, message):
         ),
         (
             "{body: {quantities: {b: {unit: mg}}, processes: {p: {transition: b -> nothing, rate: 1 /day}}}}",
-            "nothing reads quantity 'b' of the body: it is recorded, without effect",
+            "nothing reads quantity 'b' of the body: it is recorded, and has no effect",
         ),
-        ("states: {nk: {layer: immune}}", "no cell is ever 'nk': nothing places such cells, and no rule leads there"),
+        (
+            "states: {nk: {layer: immune}}",
+            "no cell can be in state 'nk': nothing places such cells, and no rule ends there",
+        ),
         # A rule from a state that no cell has leads nowhere.
         (
             "{states: {nk: {}, other: {}}, rules: {r: {transition: nk -> other, rate: 1 /day}}}",
-            "no cell is ever 'nk', 'other': nothing places such cells, and no rule leads there",
+            "no cell can be in state 'nk', 'other': nothing places such cells, and no rule ends there",
         ),
         (
             "fields: {oxygen: {boundary: null, initial: 0}}, tissue: {shapes: {feed: null}}, states: {vessel: null}",
@@ -94,7 +97,7 @@ def test_an_unused_name_that_resembles_a_used_one_is_refused(changes, message):
         ),
         (
             "fields: {oxygen: {boundary: null}}, tissue: {shapes: {feed: null}}",
-            "field 'oxygen' is used up by 'tumour', and nothing brings more (no 'vessel' in the tissue)",
+            "field 'oxygen' is taken up by 'tumour' and has no source (no 'vessel' in the tissue)",
         ),
     ],
 )
@@ -126,7 +129,7 @@ def test_each_site_is_looked_at_by_itself():
     text = yaml.safe_load(TEXT) | {"sites": {"here": here, "away": away}}
     del text["tissue"], text["grid"], text["fields"]["oxygen"]["boundary"]
     (note,) = Scenario.parse(yaml.safe_dump(text)).notes
-    assert note.startswith("field 'oxygen' is used up by 'tumour'")
+    assert note.startswith("field 'oxygen' is taken up by 'tumour'")
     assert note.endswith("at away")
 
 
@@ -167,7 +170,7 @@ def test_a_blank_that_takes_nothing_away_is_refused(text, tmp_path):
     (tmp_path / "base.yaml").write_text(TEXT)
     path = tmp_path / "top.yaml"
     path.write_text(f"extends: base.yaml\n{text.replace('source: assumed, a', 'source: assumed, a')}\n")
-    with pytest.raises(ScenarioError, match=r"top\.yaml:2: .*: is blank, with nothing to leave out"):
+    with pytest.raises(ScenarioError, match=r"top\.yaml:2: .*: is blank, but there is no such key to remove"):
         Scenario.load(path)
 
 

@@ -200,7 +200,7 @@ def test_a_field_is_taken_as_an_amount_or_a_mean(tmp_path, connect):
     )
     with pytest.raises(gpusim.ScenarioError) as caught:
         scenario(text.replace("mean: oxygen", "total: oxygen"))
-    assert "trial.outcomes.pressure.total: a sum of 'mmHg' over voxels is no amount; use 'mean: oxygen'" in str(
+    assert "trial.outcomes.pressure.total: a sum of 'mmHg' over voxels is not an amount; use 'mean: oxygen'" in str(
         caught.value
     )
 
@@ -222,7 +222,7 @@ def test_a_comparison_is_by_seed():
         (("left: {count: cell}", "left: {count: sell}"), "trial.outcomes.left.count: unknown state 'sell'"),
         (("left: {count: cell}", "left: {}"), "expected exactly one of 'count', 'volume'"),
         (("left: {count: cell}", "left: {count: cell, site: x}"), "unknown site 'x'"),
-        (("left: {count: cell}", "left: {lesion: cells}"), "needs the scenario's 'heat'"),
+        (("left: {count: cell}", "left: {lesion: cells}"), "needs 'heat' in the scenario"),
         (
             ("{outcome: left,", "{outcome: lft,"),
             "trial.expected[0].outcome: unknown outcome 'lft'; did you mean 'left'?",

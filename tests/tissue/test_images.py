@@ -228,7 +228,7 @@ def test_other_mistakes_are_named_with_their_place(tmp_path, monkeypatch):
     with pytest.raises(ScenarioError, match="expected at most 1000 to a voxel of 20 um"):
         build(scenario(tmp_path, "a.nii", spacing="1 nm").with_(grid={"shape": [4, 4, 4]}))
     monkeypatch.setitem(sys.modules, "nibabel", None)
-    with pytest.raises(GpusimError, match=r"nibabel is needed to read NIfTI: pip install 'gpusim\[exchange\]'"):
+    with pytest.raises(GpusimError, match=r"nibabel is needed to read NIfTI: pip install 'gpusim\[formats\]'"):
         build(scenario(tmp_path, "a.nii"))
 
 
@@ -344,8 +344,8 @@ def test_an_image_whose_numbers_stand_for_cells_takes_their_types_from_a_table(t
         "1 cells that fit no type are left out",
     ]
     for text, message in (
-        ("CellID,CD8\n7,1\n7,2\n", "1 numbers of cells stand in several rows, such as 7"),
-        ("CellID,CD8\n1,1\n2,2\n", "none of its 4 labels stands in the table of cells"),
+        ("CellID,CD8\n7,1\n7,2\n", "1 numbers of cells are in several rows, such as 7"),
+        ("CellID,CD8\n1,1\n2,2\n", "none of its 4 labels is in the table of cells"),
         ("cell,CD8\n1,1\n2,2\n", "no column 'CellID'"),
     ):
         (tmp_path / "cells.csv").write_text(text)

@@ -105,7 +105,7 @@ def test_what_is_detected_can_be_said_instead(tmp_path):
         ({"delimiter": "x"}, "expected one of comma, semicolon, tab"),
         ({"header": 90}, "there is no line 90"),
         ({"encoding": "ascii"}, "not text in ascii"),
-        ({"obsm": "spatial"}, r"belongs to AnnData"),
+        ({"obsm": "spatial"}, r"applies only to AnnData"),
     ):
         with pytest.raises(ScenarioError, match=message):
             build(scenario(tmp_path, PLAIN + "1,1,µ,\n", table=table))
@@ -144,7 +144,7 @@ def test_the_export_of_a_program_is_known_by_its_columns_or_its_name(tmp_path, f
     table = {"table": {"format": format}} if named else {}
     text = export(CENTRES[format], pixel)
     if format in ("inform", "halo", "mcmicro"):
-        with pytest.raises(ScenarioError, match=r"are in pixels; say how large one is: 'tissue.length_unit: 0.5 um'"):
+        with pytest.raises(ScenarioError, match=r"give the size of a pixel: 'tissue.length_unit: 0.5 um'"):
             build(scenario(tmp_path, text, **table))
         table["length_unit"] = "0.5 um"
     (note,) = lies_right(build(scenario(tmp_path, text, **table)))
@@ -157,7 +157,7 @@ def test_a_format_that_a_table_is_not_is_refused(tmp_path):
         ScenarioError, match=r"not a table of QuPath: expected columns 'Centroid X µm', 'Centroid Y µm'"
     ):
         build(scenario(tmp_path, PLAIN, table={"format": "qupath"}))
-    with pytest.raises(ScenarioError, match="say the same; give one"):
+    with pytest.raises(ScenarioError, match="excludes a format and 'obsm'"):
         build(scenario(tmp_path, PLAIN, table={"format": "gpusim"}, columns={"x": "x_um", "y": "y_um"}))
 
 
@@ -305,7 +305,7 @@ def test_a_key_of_a_table_that_is_not_there_has_no_effect_and_is_refused(tmp_pat
     with pytest.raises(ScenarioError) as caught:
         Scenario.load(tmp_path / "a.yaml")
     for key in ("length_unit", "table", "types"):
-        assert f"tissue.{key}: belongs to a table of cells; give 'cells'" in str(caught.value)
+        assert f"tissue.{key}: applies only to a table of cells; give 'cells'" in str(caught.value)
 
 
 def test_a_z_that_does_not_vary_is_that_of_a_section(tmp_path):
@@ -325,7 +325,7 @@ def test_parquet_and_its_own_exports_are_read(tmp_path):
     assert "Xenium" in note
     with pytest.raises(ScenarioError, match=r"cells.parquet: can't be read as Parquet"):
         build(scenario(tmp_path, buffer.getvalue()[:-20], "cells.parquet"))
-    with pytest.raises(ScenarioError, match="'tissue.table.encoding' belongs to a table of text"):
+    with pytest.raises(ScenarioError, match="'tissue.table.encoding' applies only to a text table"):
         build(scenario(tmp_path, buffer.getvalue(), "cells.parquet", table={"encoding": "utf-8"}))
 
 

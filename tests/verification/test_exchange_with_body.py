@@ -135,7 +135,10 @@ def test_other_sites_are_supplied_through_the_blood(simulate):
         (("volume: 1 mL", "volume: 0 mL"), "expected a 'volume' above 0"),
         (("volume: 1 mL", "volume: 1 um"), "volume: expected a quantity in 'mL'"),
         (("body: blood,", "body: blod,"), "unknown quantity of the body 'blod'; did you mean 'blood'?"),
-        (("unit: ng,", "unit: cell,"), "expected a quantity in 'ng/mL * mL' or its kin; 'blood' is in 'cell'"),
+        (
+            ("unit: ng,", "unit: cell,"),
+            "expected a quantity in 'ng/mL * mL' or a convertible unit; 'blood' is in 'cell'",
+        ),
     ],
 )
 def test_a_mistake_is_named(change, message):

@@ -213,7 +213,7 @@ def test_a_state_with_no_diffusion_is_a_wall(simulate, solver):
         ),
         (
             {"rules": {"r": {"transition": "tumour -> vessel", "rate": "1 /min", "releases": {"c": 1}}}},
-            "fields.c.holds.vessel: 'rules.r.releases.c' would have no effect, as the rule ends in 'vessel'",
+            "fields.c.holds.vessel: 'rules.r.releases.c' would have no effect, because the rule ends in 'vessel'",
         ),
         (
             {"therapies": {"dose": {"inject": "c", "amount": "1 mmHg*voxel", "at": ["150 um", "80 um", "90 um"]}}},

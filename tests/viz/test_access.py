@@ -104,7 +104,7 @@ def test_an_address_that_is_none_is_one_line_behind_the_note_of_who_else_could_c
     arguments = ["view", "--live", "cold-to-hot", "--backend=numpy", "--no-browser", "--host=256.1.1.1"]
     with pytest.raises(ResultError, match=r"view: cannot serve at 256\.1\.1\.1, port 0: "):
         app([*arguments, *(f"--set={key}={value}" for key, value in SMALL.items())], standalone_mode=False)
-    assert "note: served at 256.1.1.1, beyond this machine" in capsys.readouterr().err
+    assert "note: served at 256.1.1.1 to other machines" in capsys.readouterr().err
 
 
 # The whole app

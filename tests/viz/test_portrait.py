@@ -63,7 +63,7 @@ def test_a_result_has_its_times(simulation, tmp_path):
     [
         ({"site": "middle"}, "no site 'middle' (known: left, right)"),
         ({"field": "virsu"}, "did you mean 'virus'"),
-        ({"at": "start"}, "only the present"),
+        ({"at": "start"}, "only its present"),
         ({"hide": ["legend"]}, "expected one of field"),
         ({"theme": "pink"}, "expected one of dark"),
     ],

@@ -127,7 +127,7 @@ def test_a_rank_that_cannot_have_its_backend_is_named_and_all_end():
     [
         (1, ["cold-to-hot"], "backend 'slabs' found one rank, expected two or more: mpirun -n 4 gpusim run"),
         (2, ["nothing"], "nothing: neither a shipped scenario nor a file"),
-        (2, ["abscopal"], "takes a single run"),
+        (2, ["abscopal"], "runs one arm at a time"),
         (2, ["cold-to-hot", "--replicates", "3"], "takes one replicate at a time, found 3"),
         (2, ["cold-to-hot", "--set=grid.shape=[8, 8, 3]"], "3 planes along z for 2 ranks; expected 2 or more for each"),
         (2, ["cold-to-hot", "--set=fields.oxygen.boundary.z=periodic"], "fields.oxygen.boundary.z: 'periodic'"),

@@ -44,7 +44,7 @@ def write_csv(result: Result, snapshots: Sequence[int], target: Path) -> None:
 
 def write_parquet(result: Result, snapshots: Sequence[int], target: Path) -> None:
     """All cells as Parquet, a row group for each snapshot; `layer` and `state` as dictionaries."""
-    with extra("exchange", "to write Parquet"):
+    with extra("formats", "to write Parquet"):
         import pyarrow
         import pyarrow.parquet
 

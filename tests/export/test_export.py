@@ -11,7 +11,7 @@ import pytest
 
 import gpusim
 from gpusim import GpusimError, ResultError
-from gpusim.exchange import FORMATS, export
+from gpusim.export import FORMATS, export
 from gpusim.record import Recorder, Result
 
 TEXT = """
@@ -186,7 +186,7 @@ def test_one_time_can_be_chosen(result, tmp_path):
 def test_what_stands_there_is_kept_unless_told(result, tmp_path, name):
     export(result, tmp_path / name)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(ResultError, match="is there already"):
+    with pytest.raises(ResultError, match="already exists"):
         export(result, tmp_path / name)
     export(result, tmp_path / name, overwrite=True)
     assert sorted(tmp_path.rglob("*")) == before
@@ -205,7 +205,7 @@ def test_a_folder_of_other_files_is_never_overwritten(result, tmp_path, name):
     folder = tmp_path / name.replace(".pvd", "_vti")
     folder.mkdir()
     (folder / "chapter.tex").write_text("years of work")
-    with pytest.raises(ResultError, match="holds something else; not overwritten"):
+    with pytest.raises(ResultError, match="with other files; not overwritten"):
         export(result, tmp_path / name, "vti" if name.endswith(".pvd") else "ome-zarr", overwrite=True)
     assert (folder / "chapter.tex").read_text() == "years of work"
 
@@ -215,22 +215,22 @@ def test_a_store_that_is_not_known_for_an_image_is_never_overwritten(result, tmp
     target = tmp_path / "a.ome.zarr"
     target.mkdir()
     (target / "zarr.json").write_text(text)
-    with pytest.raises(ResultError, match="holds something else; not overwritten"):
+    with pytest.raises(ResultError, match="with other files; not overwritten"):
         export(result, target, overwrite=True)
     assert (target / "zarr.json").read_text() == text
 
 
 def test_a_failure_leaves_nothing(result, tmp_path, monkeypatch):
-    with pytest.raises(ResultError, match="no format is known by this name; give --format, or"):
+    with pytest.raises(ResultError, match="unknown format; give --format, or"):
         export(result, tmp_path / "a.doc")
-    with pytest.raises(ResultError, match="holds something else; not overwritten"):
+    with pytest.raises(ResultError, match="with other files; not overwritten"):
         export(result, result.folder.parent, "ome-zarr", overwrite=True)
-    with pytest.raises(ResultError, match="snapshots.zarr: a folder that holds something else"):
+    with pytest.raises(ResultError, match="snapshots.zarr: a folder with other files"):
         export(result, result.folder / "snapshots.zarr", overwrite=True)
-    with pytest.raises(ResultError, match=r"ends in \.pvd"):
+    with pytest.raises(ResultError, match=r"must end in \.pvd"):
         export(result, tmp_path / "a", "vti")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(GpusimError, match=r"h5py is needed to write VTKHDF: pip install 'gpusim\[exchange\]'"):
+    with pytest.raises(GpusimError, match=r"h5py is needed to write VTKHDF: pip install 'gpusim\[formats\]'"):
         export(result, tmp_path / "a.vtkhdf")
     assert not list(tmp_path.iterdir())
 
@@ -247,7 +247,7 @@ def test_the_command_guesses_the_format_and_explains_a_mistake(result, tmp_path,
     assert run("-o", "a.csv", "--at", "8 min").exit_code == 0
     assert pd.read_csv("a.csv")["time_min"].unique().tolist() == [8]
     assert "parrots" in run("-o", "b.csv", "--at", "8 parrots").output.replace("\n", "")
-    assert str(run("-o", "a.csv").exception) == "a.csv: is there already; give another name, or --overwrite"
+    assert str(run("-o", "a.csv").exception) == "a.csv: already exists; give another name, or --overwrite"
     assert str(run("-o", "b.csv", "--format", "excel").exception) == f"'excel': expected one of {', '.join(FORMATS)}"
 
 
@@ -319,6 +319,6 @@ def test_a_full_disk_is_said_and_leaves_what_stood_there(result, tmp_path, name)
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert "can't be written: File too large" in done.stderr
+    assert "cannot be written: File too large" in done.stderr
     assert sorted(os.listdir(tmp_path)) == [name, name + ".part"]
     assert (tmp_path / name).read_text() == "good"

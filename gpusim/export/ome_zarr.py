@@ -1,4 +1,4 @@
-"""OME-Zarr for napari and kin, by NGFF 0.5: fields as channels, cell layers as labels, both as pyramids."""
+"""OME-Zarr (NGFF 0.5) for napari and similar tools: fields as channels, cell layers as labels, both as pyramids."""
 
 import math
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from gpusim.record import Result, layout
 from gpusim.scenario.checks import NONE
 
 _SMALLEST = 32
-"""Voxels along the longest axis at which a pyramid ends."""
+"""Voxels along the longest axis of the coarsest level of a pyramid."""
 _CHUNK = 128
-"""Voxels along the edges of a chunk."""
+"""Voxels along an edge of a chunk."""
 _COLOURS = ("FFFFFF", "E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7")
-"""White, then those of Okabe and Ito, which colour-blind readers can tell apart."""
+"""White, then the colours of Okabe and Ito, which are suitable for colour-blind readers."""
 
 
 def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
     """An image [t, c, z, y, x] of the fields, and the labels `tissue` and `immune` [t, z, y, x].
 
-    A label is the number of a state; 0 is no cell. NGFF knows only even times: the axis has the mean
-    distance of snapshots, and the true times, in min, are under the attribute `gpusim`.
+    A label is the number of a state; 0 is no cell. NGFF supports only equally spaced times: the axis has the mean
+    interval of the snapshots, and the attribute `gpusim` contains the exact times in min.
     """
-    with extra("exchange", "to write OME-Zarr"):
+    with extra("formats", "to write OME-Zarr"):
         import dask.array as da
         import zarr
         from ome_zarr.format import FormatV05
@@ -87,7 +87,7 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
 
 
 def _add(group: Any, **metadata: Any) -> None:
-    """Add to what NGFF says of a group."""
+    """Add to the NGFF metadata of a group."""
     group.attrs["ome"] = {**group.attrs["ome"], **metadata}
 
 
@@ -102,6 +102,6 @@ def _channel(data: Any, number: int, name: str) -> dict[str, Any]:
 
 
 def _colour(label: int) -> dict[str, Any]:
-    """The colour of a label: opaque, none of them white."""
+    """The opaque, non-white colour of a label."""
     hexadecimal = _COLOURS[1 + (label - 1) % (len(_COLOURS) - 1)]
     return {"label-value": label, "rgba": [*bytes.fromhex(hexadecimal), 255]}

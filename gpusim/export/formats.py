@@ -40,7 +40,7 @@ class Format:
         return [target, self._module().folder(target)] if self.folder else [target]
 
     def _module(self) -> ModuleType:
-        return importlib.import_module(f"gpusim.exchange.{self.writer.split('.')[0]}")
+        return importlib.import_module(f"gpusim.export.{self.writer.split('.')[0]}")
 
 
 FORMATS = {
@@ -56,27 +56,27 @@ FORMATS = {
 
 
 def format_of(target: Path) -> str:
-    """The format that the name of a file stands for. Raises `ResultError`."""
+    """The format for the ending of a file name. Raises `ResultError`."""
     for name, format in FORMATS.items():
         if target.name.endswith(format.ending):
             return name
     if target.suffix == ".zarr":
         return "ome-zarr"
     endings = ", ".join(dict.fromkeys(format.ending for format in FORMATS.values()))
-    raise ResultError(f"{target}: no format is known by this name; give --format, or a name that ends in {endings}")
+    raise ResultError(f"{target}: unknown format; give --format, or a name that ends in {endings}")
 
 
 def export(
     result: Result, target: Path, format: str | None = None, at: float | None = None, *, overwrite: bool = False
 ) -> str:
-    """Write a result into `target`; returns the format.
+    """Export a result to `target`; returns the format.
 
     Args:
-        format: one of `FORMATS`; None goes by the name of `target`.
-        at: the one snapshot to write, by its time in min; None writes all, or the last where the format holds one.
-        overwrite: whether what stands in `target` may be replaced.
+        format: one of `FORMATS`; by default, the format for the ending of `target`.
+        at: time of the snapshot, min; by default, all snapshots, or the last one for formats with a single time.
+        overwrite: whether an existing `target` may be replaced.
 
-    Raises `ResultError` where the format or the time is unknown, or `target` can't be written.
+    Raises `ResultError` if the format or the time is unknown, or `target` cannot be written.
     """
     from gpusim.record.files import aside
 
@@ -85,13 +85,15 @@ def export(
         raise ResultError(f"'{name}': expected one of {', '.join(FORMATS)}")
     chosen = FORMATS[name]
     if chosen.ending == ".pvd" and target.suffix != ".pvd":
-        raise ResultError(f"{target}: the name of a vti series ends in .pvd; its images go into a folder beside it")
+        raise ResultError(
+            f"{target}: the name of a vti series must end in .pvd; its images are written to a folder beside it"
+        )
     taken = [path for path in chosen.paths(target) if path.exists()]
     if taken and not overwrite:
-        raise ResultError(f"{taken[0]}: is there already; give another name, or --overwrite")
+        raise ResultError(f"{taken[0]}: already exists; give another name, or --overwrite")
     foreign = [path for path in taken if not _replaceable(path, result.folder)]
     if foreign:
-        raise ResultError(f"{foreign[0]}: a folder that holds something else; not overwritten")
+        raise ResultError(f"{foreign[0]}: a folder with other files; not overwritten")
     snapshots = [_snapshot(result, at)] if at is not None else list(range(len(result.times)))
     if chosen.one_snapshot:
         snapshots = snapshots[-1:]
@@ -100,14 +102,14 @@ def export(
         with aside(target) as unready:
             chosen.write(result, snapshots, unready)
     except OSError as error:
-        raise ResultError(f"{target}: can't be written: {error.strerror or error}") from None
+        raise ResultError(f"{target}: cannot be written: {error.strerror or error}") from None
     except ValueError as error:  # of a damaged chunk, read while it is written
-        raise ResultError(f"{target}: can't be written: {error}") from None
+        raise ResultError(f"{target}: cannot be written: {error}") from None
     return name
 
 
 def _replaceable(path: Path, result: Path) -> bool:
-    """Whether `path` is a file, or a folder such as an export makes: an OME-Zarr image, or nothing but .vti images."""
+    """Whether `path` is a file or a folder of an earlier export: an OME-Zarr image, or only .vti images."""
     if not path.is_dir():
         return True
     if result.resolve().is_relative_to(path.resolve()):

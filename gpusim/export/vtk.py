@@ -1,4 +1,4 @@
-"""Images for ParaView and kin: a voxel is a cell of a `vtkImageData`, lengths in um, times in min."""
+"""Images for ParaView and VTK: a voxel is a cell of a `vtkImageData`, lengths in um, times in min."""
 
 import base64
 import io
@@ -30,13 +30,13 @@ def _units(result: Result) -> list[str]:
 
 
 def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
-    """One VTKHDF file (version 2.2, ImageData) with all times; of a single one, the field data `TimeValue`."""
-    with extra("exchange", "to write VTKHDF"):
+    """One VTKHDF file (version 2.2, ImageData) with all times; a single time is the field data `TimeValue`."""
+    with extra("formats", "to write VTKHDF"):
         import h5py
 
     nz, ny, nx = result.array("tissue").shape
     times = result.times[list(snapshots)]
-    # VTK's reader takes a file of one step for one without steps, whose arrays have no axis of time.
+    # VTK's reader treats a file with one step like one without steps, whose arrays have no time axis.
     steps = () if len(times) == 1 else (len(times),)
     with _FullDisk(target, "w+") as disk, h5py.File(disk, "w") as file:
         root = file.create_group("VTKHDF")
@@ -75,12 +75,12 @@ def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
 
 
 class _FullDisk(io.FileIO):
-    """A file for HDF5, which ends the whole process where a write fails: the failure is told when it is asked for."""
+    """A file for HDF5, which would end the whole process after a failed write; `require` raises the error instead."""
 
     _failure: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write all of the data, or remember why not."""
+        """Write all of the data, or store the error."""
         view, done = memoryview(data).cast("B"), 0
         try:
             while self._failure is None and done < len(view):
@@ -92,7 +92,7 @@ class _FullDisk(io.FileIO):
         return len(view)
 
     def truncate(self, size: int | None = None, /) -> int:
-        """Change the length, or remember why not."""
+        """Change the length, or store the error."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -100,7 +100,7 @@ class _FullDisk(io.FileIO):
             return size or 0
 
     def require(self) -> None:
-        """Raise `OSError` where a write has failed."""
+        """Raise `OSError` if a write has failed."""
         if self._failure is not None:
             raise self._failure
 
@@ -111,7 +111,7 @@ class _FullDisk(io.FileIO):
 
 
 def folder(target: Path) -> Path:
-    """Where the images of a series lie."""
+    """Folder of the images of a series."""
     return target.with_name(f"{target.stem}_vti")
 
 
