@@ -96,7 +96,7 @@ def run_trial(
         raise ScenarioError(f"{scenario.document.name}: has no arms; expected a 'trial'")
     folder = Path(folder)
     runs = runs_of_trial(scenario)
-    jobs, threads = (jobs, 1) if jobs else shares_of(scenario, backend, together or 1)
+    jobs, threads = (jobs, 1) if jobs else shares_of(scenario.arm(scenario.arms[0]), backend, together or 1)
     go_on = f"gpusim run --resume {folder}"
     done = 0
 
