@@ -109,7 +109,7 @@ def test_numbers_that_contradict_are_refused(changes, message):
 
 
 def test_structs_and_dtypes_have_the_same_members():
-    names = ("modulators.cuh", "transition.cuh", "motion.cu", "exchange.cu")
+    names = ("modulators.cuh", "transition.cuh", "motion.cu", "lookup.cuh", "exchange.cu")
     source = "".join((folder() / name).read_text() for name in names)
     tables = {"Modulator": MODULATOR, "Release": RELEASE, "Rule": RULE, "Motility": MOTILITY}
     tables |= {"Effect": EFFECT, "Wall": WALL}

@@ -105,7 +105,7 @@ def test_what_is_for_a_trial_alone_is_refused_of_a_single_run(tmp_path, monkeypa
     for option in (["--together", "2"], ["--scheduler", "tcp://a:1"]):
         refused = CliRunner().invoke(app, ["run", str(path), "-o", str(tmp_path / "out"), *option])
         assert refused.exit_code == 2
-        assert f"{option[0]}: is for a scenario with arms" in refused.output
+        assert f"{option[0]}: applies only to a scenario with arms" in refused.output
     assert not (tmp_path / "out").exists()
 
 
