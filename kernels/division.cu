@@ -143,13 +143,14 @@ LOOP_FUNCTION void extremes(const uint8* const* rows, int32 nx, uint8& least, ui
     most = high;
 }
 
-LOOP_FUNCTION void spread_row(const RoomRows& rows, uint8* __restrict__ out, int32 nx) {
+// `out` may be the row itself.
+LOOP_FUNCTION void spread_row(const RoomRows& rows, uint8* out, int32 nx) {
     const uint8* inside[9];
     for (int32 i = 0; i < 9; ++i) inside[i] = rows[i] == nullptr ? rows[4] : rows[i];
     uint8 least, most;
     extremes(inside, nx, least, most);
     if (least == most) {  // nothing is nearer anywhere
-        std::memcpy(out, rows[4], nx);
+        if (out != rows[4]) std::memcpy(out, rows[4], nx);
         return;
     }
     uint8 around[9][longest_row + 2];
@@ -162,6 +163,25 @@ LOOP_FUNCTION void spread_row(const RoomRows& rows, uint8* __restrict__ out, int
     if (most == rigid_room) spread_all<true>(around, out, nx);
     else spread_all<false>(around, out, nx);
 }
+
+// The room of one replicate, in place: rows in one order and in the other, until nothing changes. In each pass of a
+// launch as well as here, room falls to what no pass changes any more.
+static void settle_room(uint8* room, const Stack& shape, int32 boundary, int32 replicate) {
+    const int32 rows = shape.nz * shape.ny;
+    uint8 before[longest_row];
+    bool changed = true;
+    for (int32 sweep = 0; changed; ++sweep) {
+        changed = false;
+        for (int32 i = 0; i < rows; ++i) {
+            const int32 row = sweep % 2 ? rows - 1 - i : i, z = row / shape.ny, y = row - z * shape.ny;
+            const Voxel first{row_start(shape, replicate, z, y), replicate, z, y, 0};
+            uint8* here = room + first.index;
+            std::memcpy(before, here, shape.nx);
+            spread_row(RoomRows(room, shape, boundary, first), here, shape.nx);
+            changed = changed || std::memcmp(before, here, shape.nx) != 0;
+        }
+    }
+}
 #else
 __device__ inline uint8 nearest_at(const RoomRows& rows, int32 x) {
     const auto around = [&](int32 n) INLINED { return rows.at(n / 3, x + n % 3 - 1); };
@@ -173,11 +193,15 @@ __device__ inline void spread_row(const RoomRows& rows, uint8* __restrict__ out,
 }
 #endif
 
-// Room found one step further on. Blocks: replicates x nz x ny rows.
-extern "C" __global__ void spread_room(const uint8* __restrict__ room,  // [R, z, y, x]
-                                       uint8* __restrict__ next,        // [R, z, y, x]
-                                       int32 boundary, int32 replicates, int32 nz, int32 ny, int32 nx) {
+// Room found one step further on, from `room` into `next`. Blocks: replicates x nz x ny rows. On a host, where `whole`:
+// found to the end, in `room` itself. Blocks: replicates.
+extern "C" __global__ void spread_room(uint8* room,  // [R, z, y, x]
+                                       uint8* next,  // [R, z, y, x]
+                                       int32 whole, int32 boundary, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
+#ifdef GPUSIM_HOST
+    if (whole) return settle_room(room, shape, boundary, blockIdx.x);
+#endif
     const Voxel row = first_of_row(shape);
     spread_row(RoomRows(room, shape, boundary, row), next + row.index, nx);
 }

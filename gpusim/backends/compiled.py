@@ -539,8 +539,11 @@ class CompiledBackend(ABC):
         rows, sizes = _rows(shape), _sizes(shape)
         scalars = (np.int32(len(ways.yields)), boundary, np.int32(FACE))
         self.launch("begin_room", *rows, (ways.yields, layer.cells, other, room, *scalars, *sizes))
+        if room[0].size <= self.voxels_at_once:
+            self.launch("spread_room", len(room), room[0].size, (room, next, np.int32(1), boundary, *sizes))
+            return
         for source, target in [(room, next), (next, room)] * ways.rounds:
-            self.launch("spread_room", *rows, (source, target, boundary, *sizes))
+            self.launch("spread_room", *rows, (source, target, np.int32(0), boundary, *sizes))
 
     def divide(
         self, layer: CellLayer, room: Array, bids: Array, ways: Ways, tables: CellTables, tally: Tally, draw: Draw
