@@ -306,10 +306,10 @@ ENTRY_OF_ROWS(explicit_step)
 struct Walled {
     const float *c, *lost, *gained;  // dt * loss and dt * production by all but walls
     const float* out;                // what the target holds from the pass before the last
-    bool implicit;                   // exchange
-    bool second;                     // whether it ends a step of Heun's method
     RowLots lots;
 };
+
+enum WalledPass { SUBSTEP, FIRST_OF_HEUN, SECOND_OF_HEUN };
 
 // Through the walls of a voxel in dt, for each unit of its concentration; what comes in by itself; and both together.
 struct Across {
@@ -321,18 +321,29 @@ struct Across {
     }
 };
 
-__device__ inline float walled_voxel(const Walled& row, const Across& across, float inflow, const Border& border,
-                                     int32 x) {
-    const float c = row.c[x], lost = row.lost[x], gained = row.gained[x];
-    const float exchanged = (gained - lost * c) + across.net;
+// What a pass adds to a concentration.
+template <WalledPass pass>
+__device__ inline float walled_change(const Walled& row, const Across& across, float inflow, const Border& border,
+                                      int32 x) {
+    const float c = row.c[x], lost = row.lost[x];
+    const float exchanged = (row.gained[x] - lost * c) + across.net;
     const float net = exchanged + (inflow + (border.inflow - border.rate * c));
+    if (pass == SUBSTEP) return net / (1.0f + ((lost + across.rate) + border.rate));  // exchange is implicit
+    return pass == SECOND_OF_HEUN ? 0.5f * ((row.out[x] - c) + net) : net;
+}
+
+// Where nearly all is lost, the difference has no digits left.
+__device__ inline bool is_lost(const Walled& row, float change, int32 x) {
+    return change < -0.5f * row.c[x] || row.lost[x] > fastest_loss;
+}
+
+// What is left then of a substep; or what the voxel holds.
+__device__ inline float walled_rest(const Walled& row, const Across& across, float inflow, const Border& border,
+                                    int32 x) {
+    const float lost = row.lost[x], gained = row.gained[x];
     const float whole = 1.0f + ((lost + across.rate) + border.rate);
-    const float step = row.implicit ? net / whole : net;
-    const float change = row.second ? 0.5f * ((row.out[x] - c) + step) : step;
-    // Where nearly all is lost, the difference has no digits left.
-    const float rest = ((c + (gained + across.brought)) + (inflow + border.inflow)) / whole;
-    const float sum = row.implicit && change < -0.5f * c ? rest : sum_by_lot(c, change, row.lots.at(x));
-    return lost > fastest_loss ? gained : held(sum);
+    const float rest = ((row.c[x] + (gained + across.brought)) + (inflow + border.inflow)) / whole;
+    return lost > fastest_loss ? gained : held(rest);
 }
 
 #ifdef GPUSIM_HOST
@@ -347,24 +358,35 @@ LOOP_FUNCTION void add_wall(const float* __restrict__ permeable, const float* __
     }
 }
 
-template <typename Coupling>
-LOOP_FUNCTION void walled_row(const Walled& given, const Row<Coupling>& row, const float* far,
-                              const float* __restrict__ rate, const float* __restrict__ brought,
-                              const float* __restrict__ net, float* out) {
+template <WalledPass pass, typename Coupling>
+LOOP_FUNCTION void walled_changes(const Walled& given, const Row<Coupling>& row, const float* far,
+                                  const float* __restrict__ rate, const float* __restrict__ brought,
+                                  const float* __restrict__ net, float* __restrict__ change) {
     const Walled walled = given;
     const Weights one{1.0f, 1.0f};
     along(
         row.shape.nx, row.span(),
         [&](int32 x) INLINED {
-            return walled_voxel(walled, Across{rate[x], brought[x], net[x]}, row.inflow(one, x, x - 1, x + 1),
-                                Border{0.0f, 0.0f}, x);
+            const Across across{rate[x], brought[x], net[x]};
+            return walled_change<pass>(walled, across, row.inflow(one, x, x - 1, x + 1), Border{0.0f, 0.0f}, x);
         },
         [&](int32 x) INLINED {
             const Border border = row.boundary & OPEN ? row.border(x, far) : Border{0.0f, 0.0f};
-            return walled_voxel(walled, Across{rate[x], brought[x], net[x]},
-                                row.inflow(one, x, row.left(x), row.right(x)), border, x);
+            const Across across{rate[x], brought[x], net[x]};
+            return walled_change<pass>(walled, across, row.inflow(one, x, row.left(x), row.right(x)), border, x);
         },
-        [&](int32 x, float value) INLINED { out[x] = value; });
+        [&](int32 x, float value) INLINED { change[x] = value; });
+}
+
+// Whether any voxel of the row is one of those that stand apart.
+LOOP_FUNCTION bool add_by_lot(const Walled& given, const float* __restrict__ change, const float* __restrict__ c,
+                              const float* __restrict__ lost, float* __restrict__ out, bool substep, int32 n) {
+    const RowLots lots = given.lots;
+    int32 apart = 0;
+    if (substep)
+        for (int32 x = 0; x < n; ++x) apart |= int32(change[x] < -0.5f * c[x]) | int32(lost[x] > fastest_loss);
+    for (int32 x = 0; x < n; ++x) out[x] = held(sum_by_lot(c[x], change[x], lots.at(x)));
+    return apart != 0;
 }
 #endif
 
@@ -400,9 +422,8 @@ extern "C" __global__ void walled_step(
     const Draw draw{seeds[at.replicate], origin - row_start(shape, at.replicate, 0, 0), static_cast<uint32>(number),
                     purpose + 256u * static_cast<uint32>(f)};
     float* out = target + at.start;
-    const bool implicit = implicit_exchange[f] != 0;
-    const Walled walled{source + at.start, lost_maps + map, gained_maps + map, out,
-                        implicit, !implicit && number % 2 == 0, RowLots(draw, at.row, step, number)};
+    const Walled walled{source + at.start, lost_maps + map, gained_maps + map, out, RowLots(draw, at.row, step, number)};
+    const WalledPass pass = implicit_exchange[f] ? SUBSTEP : number % 2 ? FIRST_OF_HEUN : SECOND_OF_HEUN;
     const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
     const auto blood_of = [&](int32 w) INLINED {
         return body[walls[w].quantity * replicates + at.replicate] * walls[w].dilution;
@@ -413,7 +434,24 @@ extern "C" __global__ void walled_step(
     for (int32 w = 0; w < wall_count; ++w)
         if (walls[w].field == f)
             add_wall(permeable + w * size + at.row, walled.c, dt, blood_of(w), rate, brought, net, nx);
-    const auto take = [&](const auto& row) INLINED { walled_row(walled, row, far + 6 * f, rate, brought, net, out); };
+    float change[longest_row];
+    const auto take = [&](const auto& row) INLINED {
+        const float* sides = far + 6 * f;
+        if (pass == SUBSTEP)
+            walled_changes<SUBSTEP>(walled, row, sides, rate, brought, net, change);
+        else if (pass == FIRST_OF_HEUN)
+            walled_changes<FIRST_OF_HEUN>(walled, row, sides, rate, brought, net, change);
+        else
+            walled_changes<SECOND_OF_HEUN>(walled, row, sides, rate, brought, net, change);
+        if (!add_by_lot(walled, change, walled.c, walled.lost, out, pass == SUBSTEP, nx)) return;
+        const Weights one{1.0f, 1.0f};
+        for (int32 x = 0; x < nx; ++x) {
+            if (!is_lost(walled, change[x], x)) continue;
+            const Border border = row.boundary & OPEN ? row.border(x, sides) : Border{0.0f, 0.0f};
+            const Across across{rate[x], brought[x], net[x]};
+            out[x] = walled_rest(walled, across, row.inflow(one, x, row.left(x), row.right(x)), border, x);
+        }
+    };
 #else
     const auto take = [&](const auto& row) INLINED {
         const Weights one{1.0f, 1.0f};
@@ -422,7 +460,13 @@ extern "C" __global__ void walled_step(
             for (int32 w = 0; w < wall_count; ++w)
                 if (walls[w].field == f) across.add(dt * permeable[w * size + at.row + x], blood_of(w), walled.c[x]);
             const Border border = row.boundary & OPEN ? row.border(x, far + 6 * f) : Border{0.0f, 0.0f};
-            out[x] = walled_voxel(walled, across, row.inflow(one, x, row.left(x), row.right(x)), border, x);
+            const float inflow = row.inflow(one, x, row.left(x), row.right(x));
+            const float change = pass == SUBSTEP         ? walled_change<SUBSTEP>(walled, across, inflow, border, x)
+                                 : pass == FIRST_OF_HEUN ? walled_change<FIRST_OF_HEUN>(walled, across, inflow, border, x)
+                                                         : walled_change<SECOND_OF_HEUN>(walled, across, inflow, border, x);
+            out[x] = pass == SUBSTEP && is_lost(walled, change, x)
+                         ? walled_rest(walled, across, inflow, border, x)
+                         : held(sum_by_lot(walled.c[x], change, walled.lots.at(x)));
         }
     };
 #endif
