@@ -152,6 +152,19 @@ therapies: {dose: {inject: c, amount: 1e3 mmHg*voxel, radius: 100 um, start: 30 
         assert simulation.fired["close"] > 0
 
 
+@pytest.mark.parametrize("radius", [25, 45, 90])
+def test_a_steady_field_that_rests_on_a_ball_is_there_after_its_first_step(simulate, radius):
+    simulation = simulate(f"""
+grid: {{shape: [24, 24, 24], spacing: 20 um}}
+time: {{until: 1 h, step: {{field: 1 min, rules: 1 min}}}}
+fields: {{c: {{unit: mmHg, diffusion: 1e5 um^2/min, solver: steady, holds: {{vessel: 40}}}}}}
+states: {{vessel: {{}}}}
+tissue: {{shapes: {{v: {{kind: sphere, state: vessel, radius: {radius} um}}}}}}
+""")
+    simulation.step()
+    assert simulation.field("c") == pytest.approx(np.full((24, 24, 24), 40), rel=2e-3)
+
+
 def test_a_reaction_with_what_is_held_is_of_second_order(simulate):
     """B + A -> C with A held at 5: B falls as an exponential, and C takes what it loses."""
     text = """
