@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gpusim
+from gpusim.model import build
 
 TEXT = """
 grid: {{shape: [5, 4, 3], spacing: 20 um}}
@@ -147,3 +148,12 @@ def test_a_mistake_is_named(change, message):
     with pytest.raises(gpusim.ScenarioError) as caught:
         gpusim.Scenario.parse(text.replace(*change))
     assert message in str(caught.value)
+
+
+def test_a_wall_with_a_threshold_on_the_field_itself_is_refused():
+    text = TEXT.format(diffusion="0 um^2/min", initial=0, volume="1 mL", blood=1, background="vessel")
+    for shape in ("above", "below"):
+        opened = {"modulators": [{"field": "drug", shape: 3}]}
+        scenario = gpusim.Scenario.parse(text).with_(states={"vessel": {"exchange": {"drug": opened}}})
+        with pytest.raises(gpusim.ScenarioError, match="states.vessel.exchange.drug: a wall to the body can't open"):
+            build(scenario)
