@@ -12,6 +12,6 @@ class Purpose(enum.IntEnum):
     IMMUNE_MOTION = 3
     EXCHANGE = 4
     REACTIONS = 5
-    WALLS = 6
-    TISSUE_DIVISION = 7
-    IMMUNE_DIVISION = 8
+    TISSUE_DIVISION = 6
+    IMMUNE_DIVISION = 7
+    WALLS = 8
