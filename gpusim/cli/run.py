@@ -77,7 +77,8 @@ def run(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Of a scenario with arms: a running Dask scheduler, as in tcp://host:8786, whose workers see OUT.",
+            help="For a scenario with arms: address of a running Dask scheduler, e.g. tcp://host:8786, whose workers "
+            "have access to OUT.",
         ),
     ] = None,
     arm: Annotated[

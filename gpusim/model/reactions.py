@@ -87,7 +87,7 @@ def hasty(reactions: Reactions, fields: Fields, held: np.ndarray, modulators: Mo
         if share > MOST_TURNOVER and name not in noted:
             noted.add(name)
             yield (
-                f"the step of {step:g} min is too large for reaction '{name}': its rate over a step comes to "
-                f"{share:.3g} of '{fields.names[field]}', and above {MOST_TURNOVER:g} it is off by 2% and "
-                "more; give a shorter 'time.step.field'"
+                f"the time step of {step:g} min is too large for reaction '{name}': it converts a share of "
+                f"{share:.3g} of '{fields.names[field]}' per step; above {MOST_TURNOVER:g}, its rate has an error of "
+                "2% or more; use a shorter 'time.step.field'"
             )

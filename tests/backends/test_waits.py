@@ -130,7 +130,7 @@ def test_a_driver_that_refuses_the_kernels_is_one_message(device, monkeypatch):
         raise CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image")
 
     monkeypatch.setattr(device.cupy, "RawModule", refuse)
-    with pytest.raises(BackendError, match=r"the driver does not take played.cubin, .*: CUDA_ERROR_NO_BINARY_FOR_GPU"):
+    with pytest.raises(BackendError, match=r"the driver rejects played.cubin, .*: CUDA_ERROR_NO_BINARY_FOR_GPU"):
         device.backend()
 
 

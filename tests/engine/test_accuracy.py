@@ -178,5 +178,8 @@ def test_check_prints_the_expected_error_and_says_when_a_step_is_too_long(tmp_pa
     assert "expected error" in result.output
     assert "lag behind a" in result.output
     notes = [line for line in result.output.splitlines() if "note" in line]
-    assert any("the step of 20 min is too long for 'b': an hour after a change, up to 33%" in note for note in notes)
+    assert any(
+        "the time step of 20 min is too long for 'b': one hour after a change, the error may reach 33%" in note
+        for note in notes
+    )
     assert not any("'a'" in note for note in notes)

@@ -120,14 +120,17 @@ def test_a_field_is_set(one_backend_each):
         (lambda s: s.resect("source", "0 um"), "resect: 'resect' needs a 'radius'"),
         (lambda s: s.change({}), "change: expected a path and its value, found none"),
         (lambda s: s.change({"rules.grow.rte": 1}), "change: rules.grow.rte: unknown key; did you mean 'rate'"),
-        (lambda s: s.change({"grid.spacing": "10 um"}), "change grid.spacing: can't change in mid-run"),
-        (lambda s: s.change({"time.until": "1 h"}), "change time.until: can't change in mid-run; expected a number of"),
+        (lambda s: s.change({"grid.spacing": "10 um"}), "change grid.spacing: cannot be changed during a run"),
+        (
+            lambda s: s.change({"time.until": "1 h"}),
+            "change time.until: cannot be changed during a run; expected a number in",
+        ),
         (lambda s: s.change({"fields.d": {"unit": "ng/mL"}}), "change: the fields and their units stay"),
         (lambda s: s.change({"fields.c.unit": "g/mL"}), "expected .* found '1 ng/mL/min'|the fields and their units"),
-        (lambda s: s.change({"states.x": {}}), "change: the states and their layers stay as they are in mid-run"),
+        (lambda s: s.change({"states.x": {}}), "change: the states and their layers cannot be changed during a run"),
         (lambda s: s.change({"rules.grow": None}), "change: the rules and their transitions stay"),
         (lambda s: s.change({"rules.grow.transition": "source -> empty"}), "change: the rules and their transitions"),
-        (lambda s: s.change({"fields.c.initial": 2}), "change: has no effect on what is still to come of the run"),
+        (lambda s: s.change({"fields.c.initial": 2}), "change: has no effect on the rest of the run"),
         (lambda s: s.change({"rules.grow.rate": "0.01 /min"}), "change: has no effect"),
     ],
 )
@@ -307,7 +310,7 @@ def test_cells_that_a_steady_field_rests_on_are_not_taken_away():
 def test_a_field_that_every_voxel_holds_is_not_set():
     text = HOLDING.replace("solver: steady", "solver: explicit").replace("[40 um, 40 um, 40 um]", "[1 m, 1 m, 1 m]")
     with gpusim.Simulation(gpusim.Scenario.parse(text), "numpy") as simulation:
-        with pytest.raises(gpusim.ScenarioError, match="^set: every voxel holds its concentration of field 'o'"):
+        with pytest.raises(gpusim.ScenarioError, match="^set: field 'o' has a fixed concentration in every voxel"):
             simulation.set("o", 0)
         assert not simulation.actions
 

@@ -39,7 +39,7 @@ outcomes:
         ("[1, 2]", "3", "study.yaml:5: parameters.fields.drug.initial: input should be a valid list, found 3"),
         ("mean: drug", "mean: drag", "study.yaml:11: outcomes.drug.mean: unknown field 'drag' in arm 'short'; did"),
         ("mean: drug", "mean: drug, count: x", "expected exactly one of 'count', 'volume', 'total'"),
-        ("mean: drug", "lesion: cells", "needs the scenario's 'heat'"),
+        ("mean: drug", "lesion: cells", "needs 'heat' in the scenario"),
         ("time.until: 30 min", "fields.drug.initial: 3", "study.yaml:7: arms.short.fields.drug.initial: is a"),
         ("time.until: 30 min", "time.untill: 30 min", "study.yaml:7: arms.short: time.untill: unknown key; did"),
         ("replicates: 2", "design: sobol", "'sobol' needs 'points', as in points: 64"),

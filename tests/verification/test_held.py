@@ -230,7 +230,7 @@ def test_a_state_with_no_diffusion_is_a_wall(simulate, solver):
         ),
         (
             {"therapies": {"dose": {"inject": "c", "amount": "1 mmHg*voxel", "at": ["150 um", "80 um", "90 um"]}}},
-            "therapies.dose: all 1 voxels of the region hold their concentration of c at time 0",
+            "therapies.dose: all 1 voxels of the region have a fixed concentration of c at time 0",
         ),
     ],
 )

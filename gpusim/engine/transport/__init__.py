@@ -24,8 +24,8 @@ def _require_ends(fields: Fields) -> None:
     for f, name in enumerate(fields.names):
         if fields.boundary.periodic[f, 0]:
             raise ScenarioError(
-                f"fields.{name}.boundary.z: 'periodic' can't be run on slabs, which are cut along z; expected "
-                f"another boundary there, or a backend of one process"
+                f"fields.{name}.boundary.z: 'periodic' along z is not supported by the slabs backend; expected another "
+                f"boundary condition, or another backend"
             )
 
 

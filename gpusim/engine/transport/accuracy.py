@@ -68,9 +68,8 @@ def too_large(model: Model, errors: Iterable[Expected]) -> Iterator[str]:
     for name, each in zip(model.fields.names, errors, strict=True):
         if each.error > MOST_ERROR:
             yield (
-                f"the step of {model.step:g} min is too long for '{name}': an hour after a change, up to "
-                f"{each.error:.0%} of its highest concentration may be wrong ({each.cause}); give a shorter "
-                "'time.step.field'"
+                f"the time step of {model.step:g} min is too long for '{name}': one hour after a change, the error may "
+                f"reach {each.error:.0%} of its highest concentration ({each.cause}); use a shorter 'time.step.field'"
             )
 
 

@@ -40,8 +40,8 @@ def choices(model: Model) -> list[Choice]:
             )
         if asked == "explicit" and count > _MOST_EXPLICIT:
             raise ScenarioError(
-                f"fields.{name}.solver: 'explicit' needs {count:,} passes a step; expected at most "
-                f"{_MOST_EXPLICIT:,}: take 'auto', or a shorter time.step.field"
+                f"fields.{name}.solver: 'explicit' needs {count:,} passes per step; expected at most "
+                f"{_MOST_EXPLICIT:,}: use 'auto', or a shorter time.step.field"
             )
         why = f"asked for ({count} explicit passes, {scheme.method.value})"
         solver = asked
