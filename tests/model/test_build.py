@@ -263,7 +263,7 @@ def test_rules_are_noted_where_their_step_is_too_large():
     assert note.startswith("the rule step of 4 min is too large: a hazard reaches 0.72 per step")
     assert built(time={"step": {"field": "0.5 min", "rules": "0.5 min"}}).notes == ()
     (note,) = built(time={"step": {"field": "0.6 min", "rules": "0.6 min"}}).notes
-    assert "a hazard reaches 0.108 a step" in note
+    assert "a hazard reaches 0.108 per step" in note
 
 
 def test_a_quantity_that_can_not_be_converted_names_the_scenario():
