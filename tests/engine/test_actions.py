@@ -125,10 +125,10 @@ def test_a_field_is_set(one_backend_each):
             lambda s: s.change({"time.until": "1 h"}),
             "change time.until: cannot be changed during a run; expected a number in",
         ),
-        (lambda s: s.change({"fields.d": {"unit": "ng/mL"}}), "change: the fields and their units stay"),
+        (lambda s: s.change({"fields.d": {"unit": "ng/mL"}}), "change: the fields and their units cannot be changed"),
         (lambda s: s.change({"fields.c.unit": "g/mL"}), "expected .* found '1 ng/mL/min'|the fields and their units"),
         (lambda s: s.change({"states.x": {}}), "change: the states and their layers cannot be changed during a run"),
-        (lambda s: s.change({"rules.grow": None}), "change: the rules and their transitions stay"),
+        (lambda s: s.change({"rules.grow": None}), "change: the rules and their transitions cannot be changed"),
         (lambda s: s.change({"rules.grow.transition": "source -> empty"}), "change: the rules and their transitions"),
         (lambda s: s.change({"fields.c.initial": 2}), "change: has no effect on the rest of the run"),
         (lambda s: s.change({"rules.grow.rate": "0.01 /min"}), "change: has no effect"),
@@ -255,7 +255,9 @@ def test_a_state_from_before_a_change_brings_the_model_back():
 def test_a_set_that_is_repeated_asks_for_its_array():
     with gpusim.Simulation(scenario(), "numpy") as simulation:
         simulation.set("c", 1)
-        with pytest.raises(gpusim.ScenarioError, match="repeat: of 'set' at step 0 the array is known by its checksum"):
+        with pytest.raises(
+            gpusim.ScenarioError, match="repeat: only the checksum of the array of 'set' at step 0 is stored"
+        ):
             simulation.repeat(simulation.actions[0])
 
 
@@ -326,7 +328,7 @@ def test_the_rate_of_a_reaction_changes_in_mid_run():
         for simulation in (changed, expected):
             simulation.run()
         assert changed.digest() == expected.digest()
-        with pytest.raises(gpusim.ScenarioError, match="change: the reactions and their fields stay as they are"):
+        with pytest.raises(gpusim.ScenarioError, match="change: the reactions and their fields cannot be changed"):
             changed.change({"reactions.rot": None})
 
 
