@@ -105,31 +105,33 @@ struct Nearest {
     }
 };
 
-template <bool walls>
-__device__ inline uint8 nearest_at(const RoomRows& rows, int32 x) {
-    const auto around = [&](int32 n) INLINED { return rows.at(n / 3, x + n % 3 - 1); };
-    return Nearest<walls, decltype(around)>{around}.found();
-}
-
 #ifdef GPUSIM_HOST
 #include "host/division.hpp"
 #else
+__device__ inline uint8 nearest_at(const RoomRows& rows, int32 x) {
+    const auto around = [&](int32 n) INLINED { return rows.at(n / 3, x + n % 3 - 1); };
+    return Nearest<true, decltype(around)>{around}.found();
+}
+
 __device__ inline void spread_row(const RoomRows& rows, uint8* __restrict__ out, int32 nx) {
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) out[x] = nearest_at<true>(rows, x);
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) out[x] = nearest_at(rows, x);
 }
 #endif
 
-// Room found one step further on. Blocks: replicates x nz x ny rows.
+// Room found one step further on, from `room` into `next`. Blocks: replicates x nz x ny rows. On a host that is asked for
+// more passes than one: found to the end, in `room` itself. Blocks: replicates.
 extern "C" __global__ void spread_room(
-    // state in:
-    const uint8* __restrict__ room,  // [R, z, y, x]
     // state out:
-    uint8* __restrict__ next,  // [R, z, y, x]
+    uint8* room,  // [R, z, y, x]
+    uint8* next,  // [R, z, y, x]
     // numbers:
-    int32 boundary,
+    int32 passes, int32 boundary,
     // sizes:
     int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
+#ifdef GPUSIM_HOST
+    if (passes > 1) return settle_room(room, shape, boundary, blockIdx.x);
+#endif
     const Voxel row = first_of_row(shape);
     spread_row(RoomRows(room, shape, boundary, row), next + row.index, nx);
 }

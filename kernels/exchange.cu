@@ -13,7 +13,7 @@
 #include "stencil.cuh"
 
 enum EffectKind { SECRETION = 0, LOSS = 1, WALL = 2 };
-enum Form { EXPLICIT = 0, IMPLICIT = 1, OPERATOR = 2 };  // as gpusim/model/tables.py has them
+enum Form { EXPLICIT = 0, IMPLICIT = 1, OPERATOR = 2, WALLED = 4 };  // as gpusim/model/tables.py has them
 
 struct Effect {
     int32 kind;
@@ -22,12 +22,6 @@ struct Effect {
     int32 end_own;  // modulators from end_modulator on look at the field itself
     int32 settles;  // whether p - k c falls with c, whatever c is
     int32 wall;     // WALL: which
-};
-
-struct Wall {
-    int32 field;
-    int32 quantity;  // of the body, on the other side
-    float dilution;  // concentration there, for one unit of the quantity
 };
 
 struct Exchanged {
@@ -63,6 +57,8 @@ struct Effects {
     }
 };
 
+constexpr float few_roundings = 9.5367431640625e-7f;  // of a number
+
 // What the settling effects add and take at a concentration.
 OUT_OF_LINE Exchanged settling(const Effects& here, float c) {
     Exchanged sum{0.0f, 0.0f};
@@ -88,7 +84,7 @@ OUT_OF_LINE Exchanged linear(const Effects& here, float c, float other) {
         const float rise = there - at_c;
         if (effect.kind == SECRETION) {
             // A difference of a few roundings is none.
-            const bool same = (rise < 0.0f ? -rise : rise) <= at_c * 9.5367431640625e-7f;
+            const bool same = (rise < 0.0f ? -rise : rise) <= at_c * few_roundings;
             const float slope = same ? 0.0f : -rise / step;
             const float fall = slope > 0.0f ? slope : 0.0f;
             sum.production = sum.production + (at_c + fall * c);
@@ -114,11 +110,12 @@ struct OwnEquation {
     }
 };
 
-// Its root, or c itself where that is near the root.
+// Its root, or c itself where that is the root but for a few roundings: of a bracket the end away from c, so that the line
+// through both has the slope of the side where the root lies, also at the edge of a ramp.
 OUT_OF_LINE float root_near(const Effects& here, const OwnEquation& equation, float c) {
     const Exchanged at = settling(here, c);
     const float beyond = equation.excess(c, at);
-    const float near = (equation.mass + equation.dt * tangent(here, c).loss) * c * 0.015625f;
+    const float near = (equation.mass + equation.dt * tangent(here, c).loss) * c * few_roundings;
     if ((beyond < 0.0f ? -beyond : beyond) <= near) return c;
     float low = 0.0f, high = c;
     if (beyond < 0.0f) {
@@ -134,11 +131,8 @@ OUT_OF_LINE float root_near(const Effects& here, const OwnEquation& equation, fl
         else
             high = middle;
     }
-    return 0.5f * (low + high);
+    return beyond < 0.0f ? high : low;
 }
-
-// Of voxels that hold a concentration, as gpusim/model/tables.py has it.
-constexpr float fastest_loss = 1.0e37f, held_mass = 18446744073709551616.0f;
 
 // The maps of some fields. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void exchange_rates(
@@ -179,7 +173,8 @@ extern "C" __global__ void exchange_rates(
     int32 wall_count, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
     const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
-    const int32 f = at.field, form = forms[f];
+    const int32 f = at.field, form = forms[f] & ~WALLED;
+    const bool walled = forms[f] & WALLED;
     const int64 size = volume(shape), map = map_slots[f] * size + at.row;
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
@@ -198,7 +193,7 @@ extern "C" __global__ void exchange_rates(
             if (sum.loss > fastest_loss) {  // holds its concentration, which stands for its production
                 const bool pinned = form == OPERATOR;
                 const float right = held_mass * sum.production;
-                first_map[map + x] = pinned ? held_mass : 0.0f;
+                first_map[map + x] = walled ? sum.loss : pinned ? held_mass : 0.0f;
                 second_map[map + x] = !pinned ? sum.production : own[f] ? 0.0f : right;
                 if (pinned && own[f]) rhs[at.start + x] = right;
                 continue;
@@ -209,6 +204,7 @@ extern "C" __global__ void exchange_rates(
             const bool any = here.any();
             const float c = own[f] ? source[at.start + x] : 0.0f;
             bool settles = false;
+            Exchanged across{0.0f, 0.0f};  // walls, where their pass takes them apart from the rest
             if (any)
                 here.each([&](const Effect& effect, float amount) INLINED {
                     if (solved && effect.settles) {
@@ -220,29 +216,34 @@ extern "C" __global__ void exchange_rates(
                         sum.production = sum.production + rate;
                         return;
                     }
-                    sum.loss = sum.loss + rate;
+                    Exchanged& to = walled && effect.kind == WALL ? across : sum;
+                    to.loss = to.loss + rate;
                     if (effect.kind == LOSS) return;
                     const Wall& wall = walls[effect.wall];
                     const float blood = body[wall.quantity * replicates + at.replicate] * wall.dilution;
-                    sum.production = sum.production + rate * blood;
+                    to.production = to.production + rate * blood;
                     float& through = permeable[effect.wall * size + at.row + x];
                     through = through + rate;
                 });
             const Border border = solved && (row.boundary & OPEN) ? row.border(x, far + 6 * f) : Border{0.0f, 0.0f};
-            const float before = from_second == 0.0f ? 0.0f : from_second * second_map[map + x];
-            const float held = !solved ? 0.0f : form == IMPLICIT ? c : from_c * c + before;
+            const float before = from_second == 0.0f ? 0.0f : second_map[map + x];
+            const float old = from_second == 0.0f ? from_c * c : before + from_c * (c - before);
+            const float held = !solved ? 0.0f : form == IMPLICIT ? c : old;
             if (settles) {
                 const Weights one{1.0f, 1.0f};
                 const float inflow = row.inflow(one, x, row.left(x), row.right(x)) + border.inflow;
-                const OwnEquation equation{mass + (dt * sum.loss + border.rate), dt,
-                                           (held + dt * sum.production) + inflow};
+                const OwnEquation equation{mass + (dt * (sum.loss + across.loss) + border.rate), dt,
+                                           (held + dt * (sum.production + across.production)) + inflow};
                 const float root = root_near(here, equation, c);
                 const Exchanged line = root == c ? tangent(here, c) : linear(here, root, c);
                 sum.production = sum.production + line.production;
                 sum.loss = sum.loss + line.loss;
             }
             const float gained = dt * sum.production, lost = dt * sum.loss;
-            if (form == EXPLICIT) {
+            if (walled) {
+                first_map[map + x] = lost;
+                second_map[map + x] = gained;
+            } else if (form == EXPLICIT) {
                 first_map[map + x] = 1.0f - lost;
                 second_map[map + x] = gained;
             } else if (form == IMPLICIT) {

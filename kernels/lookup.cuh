@@ -4,6 +4,16 @@
 
 enum VariesBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
 
+// A wall between voxels and the body.
+struct Wall {
+    int32 field;
+    int32 quantity;  // of the body, on the other side
+    float dilution;  // concentration there, for one unit of the quantity
+};
+
+// Of voxels that hold a concentration, as gpusim/model/tables.py has it.
+constexpr float fastest_loss = 1.0e37f, held_mass = 18446744073709551616.0f;
+
 // Which cells stand in a row, and how to find their entry. Immune states are numbered after those of the
 // tissue; the first of them is nobody.
 struct Cells {

@@ -268,8 +268,9 @@ __device__ inline void with_mass(const Cells& cells, const float* table, const f
         use(TableAt<TISSUE_AND_IMMUNE>{cells, table});
 }
 
-// rhs = from_c * c + from_rhs * rhs + from_gain * (gain by cells, and inflow through open sides), not
-// below zero. Blocks: (active fields) x replicates x nz x ny rows.
+// rhs = from_c * c + from_rhs * rhs + from_gain * (gain by cells, and inflow through open sides), not below zero. Where
+// from_rhs is not 0, it is 1 - from_c and from_gain is from_c: then as what is added to rhs, so that no digits are lost
+// of what two stages differ by. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void combine(
     // model:
     const int32* __restrict__ active,      // [active]
@@ -298,10 +299,10 @@ extern "C" __global__ void combine(
     float* out = rhs + at.start;
     const float* map = map_of(second_map, map_slots[at.field], shape);
     const auto sum = [&](int32 x, float inflow) INLINED {
-        const float old = from_rhs == 0.0f ? 0.0f : from_rhs * out[x];
         const float made = map != nullptr ? map[at.row + x] : table[exchange_index<TISSUE_AND_IMMUNE>(cells, x)];
         const float gained = made + inflow;
-        const float value = (from_c * here[x] + old) + from_gain * gained;
+        const float value = from_rhs == 0.0f ? from_c * here[x] + from_gain * gained
+                                             : out[x] + from_c * ((here[x] - out[x]) + gained);
         return value > 0.0f ? value : 0.0f;
     };
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;

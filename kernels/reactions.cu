@@ -3,18 +3,19 @@
 // By mass action the extent of a reaction grows at rate * a * b, with a and b the concentrations that it consumes
 // (of one or two fields). Over a step it is x, by the implicit midpoint rule,
 //   x = K (a - alpha x / 2) (b - beta x / 2),    K = rate * dt * modulators,
-// held to what the scarcer of both allows. Each field changes by its coefficient times x.
+// held to what the scarcer of both allows. Each field changes by its coefficient times x; where the cell of the voxel
+// holds a field's concentration, the coefficient is 0, so that the field neither falls within the step nor limits it.
 //
 // What a step takes from a field is often less than half of the last digit of the field. So sums are rounded up or
 // down by lot, in proportion to what is missing: right on average, where rounding to nearest would lose it each time
-// (Croci et al. 2022, "Stochastic rounding: implementation, error analysis and applications"). The lots of a voxel and
+// (lots.cuh). The lots of a voxel and
 // field begin at random and go on by the golden section from step to step, so that those of n steps are spread more
 // evenly than n random ones: what they leave stays near one last digit, and does not grow with the root of n.
+#include "lots.cuh"
 #include "modulators.cuh"
 #include "stencil.cuh"
 
 constexpr uint32 golden = 0x9E3779B9u;  // 2^32 / 1.618
-constexpr float two_to_minus_32 = 2.3283064365386963e-10f;
 
 struct Term {
     int32 field;
@@ -34,6 +35,9 @@ __device__ inline float above_0(float c) { return c > 0.0f ? c : 0.0f; }
 struct Consumed {
     bool both;
     float alpha, beta;
+    __device__ inline Consumed where(bool holds_one, bool holds_two) const {
+        return Consumed{both, holds_one ? 0.0f : alpha, holds_two ? 0.0f : beta};
+    }
     // Neither overflows where a concentration or k is large, and all is 0 where there is nothing, or no number.
     __device__ inline float extent(float k, float of_one, float of_two) const {
         const float a = above_0(of_one), b = above_0(of_two);
@@ -52,26 +56,20 @@ struct Consumed {
     }
 };
 
-// The number beside a float above 0.
-__device__ inline float beside(float value, bool up) {
-    int32 bits;
-    memcpy(&bits, &value, sizeof bits);
-    bits += up ? 1 : -1;
-    memcpy(&value, &bits, sizeof bits);
-    return value;
-}
-
-// c + change, rounded up or down by lot.
-__device__ inline float sum_by_lot(float c, float change, uint32 lot) {
-    // What the sum is short of, exactly (Knuth's TwoSum).
-    const float sum = c + change, back = sum - c;
-    const float missing = (c - (sum - back)) + (change - back);
-    const float other = beside(sum, missing > 0.0f);
-    const float gap = other > sum ? other - sum : sum - other;
-    const float size = missing < 0.0f ? -missing : missing;
-    const bool goes = static_cast<float>(lot) * two_to_minus_32 * gap < size;
-    return sum > 0.0f && goes ? other : sum;
-}
+// Which fields the cells of a row hold.
+struct Held {
+    const float* values;  // [F, states], below 0 where none is held
+    const uint8* tissue;
+    int32 states;  // of the tissue; 0 where no field is held anywhere
+    __device__ inline bool at(int32 field, int32 x) const {
+        return states > 0 && values[field * states + tissue[x]] >= 0.0f;
+    }
+    __device__ inline bool ever(int32 field) const {
+        bool any = false;
+        for (int32 s = 0; s < states; ++s) any |= values[field * states + s] >= 0.0f;
+        return any;
+    }
+};
 
 // What a step leaves of a field.
 __device__ inline float left_of(float c, float coefficient, float extent, bool made, uint32 lot) {
@@ -110,6 +108,7 @@ extern "C" __global__ void react(
     const Reaction* __restrict__ reactions,    // [reaction_count]
     const Term* __restrict__ terms,            // [terms]
     const Modulator* __restrict__ modulators,  // [modulators]
+    const float* __restrict__ held,            // [F, held_states], below 0 where no concentration is held
     const uint64* __restrict__ seeds,          // [R]
     // state in:
     const uint8* __restrict__ tissue,  // [R, z, y, x]
@@ -122,6 +121,7 @@ extern "C" __global__ void react(
     uint32 step, uint32 purpose,
     // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
+    int32 held_states,  // of the tissue; 0 where no field is held anywhere
     int32 reaction_count, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Lattice of_tissue{tissue, immune, fields, counts, body, shape};
@@ -130,6 +130,7 @@ extern "C" __global__ void react(
     const Voxel first = first_of_row(shape);
     const uint64 seed = seeds[first.replicate], offset = origin - row_start(shape, first.replicate, 0, 0);
     float* row = fields + first.index;
+    const Held holds{held, tissue + first.index, held_states};
     for (int32 r = 0; r < reaction_count; ++r) {
         const Reaction& reaction = reactions[r];
         const Term &one = terms[reaction.first_consumed], &two = terms[reaction.first_made - 1];
@@ -147,22 +148,40 @@ extern "C" __global__ void react(
         for (int32 x = 0; x < nx; ++x) k[x] = above_0(reaction.turnover);
         if (reaction.first_modulator < reaction.end_contact)
             for (int32 x = 0; x < nx; ++x) k[x] = a[x] > 0.0f && b[x] > 0.0f ? turnover(x) : 0.0f;
-        if (!extents_of_row(consumed, k, a, b, extents, nx)) continue;
+        bool any = false;
+        if (!holds.ever(one.field) && !holds.ever(two.field))
+            any = extents_of_row(consumed, k, a, b, extents, nx);
+        else
+            for (int32 x = 0; x < nx; ++x) {
+                const Consumed here = consumed.where(holds.at(one.field, x), holds.at(two.field, x));
+                extents[x] = here.extent(k[x], a[x], b[x]);
+                any |= extents[x] > 0.0f;
+            }
+        if (!any) continue;
         for (int32 t = reaction.first_consumed; t < reaction.end_made; ++t) {
             if (t == reaction.first_consumed || t % 4 == 0)
                 lots_of_row(Lots(seed, offset, step, purpose, t / 4), first.index, words, nx);
-            change_row(row + terms[t].field * size, terms[t].coefficient, extents, t >= reaction.first_made,
-                       words + t % 4 * longest_row, nx);
+            float* c = row + terms[t].field * size;
+            const uint32* of_term = words + t % 4 * longest_row;
+            if (!holds.ever(terms[t].field)) {
+                change_row(c, terms[t].coefficient, extents, t >= reaction.first_made, of_term, nx);
+                continue;
+            }
+            for (int32 x = 0; x < nx; ++x)
+                if (!holds.at(terms[t].field, x))
+                    c[x] = left_of(c[x], terms[t].coefficient, extents[x], t >= reaction.first_made, of_term[x]);
         }
 #else
         for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
             if (!(a[x] > 0.0f && b[x] > 0.0f)) continue;
-            const float extent = consumed.extent(turnover(x), a[x], b[x]);
+            const Consumed here = consumed.where(holds.at(one.field, x), holds.at(two.field, x));
+            const float extent = here.extent(turnover(x), a[x], b[x]);
             if (!(extent > 0.0f)) continue;
             Random random{};
             for (int32 t = reaction.first_consumed; t < reaction.end_made; ++t) {
                 if (t == reaction.first_consumed || t % 4 == 0)
                     random = Lots(seed, offset, step, purpose, t / 4).at(first.index + x);
+                if (holds.at(terms[t].field, x)) continue;
                 float& c = row[terms[t].field * size + x];
                 c = left_of(c, terms[t].coefficient, extent, t >= reaction.first_made, word_of(random, t % 4));
             }

@@ -15,6 +15,7 @@
 // dt. What passes an open side of the lattice joins p and k, in the first form only. Where rates depend on something,
 // maps by voxel stand in for the tables (kernels/exchange.cu).
 #include "gpu/columns.cuh"
+#include "lots.cuh"
 
 constexpr float trace = 1.0e-34f;  // of the field's unit
 
@@ -155,3 +156,149 @@ extern "C" BLOCKS_AT_ONCE(5) __global__ void explicit_step(
 #endif
 }
 ENTRY_OF_ROWS(explicit_step)
+
+// A pass over fields that exchange with the body. What it adds to a concentration is found by itself, as a difference, and
+// rounded by lot with the sum: what crosses a wall, which is counted from the same concentrations (count_exchange), is
+// then what the voxels lose, on average over some steps, however little it is. In numbers rounded to nearest, a flow of
+// less than half of the last digit in a pass would be counted and never lost.
+
+// What is the same for all voxels of a row.
+struct Walled {
+    const float *c, *lost, *gained;  // dt * loss and dt * production by all but walls
+    const float* out;                // what the target holds from the pass before the last
+    RowLots lots;
+};
+
+enum WalledPass { SUBSTEP, FIRST_OF_HEUN, SECOND_OF_HEUN };
+
+// Through the walls of a voxel in dt, for each unit of its concentration; what comes in by itself; and both together.
+struct Across {
+    float rate, brought, net;
+    __device__ inline void add(float through, float blood, float c) {
+        rate = rate + through;
+        brought = brought + through * blood;
+        net = net + through * (blood - c);
+    }
+};
+
+// What a pass adds to a concentration.
+template <WalledPass pass>
+__device__ inline float walled_change(const Walled& row, const Across& across, float inflow, const Border& border,
+                                      int32 x) {
+    const float c = row.c[x], lost = row.lost[x];
+    const float exchanged = (row.gained[x] - lost * c) + across.net;
+    const float net = exchanged + (inflow + (border.inflow - border.rate * c));
+    if (pass == SUBSTEP) return net / (1.0f + ((lost + across.rate) + border.rate));  // exchange is implicit
+    return pass == SECOND_OF_HEUN ? 0.5f * ((row.out[x] - c) + net) : net;
+}
+
+// Where nearly all is lost, the difference has no digits left.
+__device__ inline bool is_lost(const Walled& row, float change, int32 x) {
+    return change < -0.5f * row.c[x] || row.lost[x] > fastest_loss;
+}
+
+// What is left then of a substep; or what the voxel holds.
+__device__ inline float walled_rest(const Walled& row, const Across& across, float inflow, const Border& border,
+                                    int32 x) {
+    const float lost = row.lost[x], gained = row.gained[x];
+    const float whole = 1.0f + ((lost + across.rate) + border.rate);
+    const float rest = ((row.c[x] + (gained + across.brought)) + (inflow + border.inflow)) / whole;
+    return lost > fastest_loss ? gained : held(rest);
+}
+
+#ifdef GPUSIM_HOST
+#include "host/walls.hpp"
+#endif
+
+// Blocks: (active fields) x replicates x nz x ny rows.
+extern "C" __global__ void walled_step(
+    // model:
+    const int32* __restrict__ active,             // [active], the fields of this launch
+    const float* __restrict__ coupling,           // [F, tissue_states, tissue_states]
+    const int32* __restrict__ coupling_by,        // [F]
+    const int32* __restrict__ boundary,           // [F]
+    const float* __restrict__ resistance,         // [F, 6]
+    const float* __restrict__ far,                // [F, 6]
+    const int32* __restrict__ implicit_exchange,  // [F]
+    const float* __restrict__ times,              // [F] dt, min
+    const Wall* __restrict__ walls,               // [wall_count]
+    const int32* __restrict__ map_slots,          // [F] of the maps
+    const uint64* __restrict__ seeds,             // [R]
+    // state in:
+    const uint8* __restrict__ tissue,      // [R, z, y, x]
+    const float* __restrict__ body,        // [quantities, R]
+    const float* __restrict__ first_map,   // [maps, R, z, y, x] of dt * loss by all but walls
+    const float* __restrict__ second_map,  // [maps, R, z, y, x] of dt * production by all but walls
+    const float* __restrict__ permeable,   // [wall_count, R, z, y, x], 1/min
+    const float* __restrict__ source,      // [F, R, z, y, x]
+    // state out:
+    float* __restrict__ target,  // [F, R, z, y, x]
+    // numbers:
+    int32 first,  // of the passes of this launch, from 1
+    uint32 step, uint32 purpose,
+    // sizes:
+    uint64 origin,  // index of the first voxel here in the whole lattice
+    int32 wall_count, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    const Stack shape{replicates, nz, ny, nx};
+    const Place at = place_of(active, shape);
+    const int32 f = at.field;
+    const int64 size = volume(shape), map = map_slots[f] * size + at.row;
+    const float dt = times[f];
+    const Draw draw{seeds[at.replicate], origin - row_start(shape, at.replicate, 0, 0), static_cast<uint32>(first),
+                    purpose + 256u * static_cast<uint32>(f)};
+    float* out = target + at.start;
+    const Walled walled{source + at.start, first_map + map, second_map + map, out, RowLots(draw, at.row, step, first)};
+    const WalledPass pass = implicit_exchange[f] ? SUBSTEP : first % 2 ? FIRST_OF_HEUN : SECOND_OF_HEUN;
+    const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
+    const auto blood_of = [&](int32 w) INLINED {
+        return body[walls[w].quantity * replicates + at.replicate] * walls[w].dilution;
+    };
+#ifdef GPUSIM_HOST
+    float rate[longest_row], brought[longest_row], net[longest_row];
+    for (int32 x = 0; x < nx; ++x) rate[x] = brought[x] = net[x] = 0.0f;
+    for (int32 w = 0; w < wall_count; ++w)
+        if (walls[w].field == f)
+            add_wall(permeable + w * size + at.row, walled.c, dt, blood_of(w), rate, brought, net, nx);
+    float change[longest_row];
+    const auto take = [&](const auto& row) INLINED {
+        const float* sides = far + 6 * f;
+        if (pass == SUBSTEP)
+            walled_changes<SUBSTEP>(walled, row, sides, rate, brought, net, change);
+        else if (pass == FIRST_OF_HEUN)
+            walled_changes<FIRST_OF_HEUN>(walled, row, sides, rate, brought, net, change);
+        else
+            walled_changes<SECOND_OF_HEUN>(walled, row, sides, rate, brought, net, change);
+        if (!add_by_lot(walled, change, walled.c, walled.lost, out, pass == SUBSTEP, nx)) return;
+        const Weights one{1.0f, 1.0f};
+        for (int32 x = 0; x < nx; ++x) {
+            if (!is_lost(walled, change[x], x)) continue;
+            const Border border = row.boundary & OPEN ? row.border(x, sides) : Border{0.0f, 0.0f};
+            const Across across{rate[x], brought[x], net[x]};
+            out[x] = walled_rest(walled, across, row.inflow(one, x, row.left(x), row.right(x)), border, x);
+        }
+    };
+#else
+    const auto take = [&](const auto& row) INLINED {
+        const Weights one{1.0f, 1.0f};
+        for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+            Across across{0.0f, 0.0f, 0.0f};
+            for (int32 w = 0; w < wall_count; ++w)
+                if (walls[w].field == f) across.add(dt * permeable[w * size + at.row + x], blood_of(w), walled.c[x]);
+            const Border border = row.boundary & OPEN ? row.border(x, far + 6 * f) : Border{0.0f, 0.0f};
+            const float inflow = row.inflow(one, x, row.left(x), row.right(x));
+            const float change = pass == SUBSTEP         ? walled_change<SUBSTEP>(walled, across, inflow, border, x)
+                                 : pass == FIRST_OF_HEUN ? walled_change<FIRST_OF_HEUN>(walled, across, inflow, border, x)
+                                                         : walled_change<SECOND_OF_HEUN>(walled, across, inflow, border, x);
+            out[x] = pass == SUBSTEP && is_lost(walled, change, x)
+                         ? walled_rest(walled, across, inflow, border, x)
+                         : held(sum_by_lot(walled.c[x], change, walled.lots.at(x)));
+        }
+    };
+#endif
+    if (coupling_by[f] == UNIFORM)
+        take(finest_row(source + at.start, SameCoupling{*faces}, shape, boundary[f], resistance + 6 * f, at.z, at.y));
+    else
+        take(finest_row(source + at.start, StateCoupling{tissue + at.row, faces, tissue_states}, shape, boundary[f],
+                        resistance + 6 * f, at.z, at.y));
+}
+ENTRY(walled_step)

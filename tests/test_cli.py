@@ -138,7 +138,7 @@ def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):
     done = gpusim("check", "cold-to-hot", *fast, folder=tmp_path)
     assert re.search(r"ifn1 .* implicit +240 passes \(stages\), over 60", done.stdout)
     done = gpusim("check", "cold-to-hot", *fast, "--set", "fields.ifn1.solver=explicit", folder=tmp_path)
-    assert "over 60 explicit passes a step: ifn1 (240)" in done.stderr
+    assert "more than 60 explicit passes per time step: ifn1 (240)" in done.stderr
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def load(units: str | Sequence[str], extra_flags: tuple[str, ...] = ()) -> ctype
     try:
         return ctypes.CDLL(str(cache.keep(entry, ".so", _compile(compiler, flags, units))))
     except OSError as error:
-        raise BackendError(f"the kernels that {compiler} makes can't be kept or loaded: {error}") from None
+        raise BackendError(f"the kernels compiled by {compiler} cannot be stored or loaded: {error}") from None
 
 
 def _compile(compiler: str, flags: tuple[str, ...], units: Sequence[str]) -> bytes:

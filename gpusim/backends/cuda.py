@@ -71,7 +71,7 @@ class CudaBackend(CompiledBackend):
             module = self._cupy.RawModule(path=str(path))
             self._kernels = {name: module.get_function(name) for name in self.calls}
         except self._cupy.cuda.driver.CUDADriverError as error:
-            raise BackendError(f"the driver does not take {path.name}, which NVRTC has made: {error}") from None
+            raise BackendError(f"the driver rejects {path.name}, which NVRTC compiled: {error}") from None
         self._staging = Staging(self._cupy)
 
     def free_memory(self) -> int | None:

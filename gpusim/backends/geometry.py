@@ -75,6 +75,13 @@ def passes(axes: Axes, host: bool) -> Blocks:
     return columns()(axes, host)._replace(blocks=axes["active"] * axes["R"], threads=work)
 
 
+def rooms(axes: Axes, host: bool) -> Blocks:
+    """Rows for one pass. On a host, which may take all at once, these are blocks of whole lattices."""
+    if axes["passes"] == 1:
+        return rows(axes, host)
+    return Blocks(axes["R"], axes["z"] * axes["y"] * axes["x"])
+
+
 def runs(most: int = 2048) -> Geometry:
     """Blocks of rows that follow each other, up to so many voxels, or one row; a host takes one."""
     return lambda axes, host: _runs(axes["R"] * axes["z"] * axes["y"], axes, 1, 1 if host else most)

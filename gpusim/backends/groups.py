@@ -81,11 +81,14 @@ class ReactionTables:
 
     Attributes:
         reactions: in the order in which they take place; terms, modulators: what they point into.
+        held: float32 [F, tissue states], the concentration that a state holds, below 0 where it holds none; without
+            states where no field is held anywhere.
     """
 
     reactions: Array
     terms: Array
     modulators: Array
+    held: Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from gpusim.backends.geometry import (
     columns,
     one_each,
     passes,
+    rooms,
     rows,
     runs,
     runs_of_each_field,
@@ -87,6 +88,18 @@ LAUNCHES = {
             Cost("stage", 12, _PASS + _MOMENTUM, "field read, the stage before the last read, field written"),
             Cost("by cells", 9, _PASS, "field read, and written; tissue read"),
             Cost("D by state", 9, _PASS + 5, "field read, and written; tissue read; a coupling for each face"),
+        ),
+    ),
+    "walled_step": Launch(
+        rows,
+        halo=("target",),
+        costs=(
+            Cost(
+                "by cells",
+                20,
+                _INFLOW + 6 + 14 + 20,
+                "field and three maps read, field written; what crosses a wall; a sum and its rounding",
+            ),
         ),
     ),
     "combine": Launch(rows, costs=(Cost("fast", 10, 6, "field read, right-hand side written; both cell layers read"),)),
@@ -239,7 +252,8 @@ LAUNCHES = {
     ),
     "begin_room": Launch(rows, costs=(Cost("crowded", 3, 1, "both cell layers read; room written"),)),
     "spread_room": Launch(
-        rows,
+        rooms,
+        by_numbers=("passes",),
         halo=("next",),
         costs=(Cost("crowded", 2, 32, "room read, and written; the least over 26 neighbours, and three steps"),),
     ),

@@ -122,4 +122,4 @@ def kernels(capability: int) -> Path:
     try:
         return cache.keep(entry, suffix, compile_kernels(target).code)
     except OSError as error:
-        raise BackendError(f"the kernels that NVRTC makes can't be kept: {error}") from None
+        raise BackendError(f"the kernels compiled by NVRTC cannot be stored: {error}") from None

@@ -61,8 +61,8 @@ class Worker:
         with self._starting:
             if not self._usable:
                 raise BackendError(
-                    "a forked process can't use the GPU or the MPI of the process that it comes from; make the "
-                    "simulation in the new process, or start that by 'spawn'"
+                    "a forked process cannot use the GPU or MPI of its parent; create the simulation in the new "
+                    "process, or start the process with 'spawn'"
                 )
             if self._line is None:
                 line = _Line()

@@ -119,7 +119,7 @@ def stoppable(how: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        err.print(f"gpusim: stopped; finished runs are kept, {how}")
+        err.print(f"gpusim: stopped; finished runs are kept; {how}")
         raise typer.Exit(128 + asked[-1]) from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -48,6 +48,7 @@ def check(
     from gpusim.backends.staging import BYTES
     from gpusim.engine.memory import of_copies, on_backend
     from gpusim.engine.transport import MOST_PASSES, choices
+    from gpusim.engine.transport.accuracy import expected, too_large
     from gpusim.model import build
     from gpusim.scenario import presets
     from gpusim.study.folder import require_names
@@ -65,23 +66,25 @@ def check(
     out.print(f"{model.name}: {document.description}", markup=False)
     taken = replicates * sum(map(on_backend, models.values()))
     numbers = replicates * _numbers(models)
-    share = f" ({taken / numbers:.1f} bytes a voxel and field)" if numbers else ""
+    share = f" ({taken / numbers:.1f} bytes per voxel and field)" if numbers else ""
     out.print(
-        f"{shapes_of(models)}, {f'{replicates} replicates, ' * (replicates > 1)}{size(taken)} on the backend{share}, "
-        f"{size(max(map(of_copies, models.values())))} to write "
-        f"({size(available())} are free here); a GPU's copies take {size(BYTES)} of the host"
+        f"{shapes_of(models)}{f', {replicates} replicates' * (replicates > 1)}\n"
+        f"memory: {size(taken)} on the backend{share}, {size(max(map(of_copies, models.values())))} on the host for "
+        f"output ({size(available())} free), {size(BYTES)} for copies to a GPU"
     )
     out.print(
-        f"step {model.step:g} min; rules every {model.step * model.rules_every:g} min; "
-        f"{model.until} steps to {duration(model.until * model.step)}"
+        f"time step {model.step:g} min, rule step {model.step * model.rules_every:g} min, "
+        f"{model.until} time steps to {duration(model.until * model.step)}"
     )
     chosen = choices(model)
-    fields = new_table("field", "unit", "diffusion, um^2/min", "decay", "solver", "why")
+    errors = expected(loaded.site(loaded.sites[0]).document, model, chosen)
+    fields = new_table("field", "unit", "diffusion, um^2/min", "decay", "solver", "reason", "expected error")
     for i, (name, spec) in enumerate(document.fields.items()):
-        fields.add_row(name, spec.unit, _diffusivity(model, i), spec.decay, chosen[i].solver, chosen[i].reason)
+        solver, why = chosen[i].solver, chosen[i].reason
+        fields.add_row(name, spec.unit, _diffusivity(model, i), spec.decay, solver, why, str(errors[i]))
     out.print(fields)
     if document.reactions:
-        reactions = new_table("reaction", "turns", "rate", "modulators")
+        reactions = new_table("name", "reaction", "rate", "modulators")
         for name, reaction in document.reactions.items():
             turns = f"{_sum(reaction.consumes)} -> {_sum(reaction.makes) or 'nothing'}"
             reactions.add_row(name, turns, str(reaction.rate), _looked_at(reaction.modulators))
@@ -92,7 +95,7 @@ def check(
             if values.ndim:
                 low, high, mean = values.min(), values.max(), values.mean(dtype=float)
                 out.print(f"{name} at time 0{at}: {low:g} to {high:g} {unit}, mean {mean:.4g}", markup=False)
-    states = new_table("state", "layer", "cells at start")
+    states = new_table("state", "layer", "cells at time 0")
     from_start = np.sum([each.initial.counts(len(each.states.names)) for each in models.values()], axis=0)
     for name, count in zip(model.states.names, from_start, strict=True):
         states.add_row(name, "tissue" if name in model.states.tissue else "immune", f"{count:,}")
@@ -113,11 +116,12 @@ def check(
     many = [f"{n} ({c.passes})" for n, c in zip(model.fields.names, chosen, strict=True) if c.passes > MOST_PASSES]
     if many:
         err.print(
-            f"gpusim: note: over {MOST_PASSES} explicit passes a step: {', '.join(many)}; "
-            "this will be slow, 'solver: auto' would go implicit",
+            f"gpusim: note: more than {MOST_PASSES} explicit passes per time step: {', '.join(many)}; "
+            "this is slow; 'solver: auto' would use an implicit scheme",
             markup=False,
         )
-    tell_notes([*loaded.notes, *(note for each in models.values() for note in each.notes)])
+    notes = [*loaded.notes, *(note for each in models.values() for note in each.notes)]
+    tell_notes([*notes, *too_large(model, errors)])
 
 
 def _looked_at(modulators: Iterable[Modulator]) -> str:
@@ -133,7 +137,7 @@ def _sum(side: Mapping[str, float | str]) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    """Say that all of a folder of results is whole. Raises `ResultError` with a line for each damage."""
+    """Check the files of a result folder. Raises `ResultError` with a line for each damaged file."""
     from gpusim.record.checking import damages, is_result
     from gpusim.study.folder import damages as of_study
     from gpusim.study.folder import is_study, is_trial
@@ -143,10 +147,10 @@ def _check_folder(folder: Path) -> None:
     elif is_result(folder):
         found = list(damages(folder))
     else:
-        raise ResultError(f"{folder}: a folder, and none of a run, a trial or a study")
+        raise ResultError(f"{folder}: not a result folder of a run, a trial or a study")
     if found:
         raise ResultError("\n".join(" ".join(line.split()) for line in found))
-    out.print(f"{folder}: whole", markup=False)
+    out.print(f"{folder}: no damage found", markup=False)
 
 
 def _numbers(models: Mapping[str, Model]) -> int:

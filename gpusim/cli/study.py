@@ -25,34 +25,33 @@ if TYPE_CHECKING:
 
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="A study file.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Folder of the study.", show_default="results/NAME")
+    Path | None,
+    typer.Option("-o", "--output", metavar="OUT", help="Result folder of the study.", show_default="results/NAME"),
 ]
 BackendOption = Annotated[str, typer.Option(help="auto, cuda, cpu or numpy.")]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(
-        min=1, help="Worker processes on this machine.", show_default="one a core, or one where there is a GPU"
-    ),
+    typer.Option(min=1, help="Worker processes on this machine.", show_default="one per core; one with a GPU"),
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads of the cpu backend in each worker.", show_default="its share of the cores"),
+    typer.Option(min=1, help="Threads of the cpu backend in each worker.", show_default="an equal share of the cores"),
 ]
 TogetherOption = Annotated[
     int,
     typer.Option(
-        min=1, metavar="N", help="Replicates that a worker steps in one go; for small lattices, and on a GPU."
+        min=1, metavar="N", help="Number of replicates that a worker steps together, for small lattices and GPUs."
     ),
 ]
 RerunOption = Annotated[
     bool,
     typer.Option(
         "--rerun-changed",
-        help="Run again what depends on an input file or a program that has changed since; refused without it.",
+        help="Repeat the runs that depend on a changed input file or program, instead of stopping with an error.",
     ),
 ]
 SchedulerOption = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler, as in tcp://host:8786.")
+    str | None, typer.Option(metavar="ADDRESS", help="Address of a running Dask scheduler, e.g. tcp://host:8786.")
 ]
 
 _LOOPBACK = "127.0.0.1:0"
@@ -60,7 +59,7 @@ DashboardOption = Annotated[
     str,
     typer.Option(
         metavar="HOST:PORT",
-        help="Where Dask's page on the workers of this machine is served; 0.0.0.0:PORT shows it to others too.",
+        help="Address of the Dask dashboard; 0.0.0.0:PORT makes it accessible to other machines.",
     ),
 ]
 
@@ -124,23 +123,23 @@ def _session(
     from gpusim.study.sweep import note_study
 
     if scheduler is not None and dashboard != _LOOPBACK:
-        raise typer.BadParameter("--dashboard is that of this machine's workers; --scheduler has its own")
+        raise typer.BadParameter("--dashboard applies only to workers on this machine; a scheduler has its own")
     if scheduler is not None and workers is not None:
-        raise typer.BadParameter("--workers are those of this machine; --scheduler has its own")
+        raise typer.BadParameter("--workers applies only to workers on this machine; a scheduler has its own")
     loaded = Study.load(study)
     folder = (output or Path("results") / loaded.document.name).absolute()
     first = Scenario(loaded.scenario(next(iter(loaded.document.arms))))
     count, each = execution.shares_of(first, backend, together, workers)
     threads = threads or (each if scheduler is None else 1)
     setting = execution.Setting(folder, backend, threads, together, rerun_changed)
-    with stoppable("and the same command goes on with the others"), owned(folder), contextlib.ExitStack() as stack:
+    with stoppable("the same command continues with the others"), owned(folder), contextlib.ExitStack() as stack:
         note_study(folder, study.read_text(encoding="utf-8"))
         tell_notes(loaded.notes)
 
         @functools.cache
         def connect() -> Workers:
             started = stack.enter_context(execution.workers(count, scheduler, dashboard))
-            seen = f", seen at {started.page}" if started.page else ""
+            seen = f", dashboard {started.page}" if started.page else ""
             out.print(f"on {started.count} worker{'s' if started.count != 1 else ''}{seen}")
             return started
 
@@ -167,10 +166,9 @@ def _of_a_study(command: Callable[..., None]) -> None:
 
 @_of_a_study
 def sweep(session: _Session) -> None:
-    """Run a scenario at many points, in several arms, with replicates; leaves one table.
+    """Run a scenario at many points, in several arms, with replicates, and write one table.
 
-    Finished runs are kept: after Ctrl-C, a kill or a change of the study, the same command runs only
-    what is missing.
+    Finished runs are kept. After Ctrl-C, a kill or a change of the study, the same command runs only what is missing.
     """
     from gpusim.study.design import points
 
@@ -183,7 +181,7 @@ def sweep(session: _Session) -> None:
 
 @_of_a_study
 def sensitivity(session: _Session) -> None:
-    """Tell which parameters the outcomes of a study depend on (Morris, Sobol); resumes as 'sweep' does."""
+    """Calculate sensitivity indices of the outcomes for the parameters (Morris, Sobol); can be resumed like 'sweep'."""
     from gpusim.study.sensitivity import analyse, table
 
     study, method = session.study, session.study.document.sensitivity
@@ -202,7 +200,7 @@ def sensitivity(session: _Session) -> None:
     for row in found.to_dict("records"):
         shown.add_row(row["outcome"], row["arm"], row["parameter"], *(f"{row[name]:.3g}" for name in names))
     out.print(shown)
-    out.print("noise: what a parameter without any effect stays below with a probability of 0.95, by its seeds alone")
+    out.print("noise: 95th percentile of the index of a parameter without effect")
     out.print(f"indices  {path}")
 
 
@@ -214,7 +212,7 @@ def fit(
         typer.Option(metavar="TABLE.csv", help="Measured values: a column 'day', 'h' or 'min', then one per outcome."),
     ],
 ) -> None:
-    """Estimate a study's parameters from measured values over time, with 95% intervals; resumes as 'sweep' does."""
+    """Estimate parameters from measured values over time, with 95% intervals; can be resumed like 'sweep'."""
     from gpusim.study.fit import fit as fitted
     from gpusim.study.fit import frame
     from gpusim.study.measured import Data
@@ -268,5 +266,5 @@ def _failures(frame: pd.DataFrame, *, fatal: bool = True) -> None:
             f"gpusim: point {row['point']}, arm '{row['arm']}', replicate {row['replicate']} failed: {row['failure']}"
         )
     if len(failed) and fatal:
-        err.print(f"gpusim: {len(failed)} of {len(frame)} runs failed; the same command tries them again")
+        err.print(f"gpusim: {len(failed)} of {len(frame)} runs failed; the same command repeats them")
         raise typer.Exit(1)

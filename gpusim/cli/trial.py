@@ -1,4 +1,4 @@
-"""A scenario with arms: all its runs, a table, and what came of the expected orders."""
+"""Runs, table and expected orders of a scenario with arms."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def carry_out(
     resume: bool = False,
     rerun: bool = False,
 ) -> None:
-    """Run a trial into a folder and tell what came out."""
+    """Run a trial and print its results."""
     from gpusim.study.trial import run_trial
 
     name, spec = scenario.document.name, scenario.document.trial
@@ -34,7 +34,7 @@ def carry_out(
     arms = f"{len(spec.arms)} arms ({', '.join(spec.arms)})"
     out.print(f"{name}: {arms}, {spec.replicates} seeds, {runs} runs")
     with (
-        stoppable(f"to go on: gpusim run --resume {folder}"),
+        stoppable(f"to continue: gpusim run --resume {folder}"),
         progress(name, runs, "runs", log) as tell,
     ):
         trial = run_trial(
@@ -62,7 +62,7 @@ def go_on(
     *,
     rerun: bool = False,
 ) -> None:
-    """Go on with the trial in a folder."""
+    """Continue the trial in a folder."""
     from gpusim.scenario import Scenario
     from gpusim.study.folder import TRIAL
 

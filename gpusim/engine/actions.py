@@ -15,8 +15,10 @@ from gpusim.model.fingerprint import fingerprint
 from gpusim.scenario import Scenario
 from gpusim.scenario.limits import LARGEST
 
-CHANGEABLE = ("fields", "states", "rules", "body", "therapies")
+CHANGEABLE = ("fields", "states", "rules", "reactions", "body", "therapies")
 """Parts of a scenario whose numbers may change in mid-run."""
+_SIDES = ("first_consumed", "first_made", "end_made")
+"""Columns of the table of reactions that tell which fields take part."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def with_changes(scenario: Scenario, changed: Iterable[Mapping[str, Any]]) -> Sc
                 raise ScenarioError(f"change: expected dotted paths, found {path!r}")
             if path.split(".")[0] not in CHANGEABLE:
                 raise ScenarioError(
-                    f"change {path}: can't change in mid-run; expected a number of {', '.join(CHANGEABLE)}"
+                    f"change {path}: cannot be changed during a run; expected a number in {', '.join(CHANGEABLE)}"
                 )
         scenario = scenario.overridden(each, "change")
     return scenario
@@ -110,7 +112,7 @@ def require_effect(before: Mapping[str, Model], after: Mapping[str, Model], step
     """Raise `ScenarioError` where the same comes after so many steps of the models of one and of another scenario."""
     told = [fingerprint({name: _effective(model, step) for name, model in each.items()}) for each in (before, after)]
     if told[0] == told[1]:
-        raise ScenarioError("change: has no effect on what is still to come of the run")
+        raise ScenarioError("change: has no effect on the rest of the run")
 
 
 def _require_same_arrays(before: Model, after: Model) -> None:
@@ -122,12 +124,16 @@ def _require_same_arrays(before: Model, after: Model) -> None:
             "the rules and their transitions",
             lambda m: (m.cells.rule_names, list(m.cells.leaves), list(m.cells.rules["to"])),
         ),
+        (
+            "the reactions and their fields",
+            lambda m: (m.reactions.names, m.reactions.rows[list(_SIDES)].tolist(), m.reactions.terms["field"].tolist()),
+        ),
         ("the quantities of the body", lambda m: (m.body.names, m.body.units)),
         ("what exchanges with the body", lambda m: m.exchange.walls[["field", "quantity"]].tolist()),
         ("the grid", lambda m: (m.shape, m.spacing)),
     ):
         if of(before) != of(after):
-            raise ScenarioError(f"change: {what} stay as they are in mid-run; expected a change of numbers alone")
+            raise ScenarioError(f"change: {what} cannot be changed during a run; only numbers can")
 
 
 def _effective(model: Model, step: int) -> dict[str, object]:
@@ -142,13 +148,15 @@ def _effective(model: Model, step: int) -> dict[str, object]:
     return found
 
 
-def values_of(model: Model, field: str, values: Any) -> np.ndarray:
-    """The values to set a field to, float32 [z, y, x]. Raises `ScenarioError`."""
+def values_of(model: Model, tissue: np.ndarray, field: str, values: Any) -> np.ndarray:
+    """The values to set a field to, float32 [z, y, x], where the `tissue` has these states. Raises `ScenarioError`."""
     names = model.fields.names
     if field not in names:
         raise ScenarioError(f"set: no field '{field}' (known: {', '.join(names)})")
     if model.fields.solvers[names.index(field)] == "steady":
-        raise ScenarioError(f"set: field '{field}' is in its steady state in each step, whatever it was before")
+        raise ScenarioError(f"set: field '{field}' takes its steady state in each time step and cannot be set")
+    if model.exchange.holds[names.index(field)][tissue].all():
+        raise ScenarioError(f"set: field '{field}' has a fixed concentration in every voxel and cannot be set")
     try:
         given = np.asarray(values, np.float64)
     except (TypeError, ValueError):

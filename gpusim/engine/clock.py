@@ -31,7 +31,8 @@ class Clock:
         """Raise `StateError` where the state is not known."""
         if self.broken:
             raise StateError(
-                f"{self.cause}: the simulation is in the middle of a step; make it anew, or restore a checkpoint"
+                f"{self.cause}: a time step was interrupted, so the state is undefined; create a new simulation, or "
+                "restore a checkpoint"
             )
 
     @contextmanager

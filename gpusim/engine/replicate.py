@@ -194,7 +194,7 @@ class Replicate(Plottable):
         if site is not None and site not in self._acted_on[0].sites:
             raise ScenarioError(f"set: no site '{site}' (known: {', '.join(self._acted_on[0].sites)})")
         here = [each.sites[site] if site is not None else each.site for each in self._acted_on]
-        array = actions.values_of(here[0].model, field, values)
+        array = actions.values_of(here[0].model, here[0].tissue, field, values)
         told = {"field": field, "site": here[0].name, "sha256": hashlib.sha256(array.tobytes()).hexdigest()}
         for each, lattice in zip(self._acted_on, here, strict=True):
             lattice.set(field, array)

@@ -81,7 +81,7 @@ class Simulation(Replicate):
         """Of the only replicate, 0. Raises `GpusimError` where there are several."""
         if len(self._stepper.scenarios) > 1:
             raise GpusimError(
-                f"this simulation holds {len(self._stepper.scenarios)} replicates; ask one of them, as in "
+                f"this simulation has {len(self._stepper.scenarios)} replicates; use one of them, e.g. "
                 "simulation.replicates[0].counts"
             )
         return 0
@@ -184,8 +184,8 @@ class Simulation(Replicate):
         """Do again what was done to another run. Raises `ScenarioError`, of "set" too, whose array it does not hold."""
         if action.verb == "set":
             raise ScenarioError(
-                f"repeat: of 'set' at step {action.step} the array is known by its checksum alone; set field "
-                f"'{action.arguments['field']}' anew, from a callback"
+                f"repeat: only the checksum of the array of 'set' at step {action.step} is stored; set field "
+                f"'{action.arguments['field']}' again in a function of `every`"
             )
         if action.verb == "change":
             self.change(action.arguments)

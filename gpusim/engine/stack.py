@@ -1,6 +1,5 @@
 """The replicates of one lattice, as a simulation steps them."""
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,24 +8,12 @@ import numpy as np
 
 from gpusim.backends.base import Backend, Known
 from gpusim.backends.groups import Array, CellLayer, CellTables, ReactionTables, Ways
+from gpusim.engine.purpose import Purpose
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
 from gpusim.errors import ScenarioError
 from gpusim.model import Model
 from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, Boundary, members
-
-
-class Purpose(enum.IntEnum):
-    """What random numbers and counts of neighbours are for; each purpose has its own."""
-
-    TISSUE_RULES = 0
-    IMMUNE_RULES = 1
-    TISSUE_MOTION = 2
-    IMMUNE_MOTION = 3
-    EXCHANGE = 4
-    REACTIONS = 5
-    TISSUE_DIVISION = 6
-    IMMUNE_DIVISION = 7
 
 
 @dataclass(frozen=True)
@@ -69,11 +56,11 @@ class Stack:
         rows = len(models[0].cells.rules) + 2 * len(models[0].exchange.walls)
         self.given = np.zeros((rows, len(models)), np.int64)
         self.fetched: Tallied | None = None
-        self._follow(models, Transport(models[0], len(models), backend))
+        self._follow(models, Transport(models, backend))
 
     def remodel(self, models: Sequence[Model]) -> None:
         """Follow other models from now on, of the same lattice, fields, states, rules and quantities."""
-        solvers = Transport(models[0], len(models), self.backend)  # what fails here has changed nothing yet
+        solvers = Transport(models, self.backend)  # what fails here has changed nothing yet
         self.state.fit(models[0], len(models), self.backend)
         self._follow(models, solvers)
 
@@ -85,11 +72,17 @@ class Stack:
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
         )
+        held, holds = model.exchange.held, model.exchange.holds
+        holding = np.flatnonzero(holds.any(axis=1))
+        self._holding = backend.array(holding.astype(np.int32)) if holding.size else None
+        values = np.where(holds, held, -1.0).astype(np.float32)
+        self._held = backend.array(values if holding.size else values[:, :0])
         reactions = model.reactions
         self._reactions = ReactionTables(
             reactions=backend.array(reactions.rows),
             terms=backend.array(reactions.terms),
             modulators=self._tables.modulators,
+            held=self._held,
         )
         self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         self._mobile = mobile(model)
@@ -108,10 +101,6 @@ class Stack:
         self._neighbourhoods = [self._neighbourhood(i, row) for i, row in enumerate(cells.neighbourhoods)]
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
-        held, holds = model.exchange.held, model.exchange.holds
-        holding = np.flatnonzero(holds.any(axis=1))
-        self._holding = backend.array(holding.astype(np.int32)) if holding.size else None
-        self._held = backend.array(np.where(holds, held, -1.0).astype(np.float32))
         self.hold()
 
     def _doses_on_backend(self) -> list[tuple[int, int, Array, Array]]:
@@ -212,8 +201,11 @@ class Stack:
 
         def measure() -> None:
             launch("begin_room", ways, cells=layer.cells, other=other.cells, room=state.room)
+            if self._model.voxels <= self.backend.voxels_at_once:
+                launch("spread_room", ways, room=state.room, next=state.next, passes=2 * ways.rounds)
+                return
             for source, target in [(state.room, state.next), (state.next, state.room)] * ways.rounds:
-                launch("spread_room", ways, room=source, next=target)
+                launch("spread_room", ways, room=source, next=target, passes=1)
 
         self.backend.repeat(measure, self._rooms, ways, layer.cells, other.cells, state.room, state.next)
 

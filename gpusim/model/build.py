@@ -13,6 +13,7 @@ from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
 from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
+from gpusim.model.lag import HORIZON, MOST_ERROR, lags
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
@@ -62,7 +63,8 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     fields = _fields(document, states, volume, start)
     bounds = Bounds(document, states, volume)
     highest, unbounded = bounds.rate()
-    step, rules_every = steps.choose(document, highest)
+    most_late = max((lag.most for lag in lags(document, fields, exchange, modulators.table)), default=0.0)
+    step, rules_every = steps.choose(document, highest, MOST_ERROR * HORIZON / most_late if most_late else math.inf)
     moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
@@ -75,18 +77,18 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         *initial.notes,
         *read,
         *hasty(reactions, fields, exchange.held, modulators, step),
-        *(f"{name} grows without bound; its hazard is held at 3.46 a step" for name in unbounded),
+        *(f"{name} grows without bound; its hazard is limited to 3.46 per step" for name in unbounded),
     ]
     if not (document.time.step.field or document.time.step.rules) and step < steps.longest(highest) / 2:
         notes.append(
-            f"the step of {step:g} min divides the scenario's times (end, snapshots, doses, 'time.at'); rounder ones "
-            f"would allow {steps.longest(highest):g} min"
+            f"the time step is {step:g} min, so that it divides all times of the scenario (end, snapshots, doses, "
+            f"'time.at'); rounder times would allow {steps.longest(highest):g} min"
         )
     hazard = highest * step * rules_every
     if hazard > steps.MOST_HAZARD * (1 + steps.ROUNDING):
         notes.append(
-            f"the rules' step of {step * rules_every:g} min is too large for accuracy: a hazard reaches {hazard:.3g} "
-            f"a step, and above {steps.MOST_HAZARD} two events of one cell fall into one step"
+            f"the rule step of {step * rules_every:g} min is too large: a hazard reaches {hazard:.3g} per step; above "
+            f"{steps.MOST_HAZARD}, two events of one cell often fall into one step"
         )
     return Model(
         name=document.name,
@@ -223,8 +225,8 @@ def _doses(
         voxels = _region(therapy, name, initial.shape, spacing)
         if not np.isnan(held[fields.names.index(therapy.inject), initial.tissue.reshape(-1)[voxels]]).any():
             raise ScenarioError(
-                f"therapies.{name}: all {len(voxels):,} voxels of the region hold their concentration of "
-                f"{therapy.inject} at time 0; a dose would have no effect"
+                f"therapies.{name}: all {len(voxels):,} voxels of the region have a fixed concentration of "
+                f"{therapy.inject} at time 0, so a dose would have no effect"
             )
         if therapy.targets is None:
             amount = units.number(therapy.amount, f"{unit} * voxel", volume)

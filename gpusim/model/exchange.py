@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from gpusim import units
+from gpusim.errors import ScenarioError
 from gpusim.model.conversion import concentration
 from gpusim.model.model import Exchange, States
 from gpusim.model.modulators import Modulators, together
@@ -93,6 +94,12 @@ class ExchangeTables:
     ) -> None:
         first, end = self._modulators.add(m for m in modulators if m.field != field)
         own = [m for m in modulators if m.field == field]
+        if kind == EffectKind.WALL and any(m.above is not None or m.below is not None for m in own):
+            raise ScenarioError(
+                f"states.{', '.join(states)}.exchange.{field}: a wall to the body can't open or close at a threshold "
+                f"of '{field}' itself, about which it would go to and fro; expected 'half' in place of 'above' or "
+                "'below'"
+            )
         _, holding, end_own = self._modulators.add_own(own, falls=kind == EffectKind.SECRETION)
         # What goes through a wall is counted from a concentration that its permeability is not solved with.
         settles = kind != EffectKind.WALL and holding < end_own

@@ -22,7 +22,7 @@ def require(model: Model) -> None:
         if wrong.size:
             found = numbers.reshape(-1)[wrong[0]]
             raise ScenarioError(
-                f"{model.name}: {name}: a number comes to {found:g}; expected at most {_MOST:g}. "
+                f"{model.name}: {name}: a number is {found:g}; expected at most {_MOST:g}. "
                 "A rate, an amount or a unit is too large, or a scale too small"
             )
     if model.until > _MOST_STEPS:

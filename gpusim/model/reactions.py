@@ -1,6 +1,6 @@
 """Reactions between fields as tables: which are consumed and made, by which coefficients, and how quickly."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from gpusim.scenario.schema import Reaction
 
 MOST_TURNOVER = 0.5
 """Of a reactant in a step, q, up to which the implicit midpoint rule is accurate: the rate is off by q^2 / 12."""
-MOST_TURNOVER_OF_HELD = 0.04
-"""The same of one that cells hold: the rule lets it fall within a step, so the rate is off by q / 2."""
 
 
 def build_reactions(
@@ -55,29 +53,41 @@ def _modulators(reaction: Reaction, states: States, modulators: Modulators) -> t
     return first, end, modulators.add(of_tissue)[1]
 
 
-def hasty(reactions: Reactions, fields: Fields, held: np.ndarray, modulators: Modulators, step: float) -> Iterator[str]:
-    """Sentences on reactions that use up more of a field in a step than is accurate, as far as can be foreseen.
+def shares(
+    reactions: Reactions, fields: Fields, held: np.ndarray, highest: Sequence[float]
+) -> Iterator[tuple[str, int, float]]:
+    """Reaction, field and the share of it that a step uses up, as far as can be foreseen.
 
     Foreseen are initial concentrations, those at the sides and those that cells hold (`held`, as in `Exchange`);
-    modulators without a bound count as 1.
+    `highest`: of each reaction, the most that its modulators multiply by.
     """
     initial = np.array([values.max() for values in fields.initial])
     holds = ~np.isnan(held)
     there = np.maximum(initial, fields.boundary.far.max(axis=1, initial=0.0))
     there = np.maximum(there, np.where(holds, held, 0.0).max(axis=1, initial=0.0))
-    for name, row in zip(reactions.names, reactions.rows, strict=True):
+    for name, row, most in zip(reactions.names, reactions.rows, highest, strict=True):
         consumed = reactions.terms[row["first_consumed"] : row["first_made"]]
-        highest = modulators.highest[row["first_modulator"] : row["end_contact"]]
-        bounded = [each for each in highest if np.isfinite(each).all()]
-        turnover = float(row["turnover"]) * float(together(bounded, highest.shape[1]).max())
         for term, beside in zip(consumed, consumed[::-1], strict=True):
             other = float(there[beside["field"]]) if len(consumed) > 1 else 1.0
-            share = turnover * float(term["coefficient"]) * other
-            most = MOST_TURNOVER_OF_HELD if holds[term["field"]].any() else MOST_TURNOVER
-            if share > most:
-                yield (
-                    f"the step of {step:g} min is too large for reaction '{name}': its rate over a step comes to "
-                    f"{share:.3g} of '{fields.names[term['field']]}', and above {most:g} it is off by 2% and "
-                    "more; give a shorter 'time.step.field'"
-                )
-                break
+            yield name, int(term["field"]), float(row["turnover"]) * most * float(term["coefficient"]) * other
+
+
+def hasty(reactions: Reactions, fields: Fields, held: np.ndarray, modulators: Modulators, step: float) -> Iterator[str]:
+    """Sentences on reactions that use up more of a field in a step than is accurate; see `shares`.
+
+    Modulators without a bound count as 1.
+    """
+    highest = []
+    for row in reactions.rows:
+        factors = modulators.highest[row["first_modulator"] : row["end_contact"]]
+        bounded = [each for each in factors if np.isfinite(each).all()]
+        highest.append(float(together(bounded, factors.shape[1]).max()))
+    noted = set()
+    for name, field, share in shares(reactions, fields, held, highest):
+        if share > MOST_TURNOVER and name not in noted:
+            noted.add(name)
+            yield (
+                f"the time step of {step:g} min is too large for reaction '{name}': it converts a share of "
+                f"{share:.3g} of '{fields.names[field]}' per step; above {MOST_TURNOVER:g}, its rate has an error of "
+                "2% or more; use a shorter 'time.step.field'"
+            )

@@ -25,10 +25,12 @@ ROUNDING = 1e-6
 """Of a bound that float32 numbers are in, relative to it."""
 
 
-def choose(document: Document, highest_rate: float) -> tuple[float, int]:
+def choose(document: Document, highest_rate: float, longest_field: float = math.inf) -> tuple[float, int]:
     """Step in minutes, and steps between two applications of the rules.
 
-    `highest_rate` is the largest hazard rate that a rule of the scenario can reach, 1/min.
+    Args:
+        highest_rate: the largest hazard rate that a rule of the scenario can reach, 1/min.
+        longest_field: the longest step, min, over which rates may take fields as they were at its beginning.
     """
     given = document.time.step
     fitting = longest(highest_rate)
@@ -39,7 +41,7 @@ def choose(document: Document, highest_rate: float) -> tuple[float, int]:
         rules = field * max(1, int(fitting / field + 1e-9))
     else:
         rules = dividing(fitting, given_times(document))
-    field = rules if field is None else field
+    field = rules / max(1, math.ceil(rules / longest_field - 1e-9)) if field is None else field
     for name, value in (("rules", rules), ("field", field)):
         if value < _SHORTEST:
             raise ScenarioError(f"time.step.{name}: expected {_SHORTEST:g} min or more, found {value:g} min")

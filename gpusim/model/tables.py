@@ -42,15 +42,17 @@ class EffectKind(enum.IntEnum):
     WALL = 2
 
 
-class Form(enum.IntEnum):
+class Form(enum.IntFlag):
     """How a solver reads the production p and the loss k of a voxel, for a time dt and a mass m (1, or 0 for steady).
 
     EXPLICIT: 1 - k dt and p dt; IMPLICIT: 1 / (1 + k dt) and p dt / (1 + k dt); OPERATOR: m + k dt and p dt.
+    With WALLED, of either of the first two: k dt and p dt by all but walls.
     """
 
     EXPLICIT = 0
     IMPLICIT = 1
     OPERATOR = 2
+    WALLED = 4
 
 
 class Boundary(enum.IntFlag):

@@ -258,8 +258,6 @@ def _states(document: Document) -> Iterator[Problem]:
             yield (*path, "yields"), "expected a tissue state, because immune cells do not displace each other"
         elif state.yields is not None and name == EMPTY:
             yield (*path, "yields"), f"'{EMPTY}' is not a cell"
-        elif state.yields is not None and not any(rule.daughter in tissue for rule in document.rules.values()):
-            yield (*path, "yields"), "has no effect, because no tissue cell divides ('mother -> mother + daughter')"
         if (name == EMPTY and state.layer != "tissue") or (name == NONE and state.layer != "immune"):
             yield (*path, "layer"), f"'{EMPTY}' belongs to the layer 'tissue' and '{NONE}' to the layer 'immune'"
         for field, secretion in state.secretion.items():

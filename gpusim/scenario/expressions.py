@@ -37,6 +37,18 @@ Value = Any
 """A quantity of pint, of a number or an array."""
 
 
+class UndefinedError(units.UnitError):
+    """An operation has no value: a division by 0, a root or a logarithm of what has none.
+
+    Attributes:
+        index: of the first such entry of the arrays of a position; empty where it is a number's.
+    """
+
+    def __init__(self, message: str, index: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.index = index
+
+
 class Node(NamedTuple):
     """An operation on others, or a leaf: a "number", a "unit" or a "variable", which `text` holds."""
 
@@ -55,12 +67,14 @@ class Expression(NamedTuple):
         """Raise `UnitError` unless this is a quantity in `unit` and its kin, wherever it is looked at."""
         import numpy as np
 
-        self.value(dict.fromkeys(VARIABLES, units.parse("1 um") * np.ones(1)), unit, 1.0)
+        nowhere = units.parse("1 um") * np.full(1, np.nan)
+        self.value(dict.fromkeys(VARIABLES, nowhere), unit, 1.0)
 
     def value(self, position: Mapping[str, pint.Quantity[Any]], unit: str, voxel_volume: float) -> Any:
         """The expression in a unit at positions, by variable: numbers or arrays of float64, not checked.
 
-        `voxel_volume` is in um^3. Raises `UnitError` where dimensions do not fit each other or the unit.
+        `voxel_volume` is in um^3. Raises `UnitError` where dimensions do not fit each other or the unit, and
+        `UndefinedError` where an operation has no value.
         """
         import numpy as np
 
@@ -213,6 +227,8 @@ def _evaluated(node: Node, position: Mapping[str, Value], voxel_volume: float) -
     parts = [_evaluated(part, position, voxel_volume) for part in node.parts]
     try:
         return _OPERATIONS[node.text or node.kind](*parts)
+    except UndefinedError:
+        raise
     except units.UnitError:
         raise units.UnitError(f"takes '{node.text or node.kind}' of {_named(parts)}") from None
     except OverflowError:
@@ -234,8 +250,26 @@ def _bare(value: Value) -> bool:
     return not value.unit_items()
 
 
+def _require_none(undefined: Any, message: str) -> None:
+    """Raise `UndefinedError` where any entry of an array of truth values is true."""
+    import numpy as np
+
+    found = np.argwhere(undefined)
+    if len(found):
+        raise UndefinedError(message, tuple(map(int, found[0])))
+
+
+def _quotient(dividend: Value, divisor: Value) -> Value:
+    _require_none(divisor.magnitude == 0, "divides by 0")
+    return dividend / divisor
+
+
 def _raised(base: Value, exponent: Value) -> Value:
+    import numpy as np
+
     power = _plain(exponent)
+    _require_none((base.magnitude == 0) & (power < 0), "divides by 0")
+    _require_none((base.magnitude < 0) & (power != np.floor(power)), "takes a root of a number below 0")
     if getattr(power, "ndim", 0):
         return base**power if _bare(base) else units.parse("1") * (_plain(base) ** power)
     return base ** float(power)
@@ -252,12 +286,16 @@ def _of(name: str) -> Callable[..., Value]:
     def operation(value: Value) -> Value:
         import numpy as np
 
-        return units.parse("1") * getattr(np, name)(np.asarray(_plain(value), float))
+        given = np.asarray(_plain(value), float)
+        if name == "log":
+            _require_none(given <= 0, "takes 'log' of a number that is not above 0")
+        return units.parse("1") * getattr(np, name)(given)
 
     return operation
 
 
 def _root(value: Value) -> Value:
+    _require_none(value.magnitude < 0, "takes 'sqrt' of a number below 0")
     return value**0.5
 
 
@@ -283,7 +321,7 @@ _OPERATIONS: dict[str, Callable[..., Value]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b,
+    "/": _quotient,
     "^": _raised,
     "negative": lambda a: -a,
     "abs": abs,

@@ -88,7 +88,7 @@ def carry_out(runs: Sequence[Run], setting: Setting) -> dict[str, Ended]:
     folder, first = setting.folder, runs[0]
     seen = (folder / PROVENANCE).is_file()
     if first.store and not seen:
-        raise ResultError(f"{folder}: the worker does not see it; results of runs need a shared folder")
+        raise ResultError(f"{folder}: the worker has no access to it; results of runs need a shared folder")
 
     def log(runs: Iterable[Run], event: str) -> None:
         for run in runs if seen else ():
@@ -170,8 +170,8 @@ def execute(
                     end(key, how)
     except BrokenProcessPool:
         raise ResultError(
-            f"{setting.folder}: a process that carried out a run was killed, perhaps for want of memory; finished runs "
-            f"are kept, to go on: {setting.go_on}"
+            f"{setting.folder}: a worker process was killed, perhaps because of too little memory; finished runs are "
+            f"kept; to continue: {setting.go_on}"
         ) from None
 
 
@@ -272,7 +272,7 @@ def _local_cluster(workers: int, dashboard: str) -> Any:
             )
         except Exception as error:  # whatever the first of its many parts to notice raises
             failure = error
-    raise BackendError(f"workers can't be started: {failure}")
+    raise BackendError(f"workers cannot be started: {failure}")
 
 
 @contextlib.contextmanager

@@ -61,12 +61,12 @@ def fit(problem: Problem, connect: Connect, tell: Callable[[], None] = lambda: N
     notes = list(found.notes)
     if share > _SWAMPED:
         notes.append(
-            f"the noise of seeds swamps the measurement: it makes {share:.0%} of the variance of a measured value; "
-            "intervals count it, and only more subjects (fit.subjects), outcomes or arms narrow them"
+            f"differences between seeds make up {share:.0%} of the variance of a measured value; only more subjects "
+            "(fit.subjects), outcomes or arms narrow the intervals"
         )
     for name, width in zip(problem.names, found.high - found.low, strict=True):
         if width > _UNDETERMINED:
-            notes.append(f"{name}: the data do not determine it: its interval takes {width:.0%} of the range")
+            notes.append(f"{name}: not determined by the data: its interval covers {width:.0%} of the range")
     return Fit(estimates, points, float(np.sqrt(by_seeds)), share, notes)
 
 

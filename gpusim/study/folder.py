@@ -62,8 +62,8 @@ def require_names(trial: Scenario) -> None:
         other = taken.setdefault(arm.casefold(), f"arm '{arm}'")
         if other != f"arm '{arm}'":
             raise ScenarioError(
-                f"trial.arms.{arm}: its folder would be that of {other} where capitals and small letters are not told "
-                "apart; expected another name"
+                f"trial.arms.{arm}: its folder would be the same as that of {other} on file systems that ignore "
+                "case; expected another name"
             )
 
 
@@ -106,7 +106,7 @@ def kept(path: Path, key: str, store: Path | None = None) -> dict[str, float] | 
     if not path.exists():
         return None
     for problem in _damages(path, store):
-        warnings.warn(f"{problem}; this run is carried out again", stacklevel=2)
+        warnings.warn(f"{problem}; this run is repeated", stacklevel=2)
         return None
     found = read_sealed(path)
     outcomes: dict[str, float] = found["outcomes"]

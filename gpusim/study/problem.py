@@ -153,8 +153,8 @@ def pose(study: Study, data: Data, setting: Setting) -> Problem:
     fit = document.fit
     if fit.method == "abc" and document.replicates != fit.subjects:
         raise ScenarioError(
-            "replicates: abc takes the noise of seeds in a measured value from that in a simulated one, so both "
-            f"must be means of as many runs: expected {fit.subjects}, as fit.subjects says, found {document.replicates}"
+            "replicates: for abc, measured and simulated values must be means of equally many runs: expected "
+            f"{fit.subjects} (fit.subjects), found {document.replicates}"
         )
     outcomes = {}
     for name in dict.fromkeys(data.names):

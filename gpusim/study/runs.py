@@ -142,7 +142,7 @@ class Study:
         for arm, changes in study.arms.items():
             for path in changes:
                 if path in study.parameters:
-                    yield ("arms", arm, path), "is a parameter too; an arm can't hold it fixed"
+                    yield ("arms", arm, path), "is also a parameter, so an arm cannot set it"
         documents = {arm: self.scenario(arm) for arm in study.arms}
         for arm, document in documents.items():
             where = f"in arm '{arm}'" if len(study.arms) > 1 else f"in '{study.scenario}'"

@@ -83,7 +83,7 @@ def begin(runs: Iterable[Run], setting: Setting) -> None:
 def note_study(folder: Path, text: str) -> None:
     """Keep the study file. Raises `ResultError` where the folder holds something else."""
     if on_disk.is_trial(folder) or not (is_empty(folder) or (folder / on_disk.RUNS).is_dir()):
-        raise ResultError(f"{folder}: holds other files than a study; give another folder with -o")
+        raise ResultError(f"{folder}: contains other files than a study; give another folder with -o")
     with explained(folder):
         (folder / on_disk.RUNS).mkdir(exist_ok=True)
     on_disk.put(folder, on_disk.STUDY, text)

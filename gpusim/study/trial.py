@@ -106,7 +106,8 @@ def run_trial(
             raise how
         if isinstance(how, Exception):
             raise ResultError(
-                f"{folder}: arm '{run.arm}', seed {run.seed}: {reason(how)}; finished runs are kept, to go on: {go_on}"
+                f"{folder}: arm '{run.arm}', seed {run.seed}: {reason(how)}; finished runs are kept; "
+                f"to continue: {go_on}"
             )
         done += 1
         progress(done, len(runs))

@@ -93,6 +93,9 @@ def _by_expression(place: str, unit: str, text: str, lattice: Lattice) -> np.nda
         }
         try:
             values[plane] = expression.value(position, unit, lattice.volume)
+        except expressions.UndefinedError as error:
+            first = np.ravel_multi_index((plane, *error.index), lattice.shape) if error.index else 0
+            raise ScenarioError(f"{place}.expression: {text!r} {error} at {lattice.at(int(first))}") from None
         except units.UnitError as error:
             raise ScenarioError(f"{place}: {text!r} {error}") from None
     return _checked(place, values, lattice)

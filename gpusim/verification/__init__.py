@@ -7,7 +7,7 @@ scheme or the size of the sample allows.
 from collections.abc import Iterator
 from functools import partial
 
-from gpusim.verification import bits, fronts, motion, randomness, reactions, rules, transport, well_mixed
+from gpusim.verification import bits, fronts, growth, motion, randomness, reactions, rules, transport, well_mixed
 from gpusim.verification.case import Case, Extent, Finding, Machine
 
 __all__ = ["CASES", "Case", "Extent", "Finding", "Machine", "chosen", "verify"]
@@ -30,6 +30,9 @@ CASES = (
     Case("survival", rules.survival),
     Case("competing hazards", rules.competition),
     Case("Eden growth", fronts.eden, extent=Extent.USUAL),
+    Case("growth of a colony", growth.exponential),
+    Case("dividing rim", growth.rim, extent=Extent.USUAL),
+    Case("round colony", growth.isotropy, extent=Extent.FULL),
     Case("random walk", motion.random_walk, extent=Extent.USUAL),
     Case("chemotaxis", motion.chemotaxis, extent=Extent.USUAL),
     Case("target cells", well_mixed.target_cells, extent=Extent.USUAL),

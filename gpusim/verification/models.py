@@ -174,7 +174,10 @@ def _effects(random: Random) -> dict[str, Any]:
             found[key] = {field: what(random) for field in random.sample(_FIELDS, random.randint(0, 2))}
     if random.random() < 0.5:
         wall = {"permeability": _rate(random), "body": "depot", "volume": "1e-7 mL"}
-        found["exchange"] = {random.choice(_FIELDS): wall | {"modulators": _modulators(random, 2)}}
+        field = random.choice(_FIELDS)
+        # A wall has no threshold on its own field.
+        modulators = [m for m in _modulators(random, 2) if m.get("field") != field or not {"above", "below"} & m.keys()]
+        found["exchange"] = {field: wall | {"modulators": modulators}}
     if random.random() < 0.5:
         found["motility"] = _motility(random)
     return found

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from gpusim.backends.numpy.random import Draw, happens, philox, voxel_random
-from gpusim.engine.stack import Purpose
+from gpusim.engine.purpose import Purpose
 from gpusim.model.tables import probability
 from gpusim.verification.case import Finding, Machine, at_most, near
 

@@ -86,7 +86,7 @@ def test_what_is_not_a_library_is_passed_over(cache):
     library.mkdir()
     (cache / f"{library.stem[:40]}-.so").write_text("")
     assert compiler.load(SOURCE + "\n").answer() == 42
-    with pytest.raises(BackendError, match="can't be kept or loaded"):
+    with pytest.raises(BackendError, match="cannot be stored or loaded"):
         compiler.load(SOURCE)
 
 
@@ -156,7 +156,7 @@ def test_a_full_disk_is_one_message(cache, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(kept.os, "replace", full)
-    with pytest.raises(BackendError, match="can't be kept or loaded.*No space left"):
+    with pytest.raises(BackendError, match="cannot be stored or loaded.*No space left"):
         compiler.load(SOURCE)
     assert not list(cache.iterdir())
 

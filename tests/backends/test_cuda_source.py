@@ -15,6 +15,7 @@ pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installe
 
 BOUNDS = {
     "explicit_step": (48, 0.62),
+    "walled_step": (64, 0.5),
     "combine": (32, 1.0),
     "smooth_finest": (56, 0.56),
     "smooth_coarse": (72, 0.43),

@@ -75,10 +75,15 @@ def test_room_is_the_shortest_way_to_a_voxel_that_can_take_a_cell(backend, data)
     boundary = sum((1 << a) * (s == "periodic") + (24 << 2 * a) * (s == "open") for a, s in enumerate(sides))
     yields = backend.array(np.repeat(YIELDS[:, None], 4, axis=1))
     own, other, room, spare = (backend.lattice(a.astype(np.uint8)) for a in (cells, 0 * cells, 0 * cells, 0 * cells))
-    backend.launch("begin_room", yields=yields, cells=own, other=other, room=room, boundary=boundary)
+    begun = {"yields": yields, "cells": own, "other": other, "boundary": boundary}
+    backend.launch("begin_room", room=room, **begun)
     for source, target in [(room, spare), (spare, room)] * 5:
-        backend.launch("spread_room", room=source, next=target, boundary=boundary)
+        backend.launch("spread_room", room=source, next=target, passes=1, boundary=boundary)
     np.testing.assert_array_equal(backend.to_numpy(room)[0], shortest(cells[0], boundary))
+    if backend.voxels_at_once:
+        backend.launch("begin_room", room=room, **begun)
+        backend.launch("spread_room", room=room, next=spare, passes=10, boundary=boundary)
+        np.testing.assert_array_equal(backend.to_numpy(room)[0], shortest(cells[0], boundary))
 
 
 CROWD = """

@@ -23,9 +23,23 @@ def backend(one_backend_each):
 
 
 class Reacting:
-    """Fields a and b (float [z, y, x], or what broadcasts to it) that become c; one reactant where `beta` is 0."""
+    """Fields a and b (float [z, y, x], or what broadcasts to it) that become c; one reactant where `beta` is 0.
 
-    def __init__(self, backend, fields, turnover, coefficients=(1, 1, 1), shape=SHAPE, seeds=(7,), origin=0):
+    Cells of state 1, where there is a `tissue`, hold the fields of which `holds` has a value.
+    """
+
+    def __init__(
+        self,
+        backend,
+        fields,
+        turnover,
+        coefficients=(1, 1, 1),
+        shape=SHAPE,
+        seeds=(7,),
+        origin=0,
+        tissue=0,
+        holds=(-1, -1, -1),
+    ):
         one = (len(seeds), *shape)
         number = {field: (field, coefficients[field]) for field in range(3)}
         consumed = [number[0], number[1]] if coefficients[1] else [number[0]]
@@ -34,9 +48,12 @@ class Reacting:
             backend.array(np.array([row], REACTION)),
             backend.array(np.array([*consumed, number[2]], TERM)),
             backend.array(np.zeros(0, MODULATOR)),
+            backend.array(
+                np.array([[-1, value] for value in holds if max(holds) >= 0] or np.zeros((3, 0)), np.float32)
+            ),
         )
         self.conditions = {
-            "tissue": backend.lattice(np.zeros(one, np.uint8)),
+            "tissue": backend.lattice(np.array(np.broadcast_to(tissue, one), np.uint8)),
             "immune": backend.lattice(np.zeros(one, np.uint8)),
             "counts": backend.lattice(np.zeros((0, len(seeds), 0, 0, 0), np.uint8)),
             "body": backend.array(np.zeros((0, len(seeds)), np.float32)),
@@ -91,6 +108,41 @@ def test_one_reactant_goes_by_its_own_rate(backend):
     x = 0.4 * 2 / (1 + 0.2)
     assert a == pytest.approx(2 - x, rel=2e-7)
     assert c == pytest.approx(1 + 3 * x, rel=2e-7)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "holds"),
+    [((2, 3, 1), (5, -1, -1)), ((2, 3, 1), (-1, 4, -1)), ((2, 3, 1), (5, 4, -1)), ((2, 0, 3), (5, -1, 0)),
+     ((2, 3, 1), (-1, -1, 2))],
+)  # fmt: skip
+def test_what_a_cell_holds_neither_falls_nor_limits(backend, coefficients, holds):
+    random = np.random.default_rng(5)
+    tissue = random.integers(0, 2, SHAPE)
+    fields = [
+        np.where((tissue == 1) & (value >= 0), value, 6 * random.random(SHAPE)).astype(np.float32) for value in holds
+    ]
+    k = 0.7
+    reacting = Reacting(backend, fields, k, coefficients, tissue=tissue, holds=holds)
+    after = reacting.step().values[:, 0]
+    a, b, c = np.array(fields, float)
+    holding = np.array([(tissue == 1) & (value >= 0) for value in holds])
+    alpha, beta, gamma = (np.where(here, 0, each) for here, each in zip(holding, coefficients, strict=True))
+    x = np.zeros(SHAPE)
+    for at in np.ndindex(SHAPE):
+        if not coefficients[1]:
+            x[at] = k * a[at] / (1 + k * alpha[at] / 2)
+            continue
+        # x = k (a - alpha x / 2) (b - beta x / 2), the lower root, held to what the scarcer allows
+        roots = np.roots(
+            [k * alpha[at] * beta[at] / 4, -1 - k * (alpha[at] * b[at] + beta[at] * a[at]) / 2, k * a[at] * b[at]]
+        )
+        most = [value / each for value, each in ((a[at], alpha[at]), (b[at], beta[at])) if each]
+        x[at] = min([roots.real.min(), *most])
+    for found, expected in zip(after, (a - alpha * x, b - beta * x, c + gamma * x), strict=True):
+        assert found == pytest.approx(expected, rel=2e-6, abs=2e-6)
+    assert np.array_equal(after[holding], np.array(fields, float)[holding])
+    twin = Reacting(_shared("numpy"), fields, k, coefficients, tissue=tissue, holds=holds).step().values[:, 0]
+    assert np.array_equal(after, twin)
 
 
 @settings(max_examples=60)

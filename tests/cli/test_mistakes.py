@@ -40,7 +40,7 @@ def command(tmp_path, monkeypatch, capsys):
         (["check", "~nosuch/x.yaml"], "~nosuch/x.yaml: unknown user after '~'"),
         (["check", f"{LONG}.yaml"], "File name too long"),
         (["check", LONG], "File name too long"),
-        (["check", "folder.yaml"], "folder.yaml: a folder, and none of a run, a trial or a study"),
+        (["check", "folder.yaml"], "folder.yaml: not a result folder of a run, a trial or a study"),
         (["check", "\udcff.yaml"], "no such file"),
         (["check", "a\0b.yaml"], "no such file"),
         (["check", "small.yaml", "--set", f"tissue.image.file={LONG}", "--set", "tissue.image.labels={1: tumour}"], ""),

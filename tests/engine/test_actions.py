@@ -100,7 +100,10 @@ def test_a_field_is_set(one_backend_each):
     ("act", "message"),
     [
         (lambda s: s.set("d", 1), r"set: no field 'd' \(known: c, oxygen\)"),
-        (lambda s: s.set("oxygen", 1), "set: field 'oxygen' is in its steady state"),
+        (
+            lambda s: s.set("oxygen", 1),
+            "set: field 'oxygen' takes its steady state in each time step and cannot be set",
+        ),
         (lambda s: s.set("c", np.ones((7, 6, 5))), r"set: expected one number or an array of shape \(5, 6, 7\)"),
         (lambda s: s.set("c", -1), "set: expected numbers from 0 to 1e.15 for field 'c'"),
         (lambda s: s.set("c", np.full((5, 6, 7), np.nan)), "set: expected numbers from 0"),
@@ -120,14 +123,17 @@ def test_a_field_is_set(one_backend_each):
         (lambda s: s.resect("source", "0 um"), "resect: 'resect' needs a 'radius'"),
         (lambda s: s.change({}), "change: expected a path and its value, found none"),
         (lambda s: s.change({"rules.grow.rte": 1}), "change: rules.grow.rte: unknown key; did you mean 'rate'"),
-        (lambda s: s.change({"grid.spacing": "10 um"}), "change grid.spacing: can't change in mid-run"),
-        (lambda s: s.change({"time.until": "1 h"}), "change time.until: can't change in mid-run; expected a number of"),
-        (lambda s: s.change({"fields.d": {"unit": "ng/mL"}}), "change: the fields and their units stay"),
+        (lambda s: s.change({"grid.spacing": "10 um"}), "change grid.spacing: cannot be changed during a run"),
+        (
+            lambda s: s.change({"time.until": "1 h"}),
+            "change time.until: cannot be changed during a run; expected a number in",
+        ),
+        (lambda s: s.change({"fields.d": {"unit": "ng/mL"}}), "change: the fields and their units cannot be changed"),
         (lambda s: s.change({"fields.c.unit": "g/mL"}), "expected .* found '1 ng/mL/min'|the fields and their units"),
-        (lambda s: s.change({"states.x": {}}), "change: the states and their layers stay as they are in mid-run"),
-        (lambda s: s.change({"rules.grow": None}), "change: the rules and their transitions stay"),
+        (lambda s: s.change({"states.x": {}}), "change: the states and their layers cannot be changed during a run"),
+        (lambda s: s.change({"rules.grow": None}), "change: the rules and their transitions cannot be changed"),
         (lambda s: s.change({"rules.grow.transition": "source -> empty"}), "change: the rules and their transitions"),
-        (lambda s: s.change({"fields.c.initial": 2}), "change: has no effect on what is still to come of the run"),
+        (lambda s: s.change({"fields.c.initial": 2}), "change: has no effect on the rest of the run"),
         (lambda s: s.change({"rules.grow.rate": "0.01 /min"}), "change: has no effect"),
     ],
 )
@@ -252,7 +258,9 @@ def test_a_state_from_before_a_change_brings_the_model_back():
 def test_a_set_that_is_repeated_asks_for_its_array():
     with gpusim.Simulation(scenario(), "numpy") as simulation:
         simulation.set("c", 1)
-        with pytest.raises(gpusim.ScenarioError, match="repeat: of 'set' at step 0 the array is known by its checksum"):
+        with pytest.raises(
+            gpusim.ScenarioError, match="repeat: only the checksum of the array of 'set' at step 0 is stored"
+        ):
             simulation.repeat(simulation.actions[0])
 
 
@@ -302,6 +310,29 @@ def test_cells_that_a_steady_field_rests_on_are_not_taken_away():
             with pytest.raises(gpusim.ScenarioError, match="'steady' needs a decay above 0"):
                 act()
         assert simulation.digest() == before
+
+
+def test_a_field_that_every_voxel_holds_is_not_set():
+    text = HOLDING.replace("solver: steady", "solver: explicit").replace("[40 um, 40 um, 40 um]", "[1 m, 1 m, 1 m]")
+    with gpusim.Simulation(gpusim.Scenario.parse(text), "numpy") as simulation:
+        with pytest.raises(gpusim.ScenarioError, match="^set: field 'o' has a fixed concentration in every voxel"):
+            simulation.set("o", 0)
+        assert not simulation.actions
+
+
+def test_the_rate_of_a_reaction_changes_in_mid_run():
+    reactions = {"rot": {"consumes": {"c": 1}, "rate": "0.01 /min"}}
+    slow = scenario(reactions=reactions)
+    quick = slow.overridden({"reactions.rot.rate": "0.1 /min"})
+    with gpusim.Simulation(slow, "numpy") as changed, gpusim.Simulation(quick, "numpy") as expected:
+        changed.step(3)
+        expected.restore(changed.numbers, dict(changed.arrays()))
+        changed.change({"reactions.rot.rate": "0.1 /min"})
+        for simulation in (changed, expected):
+            simulation.run()
+        assert changed.digest() == expected.digest()
+        with pytest.raises(gpusim.ScenarioError, match="change: the reactions and their fields cannot be changed"):
+            changed.change({"reactions.rot": None})
 
 
 def test_held_voxels_have_their_concentration_after_each_act(one_backend_each):

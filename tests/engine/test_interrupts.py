@@ -257,7 +257,7 @@ def test_a_device_is_not_used_in_a_forked_process():
     assert worker.do(lambda: 1) == 1
 
     def refused():
-        with pytest.raises(gpusim.BackendError, match="a forked process can't use the GPU"):
+        with pytest.raises(gpusim.BackendError, match="a forked process cannot use the GPU"):
             worker.do(lambda: 1)
         return True
 

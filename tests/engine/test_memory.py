@@ -122,7 +122,7 @@ def test_coarse_levels_have_a_place_for_the_fields_that_take_cycles():
     model, backend, made = build(gpusim.Scenario.parse(SOLVED)), create("numpy"), []
     lattice = backend.lattice
     backend.lattice = lambda values, finest=None: made.append(lattice(values, finest)) or made[-1]
-    Transport(model, 1, backend)
+    Transport([model], backend)
     # Above 5 x 6 x 9 voxels are 3 x 3 x 5, 2 x 2 x 3, 1 x 1 x 2, 1: three numbers each of "fast", four of "hindered".
     assert sum(array.nbytes for array in made) == transport.memory(model) == 4 * 7 * (45 + 12 + 2 + 1)
 

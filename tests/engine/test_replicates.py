@@ -127,7 +127,7 @@ def test_a_simulation_holds_its_replicates():
 )
 def test_several_replicates_have_nothing_that_belongs_to_one(ask):
     with gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5]) as simulation:
-        message = r"this simulation holds 2 replicates; ask one of them, as in simulation.replicates\[0\].counts"
+        message = r"this simulation has 2 replicates; use one of them, e.g. simulation.replicates\[0\].counts"
         with pytest.raises(gpusim.GpusimError, match=f"^{message}$"):
             ask(simulation)
         for replicate in simulation.replicates:
@@ -136,7 +136,7 @@ def test_several_replicates_have_nothing_that_belongs_to_one(ask):
 
 def test_a_recorder_of_several_replicates_is_refused(tmp_path):
     with gpusim.Simulation(gpusim.Scenario.parse(BUSY), "numpy", seed=[4, 5]) as simulation:
-        with pytest.raises(gpusim.GpusimError, match="holds 2 replicates"):
+        with pytest.raises(gpusim.GpusimError, match="has 2 replicates"):
             Recorder(simulation, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 

@@ -109,7 +109,7 @@ def test_numbers_that_contradict_are_refused(changes, message):
 
 
 def test_structs_and_dtypes_have_the_same_members():
-    names = ("modulators.cuh", "transition.cuh", "motion.cu", "exchange.cu")
+    names = ("modulators.cuh", "transition.cuh", "motion.cu", "lookup.cuh", "exchange.cu")
     source = "".join((folder() / name).read_text() for name in names)
     tables = {"Modulator": MODULATOR, "Release": RELEASE, "Rule": RULE, "Motility": MOTILITY}
     tables |= {"Effect": EFFECT, "Wall": WALL}
@@ -260,10 +260,10 @@ def test_a_point_beyond_any_side_is_refused(axis):
 def test_rules_are_noted_where_their_step_is_too_large():
     # Infection goes by up to 0.18 /min: a hazard of 0.72 in a step of 4 min; at 0.5 min it is 0.09.
     (note,) = built().notes
-    assert note.startswith("the rules' step of 4 min is too large for accuracy: a hazard reaches 0.72 a step")
+    assert note.startswith("the rule step of 4 min is too large: a hazard reaches 0.72 per step")
     assert built(time={"step": {"field": "0.5 min", "rules": "0.5 min"}}).notes == ()
     (note,) = built(time={"step": {"field": "0.6 min", "rules": "0.6 min"}}).notes
-    assert "a hazard reaches 0.108 a step" in note
+    assert "a hazard reaches 0.108 per step" in note
 
 
 def test_a_quantity_that_can_not_be_converted_names_the_scenario():

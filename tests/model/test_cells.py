@@ -119,7 +119,7 @@ def test_the_step_follows_from_the_highest_rate_that_modulators_allow(modulators
 def test_a_hazard_of_neighbours_in_both_layers_is_noted():
     growth = {"rate": "0.001 /min", "modulators": [{"neighbours": ["tumour", "ctl"]}]}
     given = built(rules={"growth": growth})  # steps of 4 min
-    assert "a hazard reaches 0.208 a step" in given.notes[0]
+    assert "a hazard reaches 0.208 per step" in given.notes[0]
     assert most_likely(given, "empty", "none") == pytest.approx(pade(0.208), rel=1e-3)
 
 

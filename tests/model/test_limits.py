@@ -68,7 +68,7 @@ def test_moves_keep_the_fastest_cell_below_half_a_voxel(speed, moves):
                 "fields": {"drug": {"decay": "5e35 /min", "diffusion": "1e36 um^2/min"}, "b": {"unit": "mmHg"}},
                 "states": {"tumour": {"uptake": {"drug": "9e35 /min"}}},
             },
-            "fields.drug: loss: a number comes to 1.4e",
+            "fields.drug: loss: a number is 1.4e",
         ),
         ({"therapies": {"d": {"inject": "t", "amount": "25 cell", "radius": "1 mm"}}}, "do not fit into the 24 voxels"),
         ({"therapies": {"d": {"inject": "drug", "amount": 1, "at": ["41 um", "1 um", "1 um"]}}}, "outside the grid"),

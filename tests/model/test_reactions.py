@@ -92,7 +92,7 @@ def test_a_step_that_is_too_long_for_a_reaction_is_noted():
 
     assert notes() == []
     (note,) = notes(rate="0.2 mL/ug/min")  # of the virus, 0.2 * 3 ug/mL * 2 min
-    assert "reaction 'neutralisation': its rate over a step comes to 1.2 of 'virus', and above 0.5" in note
+    assert "reaction 'neutralisation': it converts a share of 1.2 of 'virus' per step; above 0.5" in note
     assert notes(rate="0.2 mL/ug/min", modulators=[{"field": "complex", "half": 1, "at_saturation": 0.3}]) == []
 
 
@@ -100,7 +100,7 @@ def test_a_step_that_is_too_long_for_a_reaction_is_noted():
     ("changes", "message"),
     [
         ({"consumes": {"antibody": 1e-42}}, "consumes.antibody: expected a coefficient above 1e-38, found 1e-42"),
-        ({"rate": 1e36}, "reactions: turnover: a number comes to 2e+36; expected at most 1e+36"),
+        ({"rate": 1e36}, "reactions: turnover: a number is 2e+36; expected at most 1e+36"),
     ],
 )
 def test_numbers_that_float32_cannot_hold_are_refused(changes, message):

@@ -74,7 +74,7 @@ def test_arms_end_a_step_at_the_times_of_the_outcomes():
 
 def test_a_much_shorter_step_is_noted():
     (note,) = built(time={"until": "12 h", "at": ["61 min"]}).notes
-    assert note.startswith("the step of 1 min divides the scenario's times")
+    assert note.startswith("the time step is 1 min, so that it divides all times")
     assert "6 min" in note
     assert built(time={"until": "12 h", "at": ["63 min"]}).notes == ()
 

@@ -139,7 +139,7 @@ def test_check_is_a_line_for_each_damage_and_exit_code_2(made, tmp_path):
     shutil.copytree(made / "whole", tmp_path / "out")
     done = check()
     assert done.exit_code == 0
-    assert done.output.strip().endswith(": whole")
+    assert done.output.strip().endswith(": no damage found")
     counts = tmp_path / "out" / layout.COUNTS
     counts.write_text(counts.read_text().replace("500", "501", 1))
     (tmp_path / "out" / layout.SNAPSHOTS / "virus" / "c" / "2" / "0" / "0" / "0").unlink()

@@ -74,7 +74,7 @@ def test_the_worked_example(tmp_path, monkeypatch):
     [
         ("", ["sweep", "study.yaml"], "study.yaml: the file is empty"),
         (blocks("yaml")[0], ["sensitivity", "study.yaml"], "needs 'parameters', and 'sensitivity: {method: morris}'"),
-        (blocks("yaml")[0], ["sweep", "study.yaml", "-o", "."], "holds other files than a study"),
+        (blocks("yaml")[0], ["sweep", "study.yaml", "-o", "."], "contains other files than a study"),
         (blocks("yaml")[0], ["fit", "study.yaml", "--data", "none.csv"], "none.csv: not a table"),
         ("name: x", ["sweep", "nowhere.yaml"], "nowhere.yaml: no such file"),
     ],

@@ -53,7 +53,7 @@ KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 TERMINATED = "os.kill(os.getpid(), signal.SIGTERM)"
 WORKERS_KILLED = "[worker.kill() for worker in multiprocessing.active_children()]; done += 1"
 DASK, POOL = {}, {"distributed": None}
-STOPPED = "gpusim: stopped; finished runs are kept, to go on: gpusim run --resume out\n"
+STOPPED = "gpusim: stopped; finished runs are kept; to continue: gpusim run --resume out\n"
 
 
 def gpusim(folder, *arguments, code="import gpusim.cli; gpusim.cli.main()"):
@@ -129,7 +129,7 @@ class Failing(Executor):
             KilledWorker("run", None, 3),
             r"out: arm '(slow|fast)', seed \d: its worker died, again and again; finished",
         ),
-        (BrokenProcessPool(), r"out: a process that carried out a run was killed, perhaps for want of memory"),
+        (BrokenProcessPool(), r"out: a worker process was killed, perhaps because of too little memory"),
     ],
 )
 def test_a_trial_whose_workers_die_again_and_again_says_so(tmp_path, error, says):

@@ -175,7 +175,7 @@ def test_a_mistake_in_the_data_is_a_line_with_its_place(write, tmp_path, table, 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("METHOD,", "abc, subjects: 3,", "replicates: abc takes the noise of seeds in a measured value from that in a"),
+        ("METHOD,", "abc, subjects: 3,", "replicates: for abc, measured and simulated values must be means of"),
         (
             "METHOD, error: 0.1, particles: 40, populations: 3, trials: 80",
             "optuna, trials: 35",
@@ -200,7 +200,7 @@ def test_a_fit_says_how_much_of_it_is_noise_of_seeds(write):
     found = fit(emulated(study, 3, 0.3)[0], inline)
     assert found.seeds == pytest.approx(0.3, rel=0.3)
     assert found.share == pytest.approx(0.3**2 / (0.3**2 + np.log1p(0.01)), abs=0.08)
-    assert any("swamps the measurement: it makes" in note for note in found.notes)
+    assert any("differences between seeds make up" in note for note in found.notes)
     without = fit(emulated(study, 3, 0.0)[0], inline)
     assert without.share < 0.02
     assert not any("swamps" in note for note in without.notes)

@@ -222,7 +222,7 @@ def test_damaged_outcomes_are_told_and_run_again(write, tmp_path, connect):
     kept = sorted((tmp_path / "out" / "runs").iterdir())
     kept[0].write_text("{}")
     kept[1].write_bytes(kept[1].read_bytes().replace(b"0", b"1", 1))
-    with pytest.warns(UserWarning, match="is damaged.*this run is carried out again"):
+    with pytest.warns(UserWarning, match="is damaged.*this run is repeated"):
         again = run(write(GROWING), tmp_path / "out", connect)
     pd.testing.assert_frame_equal(again, first, check_exact=True)
     assert Counter(event for _, event in log(tmp_path / "out"))["begun"] == 12 + 2
@@ -237,7 +237,7 @@ def test_workers_of_this_machine_are_seen_by_it_alone_and_a_failing_start_is_tri
             raise RuntimeError("Nanny failed to start.")
 
     monkeypatch.setattr("distributed.LocalCluster", Cluster)
-    with pytest.raises(gpusim.BackendError, match="workers can't be started: Nanny failed"), workers(2):
+    with pytest.raises(gpusim.BackendError, match="workers cannot be started: Nanny failed"), workers(2):
         pass
     assert [options["dashboard_address"] for options in asked] == ["127.0.0.1:0"] * 3
     with pytest.raises(gpusim.BackendError), workers(2, dashboard="0.0.0.0:8787"):

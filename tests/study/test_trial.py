@@ -268,7 +268,7 @@ def test_damaged_outcomes_are_told_and_run_again(tmp_path, connect, text):
     counts = tmp_path / "out" / "slow" / "5" / layout.COUNTS
     counts.write_text(counts.read_text().replace("216", "217", 1))
     assert len(list(folder.damages(tmp_path / "out"))) == 2
-    with pytest.warns(UserWarning, match="is damaged.*this run is carried out again"):
+    with pytest.warns(UserWarning, match="is damaged.*this run is repeated"):
         again = run_trial(small, tmp_path / "out", backend="numpy", connect=connect, resume=True)
     pd.testing.assert_frame_equal(again.table, whole.table)
     assert not list(folder.damages(tmp_path / "out"))
@@ -307,6 +307,6 @@ def test_only_the_arm_that_has_changed_is_run_again(tmp_path, connect):
 
 @pytest.mark.parametrize("name", ["outcomes.csv", "Trial.yaml", "SHA256SUMS", "log.csv", "SLOW"])
 def test_an_arm_whose_folder_is_taken_is_refused_before_anything_is_run(tmp_path, name):
-    with pytest.raises(gpusim.ScenarioError, match=f"trial.arms.{name}: its folder would be that of"):
+    with pytest.raises(gpusim.ScenarioError, match=f"trial.arms.{name}: its folder would be the same as that of"):
         run_trial(scenario(TEXT.replace("fast: {rules", f"{name}: {{rules").replace("fast", name)), tmp_path / "out")
     assert not (tmp_path / "out").exists()

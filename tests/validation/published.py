@@ -274,6 +274,45 @@ def necrotic_radii(radius: float) -> tuple[float, float]:
     return float(brentq(dead, 1, radius)), float(brentq(alive, 1, radius))
 
 
+_ZERO_ORDER = """
+grid: {{shape: [44, 44, 44], spacing: 12.5 um}}
+time: {{until: 1 h, step: {{field: 1 min, rules: 1 min}}}}
+fields: {{oxygen: {{unit: mmHg, diffusion: 1e5 um^2/min, solver: steady, initial: 100, holds: {{medium: 100}}}}}}
+states:
+  medium: {{}}
+  tumour: {{uptake: {{oxygen: {{rate: {rate} /min, modulators: [{{field: oxygen, half: 1 mmHg, effect: inhibits}}]}}}}}}
+tissue:
+  background: medium
+  shapes: {{ball: {{kind: sphere, state: tumour, radius: 500 um, centre: [0 um, 0 um, 0 um]}}}}
+"""
+"""An eighth of a spheroid in a medium at 100 mmHg; cells take up `rate` mmHg/min at most, half of it at 1 mmHg."""
+
+
+ZERO_ORDER = (500, 900, 1300)
+"""mmHg/min, assumed."""
+
+
+def zero_order_rim(rate: float) -> float:
+    """Depth of a spheroid of 0.5 mm in which there are 5 mmHg or more, um, of a ball of as many voxels."""
+    with simulation(_ZERO_ORDER.format(rate=rate)) as running:
+        running.step(12)
+        below = int(((running.field("oxygen") < 5) & (running.tissue == 2)).sum())
+        return 500 - float((3 * 8 * below / (4 * np.pi)) ** (1 / 3)) * 12.5
+
+
+def rim_in_theory(rate: float) -> float:
+    """Depth at which uptake of zero order leaves 5 mmHg of 100, um, where it ends at a core without any.
+
+    c = a / (6 D) (r^2 - n^2) + a n^3 / (3 D) (1 / r - 1 / n) outside of a core of radius n.
+    """
+
+    def oxygen(core: float, r: float) -> float:
+        return rate / 6e5 * (r**2 - core**2) + rate * core**3 / 3e5 * (1 / r - 1 / core)
+
+    core = brentq(lambda n: oxygen(n, 500) - 100, 1, 500)
+    return 500 - float(brentq(lambda r: oxygen(core, r) - 5, core, 500))
+
+
 def spread(values: Iterable[float]) -> str:
     """Median, lowest and highest."""
     found = np.array(list(values))
@@ -301,6 +340,8 @@ def main() -> None:
     least, largest = necrotic_radii(radii[0][0])
     print(f"spheroid of {radii[0][0]:.1f} um: core {spread(core for _, core in radii)}, ", end="")
     print(f"theory {least:.0f} to {largest:.0f}; rim {spread(r - core for r, core in radii)}")
+    for rate in ZERO_ORDER:
+        print(f"uptake of {rate} mmHg/min: rim {zero_order_rim(rate):.1f} um, theory {rim_in_theory(rate):.1f}")
 
 
 if __name__ == "__main__":

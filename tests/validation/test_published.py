@@ -65,3 +65,10 @@ def test_a_spheroid_has_a_necrotic_core():
     radius, core = published.spheroid(1)
     least, largest = published.necrotic_radii(radius)
     assert least < core < largest
+
+
+def test_uptake_of_zero_order_leaves_a_rim_as_seen():
+    for rate in published.ZERO_ORDER:
+        rim = published.zero_order_rim(rate)
+        assert rim == pytest.approx(published.rim_in_theory(rate), rel=0.07)
+        assert 100 < rim < 250

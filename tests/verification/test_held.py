@@ -152,6 +152,43 @@ therapies: {dose: {inject: c, amount: 1e3 mmHg*voxel, radius: 100 um, start: 30 
         assert simulation.fired["close"] > 0
 
 
+@pytest.mark.parametrize("radius", [25, 45, 90])
+def test_a_steady_field_that_rests_on_a_ball_is_there_after_its_first_step(simulate, radius):
+    simulation = simulate(f"""
+grid: {{shape: [24, 24, 24], spacing: 20 um}}
+time: {{until: 1 h, step: {{field: 1 min, rules: 1 min}}}}
+fields: {{c: {{unit: mmHg, diffusion: 1e5 um^2/min, solver: steady, holds: {{vessel: 40}}}}}}
+states: {{vessel: {{}}}}
+tissue: {{shapes: {{v: {{kind: sphere, state: vessel, radius: {radius} um}}}}}}
+""")
+    simulation.step()
+    assert simulation.field("c") == pytest.approx(np.full((24, 24, 24), 40), rel=2e-3)
+
+
+def test_a_reaction_with_what_is_held_is_of_second_order(simulate):
+    """B + A -> C with A held at 5: B falls as an exponential, and C takes what it loses."""
+    text = """
+grid: {{shape: [2, 1, 1], spacing: 20 um}}
+time: {{until: 1000 h, step: {{field: {step} min, rules: {step} min}}}}
+record: {{every: 1000 h}}
+fields: {{a: {{unit: ng/mL, holds: {{source: 5}}}}, b: {{unit: ng/mL, initial: 2}}, c: {{unit: ng/mL}}}}
+states: {{source: {{}}}}
+tissue: {{background: source}}
+reactions: {{bind: {{consumes: {{a: 1, b: 1}}, makes: {{c: 1}}, rate: 0.01 mL/ng/min}}}}
+"""
+    errors = []
+    for step in (8, 4, 2):
+        simulation = simulate(text.format(step=step))
+        simulation.step(16 // step)
+        assert np.all(simulation.field("a") == 5)
+        made = simulation.field("c").astype(float)
+        assert made == pytest.approx(2 - simulation.field("b").astype(float), rel=1e-6)
+        errors.append(made[0, 0, 0] - 2 * (1 - np.exp(-0.05 * 16)))
+    # The midpoint rule decays at the rate times 1 + q^2 / 12, with q = 0.05 /min * step.
+    assert errors[0] == pytest.approx(2 * np.exp(-0.8) * 0.8 * 0.4**2 / 12, rel=0.05)
+    assert np.log2(np.array(errors[:-1]) / np.array(errors[1:])) == pytest.approx([2, 2], abs=0.1)
+
+
 @pytest.mark.parametrize("solver", ["explicit", "implicit", "implicit2", "steady"])
 def test_a_state_with_no_diffusion_is_a_wall(simulate, solver):
     """Beyond a wall of one voxel, between a held plane and a closed side, nothing comes and nothing goes."""
@@ -193,7 +230,7 @@ def test_a_state_with_no_diffusion_is_a_wall(simulate, solver):
         ),
         (
             {"therapies": {"dose": {"inject": "c", "amount": "1 mmHg*voxel", "at": ["150 um", "80 um", "90 um"]}}},
-            "therapies.dose: all 1 voxels of the region hold their concentration of c at time 0",
+            "therapies.dose: all 1 voxels of the region have a fixed concentration of c at time 0",
         ),
     ],
 )

@@ -104,7 +104,8 @@ class _Rates:
         self._shape, self._planes, self._states = tissue.shape, slice(first, end), tissue
         self._source, self._rhs = source[field], rhs[field, first:end].reshape(-1)
         self._tissue, self._immune = tissue[first:end].reshape(-1), immune[first:end].reshape(-1)
-        self._own, self._form = bool(tables.own[field]), Form(int(tables.forms[field]))
+        form = Form(int(tables.forms[field]))
+        self._own, self._form, self._walled = bool(tables.own[field]), form & ~Form.WALLED, Form.WALLED in form
         self._solved = self._own and self._form != Form.EXPLICIT
         self._c = self._source[first:end].reshape(-1)
 
@@ -114,7 +115,8 @@ class _Rates:
         first, second = (each[slot, self._planes].reshape(-1) for each in (self._maps.first_map, self._maps.second_map))
         here = (f, self._tissue, self._immune - tables.production.shape[1])
         production, loss = tables.production[here], tables.loss[here]
-        self._add_effects(production, loss)
+        across = (np.zeros_like(production), np.zeros_like(loss)) if self._walled else (production, loss)
+        self._add_effects((production, loss), across)
         border = None
         if self._solved:
             stencil = Stencil(
@@ -126,19 +128,24 @@ class _Rates:
         if self._solved:
             held = self._c
             if self._form == Form.OPERATOR:
-                held = from_c * self._c + (from_second * second if from_second else _ZERO)
+                held = second + from_c * (self._c - second) if from_second else from_c * self._c
             settling = self._settling()
             if settling:
                 inflow = stencil.inflow(self._source).reshape(-1) + through
-                capacity = mass + (dt * loss + rate)
-                supply = (held + dt * production) + inflow
+                own_and_across = (production, loss)
+                if self._walled:
+                    own_and_across = (production + across[0], loss + across[1])
+                capacity = mass + (dt * own_and_across[1] + rate)
+                supply = (held + dt * own_and_across[0]) + inflow
                 for effects, voxels in settling:
                     equation = _OwnEquation(effects, capacity[voxels], dt, supply[voxels])
                     added, taken = equation.settled(self._c[voxels])
                     production[voxels] = production[voxels] + added
                     loss[voxels] = loss[voxels] + taken
         gained, lost = dt * production, dt * loss
-        if self._form == Form.EXPLICIT:
+        if self._walled:
+            first[:], second[:] = lost, gained
+        elif self._form == Form.EXPLICIT:
             first[:], second[:] = _ONE - lost, gained
         elif self._form == Form.IMPLICIT:
             keep = _ONE / (_ONE + lost)
@@ -150,6 +157,8 @@ class _Rates:
                 value = held + (gained + through)
                 self._rhs[:] = np.where(value > 0, value, _ZERO)
         self._hold(tables.loss[here] > _FASTEST, tables.production[here], first, second)
+        if self._walled:
+            first[tables.loss[here] > _FASTEST] = tables.loss[here][tables.loss[here] > _FASTEST]
 
     def _hold(self, there: np.ndarray, value: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
         """Replace what was found in voxels that hold a concentration."""
@@ -171,8 +180,8 @@ class _Rates:
         rows: np.ndarray = self._tables.effects[begin:end]
         return rows
 
-    def _add_effects(self, production: np.ndarray, loss: np.ndarray) -> None:
-        """Add all effects but those that the voxels' own equations are solved for."""
+    def _add_effects(self, own: tuple[np.ndarray, np.ndarray], across: tuple[np.ndarray, np.ndarray]) -> None:
+        """Add all effects but those that the voxels' own equations are solved for: to production and loss, by walls."""
         for wall in np.flatnonzero(self._tables.walls["field"] == self._field):
             self._maps.permeable[wall, self._planes] = 0
         for layer, slab in ((self._tissue, self._of_tissue), (self._immune, self._of_immune)):
@@ -184,6 +193,7 @@ class _Rates:
                     rate = slab.modulated(effect["rate"], effect, voxels)
                     if effect["end_own"] > effect["end_modulator"]:
                         rate = rate * _own_factor(self._tables.modulators, effect, self._c[voxels])
+                    production, loss = across if effect["kind"] == EffectKind.WALL else own
                     if effect["kind"] == EffectKind.SECRETION:
                         production[voxels] = production[voxels] + rate
                         continue
@@ -295,7 +305,7 @@ class _OwnEquation:
         everywhere = np.arange(c.size)
         at = self._settling(c, everywhere)
         beyond = self._excess(c, at, everywhere)
-        near = (self.mass + self.dt * self.linear(c, c + c * np.float32(2.0**-8))[1]) * c * np.float32(2.0**-6)
+        near = (self.mass + self.dt * self.linear(c, c + c * np.float32(2.0**-8))[1]) * c * _ROUNDINGS
         low = np.where(beyond < 0, c, _ZERO)
         high = np.where(beyond < 0, (self.supply + self.dt * at[0]) / self.mass, c)
         stays = (np.where(beyond < 0, -beyond, beyond) <= near) | ((beyond < 0) & ~(self.mass > 0))
@@ -307,7 +317,7 @@ class _OwnEquation:
             under = self._excess(middle, self._settling(middle, voxels), voxels) < 0
             low, high = np.where(under, middle, low), np.where(under, high, middle)
         found = c.copy()
-        found[voxels] = np.float32(0.5) * (low + high)
+        found[voxels] = np.where(beyond[voxels] < 0, high, low)
         return found
 
 

@@ -37,12 +37,12 @@ def combine(
         map = second_map[map_slots[field]] if map_slots[field] >= 0 else None
         for first, end in slabs(shape):
             slab = rhs[field, first:end]
-            old = from_rhs * slab if from_rhs else np.float32(0)
             gained = of_field(gain[field], map, by, tissue, immune, first, end, out=np.empty_like(slab))
             border = Stencil(shape, Level(diffusion), field, first, end, states=tissue).border()
             if border is not None:
                 gained = gained + border[1]
-            value = (from_c * c[field, first:end] + old) + from_gain * gained
+            here = c[field, first:end]
+            value = slab + from_c * ((here - slab) + gained) if from_rhs else from_c * here + from_gain * gained
             slab[...] = np.where(value > 0, value, np.float32(0))
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gpusim.backends.numpy.lots import sum_by_lot
 from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.random import Draw, voxel_random
 from gpusim.backends.numpy.slabs import slabs
@@ -16,6 +17,7 @@ def react(
     reactions: np.ndarray,
     terms: np.ndarray,
     modulators: np.ndarray,
+    held: np.ndarray,
     seeds: np.ndarray,
     tissue: np.ndarray,
     immune: np.ndarray,
@@ -33,33 +35,49 @@ def react(
             seen = (*flat, body, first, end, modulators)
             of_tissue, of_immune = Slab(tissue, immune, *seen), Slab(immune, tissue, *seen)
             for reaction in reactions:
-                _react(reaction, terms, of_tissue, of_immune, draw)
+                _react(reaction, terms, held, tissue.reshape(-1), of_tissue, of_immune, draw)
 
 
-def _react(reaction: np.void, terms: np.ndarray, of_tissue: Slab, of_immune: Slab, draw: Draw) -> None:
+def _react(
+    reaction: np.void,
+    terms: np.ndarray,
+    held: np.ndarray,
+    tissue: np.ndarray,
+    of_tissue: Slab,
+    of_immune: Slab,
+    draw: Draw,
+) -> None:
+    def coefficients(term: np.void, voxels: np.ndarray) -> np.ndarray:
+        if not held.size:
+            return np.full(voxels.shape, term["coefficient"])
+        return np.where(held[term["field"]][tissue[voxels]] >= 0, _ZERO, term["coefficient"])
+
     fields, offset = of_tissue.fields, of_tissue.offset
     one, two = terms[reaction["first_consumed"]], terms[reaction["first_made"] - 1]
-    here = slice(offset, of_tissue.end_offset)
-    voxels = np.flatnonzero((fields[one["field"], here] > 0) & (fields[two["field"], here] > 0))
+    slab = slice(offset, of_tissue.end_offset)
+    voxels = np.flatnonzero((fields[one["field"], slab] > 0) & (fields[two["field"], slab] > 0))
     a, b = fields[one["field"]][voxels + offset], fields[two["field"]][voxels + offset]
     k = of_tissue.modulated(reaction["turnover"], reaction, voxels)
     k = of_immune.times(k, reaction["end_modulator"], reaction["end_contact"], voxels)
+    alpha, beta = coefficients(one, voxels + offset), coefficients(two, voxels + offset)
     if reaction["first_made"] - reaction["first_consumed"] > 1:
-        extent = _extent_of_two(k, one["coefficient"], a, two["coefficient"], b)
+        extent = _extent_of_two(k, alpha, a, beta, b)
     else:
-        extent = a / (_ONE / k + one["coefficient"] * _HALF)
-    for most in (a / one["coefficient"], b / two["coefficient"]):
+        extent = a / (_ONE / k + alpha * _HALF)
+    for most in (a / alpha, b / beta):
         extent = np.where((extent < most) | ~(extent > 0), extent, most)
     happening = extent > 0
     at, extent = voxels[happening] + offset, extent[happening]
     for number in range(reaction["first_consumed"], reaction["end_made"]):
         values = fields[terms[number]["field"]]
-        c, amount = values[at], terms[number]["coefficient"] * extent
+        changing = coefficients(terms[number], at) > 0
+        here, c = at[changing], values[at[changing]]
+        amount = terms[number]["coefficient"] * extent[changing]
         change = amount if number >= reaction["first_made"] else np.where(amount < c, -amount, -c)
-        values[at] = _sum_by_lot(c, change, at, number, draw)
+        values[here] = _sum_by_lot(c, change, here, number, draw)
 
 
-def _extent_of_two(k: np.ndarray, alpha: np.float32, a: np.ndarray, beta: np.float32, b: np.ndarray) -> np.ndarray:
+def _extent_of_two(k: np.ndarray, alpha: np.ndarray, a: np.ndarray, beta: np.ndarray, b: np.ndarray) -> np.ndarray:
     room = _ONE / k + _HALF * (alpha * b + beta * a)
     first = a * (b / room)
     rest = _ONE - (alpha * b / room) * (beta * a / room)
@@ -68,15 +86,6 @@ def _extent_of_two(k: np.ndarray, alpha: np.float32, a: np.ndarray, beta: np.flo
 
 
 def _sum_by_lot(c: np.ndarray, change: np.ndarray, voxels: np.ndarray, number: int, draw: Draw) -> np.ndarray:
-    """c + change; where that lies between two floats, one of them by lot, so that the mean is the sum."""
-    total = c + change
-    back = total - c
-    missing = (c - (total - back)) + (change - back)
-    between = np.flatnonzero((total > 0) & ((missing > 0) | (missing < 0)))
-    words = voxel_random(voxels[between], Draw(draw.seed, 0, draw.purpose + 256 * (number // 4), draw.origin))
-    lots = ((words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW).astype(np.float32)
-    low, short = total[between], missing[between]
-    other = np.nextafter(low, np.where(short > 0, np.float32(np.inf), np.float32(-np.inf)))
-    goes = lots * np.float32(2.0**-32) * np.abs(other - low) < np.abs(short)
-    total[between] = np.where(goes, other, low)
-    return total
+    """c + change of some voxels, for term `number`."""
+    words = voxel_random(voxels, Draw(draw.seed, 0, draw.purpose + 256 * (number // 4), draw.origin))
+    return sum_by_lot(c, change, (words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW)

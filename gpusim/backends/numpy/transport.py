@@ -3,11 +3,13 @@
 import numpy as np
 
 from gpusim.backends.groups import Diffusion
+from gpusim.backends.numpy.lots import row_lots, sum_by_lot
+from gpusim.backends.numpy.random import Draw
 from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.stencil import Level, Stencil, difference_sum, of_field
-from gpusim.model.tables import TRACE, VariesBy
+from gpusim.model.tables import FASTEST_LOSS, TRACE, VariesBy
 
-_TRACE = np.float32(TRACE)
+_TRACE, _FASTEST = np.float32(TRACE), np.float32(FASTEST_LOSS)
 
 
 def explicit_step(
@@ -70,6 +72,62 @@ def explicit_step(
                 np.multiply(before, momentum, out=before)
                 np.add(slab, before, out=before)
             np.copyto(before, np.float32(0), where=before < _TRACE)
+
+
+def walled_step(
+    source: np.ndarray,
+    target: np.ndarray,
+    tissue: np.ndarray,
+    body: np.ndarray,
+    active: np.ndarray,
+    coupling: np.ndarray,
+    coupling_by: np.ndarray,
+    boundary: np.ndarray,
+    resistance: np.ndarray,
+    far: np.ndarray,
+    implicit_exchange: np.ndarray,
+    times: np.ndarray,
+    walls: np.ndarray,
+    map_slots: np.ndarray,
+    seeds: np.ndarray,
+    first_map: np.ndarray,
+    second_map: np.ndarray,
+    permeable: np.ndarray,
+    first: int,
+    step: int,
+    purpose: int,
+    origin: int,
+) -> None:
+    """Pass number `first` over fields with walls to the body, from `source` to `target` (float32 [F, z, y, x])."""
+    number, level = first, Level(Diffusion(coupling, coupling_by, boundary, resistance, far))
+    shape: tuple[int, int, int] = tissue.shape
+    zero, one = np.float32(0), np.float32(1)
+    for field in active:
+        draw = Draw(int(seeds), number, purpose + 256 * int(field), origin)
+        implicit, slot = bool(implicit_exchange[field]), map_slots[field]
+        for first, end in slabs(shape):
+            planes = slice(first, end)
+            c, lost, gained = (each[planes] for each in (source[field], first_map[slot], second_map[slot]))
+            rate, brought, net = (np.zeros_like(c) for _ in range(3))
+            for w in np.flatnonzero(walls["field"] == field):
+                through = times[field] * permeable[w, planes]
+                blood = body[walls[w]["quantity"]] * walls[w]["dilution"]
+                rate, brought = rate + through, brought + through * blood
+                net = net + through * (blood - c)
+            stencil = Stencil(shape, level, field, first, end, states=tissue)
+            inflow, border = stencil.inflow(source[field]), stencil.border() or (zero, zero)
+            exchanged = (gained - lost * c) + net
+            net = exchanged + (inflow + (border[1] - border[0] * c))
+            whole = one + ((lost + rate) + border[0])
+            change = net / whole if implicit else net
+            if not implicit and number % 2 == 0:
+                change = np.float32(0.5) * ((target[field, planes] - c) + change)
+            value = sum_by_lot(c, change, row_lots(first, end, shape, number, step, draw))
+            if implicit:
+                rest = ((c + (gained + brought)) + (inflow + border[1])) / whole
+                value = np.where(change < np.float32(-0.5) * c, rest, value)
+            value = np.where(value < _TRACE, zero, value)
+            target[field, planes] = np.where(lost > _FASTEST, gained, value)
 
 
 def _plain(diffusion: Diffusion, field: int) -> bool:

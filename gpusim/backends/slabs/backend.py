@@ -165,7 +165,7 @@ class SlabsBackend(Backend):
 
     def _all(self, operation: str, *arguments: Any, whole: np.ndarray | None = None) -> Any:
         if self._job.backend is not self:
-            raise BackendError("the ranks work for a later simulation, or for none: slabs take one at a time")
+            raise BackendError("the slabs backend runs one simulation at a time, and its ranks work for another one")
         if self._job.inside:
             raise BackendError("an operation failed on some of the ranks; start the job anew, by --resume if recorded")
         gone, self._gone = self._gone, []
@@ -246,8 +246,8 @@ def _job() -> _Job:
     if world.size == 1:
         raise BackendError(
             "backend 'slabs' found one rank, expected two or more: mpirun -n 4 gpusim run SCENARIO --backend slabs, "
-            f"with the mpirun of the MPI that mpi4py has found ({MPI.get_vendor()[0]}): another's starts ranks that "
-            "do not know of each other"
+            f"with the mpirun of the MPI that mpi4py has found ({MPI.get_vendor()[0]}); the mpirun of another MPI "
+            "library starts unconnected ranks"
         )
     neighbours = world.Split_type(MPI.COMM_TYPE_SHARED)
     job = _Job(world, neighbours.rank, neighbours.size, takes_device(MPI))

@@ -1,81 +1,22 @@
 """Diffusion, decay and exchange over one step, each field by the solver that suits it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from gpusim.backends.base import Backend
 from gpusim.engine.state import State
 from gpusim.engine.transport import exchange, multigrid
+from gpusim.engine.transport.choice import MOST_PASSES, Choice, choices
 from gpusim.engine.transport.diffusion import by_state
-from gpusim.engine.transport.explicit import ExplicitSolver, Scheme, schemes
+from gpusim.engine.transport.explicit import ExplicitSolver
 from gpusim.engine.transport.implicit import ImplicitSolver, recipe_of, time_and_mass
 from gpusim.engine.transport.multigrid import Multigrid
 from gpusim.errors import ScenarioError
 from gpusim.model import Fields, Model
 from gpusim.model.tables import Form
 
-MOST_PASSES = 60
-"""Explicit passes a step up to which `auto` goes explicit. A multigrid solve costs as much as 80 of them at 128^3
-and 200 at 16^3 on a processor, and moves as many bytes as 40, in two hundred launches, on a GPU."""
-
-_MOST_EXPLICIT = 100_000
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The solver of a field, and why; `scheme` is how explicit passes would step it."""
-
-    solver: str
-    reason: str
-    scheme: Scheme
-
-    @property
-    def passes(self) -> int:
-        """Explicit passes in a step; 1 for another solver."""
-        return self.scheme.passes if self.solver == "explicit" else 1
-
-
-def choices(model: Model) -> list[Choice]:
-    """The solver of each field. Raises `ScenarioError` where a field can't have the one asked for."""
-    found = []
-    for f, (name, scheme) in enumerate(zip(model.fields.names, schemes(model), strict=True)):
-        asked, count = model.fields.solvers[f], scheme.passes
-        if asked == "steady" and not _settles(model, f):
-            raise ScenarioError(
-                f"fields.{name}.solver: 'steady' needs a decay above 0; found {model.exchange.decay[f]:g} /min"
-            )
-        if asked == "explicit" and count > _MOST_EXPLICIT:
-            raise ScenarioError(
-                f"fields.{name}.solver: 'explicit' needs {count:,} passes a step; expected at most "
-                f"{_MOST_EXPLICIT:,}: take 'auto', or a shorter time.step.field"
-            )
-        why = f"asked for ({count} explicit passes, {scheme.method.value})"
-        solver = asked
-        if asked == "auto":
-            solver = "explicit" if count <= MOST_PASSES else "implicit"
-            than = "at most" if solver == "explicit" else "over"
-            why = f"{count} passes ({scheme.method.value}), {than} {MOST_PASSES}"
-        found.append(Choice(solver, why, scheme))
-    return found
-
-
-def _settles(model: Model, f: int) -> bool:
-    """Whether every voxel loses, by itself or by diffusion to an open side."""
-    fields = model.fields
-    through = fields.boundary.permeability[f].max() > 0 or _always_held(model, f)
-    drained = bool(fields.diffusion[f].min() > 0 and through)
-    return drained or bool(model.exchange.decay[f] > 0)
-
-
-def _always_held(model: Model, f: int) -> bool:
-    """Whether some voxel holds its concentration at all times."""
-    cells = model.cells
-    left = set(np.flatnonzero((np.diff(cells.rule_begin) > 0) | (cells.motilities["hop"] > 0)).tolist())
-    left |= {state for resection in model.resections for state in resection.states}
-    left |= {state for graft in model.grafts for state in graft.replaces}
-    staying = [state for state in np.flatnonzero(model.exchange.holds[f]).tolist() if state not in left]
-    return bool(staying) and bool(np.isin(model.initial.tissue, staying).any())
+__all__ = ["MOST_PASSES", "Choice", "Transport", "choices", "memory"]
 
 
 def _require_ends(fields: Fields) -> None:
@@ -83,8 +24,8 @@ def _require_ends(fields: Fields) -> None:
     for f, name in enumerate(fields.names):
         if fields.boundary.periodic[f, 0]:
             raise ScenarioError(
-                f"fields.{name}.boundary.z: 'periodic' can't be run on slabs, which are cut along z; expected "
-                f"another boundary there, or a backend of one process"
+                f"fields.{name}.boundary.z: 'periodic' along z is not supported by the slabs backend; expected another "
+                f"boundary condition, or another backend"
             )
 
 
@@ -103,9 +44,11 @@ def _cycled(model: Model, found: list[Choice]) -> np.ndarray:
 
 
 class Transport:
-    """All fields of a model by their solvers, for some replicates of it."""
+    """All fields of a model by their solvers, for replicates of it, which differ by their seeds."""
 
-    def __init__(self, model: Model, replicates: int, backend: Backend) -> None:
+    def __init__(self, models: Sequence[Model], backend: Backend) -> None:
+        model, replicates = models[0], len(models)
+        seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         if backend.ranks > 1:
             _require_ends(model.fields)
         self.choices = choices(model)
@@ -117,7 +60,7 @@ class Transport:
 
         def add(solver: str, fields: list[int]) -> None:
             if solver == "explicit":
-                self._solvers.append(ExplicitSolver(model, backend, fields, schemes, self._maps))
+                self._solvers.append(ExplicitSolver(model, backend, fields, schemes, self._maps, seeds))
             else:
                 self._solvers.append(ImplicitSolver(model, backend, fields, solver, levels, self._maps))
 
@@ -142,9 +85,11 @@ def _maps(model: Model, replicates: int, backend: Backend, found: list[Choice]) 
     """The maps, in the forms and for the times in which the chosen solvers read them."""
     forms: list[Form] = []
     times, masses = np.ones(len(found)), np.ones(len(found))
+    walled = exchange.walled(model.exchange)
     for f, choice in enumerate(found):
         if choice.solver == "explicit":
-            forms.append(Form.IMPLICIT if choice.scheme.method.implicit_exchange else Form.EXPLICIT)
+            form = Form.IMPLICIT if choice.scheme.method.implicit_exchange else Form.EXPLICIT
+            forms.append(form | Form.WALLED if walled[f] else form)
             times[f] = choice.scheme.time
         else:
             forms.append(Form.OPERATOR)

@@ -67,7 +67,7 @@ def _effects(exchange: Exchange, forms: list[Form]) -> np.ndarray:
     slots = np.flatnonzero(exchange.slots >= 0)
     if slots.size:
         fields = slots.repeat(np.diff(exchange.begin[:: (len(exchange.begin) - 1) // slots.size]))
-        solved = np.array(forms)[fields] != Form.EXPLICIT
+        solved = (np.array(forms)[fields] & ~Form.WALLED) != Form.EXPLICIT
         effects["end_modulator"] += exchange.feeding * solved
     return effects
 

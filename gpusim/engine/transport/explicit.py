@@ -23,11 +23,13 @@ in its place, the error grows with each decay time: to 7% after seven of them, f
 import enum
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from gpusim.backends.base import Backend, Known
 from gpusim.backends.groups import Array, ExplicitTables
+from gpusim.engine.purpose import Purpose
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion, varies
 from gpusim.engine.transport.exchange import Alone, ExchangeMaps, alone, exchange_by, walled, with_held
@@ -82,11 +84,15 @@ class Method(enum.Enum):
 
     def left(self, passes: int, loss: float) -> float:
         """The share of a uniform concentration that is left after a step, with a loss for a pass."""
-        keep = 1 / (1 + loss) if self.implicit_exchange else 1 - loss
+        found: float = self.amplified(passes, 1 / (1 + loss) if self.implicit_exchange else 1 - loss)
+        return found
+
+    def amplified(self, passes: int, euler: Any) -> Any:
+        """What a step leaves of what a step of Euler's of a pass's size takes to `euler`, a number or an array."""
         before, now = 1.0, 1.0
         for number in range(1, passes + 1):
-            euler = keep * now
-            before, now = now, euler + self.momentum(number) * (euler - before)
+            stepped = euler * now
+            before, now = now, stepped + self.momentum(number) * (stepped - before)
         return now
 
     def time(self, passes: int, step: float, decay: float) -> float:
@@ -171,7 +177,13 @@ class ExplicitSolver:
     """Each field by its own scheme; a launch takes a pass over all fields that have it, or all of a small lattice."""
 
     def __init__(
-        self, model: Model, backend: Backend, chosen: list[int], schemes: list[Scheme], exchange: ExchangeMaps
+        self,
+        model: Model,
+        backend: Backend,
+        chosen: list[int],
+        schemes: list[Scheme],
+        exchange: ExchangeMaps,
+        seeds: Array,
     ) -> None:
         fields, plain = model.fields, model.exchange
         dt = np.array([scheme.time for scheme in schemes])
@@ -202,6 +214,9 @@ class ExplicitSolver:
             passes=backend.array(passes),
             momenta=backend.array(momenta),
         )
+        self._seeds, self._walls = seeds, exchange.walls
+        self._times = backend.array(dt.astype(np.float32))
+        self._walled = len(chosen) == 1 and bool(walled(plain)[chosen[0]])
         self._alone: Alone | None = None
         if len(chosen) == 1 and alone(plain)[chosen[0]]:
             (f,) = chosen
@@ -221,19 +236,24 @@ class ExplicitSolver:
     def advance(self, state: State, step: int) -> None:
         """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten."""
         if self._alone is not None:
-            self._pass(state)
+            self._pass(state, step)
         else:
             of = (state.fields, state.spare, state.tissue.cells, state.immune.cells)
-            self._backend.repeat(lambda: self._pass(state), self._known, *of)
+            self._backend.repeat(lambda: self._pass(state, step), self._known, *of)
 
-    def _pass(self, state: State) -> None:
+    def _pass(self, state: State, step: int) -> None:
         tables = (self._tables, self._tables.diffusion, self._tables.maps)
         cells = {"tissue": state.tissue.cells, "immune": state.immune.cells}
         for active, first, end in self._launches:
             source, target = (state.fields, state.spare) if first % 2 else (state.spare, state.fields)
             if self._alone is not None:
                 self._alone.before(state, source)
-            given = {"active": active, "source": source, "target": target, "first": first, "end": end}
-            self._backend.launch("explicit_step", *tables, **cells, **given)
+            given: dict[str, Any] = {"active": active, "source": source, "target": target, "first": first}
+            if self._walled:
+                walled = {"tissue": state.tissue.cells, "body": state.body, "times": self._times, "walls": self._walls}
+                drawn = {"seeds": self._seeds, "step": step, "purpose": Purpose.WALLS}
+                self._backend.launch("walled_step", *tables, **given, **walled, **drawn)
+            else:
+                self._backend.launch("explicit_step", *tables, **given, **cells, end=end)
             if self._alone is not None:
                 self._alone.after(state, target)

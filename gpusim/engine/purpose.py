@@ -1,0 +1,17 @@
+"""What random numbers are for."""
+
+import enum
+
+
+class Purpose(enum.IntEnum):
+    """What random numbers and counts of neighbours are for; each purpose has its own."""
+
+    TISSUE_RULES = 0
+    IMMUNE_RULES = 1
+    TISSUE_MOTION = 2
+    IMMUNE_MOTION = 3
+    EXCHANGE = 4
+    REACTIONS = 5
+    TISSUE_DIVISION = 6
+    IMMUNE_DIVISION = 7
+    WALLS = 8

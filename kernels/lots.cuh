@@ -1,0 +1,39 @@
+// Sums that are rounded up or down by lot, in proportion to what is missing: right on average, where rounding to nearest
+// would lose a change of less than half of the last digit each time (Croci et al. 2022, "Stochastic rounding:
+// implementation, error analysis and applications").
+#pragma once
+#include "common.cuh"
+
+constexpr float two_to_minus_32 = 2.3283064365386963e-10f;
+
+// The number beside a float above 0.
+__device__ inline float beside(float value, bool up) {
+    int32 bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits += up ? 1 : -1;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
+// c + change, rounded up or down by lot.
+__device__ inline float sum_by_lot(float c, float change, uint32 lot) {
+    // What the sum is short of, exactly (Knuth's TwoSum).
+    const float sum = c + change, back = sum - c;
+    const float missing = (c - (sum - back)) + (change - back);
+    const float other = beside(sum, missing > 0.0f);
+    const float gap = other > sum ? other - sum : sum - other;
+    const float size = missing < 0.0f ? -missing : missing;
+    const bool goes = static_cast<float>(lot) * two_to_minus_32 * gap < size;
+    return sum > 0.0f && goes ? other : sum;
+}
+
+// The lots of a row's voxels for pass `number` of a step, from step to step. They begin at random and go on along the row
+// by 2^32 / 1.3247 (the plastic number) and with the steps by its square, or for even passes by the golden section: a
+// voxel's lots over n steps, those of two passes that follow each other, and those of a row are spread more evenly than
+// random ones (Roberts 2018, "The unreasonable effectiveness of quasirandom sequences").
+struct RowLots {
+    uint32 first;
+    __device__ inline RowLots(const Draw& draw, int64 start, uint32 step, int32 number)
+        : first(draw.at(start).word[0] + step * (number & 1 ? 0x91E10DA5u : 0x9E3779B9u)) {}
+    __device__ inline uint32 at(int32 x) const { return first + static_cast<uint32>(x) * 0xC13FA9A9u; }
+};
