@@ -26,7 +26,7 @@ class Cost(launches.Cost):
         """Threads of a block on a GPU, for one field."""
         n = self.row(edge)
         axes = dict.fromkeys(("z", "y", "x"), n) | dict.fromkeys(("cz", "cy", "cx"), -(-n // 2))
-        axes |= {"F": 1, "active": 1, "R": 1, "count": n**3, "first": 1, "end": 2}
+        axes |= {"F": 1, "active": 1, "R": 1, "count": n**3, "first": 1, "end": 2, "passes": 1}
         return LAUNCHES[self.kernel].geometry(axes, False).threads
 
     def voxels(self, edge: int, fields: int) -> int:
