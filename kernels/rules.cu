@@ -83,8 +83,9 @@ extern "C" __global__ void apply_rules(
             sum = sum + hazard;
         }
         const Rule& rule = rules[chosen];
-        if (rule.daughter >= 0) {  // what follows from it does when there is room; a claim from before goes first
-            if (claim[voxel] == 0) claim[voxel] = static_cast<uint8>((chosen - begin + 1) | CLAIM_NEW);
+        if (rule.daughter != NO_DAUGHTER) {  // follows when there is room; a claim from before goes first
+            const int32 made = (chosen - begin + 1) | CLAIM_NEW | (rule.daughter == CLOSES ? CLAIM_CLOSES : 0);
+            if (claim[voxel] == 0) claim[voxel] = static_cast<uint8>(made);
             continue;
         }
         for (int32 i = rule.first_release; i < rule.end_release; ++i)

@@ -9,8 +9,8 @@ struct Release {
 
 struct Rule {
     int32 to;
-    int32 daughter;  // state of the other cell that comes of a division; -1 where there is none
-    int32 reach;     // of a division, the most room: tenths of a voxel
+    int32 daughter;  // state of the other cell that comes of a division, or NO_DAUGHTER, or CLOSES
+    int32 reach;     // of a division, or of what closes up, the most room: tenths of a voxel
     float hazard;    // rate * dt
     int32 after;     // steps to spend in the state first
     int32 first_modulator, end_modulator;
@@ -19,6 +19,13 @@ struct Rule {
 
 constexpr float most_division = 0.5f;  // hazard of a division over a step
 
-// The claim of a mother for room: the number of her rule among those that leave her state, from 1 on, and whether she
-// has made it in this step.
-enum Claim { CLAIM_RULE = 63, CLAIM_NEW = 128 };
+// In place of a daughter: a transition within its voxel, and one whose voxel is closed up by the cells around.
+enum Instead { NO_DAUGHTER = -1, CLOSES = -2 };
+
+// The claim of a mother for room, or of what closes up: the number of its rule among those that leave its state, from 1 on,
+// whether it closes up, and whether the claim was made in this step.
+enum Claim { CLAIM_RULE = 63, CLAIM_CLOSES = 64, CLAIM_NEW = 128 };
+
+__device__ inline bool claims(uint8 claim, int32 closes) {
+    return claim != 0 && ((claim & CLAIM_CLOSES) != 0) == (closes != 0);
+}

@@ -1,8 +1,8 @@
 """Roles and labels of states and fields, as given by the scenario."""
 
 from gpusim.scenario import Document
-from gpusim.scenario.checks import EMPTY, state_names
-from gpusim.scenario.schema import StateRole
+from gpusim.scenario.checks import state_names
+from gpusim.scenario.schema import EMPTY, StateRole
 
 ALL_TUMOUR_CELLS = "all tumour cells"
 """Label of the sum over `tumour_states`."""

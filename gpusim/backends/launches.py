@@ -259,6 +259,7 @@ LAUNCHES = {
     ),
     "bid_for_room": Launch(runs(), along_ways=True, costs=(_OF_MOTHERS,)),
     "settle_bids": Launch(runs(), along_ways=True, sums=("barred",), costs=(_OF_MOTHERS,)),
+    "close_up": Launch(runs(), along_ways=True, sums=("fired",)),
     "divide": Launch(runs(), along_ways=True, sums=("fired", "taken", "left"), costs=(_OF_MOTHERS,)),
     "sum_fields": Launch(runs_of_each_field(16_384), costs=(Cost("by cells", 4, 7, "field read"),)),
     "circulate": Launch(one_each("R", threads=32)),

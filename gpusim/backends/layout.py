@@ -21,6 +21,8 @@ ENUMS: dict[type[enum.IntEnum | enum.IntFlag], str] = {
     tables.Form: "",
     tables.Boundary: "",
     tables.Claim: "CLAIM_",
+    tables.Instead: "",
+    tables.Region: "",
 }
 """With what goes before the names of their members in kernels/."""
 
@@ -42,6 +44,7 @@ CONSTANTS = {
     "corner_step": tables.CORNER,
     "rigid_room": tables.RIGID,
     "no_bid": tables.NO_BID,
+    "no_region": tables.NO_REGION,
 } | {f"neighbourhood({reach})": count for count, reach in tables.NEIGHBOURHOODS.items()}
 """By their expressions in kernels/."""
 

@@ -95,7 +95,7 @@ class Site:
             for layer in map(self._layer, (0, self.model.states.none)):
                 cells = self.backend.to_numpy(layer.cells)
                 cut = resection.voxels[np.isin(cells.reshape(-1)[resection.voxels], resection.states)]
-                self._replace(layer, cells, cut, layer.vacant)
+                self._replace(layer, cells, cut, layer.vacant or resection.leaves)
 
     def _layer(self, state: int) -> CellLayer:
         """The layer of a state."""

@@ -94,6 +94,7 @@ class Stack:
             Ways(backend.array(each.yields), each.rounds, cells.boundary, none)
             for each, none in zip(cells.ways, vacant, strict=True)
         ]
+        self._closing = self._ways_of_closing(model)
         self._room_for = self._purposes_with_room()
         self._rooms: Known = {}
         self._left = [self.state.tally.left[i] for i in range(2)]
@@ -102,6 +103,17 @@ class Stack:
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
         self.hold()
+
+    def _ways_of_closing(self, model: Model) -> tuple[Ways, Array] | None:
+        """How the cells of the tissue close up, and which states are free or outside. Raises `ScenarioError`."""
+        closing, backend = model.cells.closing, self.backend
+        if closing is None:
+            return None
+        if backend.ranks > 1:
+            raise ScenarioError(f"rules that close ('-> outside') are not possible on backend '{backend.name}'")
+        of = closing.ways
+        ways = Ways(backend.array(of.yields), of.rounds, model.cells.boundary, 0)
+        return ways, backend.array(closing.regions)
 
     def _doses_on_backend(self) -> list[tuple[int, int, Array, Array]]:
         """Step, field, voxels and amounts of each dose, in all replicates; those of a repeated dose are one."""
@@ -180,6 +192,8 @@ class Stack:
                 self.backend.launch("apply_rules", self._tables, cells=layer.cells, other=other.cells, **given, **into)
                 layer.cells, state.next = state.next, layer.cells
                 self._divide(layer, other, number, purpose)
+                if purpose == Purpose.TISSUE_RULES:
+                    self._close(number)
 
     def _divide(self, layer: CellLayer, other: CellLayer, number: int, purpose: Purpose) -> None:
         """Let the mothers divide that the rules have chosen."""
@@ -190,8 +204,8 @@ class Stack:
         self._measure_room(layer, other, ways)
         drawn = self._drawn(number, Purpose.TISSUE_DIVISION if tissue else Purpose.IMMUNE_DIVISION)
         cells = {"cells": layer.cells, "claim": layer.claim, "room": state.room, "bids": state.bids}
-        launch("bid_for_room", self._tables, ways, **cells, **drawn)
-        launch("settle_bids", self._tables, ways, **cells, **drawn, granted=state.next, barred=tally.barred)
+        launch("bid_for_room", self._tables, ways, **cells, **drawn, closes=0)
+        launch("settle_bids", self._tables, ways, **cells, **drawn, closes=0, granted=state.next, barred=tally.barred)
         counts = {"fired": tally.fired, "taken": tally.taken, "left": self._left[0]}
         launch("divide", self._tables, ways, **(cells | layer.travelling), **drawn, granted=state.next, **counts)
 
@@ -201,13 +215,35 @@ class Stack:
 
         def measure() -> None:
             launch("begin_room", ways, cells=layer.cells, other=other.cells, room=state.room)
-            if self._model.voxels <= self.backend.voxels_at_once:
-                launch("spread_room", ways, room=state.room, next=state.next, passes=2 * ways.rounds)
-                return
-            for source, target in [(state.room, state.next), (state.next, state.room)] * ways.rounds:
-                launch("spread_room", ways, room=source, next=target, passes=1)
+            self._spread_room(ways)
 
         self.backend.repeat(measure, self._rooms, ways, layer.cells, other.cells, state.room, state.next)
+
+    def _spread_room(self, ways: Ways) -> None:
+        state, launch = self.state, self.backend.launch
+        if self._model.voxels <= self.backend.voxels_at_once:
+            launch("spread_room", ways, room=state.room, next=state.next, passes=2 * ways.rounds)
+            return
+        for source, target in [(state.room, state.next), (state.next, state.room)] * ways.rounds:
+            launch("spread_room", ways, room=source, next=target, passes=1)
+
+    def _close(self, number: int) -> None:
+        """Let the cells of the tissue close up the voxels that the rules have chosen."""
+        if self._closing is None:
+            return
+        state, launch, layer = self.state, self.backend.launch, self.state.tissue
+        ways, regions = self._closing
+        labelled = {"labels": state.labels, "boundary": ways.boundary}
+        launch("begin_regions", cells=layer.cells, regions=regions, **labelled)
+        launch("join_regions", **labelled)
+        launch("begin_closing", ways, cells=layer.cells, labels=state.labels, room=state.room)
+        self._spread_room(ways)
+        drawn = self._drawn(number, Purpose.CLOSING)
+        cells = {"cells": layer.cells, "claim": layer.claim, "room": state.room, "bids": state.bids}
+        granted, tally = {"granted": state.next}, state.tally
+        launch("bid_for_room", self._tables, ways, **cells, **drawn, closes=1)
+        launch("settle_bids", self._tables, ways, **cells, **drawn, **granted, closes=1, barred=tally.barred)
+        launch("close_up", self._tables, ways, **(cells | layer.travelling), **drawn, **granted, fired=tally.fired)
 
     def show_body(self, quantities: np.ndarray) -> None:
         """Let the cells see the bodies' present quantities, float32 [quantities, R]."""
@@ -308,6 +344,6 @@ def tallied(stacks: Sequence[Stack]) -> list[Tallied]:
 def _counting(stack: Stack) -> list[tuple[str, Array]]:
     """What of a tally a model can count, by name."""
     model, tally = stack.models[0], stack.state.tally
-    divides = ("barred", "taken") if any(model.divides) else ()
+    divides = ("barred", "taken") if any(model.claims) else ()
     leaves = ("left",) if model.cells.boundary else ()
     return [(kind, getattr(tally, kind)) for kind in ("fired", "flowed", *divides, *leaves)]

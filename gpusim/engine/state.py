@@ -23,10 +23,12 @@ BYTES_PER_VOXEL_AND_FIELD = 8
 
 
 BYTES_PER_VOXEL_OF_DIVISION = 5
-"""Room and bids; and once more for each layer whose cells divide, their claims."""
+"""Room and bids; and once more for each layer whose cells divide or close up, their claims."""
+BYTES_PER_VOXEL_OF_CLOSING = 4
+"""Labels of regions."""
 
 
-_FILLED_ANEW = ("spare", "next", "bid", "counts", "members", "room", "bids")
+_FILLED_ANEW = ("spare", "next", "bid", "counts", "members", "room", "bids", "labels")
 _LAYERS = ("tissue.", "immune.")
 _NUMBERS = ("tally.", "body")
 """Begin, and end, with the replicate; of other arrays it is the second axis."""
@@ -40,7 +42,8 @@ class State:
         fields: float32 [F, R, z, y, x], and `spare`, its second buffer.
         tissue, immune: the two layers of cells; `next` (uint8 [R, z, y, x]) receives new states.
         bid: uint16 [R, z, y, x], of moves; of size 0 where nothing moves.
-        room: uint8, and bids: uint32 [R, z, y, x], of divisions; of size 0 where no cell divides.
+        room: uint8, and bids: uint32 [R, z, y, x], of divisions and closing; labels: uint32 [R, z, y, x], of closing;
+            of size 0 where there is none.
         counts: uint8 [counts, R, z, y, x], of neighbours; `members`: uint8 [R, z, y, x], what is counted.
         tally: of each row of the tables of rules and of walls, since the start.
         body: float32 [quantities, R], as modulators see them.
@@ -54,6 +57,7 @@ class State:
     bid: Array
     room: Array
     bids: Array
+    labels: Array
     counts: Array
     members: Array
     tally: Tally
@@ -99,6 +103,7 @@ class State:
             bid=nothing,
             room=nothing,
             bids=nothing,
+            labels=nothing,
             counts=nothing,
             members=nothing,
             tally=Tally(
@@ -123,12 +128,13 @@ class State:
         for layer, moves in ((self.tissue, tissue), (self.immune, immune)):
             if bool(layer.heading.size) != moves:
                 layer.heading = _zeros(shape, moves, np.uint8, backend)
-        for layer, divides in zip((self.tissue, self.immune), model.divides, strict=True):
-            if bool(layer.claim.size) != divides:
-                layer.claim = _zeros(shape, divides, np.uint8, backend)
-        makes_room = model.looks_at_room or any(model.divides)
+        for layer, claims in zip((self.tissue, self.immune), model.claims, strict=True):
+            if bool(layer.claim.size) != claims:
+                layer.claim = _zeros(shape, claims, np.uint8, backend)
+        makes_room = model.looks_at_room or any(model.claims)
         self.room = _zeros(shape, makes_room, np.uint8, backend)
-        self.bids = _zeros(shape, any(model.divides), np.uint32, backend)
+        self.bids = _zeros(shape, any(model.claims), np.uint32, backend)
+        self.labels = _zeros(shape, model.cells.closing is not None, np.uint32, backend)
         if self.bids.size:
             backend.write(self.bids, np.full(shape, 2**32 - 1, np.uint32))
         self.bid = _zeros(shape, tissue or immune, np.uint16, backend)
@@ -161,8 +167,9 @@ def memory(model: Model) -> int:
     layers = sum(mobile(model))
     motion = BYTES_PER_VOXEL_OF_MOTION + (layers - 1) if layers else 0
     counts = len(model.cells.neighbourhoods)
-    divides = sum(model.divides)
-    dividing = BYTES_PER_VOXEL_OF_DIVISION + divides if divides else int(model.looks_at_room)
+    claims = sum(model.claims)
+    dividing = BYTES_PER_VOXEL_OF_DIVISION + claims if claims else int(model.looks_at_room)
+    dividing += BYTES_PER_VOXEL_OF_CLOSING if model.cells.closing is not None else 0
     counting = BYTES_PER_VOXEL_AND_COUNT * (counts + 1) if counts else 0
     return model.voxels * (
         BYTES_PER_VOXEL + motion + dividing + counting + BYTES_PER_VOXEL_AND_FIELD * len(model.fields)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gpusim.errors import extra
 from gpusim.record import Result, layout
-from gpusim.scenario.checks import EMPTY, NONE
+from gpusim.scenario.schema import EMPTY, NONE
 
 
 def cells_of(result: Result, snapshot: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpusim.errors import extra
 from gpusim.record import Result, layout
-from gpusim.scenario.checks import NONE
+from gpusim.scenario.schema import NONE
 
 _SMALLEST = 32
 """Voxels along the longest axis of the coarsest level of a pyramid."""

@@ -298,7 +298,8 @@ def _resections(
             continue
         voxels = _region(therapy, name, shape, spacing)
         for at in due(therapy):
-            yield Resection(name, tuple(states.number(s) for s in therapy.resect), at, voxels)
+            leaves = states.number(therapy.leaves) if therapy.leaves is not None else 0
+            yield Resection(name, tuple(states.number(s) for s in therapy.resect), at, voxels, leaves)
 
 
 def _region(therapy: Therapy, name: str, shape: tuple[int, int, int], spacing: float) -> np.ndarray:

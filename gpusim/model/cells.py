@@ -8,14 +8,24 @@ import numpy as np
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model.conversion import concentration
-from gpusim.model.division import reach, require_claimable, ways
+from gpusim.model.division import closing, reach, require_claimable, ways
 from gpusim.model.model import Cells, States
 from gpusim.model.modulators import Modulators, highest, modulator_row, together
 from gpusim.model.steps import MOST_HAZARD, MOST_HAZARD_OF_DIVISION
-from gpusim.model.tables import MOST_DIVISION, MOTILITY, PERIODIC, RELEASE, RULE, Boundary, probability, state_set
+from gpusim.model.tables import (
+    MOST_DIVISION,
+    MOTILITY,
+    PERIODIC,
+    RELEASE,
+    RULE,
+    Boundary,
+    Instead,
+    probability,
+    state_set,
+)
 from gpusim.scenario import Document
 from gpusim.scenario.checks import amount_units
-from gpusim.scenario.schema import Modulator, Motility, Sides
+from gpusim.scenario.schema import Modulator, Motility, Rule, Sides
 
 _ALMOST_SURE = 1.0 - 2.0**-24
 """Highest probability that float32 and 32 random bits can tell from 1."""
@@ -63,6 +73,7 @@ class CellTables:
             neighbourhoods=self._modulators.neighbourhoods,
             moves=moves,
             ways=ways(self._document, self._states, rules, self._spacing, voxels),
+            closing=closing(self._document, self._states, rules),
             boundary=_boundary(self._document.grid.sides),
             background=self._states.number(self._document.tissue.background),
         )
@@ -82,7 +93,7 @@ class CellTables:
                 )
             row = (
                 self._states.number(rule.enters),
-                self._states.number(rule.daughter) if rule.daughter is not None else -1,
+                self._daughter(rule),
                 reach(name, rule, self._spacing),
                 units.number(rule.rate, "1/min") * self._rules_step,
                 after,
@@ -92,11 +103,17 @@ class CellTables:
             )
             for state in rule.leaves:
                 of_state = by_state[self._states.number(state)]
-                if rule.daughter is not None:
+                if rule.waits:
                     require_claimable(name, len(of_state))
                 of_state.append((name, row))
         rows = [pair for pairs in by_state for pair in pairs]
         return np.array([row for _, row in rows], RULE), _begin(by_state), tuple(name for name, _ in rows)
+
+    def _daughter(self, rule: Rule) -> int:
+        """State of the daughter, or what there is in its place."""
+        if rule.daughter is not None:
+            return self._states.number(rule.daughter)
+        return Instead.CLOSES if rule.closes else Instead.NO_DAUGHTER
 
     def _motilities(self) -> np.ndarray:
         table = np.zeros(len(self._states.names), MOTILITY)
@@ -175,12 +192,12 @@ class Bounds:
     def rate(self) -> tuple[float, list[str]]:
         """Largest hazard rate that any rule can reach, 1/min, and the rules with no upper bound.
 
-        That of a division counts as many times as its hazard over a step is to be smaller.
+        That of a division or of closing counts as many times as its hazard over a step is to be smaller.
         """
         highest, unbounded = 0.0, []
         for name, rule in self._document.rules.items():
             most, bounded = self._factor(rule.modulators, self._states.number(rule.enters) < self._states.none)
-            weight = MOST_HAZARD / MOST_HAZARD_OF_DIVISION if rule.daughter is not None else 1.0
+            weight = MOST_HAZARD / MOST_HAZARD_OF_DIVISION if rule.waits else 1.0
             highest = max(highest, units.number(rule.rate, "1/min") * most * weight)
             if not bounded:
                 unbounded.append(f"rule '{name}'")

@@ -1,11 +1,11 @@
-"""Division of cells: how far they push, and which cells give way."""
+"""Division and closing: how far cells push or are drawn, and which give way."""
 
 import numpy as np
 
 from gpusim import units
 from gpusim.errors import ScenarioError
-from gpusim.model.model import States, Ways
-from gpusim.model.tables import CORNER, FACE, FARTHEST_ROOM, RIGID, Claim
+from gpusim.model.model import Closing, States, Ways
+from gpusim.model.tables import CORNER, FACE, FARTHEST_ROOM, RIGID, Claim, Instead, Region
 from gpusim.scenario import Document
 from gpusim.scenario.schema import Rule, Yielding
 
@@ -14,12 +14,12 @@ _MOST_VOXELS = 2**31
 
 
 def reach(name: str, rule: Rule, spacing: float) -> int:
-    """The most room of a division, tenths of a voxel; 0 of a rule that is none. Raises `ScenarioError`.
+    """The most room of a division or of closing, tenths of a voxel; 0 of another rule. Raises `ScenarioError`.
 
     Args:
         spacing: edge of a voxel, um.
     """
-    if rule.daughter is None:
+    if not rule.waits:
         return 0
     if rule.reach is None:
         return CORNER
@@ -35,8 +35,8 @@ def reach(name: str, rule: Rule, spacing: float) -> int:
 
 def ways(document: Document, states: States, rules: np.ndarray, spacing: float, voxels: int) -> tuple[Ways, Ways]:
     """How the cells of the tissue and of the immune layer make room. Raises `ScenarioError`."""
-    if (rules["daughter"] >= 0).any() and voxels > _MOST_VOXELS:
-        raise ScenarioError(f"grid: {voxels:,} voxels; expected at most {_MOST_VOXELS:,} where cells divide")
+    if (rules["daughter"] != Instead.NO_DAUGHTER).any() and voxels > _MOST_VOXELS:
+        raise ScenarioError(f"grid: {voxels:,} voxels; expected at most {_MOST_VOXELS:,} where cells divide or close")
     return _of_tissue(document, states, rules, spacing), _of_immune(document, states, rules)
 
 
@@ -49,6 +49,22 @@ def _of_tissue(document: Document, states: States, rules: np.ndarray, spacing: f
         if spec.yields is not None:
             yields[states.number(name)] = _by_itself(name, spec.yields, most, spacing)
     return _ways(yields, most)
+
+
+def closing(document: Document, states: States, rules: np.ndarray) -> Closing | None:
+    """How cells close up; None where none do."""
+    of_closing = rules["daughter"] == Instead.CLOSES
+    if not of_closing.any():
+        return None
+    most = int(rules["reach"][of_closing].max())
+    yields, regions = _all_displaced(states, most), np.full(len(states.names), Region.NOT_FREE, np.uint8)
+    regions[0] = Region.FREE
+    for name, spec in document.states.items():
+        if spec.yields is not None and spec.yields.how == "rigid":
+            yields[states.number(name)] = RIGID
+        if spec.outside:
+            regions[states.number(name)] = Region.OUTSIDE
+    return Closing(_ways(yields, most), regions)
 
 
 def _by_itself(name: str, yields: Yielding, most: int, spacing: float) -> int:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gpusim.model.tables import Source
+from gpusim.model.tables import Instead, Source
 from gpusim.tissue import InitialTissue
 
 
@@ -147,6 +147,19 @@ class Ways:
 
 
 @dataclass(frozen=True)
+class Closing:
+    """How the cells of the tissue close up a voxel.
+
+    Attributes:
+        ways: of the cells; `yields` is `RIGID` of states that do not move.
+        regions: uint8 [states], of `tables.Region`: which are free, and which outside.
+    """
+
+    ways: Ways
+    regions: np.ndarray
+
+
+@dataclass(frozen=True)
 class Cells:
     """What cells do, as tables (gpusim/model/tables.py); rows sorted by the state that they belong to.
 
@@ -160,6 +173,7 @@ class Cells:
         neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
         ways: of the tissue's and of the immune layer's cells.
+        closing: of the tissue's cells; None where no rule closes.
         boundary: bits of the sides of the lattice, for cells, as of `backends.base.Diffusion.boundary`; `background`:
             tissue state beyond open ones.
     """
@@ -174,6 +188,7 @@ class Cells:
     neighbourhoods: np.ndarray
     moves: int
     ways: tuple[Ways, Ways]
+    closing: Closing | None
     boundary: int
     background: int
 
@@ -263,12 +278,13 @@ class Graft:
 
 @dataclass(frozen=True)
 class Resection:
-    """Cells of `states` that are cut out of `voxels`, flat indices (int64), at a step."""
+    """Cells of `states` that are cut out of `voxels`, flat indices (int64), at a step, which puts `leaves` there."""
 
     name: str
     states: tuple[int, ...]
     step: int
     voxels: np.ndarray
+    leaves: int = 0
 
 
 @dataclass(frozen=True)
@@ -306,11 +322,11 @@ class Model:
     notes: tuple[str, ...]
 
     @property
-    def divides(self) -> tuple[bool, bool]:
-        """Whether cells of the tissue and of the immune layer divide."""
+    def claims(self) -> tuple[bool, bool]:
+        """Whether cells of the tissue and of the immune layer divide or close up, and so claim ways."""
         divisions = self.cells.rules["daughter"]
         of_immune = divisions >= self.states.none
-        return bool(((divisions >= 0) & ~of_immune).any()), bool(of_immune.any())
+        return bool(((divisions != Instead.NO_DAUGHTER) & ~of_immune).any()), bool(of_immune.any())
 
     @property
     def looks_at_room(self) -> bool:

@@ -101,11 +101,31 @@ FARTHEST_ROOM = 250
 """The most room that there is, tenths of a voxel."""
 
 
+class Instead(enum.IntEnum):
+    """In place of a daughter: a transition within its voxel, and one whose voxel is closed up by the cells around."""
+
+    NO_DAUGHTER = -1
+    CLOSES = -2
+
+
 class Claim(enum.IntFlag):
-    """What a mother that divides has claimed: RULE, the number of her rule among those of her state, from 1 on."""
+    """What a mother, or what closes up, has claimed: RULE, the number of its rule among those of its state, from 1."""
 
     RULE = 63
+    CLOSES = 64
     NEW = 128
+
+
+class Region(enum.IntEnum):
+    """What a voxel of a state is to closing."""
+
+    NOT_FREE = 0
+    FREE = 1
+    OUTSIDE = 2
+
+
+NO_REGION = 2**32 - 1
+"""Label of voxels that are not free."""
 
 
 MOST_DIVISION = 0.5

@@ -289,11 +289,13 @@ class Recorder:
 
 
 def _of_division(replicate: Replicate) -> dict[str, dict[str, int]]:
-    """What a scenario counts besides, where cells divide or the lattice has open sides."""
+    """What a scenario counts besides, where cells divide or close up, or the lattice has open sides."""
     found = {}
-    divisions = [name for name, rule in replicate.scenario.document.rules.items() if rule.daughter is not None]
-    if divisions:
-        found["barred"] = {name: replicate.barred[name] for name in divisions}
+    rules = replicate.scenario.document.rules
+    waiting = [name for name, rule in rules.items() if rule.waits]
+    if waiting:
+        found["barred"] = {name: replicate.barred[name] for name in waiting}
+    if any(rule.daughter is not None for rule in rules.values()):
         found["crushed"] = replicate.crushed
     if "open" in vars(replicate.scenario.document.grid.sides).values():
         found["left"] = replicate.left

@@ -8,7 +8,10 @@ from gpusim.scenario import expressions
 from gpusim.scenario.reading import KeyPath
 from gpusim.scenario.schema import (
     DEFAULT,
+    EMPTY,
+    NONE,
     NOTHING,
+    OUTSIDE,
     Boundary,
     Document,
     FieldSpec,
@@ -24,11 +27,6 @@ from gpusim.scenario.schema import (
 )
 
 Problem = tuple[KeyPath, str]
-
-EMPTY = "empty"
-"""The predefined tissue state of a voxel without a resident cell."""
-NONE = "none"
-"""The predefined immune state of a voxel without a mobile cell."""
 
 _LONGEST_WORD = 80
 _SMOOTH = {"implicit2": "which does not conserve the mass of", "steady": "which discards"}
@@ -252,8 +250,15 @@ def _reactions(document: Document) -> Iterator[Problem]:
 
 def _states(document: Document) -> Iterator[Problem]:
     tissue, _ = state_names(document)
+    closes = any(rule.closes for rule in document.rules.values())
     for name, state in document.states.items():
         path: KeyPath = ("states", name)
+        if name == OUTSIDE:
+            yield path, f"'{OUTSIDE}' is reserved for rules that close ('state -> {OUTSIDE}')"
+        if state.outside and name not in tissue:
+            yield (*path, "outside"), "expected a tissue state, because only the tissue closes"
+        elif state.outside and not closes:
+            yield (*path, "outside"), f"has no effect, because no rule closes ('state -> {OUTSIDE}')"
         if state.yields is not None and name not in tissue:
             yield (*path, "yields"), "expected a tissue state, because immune cells do not displace each other"
         elif state.yields is not None and name == EMPTY:
@@ -309,6 +314,7 @@ def _rules(document: Document) -> Iterator[Problem]:
         if not unknown:
             yield from _one_layer(rule, tissue, path)
             yield from _division(document, rule, tissue, path)
+            yield from _closing(document, rule, path)
         yield from _modulators(document, rule.modulators, path)
         for field, value in rule.releases.items():
             at = (*path, "releases", field)
@@ -382,14 +388,37 @@ def _one_layer(rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem
         yield at, "expected states of one layer, found states of 'tissue' and of 'immune'"
     if len(set(rule.leaves)) < len(rule.leaves):
         yield at, "a state is given twice on the left"
-    if rule.enters in rule.leaves and rule.daughter is None:
+    if rule.enters in rule.leaves and not rule.waits:
         yield at, f"'{rule.enters}' is on both sides"
+
+
+def _closing(document: Document, rule: Rule, path: KeyPath) -> Iterator[Problem]:
+    if not rule.closes:
+        return
+    at = (*path, "transition")
+    for state in rule.leaves:
+        spec = document.states.get(state)
+        if spec is not None and spec.yields is not None and spec.yields.how == "rigid":
+            yield at, f"'{state}' yields 'rigid', so that no cell comes into its place"
+        if spec is not None and spec.outside:
+            yield at, f"'{state}' is outside itself ('outside: true')"
+    marked = any(state.outside for state in document.states.values())
+    if not marked and "open" not in vars(document.grid.sides).values():
+        yield (
+            at,
+            "nothing is outside; expected an open side of the grid for cells ('grid.sides') or a state with "
+            "'outside: true'",
+        )
+    if rule.reach is None:
+        yield (*path, "reach"), "is missing: the largest distance to the outside"
+    if rule.releases:
+        yield (*path, "releases"), "closing cannot release a field; use a transition"
 
 
 def _division(document: Document, rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem]:
     if rule.daughter is None:
-        if rule.reach is not None:
-            yield (*path, "reach"), "applies only to a division, 'mother -> mother + daughter'"
+        if rule.reach is not None and not rule.closes:
+            yield (*path, "reach"), f"applies only to a division ('mother -> mother + daughter') or '-> {OUTSIDE}'"
         return
     for state in (*rule.leaves, *rule.made):
         if state in (EMPTY, NONE):
@@ -497,6 +526,10 @@ def _therapies(document: Document) -> Iterator[Problem]:
         for key in ("resect", "into", "targets"):
             for state in getattr(therapy, key) or ():
                 yield from _state(document, state, (*path, key))
+        if therapy.leaves is not None:
+            yield from _state(document, therapy.leaves, (*path, "leaves"))
+            if therapy.leaves in state_names(document)[1]:
+                yield (*path, "leaves"), f"expected a tissue state, found '{therapy.leaves}' of the immune layer"
         if therapy.inject in document.states:
             unit = "cell"
             if therapy.targets is not None:
@@ -598,8 +631,8 @@ def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Pr
     for rule in (outcome.fired, outcome.barred):
         if rule is not None and rule not in document.rules:
             yield (*path, outcome.kind), _unknown("rule", rule, document.rules)
-    if outcome.barred in document.rules and document.rules[outcome.barred].daughter is None:
-        yield (*path, "barred"), f"'{outcome.barred}' is no division ('mother -> mother + daughter')"
+    if outcome.barred in document.rules and not document.rules[outcome.barred].waits:
+        yield (*path, "barred"), f"'{outcome.barred}' is neither a division ('mother -> mother + daughter') nor closing"
     if outcome.left is not None and "open" not in vars(document.grid.sides).values():
         yield (*path, "left"), "no side of the grid is open for cells ('grid.sides'), so that none leaves"
     if outcome.body is not None:

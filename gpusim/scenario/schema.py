@@ -559,6 +559,8 @@ def _as_yielding(value: object) -> object:
 class State(_Part):
     """Layer of a cell state, its effects on the fields of the voxel, its motility, and its response to divisions.
 
+    A voxel in a state with `outside: true` counts as outside for rules that close ('state -> outside').
+
     Only for figures and reports: `label`, `colour` (as in "#00ff00") and `role`.
     """
 
@@ -568,18 +570,31 @@ class State(_Part):
     exchange: dict[Name, Exchange] = {}
     motility: Motility | None = None
     yields: Annotated[Yielding, BeforeValidator(_as_yielding)] | None = None
+    outside: bool = False
     label: Text | None = None
     colour: Colour | None = None
     role: StateRole | None = None
     source: Text | None = None
 
 
+EMPTY = "empty"
+"""The predefined tissue state of a voxel without a resident cell."""
+NONE = "none"
+"""The predefined immune state of a voxel without a mobile cell."""
+OUTSIDE = "outside"
+"""In place of a state that a rule enters: the voxel is closed up."""
+
+
 class Rule(_Part):
-    """A transition `from|from -> to` at a `rate`, once a cell has been in its state for `after`, or a division.
+    """A transition `from|from -> to` at a `rate`, once a cell has been in its state for `after`; division; closing.
 
     A division `mother -> mother + daughter` has a rate per mother. It takes place if there is room for the daughter: a
     neighbouring voxel that can take a cell, or one within `reach`, towards which the cells in between are displaced by
     one voxel (depending on `yields` of their states). Both cells then begin their time in the state anew.
+
+    Closing, `from -> outside`, removes what is in the voxel, and the cells between it and the outside follow by one
+    voxel, so that a free voxel arrives there. Outside are free voxels that are joined, over faces, to an open side of
+    the grid or to a state with `outside: true`, and these states. It takes place if the outside is within `reach`.
 
     `to_body` and `from_body` name the quantity of the body to which a firing adds a cell, or from which it takes one.
     Only for reports: `label` names the firings, and the role `harm` marks firings that harm the host.
@@ -602,8 +617,8 @@ class Rule(_Part):
     def _arrow(cls, text: str) -> str:
         if _transition(text) is None:
             raise ValueError(
-                "expected 'state -> state', 'state|state -> state' or, of a division, 'state -> state + state', "
-                f"found {text!r}"
+                "expected 'state -> state', 'state|state -> state', of a division 'state -> state + state', "
+                f"or of closing 'state -> {OUTSIDE}', found {text!r}"
             )
         return text
 
@@ -614,18 +629,28 @@ class Rule(_Part):
 
     @property
     def enters(self) -> str:
-        """State that the rule enters; of a division, the mother does."""
-        return self._ends[1][0]
+        """State that the rule enters; of a division, the mother does; of closing, that of a free voxel."""
+        return self.made[0]
 
     @property
     def daughter(self) -> str | None:
         """State of the daughter; None of a rule that is no division."""
-        return self._ends[1][1] if len(self._ends[1]) > 1 else None
+        return self.made[1] if len(self.made) > 1 else None
+
+    @property
+    def closes(self) -> bool:
+        """Whether the cells around close up the voxel."""
+        return self._ends[1] == [OUTSIDE]
+
+    @property
+    def waits(self) -> bool:
+        """Whether the rule takes place only where there is a way: for a daughter, or for the cells that close up."""
+        return self.closes or self.daughter is not None
 
     @property
     def made(self) -> list[str]:
         """States that come of the rule."""
-        return self._ends[1]
+        return [EMPTY] if self.closes else self._ends[1]
 
     @property
     def _ends(self) -> tuple[list[str], list[str]]:
@@ -847,7 +872,8 @@ class Therapy(_Part):
 
     `inject`: an amount of a field, spread evenly over a region of a `site` (by default, the first), or a number of
     cells of a state, placed at random in voxels of the region without a cell of the same layer or with a cell in one
-    of the states `into`. `resect`: the cells of these states are removed from a region. `infuse`: an amount is added
+    of the states `into`. `resect`: the cells of these states are removed from a region; their voxels are then free, or,
+    in the tissue, in the state that it `leaves`. `infuse`: an amount is added
     to a quantity of the body. The region is all within `radius` of the point `at`, or of the line from `at` to `to`.
     An amount per cell, such as a MOI (PFU per cell), is given for each cell of `targets` in the region at time 0.
     """
@@ -859,6 +885,7 @@ class Therapy(_Part):
     amount: Amount | None = None
     targets: Names | None = None
     into: Names | None = None
+    leaves: Name | None = None
     at: Position = "centre"
     to: Position | None = None
     radius: Length = "0 um"
@@ -873,6 +900,8 @@ class Therapy(_Part):
             raise ValueError("expected exactly one of 'inject', 'infuse', 'resect'")
         if self.infuse is not None and {"site", "at", "to", "radius", "into"} & self.model_fields_set:
             raise ValueError("'site', 'at', 'to', 'radius' and 'into' apply only to 'inject' and 'resect'")
+        if self.leaves is not None and self.resect is None:
+            raise ValueError("'leaves' applies only to 'resect'")
         if self.targets is not None and self.inject is None:
             raise ValueError("'targets' applies only to 'inject'")
         if (self.amount is None) != (self.resect is not None):

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gpusim import units
-from gpusim.scenario.checks import EMPTY, NONE, Problem
+from gpusim.scenario.checks import Problem
 from gpusim.scenario.reading import read_file
-from gpusim.scenario.schema import Document, FieldSpec, InitialField, Quantity, State, Tissue
+from gpusim.scenario.schema import EMPTY, NONE, Document, FieldSpec, InitialField, Quantity, State, Tissue
 
 _WRITES = {"inject", "infuse", "to_body", "transition"}
 """Keys whose value is written, not read."""

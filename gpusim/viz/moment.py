@@ -22,7 +22,8 @@ from gpusim.analysis import (
 from gpusim.analysis.regions import body_of
 from gpusim.errors import ResultError
 from gpusim.record import Result
-from gpusim.scenario.checks import NONE, nearest
+from gpusim.scenario.checks import nearest
+from gpusim.scenario.schema import NONE
 from gpusim.units import UnitError, duration, number
 from gpusim.viz.palette import HEAT_MAP, MAP, Theme, field_map, state_colours
 

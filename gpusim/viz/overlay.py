@@ -12,8 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 
 from gpusim.analysis import ALL_TUMOUR_CELLS
-from gpusim.scenario.checks import EMPTY, NONE
-from gpusim.scenario.schema import StateRole
+from gpusim.scenario.schema import EMPTY, NONE, StateRole
 from gpusim.units import duration
 from gpusim.viz.moment import Moment
 from gpusim.viz.palette import mixed

@@ -10,7 +10,8 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap,
 
 from gpusim.errors import ResultError
 from gpusim.scenario import Document
-from gpusim.scenario.checks import EMPTY, NONE, state_names
+from gpusim.scenario.checks import state_names
+from gpusim.scenario.schema import EMPTY, NONE
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from gpusim.analysis import state_label, states_with
 from gpusim.analysis.regions import depth
 from gpusim.errors import ResultError
 from gpusim.record import Result
-from gpusim.scenario.checks import EMPTY, NONE
+from gpusim.scenario.schema import EMPTY, NONE
 from gpusim.study.trial import Trial
 from gpusim.units import duration
 from gpusim.viz.moment import Moment, moment_of_result

@@ -14,8 +14,7 @@ from vtkmodules.vtkRenderingOpenGL2 import vtkOpenGLSphereMapper
 
 from gpusim.analysis.regions import smoothed
 from gpusim.errors import ResultError
-from gpusim.scenario.checks import EMPTY, NONE
-from gpusim.scenario.schema import StateRole
+from gpusim.scenario.schema import EMPTY, NONE, StateRole
 from gpusim.viz import geometry
 from gpusim.viz.moment import Moment
 from gpusim.viz.palette import THEMES, Theme

@@ -52,11 +52,12 @@ inline void atomicAdd(T* target, T value) {
 }
 
 template <typename T>
-inline void atomicMin(T* target, T value) {
+inline T atomicMin(T* target, T value) {
     T seen = __atomic_load_n(target, __ATOMIC_RELAXED);
     while (value < seen &&
            !__atomic_compare_exchange_n(target, &seen, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
+    return seen;
 }
 
 #include "host/writing.hpp"

@@ -45,7 +45,7 @@ def spread_room(room: np.ndarray, next: np.ndarray, boundary: int) -> None:
     next[...] = np.where(room == RIGID, room, found)
 
 
-class _Ways:
+class Ways:
     """The ways through the lattice of one replicate."""
 
     def __init__(self, room: np.ndarray, boundary: int, draw: Draw) -> None:
@@ -114,7 +114,7 @@ def _bids(voxels: np.ndarray, new: np.ndarray, draw: Draw) -> np.ndarray:
 
 
 class _Mothers:
-    """The mothers of one replicate, whose ways end in `roots`, and the rules by which they divide."""
+    """The mothers of one replicate, or what closes up: where their ways end, and the rules by which they claimed."""
 
     def __init__(
         self,
@@ -123,10 +123,13 @@ class _Mothers:
         yields: np.ndarray,
         cells: np.ndarray,
         claim: np.ndarray,
-        ways: _Ways,
+        ways: Ways,
+        closes: int,
     ) -> None:
         own, claims = cells.reshape(-1), claim.reshape(-1)
-        self.voxels = np.flatnonzero(claims)
+        closing = (claims & Claim.CLOSES) != 0
+        outside = closing & (ways.room == RIGID)
+        self.voxels = np.flatnonzero((claims != 0) & (closing == bool(closes)) & ~outside)
         self.rules = rule_begin[own[self.voxels]] + (claims[self.voxels] & Claim.RULE) - 1
         self.roots = ways.root(self.voxels)
         room = ways.room[self.voxels]
@@ -145,14 +148,15 @@ def bid_for_room(
     claim: np.ndarray,
     room: np.ndarray,
     bids: np.ndarray,
+    closes: int,
     step: int,
     purpose: int,
     boundary: int,
     origin: int,
 ) -> None:
     """Each mother bids for the root in which her way ends."""
-    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
-    mothers = _Mothers(rules, rule_begin, yields, cells, claim, ways)
+    ways = Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    mothers = _Mothers(rules, rule_begin, yields, cells, claim, ways, closes)
     np.minimum.at(bids.reshape(-1), mothers.roots[mothers.have_room], mothers.bids[mothers.have_room])
 
 
@@ -167,6 +171,7 @@ def settle_bids(
     claim: np.ndarray,
     granted: np.ndarray,
     barred: np.ndarray,
+    closes: int,
     step: int,
     purpose: int,
     boundary: int,
@@ -175,14 +180,18 @@ def settle_bids(
     end_counted: int,
 ) -> None:
     """Who has the lowest bid divides; the others keep their claims, which then go first. Without room there is none."""
-    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
-    mothers, claims = _Mothers(rules, rule_begin, yields, cells, claim, ways), claim.reshape(-1)
+    ways = Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    mothers, claims = _Mothers(rules, rule_begin, yields, cells, claim, ways, closes), claim.reshape(-1)
     without = mothers.voxels[~mothers.have_room]
     count(barred, mothers.rules[~mothers.have_room], without, (first_counted, end_counted), room.shape)
+    lowest = mothers.have_room & (bids.reshape(-1)[mothers.roots] == mothers.bids)
     claims[mothers.voxels] &= np.uint8(Claim.RULE)
     claims[without] = 0
+    if closes:
+        claims[mothers.voxels[~lowest]] = 0
+        claims[(claims & Claim.CLOSES) != 0] = 0  # of what is outside
     granted[...] = 0
-    granted.reshape(-1)[mothers.voxels] = mothers.have_room & (bids.reshape(-1)[mothers.roots] == mothers.bids)
+    granted.reshape(-1)[mothers.voxels] = lowest
 
 
 def divide(
@@ -210,7 +219,7 @@ def divide(
 ) -> None:
     """Let the mothers whose bids were the lowest divide."""
     own, claims, counted = cells.reshape(-1), claim.reshape(-1), (first_counted, end_counted)
-    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    ways = Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
     mothers = np.flatnonzero(granted)
     numbers = rule_begin[own[mothers]] + claims[mothers] - 1
     count(fired, numbers, mothers, counted, room.shape)

@@ -9,7 +9,7 @@ from gpusim.backends.numpy.modulators import Slab
 from gpusim.backends.numpy.random import Draw, happens, unit_interval, voxel_random
 from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.tally import count
-from gpusim.model.tables import MOST_DIVISION, Claim, probability
+from gpusim.model.tables import MOST_DIVISION, Claim, Instead, probability
 
 
 def apply_rules(
@@ -53,8 +53,10 @@ def apply_rules(
         # Releases come after every hazard of the slab has been read; a voxel reads its own fields alone.
         for number, voxels in events:
             rule = rules[number]
-            if rule["daughter"] >= 0:
-                _claim(claim.reshape(-1), number - int(rule_begin[states[voxels[0]]]), voxels + slab.offset)
+            if rule["daughter"] != Instead.NO_DAUGHTER:
+                made = (number - int(rule_begin[states[voxels[0]]]) + 1) | Claim.NEW
+                made |= Claim.CLOSES if rule["daughter"] == Instead.CLOSES else 0
+                _claim(claim.reshape(-1), made, voxels + slab.offset)
                 continue
             for release in releases[rule["first_release"] : rule["end_release"]]:
                 values = slab.fields[release["field"]]
@@ -66,9 +68,9 @@ def apply_rules(
             count(fired, np.full(voxels.size, number), voxels + slab.offset, counted, cells.shape)
 
 
-def _claim(claim: np.ndarray, number: int, at: np.ndarray) -> None:
-    """Note the rule, by its number among those of the state, by which mothers at flat indices are to divide."""
-    claim[at[claim[at] == 0]] = (number + 1) | Claim.NEW
+def _claim(claim: np.ndarray, made: int, at: np.ndarray) -> None:
+    """Note what cells at flat indices claim, where they have not claimed anything before."""
+    claim[at[claim[at] == 0]] = made
 
 
 def _fire(
