@@ -1,16 +1,32 @@
 // Closing: a voxel whose cell is gone is taken by the cells around, and what was free arrives outside.
 //
-// Outside are marked states, and free voxels that are joined to these or to an open side of the lattice, over faces. The
-// room of a voxel is its distance from the outside. As in a division (division.cu), a way leads on from each voxel to one
-// with less room, and all ways that end in one voxel beside the outside are a tree: of what closes up in a tree, the voxel
-// with the lowest bid does. The cells along its way each go one voxel back, and the last voxel is free, and outside, then.
+// Outside are marked states, and free voxels that a cube of three voxels' edge reaches from these or from an open side of the
+// lattice; narrower gaps close up. From the voxel a line leads outside, in a direction drawn at random: along the nearest
+// way, the first dent would draw in all that follows, and a channel would be dug. The cells on the line each go one voxel
+// back, and the last voxel is free then. Where lines cross, the voxel with the lowest bid closes up; others wait.
+#include "bids.cuh"
 #include "cells.cuh"
-#include "ways.cuh"
+#include "modulators.cuh"
+#include "transition.cuh"
 
 // A label is the number of a voxel of the same region, from 1 on, or 0 where the region is outside: parents in a tree whose
-// root is the least of them (union by the least number).
+// root is the least of them (union by the least number). Only the middle voxels of cubes of free voxels have one.
 constexpr uint32 no_region = 0xFFFFFFFFu;
 enum Region { NOT_FREE = 0, FREE = 1, OUTSIDE = 2 };  // of a state
+
+// The voxels around one of a row.
+struct Around {
+    const Stack& shape;
+    int32 boundary;
+    const Voxel& row;
+    // Of the 27 in the order z, y, x; -1 beyond a side.
+    __device__ inline int64 at(int32 number, int32 x) const {
+        const int32 z = along(row.z + number / 9 - 1, shape.nz, boundary & PERIODIC_Z);
+        const int32 y = along(row.y + number / 3 % 3 - 1, shape.ny, boundary & PERIODIC_Y);
+        const int32 there = along(x + number % 3 - 1, shape.nx, boundary & PERIODIC_X);
+        return z < 0 || y < 0 || there < 0 ? -1 : row_start(shape, row.replicate, z, y) + there;
+    }
+};
 
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void begin_regions(
@@ -28,12 +44,16 @@ extern "C" __global__ void begin_regions(
     const Voxel row = first_of_row(shape);
     const bool open = at_open_side(boundary, 0, row.z, nz) || at_open_side(boundary, 2, row.y, ny);
     const int64 start = row.index - row_start(shape, row.replicate, 0, 0);
+    const Around around{shape, boundary, row};
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int32 region = regions[cells[row.index + x]];
-        const bool outside = region == OUTSIDE || (region == FREE && (open || at_open_side(boundary, 4, x, nx)));
-        const uint32 number = static_cast<uint32>(start + x + 1);
-        const uint32 own = region == NOT_FREE ? no_region : number;
-        labels[row.index + x] = outside ? 0u : own;
+        bool fits = region != NOT_FREE;
+        for (int32 n = 0; n < 27 && fits; ++n) {
+            const int64 there = around.at(n, x);
+            fits = there < 0 || regions[cells[there]] != NOT_FREE;
+        }
+        const bool outside = region == OUTSIDE || open || at_open_side(boundary, 4, x, nx);
+        labels[row.index + x] = !fits ? no_region : outside ? 0u : static_cast<uint32>(start + x + 1);
     }
 }
 ENTRY(begin_regions)
@@ -57,20 +77,6 @@ struct Regions {
     }
 };
 
-// The voxels beside one, over a face; -1 where there is none.
-struct Faces {
-    const Stack& shape;
-    int32 boundary;
-    const Voxel& row;
-    __device__ inline int64 at(int32 face, int32 x) const {
-        const int32 way = face % 2 ? 1 : -1;
-        const int32 z = along(row.z + (face / 2 == 0 ? way : 0), shape.nz, boundary & PERIODIC_Z);
-        const int32 y = along(row.y + (face / 2 == 1 ? way : 0), shape.ny, boundary & PERIODIC_Y);
-        const int32 there = along(x + (face / 2 == 2 ? way : 0), shape.nx, boundary & PERIODIC_X);
-        return z < 0 || y < 0 || there < 0 ? -1 : row_start(shape, row.replicate, z, y) + there;
-    }
-};
-
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void join_regions(
     // state out:
@@ -83,13 +89,13 @@ extern "C" __global__ void join_regions(
     const Voxel row = first_of_row(shape);
     const int64 first = row_start(shape, row.replicate, 0, 0);
     const Regions regions{labels + first};
-    const Faces faces{shape, boundary, row};
+    const Around around{shape, boundary, row};
     const auto number = [&](int64 voxel) INLINED { return static_cast<uint32>(voxel - first + 1); };
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const uint32 here = number(row.index + x);
         if (regions.parent(here) == no_region) continue;
-        for (int32 face = 1; face < 6; face += 2) {  // each pair once
-            const int64 there = faces.at(face, x);
+        for (const int32 face : {1, 3, 9}) {  // each pair once
+            const int64 there = around.at(13 + face, x);
             if (there >= 0 && regions.parent(number(there)) != no_region) regions.join(here, number(there));
         }
         atomicMin(&labels[row.index + x], regions.root(here));  // shortens the way of those that come after
@@ -97,53 +103,225 @@ extern "C" __global__ void join_regions(
 }
 ENTRY(join_regions)
 
-// Room of each voxel by itself, for what closes up: that of a voxel outside is as of a rigid one. Blocks: replicates x nz x
-// ny rows.
-extern "C" __global__ void begin_closing(
+// Blocks: replicates x nz x ny rows.
+extern "C" __global__ void mark_outside(
     // model:
-    const uint8* __restrict__ yields,  // [states, states], as in begin_room
+    const uint8* __restrict__ regions,  // [states], of Region
     // state in:
     const uint8* __restrict__ cells,    // [R, z, y, x]
     const uint32* __restrict__ labels,  // [R, z, y, x]
     // state out:
-    uint8* __restrict__ room,  // [R, z, y, x]
+    uint8* __restrict__ outside,  // [R, z, y, x]
     // numbers:
     int32 boundary,
     // sizes:
-    int32 states, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Voxel row = first_of_row(shape);
-    const bool open = at_open_side(boundary, 0, row.z, nz) || at_open_side(boundary, 2, row.y, ny);
     const uint32* of_replicate = labels + row_start(shape, row.replicate, 0, 0);
-    const auto outside = [&](int64 voxel) INLINED {
+    const Around around{shape, boundary, row};
+    const auto joined = [&](int64 voxel) INLINED {
         uint32 label = labels[voxel];
         while (label != 0 && label != no_region && of_replicate[label - 1] != label) label = of_replicate[label - 1];
         return label == 0;
     };
-    const Faces faces{shape, boundary, row};
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
-        const int64 voxel = row.index + x;
-        const int32 by_itself = outside(voxel) ? rigid_room : yields[cells[voxel] * states];
-        bool beside = by_itself != rigid_room && (open || at_open_side(boundary, 4, x, nx));
-        for (int32 face = 0; face < 6 && by_itself != rigid_room && !beside; ++face) {
-            const int64 there = faces.at(face, x);
-            beside = there >= 0 && outside(there);
+        const int32 region = regions[cells[row.index + x]];
+        bool reached = region == OUTSIDE;
+        for (int32 n = 0; n < 27 && region == FREE && !reached; ++n) {
+            const int64 there = around.at(n, x);
+            reached = there >= 0 && joined(there);
         }
-        room[voxel] = static_cast<uint8>(beside ? face_step : by_itself);
+        outside[row.index + x] = reached;
     }
 }
-ENTRY(begin_closing)
+ENTRY(mark_outside)
 
-// Blocks: replicates x nz x ny / block_rows. Each voxel is on one way at most, and is written along that alone.
-extern "C" __global__ void close_up(
+constexpr int32 most_tries = 8;  // of directions
+
+// Lines from the voxels of one replicate.
+struct Lines {
+    const int32* lines;  // [directions, steps, 4], z, y, x and distance, tenths of a voxel, after each step
+    int32 directions, steps;
+    const uint8 *yields, *cells, *outside;
+    int32 states;
+    Stack shape;
+    int32 boundary;
+    Draw draw;
+
+    // Steps of a line by the number of the try.
+    __device__ inline const int32* line(const Voxel& from, int32 number) const {
+        const Random random = draw.at(from.index);
+        const uint32 word = number % 4 == 0   ? random.word[0]
+                            : number % 4 == 1 ? random.word[1]
+                            : number % 4 == 2 ? random.word[2]
+                                              : random.word[3];
+        return lines + static_cast<int64>((number < 4 ? word : word >> 16) % static_cast<uint32>(directions)) * steps * 4;
+    }
+    static __device__ inline int32 inside(int32 i, int32 n, bool round) {
+        return round ? (i % n + n) % n : i < 0 || i >= n ? -1 : i;
+    }
+    // The index is -1 beyond a side that is not periodic.
+    __device__ inline Voxel moved(const Voxel& from, int32 dz, int32 dy, int32 dx) const {
+        const int32 z = inside(from.z + dz, shape.nz, boundary & PERIODIC_Z);
+        const int32 y = inside(from.y + dy, shape.ny, boundary & PERIODIC_Y);
+        const int32 x = inside(from.x + dx, shape.nx, boundary & PERIODIC_X);
+        const bool there = z >= 0 && y >= 0 && x >= 0;
+        return Voxel{there ? row_start(shape, from.replicate, z, y) + x : -1, from.replicate, z, y, x};
+    }
+    __device__ inline Voxel at(const Voxel& from, const int32* step) const {
+        return moved(from, step[0], step[1], step[2]);
+    }
+    // Whether no rigid voxel stands at the end of a step, nor beside it where it leads across an edge or a corner.
+    __device__ inline bool passes(const Voxel& from, const int32* before, const int32* step) const {
+        for (int32 part = 1; part < 8; ++part) {
+            const int64 there = moved(from, (part & 4 ? step : before)[0], (part & 2 ? step : before)[1],
+                                      (part & 1 ? step : before)[2]).index;
+            if (there >= 0 && yields[cells[there] * states] == 255) return false;
+        }
+        return true;
+    }
+    // Of one axis: whether a line that is `moved` there from i stays, or leaves through an open side.
+    __device__ inline bool through(int32 low, int32 i, int32 n, bool round) const {
+        return round || (i >= 0 && i < n) || (boundary & FIRST_OPEN << (i < 0 ? low : low + 1));
+    }
+    __device__ inline bool leaves(const Voxel& from, const int32* step) const {
+        return through(0, from.z + step[0], shape.nz, boundary & PERIODIC_Z) &&
+               through(2, from.y + step[1], shape.ny, boundary & PERIODIC_Y) &&
+               through(4, from.x + step[2], shape.nx, boundary & PERIODIC_X);
+    }
+    // Not around a periodic lattice to where it began.
+    static __device__ inline bool fits(int32 moved, int32 n, bool round) {
+        return !round || (moved < 0 ? -moved : moved) < n;
+    }
+    // Voxels of a line from the first to the last before the outside; 0 where it does not lead there within its reach, or
+    // where all of them are free.
+    __device__ inline int32 voxels(const Voxel& from, const int32* line, int32 reach) const {
+        const int32 origin[4] = {0, 0, 0, 0};
+        bool holds = cells[from.index] != 0;
+        for (int32 n = 0; n < steps; ++n) {
+            const int32 *before = n == 0 ? origin : line + 4 * (n - 1), *step = line + 4 * n;
+            if (step[3] > reach || !passes(from, before, step)) return 0;
+            const Voxel place = at(from, step);
+            if (place.index < 0 ? leaves(from, step) : outside[place.index] != 0) return holds ? n + 1 : 0;
+            const bool once = fits(step[0], shape.nz, boundary & PERIODIC_Z) &&
+                              fits(step[1], shape.ny, boundary & PERIODIC_Y) &&
+                              fits(step[2], shape.nx, boundary & PERIODIC_X);
+            if (place.index < 0 || !once) return 0;
+            holds = holds || cells[place.index] != 0;
+        }
+        return 0;
+    }
+};
+
+#define LINES                                                                                                           \
+    const Stack shape{replicates, nz, ny, nx};                                                                          \
+    const BlockRows rows(shape, block_rows);                                                                            \
+    const auto lines_of = [&](const Voxel& place) INLINED {                                                             \
+        const Draw draw{seeds[place.replicate], origin - row_start(shape, place.replicate, 0, 0), step, purpose};       \
+        return Lines{lines, directions, steps, yields, cells, outside, states, shape, boundary, draw};                   \
+    };
+
+// What closes up looks for a line, and bids for its voxels. Blocks: replicates x nz x ny / block_rows.
+extern "C" __global__ void bid_for_lines(
     // model:
     const Rule* __restrict__ rules,        // [rules]
     const int32* __restrict__ rule_begin,  // [states + 1]
     const uint8* __restrict__ yields,      // [states, states], as in begin_room
+    const int32* __restrict__ lines,       // [directions, steps, 4]
     const uint64* __restrict__ seeds,      // [R]
     // state in:
-    const uint8* __restrict__ room,     // [R, z, y, x]
-    const uint8* __restrict__ granted,  // [R, z, y, x], whether the voxel closes up
+    const uint8* __restrict__ cells,    // [R, z, y, x]
+    const uint8* __restrict__ outside,  // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ claim,    // [R, z, y, x]
+    uint32* __restrict__ found,   // [R, z, y, x], voxels of the line, and most_tries times as much as its number
+    uint32* __restrict__ bids,    // [R, z, y, x], the lowest for each voxel
+    uint64* __restrict__ barred,  // [rules, R]
+    // numbers:
+    uint32 step, uint32 purpose, int32 boundary,
+    // sizes:
+    uint64 origin,                           // index of the first voxel here in the whole lattice
+    int32 first_counted, int32 end_counted,  // planes whose cells are counted
+    int32 directions, int32 steps, int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    LINES
+    for_wanted(
+        rows.count * nx, [&](int32 i) INLINED { return closes(claim[rows.first.index + i]); },
+        [&](int32 i) INLINED {
+            const Voxel place = rows.voxel(shape, i);
+            const Lines all = lines_of(place);
+            const int32 rule = rule_begin[cells[place.index]] + (claim[place.index] & CLAIM_RULE) - 1;
+            int32 voxels = 0, number = 0;
+            if (!outside[place.index])
+                while (number < most_tries &&
+                       (voxels = all.voxels(place, all.line(place, number), rules[rule].reach)) == 0)
+                    ++number;
+            if (voxels == 0) {
+                claim[place.index] = 0;
+                if (!outside[place.index] && place.z >= first_counted && place.z < end_counted)
+                    atomicAdd(&barred[rule * replicates + place.replicate], uint64(1));
+                return;
+            }
+            found[place.index] = static_cast<uint32>(voxels * most_tries + number);
+            const int32* line = all.line(place, number);
+            const uint32 bid = bid_of(all.draw, place.index);
+            atomicMin(&bids[place.index], bid);
+            for (int32 n = 0; n < voxels - 1; ++n) atomicMin(&bids[all.at(place, line + 4 * n).index], bid);
+        });
+}
+ENTRY(bid_for_lines)
+
+// Blocks: replicates x nz x ny / block_rows.
+extern "C" __global__ void settle_lines(
+    // model:
+    const uint8* __restrict__ yields,  // [states, states], as in begin_room
+    const int32* __restrict__ lines,   // [directions, steps, 4]
+    const uint64* __restrict__ seeds,  // [R]
+    // state in:
+    const uint8* __restrict__ cells,    // [R, z, y, x]
+    const uint8* __restrict__ outside,  // [R, z, y, x]
+    const uint32* __restrict__ found,   // [R, z, y, x], as in bid_for_lines
+    const uint32* __restrict__ bids,    // [R, z, y, x]
+    // state out:
+    uint8* __restrict__ claim,    // [R, z, y, x]
+    uint8* __restrict__ granted,  // [R, z, y, x], whether the voxel closes up
+    // numbers:
+    uint32 step, uint32 purpose, int32 boundary,
+    // sizes:
+    uint64 origin,  // index of the first voxel here in the whole lattice
+    int32 directions, int32 steps, int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    LINES
+    const auto has_line = [&](int32 i) INLINED {
+        granted[rows.first.index + i] = 0;
+        return closes(claim[rows.first.index + i]);
+    };
+    for_wanted(rows.count * nx, has_line, [&](int32 i) INLINED {
+        const Voxel place = rows.voxel(shape, i);
+        const Lines all = lines_of(place);
+        const int32 of_line = static_cast<int32>(found[place.index]);
+        const int32* line = all.line(place, of_line % most_tries);
+        const uint32 bid = bid_of(all.draw, place.index);
+        bool lowest = bids[place.index] == bid;
+        for (int32 n = 0; n < of_line / most_tries - 1 && lowest; ++n)
+            lowest = bids[all.at(place, line + 4 * n).index] == bid;
+        granted[place.index] = lowest;
+        // A cell that comes into the voxel would take over the claim of what was there.
+        if (!lowest) claim[place.index] = 0;
+    });
+}
+ENTRY(settle_lines)
+
+// Each voxel is on one line at most, and is written along that alone. Blocks: replicates x nz x ny / block_rows.
+extern "C" __global__ void close_up(
+    // model:
+    const int32* __restrict__ rule_begin,  // [states + 1]
+    const uint8* __restrict__ yields,      // [states, states], as in begin_room
+    const int32* __restrict__ lines,       // [directions, steps, 4]
+    const uint64* __restrict__ seeds,      // [R]
+    // state in:
+    const uint8* __restrict__ outside,  // [R, z, y, x]
+    const uint32* __restrict__ found,   // [R, z, y, x], as in bid_for_lines
+    const uint8* __restrict__ granted,  // [R, z, y, x]
     // state out:
     uint8* __restrict__ cells,    // [R, z, y, x]
     uint16* __restrict__ clock,   // [R, z, y, x]
@@ -156,23 +334,29 @@ extern "C" __global__ void close_up(
     // sizes:
     uint64 origin,                           // index of the first voxel here in the whole lattice
     int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 has_heading, int32 has_claim, int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
-    MOTHERS
-    for_wanted(
-        rows.count * nx, [&](int32 i) INLINED { return granted[rows.first.index + i] != 0; },
-        [&](int32 i) INLINED {
-            Voxel place = rows.voxel(shape, i);
-            const Mothers mothers = mothers_of(place);
-            if (place.z >= first_counted && place.z < end_counted)
-                atomicAdd(&fired[mothers.rule(place.index) * replicates + place.replicate], uint64(1));
-            const CellLayer layer{cells, clock, heading, claim, has_heading != 0, has_claim != 0};
-            Voxel next = place;
-            while (mothers.ways.go_on(next)) {
-                layer.put(place.index, layer.at(next.index));
-                place = next;
-            }
-            layer.put(place.index, fresh(vacant));
-            bids[next.index] = no_bid;
-        });
+    int32 has_heading, int32 has_claim, int32 directions, int32 steps, int32 states, int32 block_rows, int32 replicates,
+    int32 nz, int32 ny, int32 nx) {
+    LINES
+    const auto has_line = [&](int32 i) INLINED {
+        bids[rows.first.index + i] = no_bid;
+        return granted[rows.first.index + i] != 0;
+    };
+    for_wanted(rows.count * nx, has_line, [&](int32 i) INLINED {
+        const Voxel from = rows.voxel(shape, i);
+        const Lines all = lines_of(from);
+        const int32 rule = rule_begin[cells[from.index]] + (claim[from.index] & CLAIM_RULE) - 1;
+        if (from.z >= first_counted && from.z < end_counted)
+            atomicAdd(&fired[rule * replicates + from.replicate], uint64(1));
+        const int32 of_line = static_cast<int32>(found[from.index]);
+        const int32* line = all.line(from, of_line % most_tries);
+        const CellLayer layer{cells, clock, heading, claim, has_heading != 0, has_claim != 0};
+        int64 place = from.index;
+        for (int32 n = 0; n < of_line / most_tries - 1; ++n) {
+            const int64 next = all.at(from, line + 4 * n).index;
+            layer.put(place, layer.at(next));
+            place = next;
+        }
+        layer.put(place, fresh(vacant));
+    });
 }
 ENTRY(close_up)

@@ -5,8 +5,20 @@
 // by the step between them; where there are several, the voxel draws one. So all ways together are trees, each with its
 // root in a voxel that can take a cell, and no two trees share a voxel. Of the mothers whose ways end in one root, the
 // one with the lowest bid divides: the cells along her way each go one voxel on, and her daughter takes the first place.
+#include "bids.cuh"
 #include "cells.cuh"
-#include "ways.cuh"
+#include "modulators.cuh"
+#include "transition.cuh"
+
+constexpr int32 face_step = 10, edge_step = 14, corner_step = 17;  // tenths of a voxel
+constexpr uint8 rigid_room = 255;  // of a voxel that takes no cell and lets none through, and of what is outside
+constexpr int32 in_place = 13;  // of the 27 voxels around and including one, in the order z, y, x
+
+// Tenths of a voxel from the middle of 27 voxels to one of them.
+__device__ inline int32 step_length(int32 neighbour) {
+    const int32 moved = (neighbour / 9 != 1) + (neighbour / 3 % 3 != 1) + (neighbour % 3 != 1);
+    return moved == 1 ? face_step : moved == 2 ? edge_step : corner_step;
+}
 
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void begin_room(
@@ -125,6 +137,90 @@ extern "C" __global__ void spread_room(
 }
 ENTRY(spread_room)
 
+// The ways through the lattice of one replicate.
+struct Ways {
+    const uint8* room;
+    Stack shape;
+    int32 boundary;
+    Draw draw;
+
+    __device__ inline Voxel neighbour(const Voxel& from, int32 number) const {
+        const int32 z = along(from.z + number / 9 - 1, shape.nz, boundary & PERIODIC_Z);
+        const int32 y = along(from.y + number / 3 % 3 - 1, shape.ny, boundary & PERIODIC_Y);
+        const int32 x = along(from.x + number % 3 - 1, shape.nx, boundary & PERIODIC_X);
+        const bool inside = z >= 0 && y >= 0 && x >= 0;
+        return Voxel{inside ? row_start(shape, from.replicate, z, y) + x : -1, from.replicate, z, y, x};
+    }
+    __device__ inline int32 room_at(const Voxel& place) const {
+        return place.index < 0 ? rigid_room : room[place.index];
+    }
+    // Whether no rigid voxel stands beside a step across an edge or a corner.
+    __device__ inline bool passes(const Voxel& from, int32 number) const {
+        const int32 z = number / 9 - 1, y = number / 3 % 3 - 1, x = number % 3 - 1;
+        for (int32 part = 1; part < 7; ++part) {
+            const int32 dz = part & 4 ? z : 0, dy = part & 2 ? y : 0, dx = part & 1 ? x : 0;
+            const int32 beside_it = in_place + 9 * dz + 3 * dy + dx;
+            if (beside_it != in_place && beside_it != number && room_at(neighbour(from, beside_it)) == rigid_room)
+                return false;
+        }
+        return true;
+    }
+    // One voxel on; false in a root, where the way ends.
+    __device__ inline bool go_on(Voxel& place) const {
+        const int32 here = room[place.index];
+        uint32 open = 0, count = 0;
+        for (int32 n = 0; n < 27; ++n) {
+            if (n == in_place) continue;
+            const int32 there = room_at(neighbour(place, n));
+            if (there == rigid_room || there + step_length(n) != here || !passes(place, n)) continue;
+            open |= 1u << n;
+            ++count;
+        }
+        if (count == 0) return false;
+        uint32 skipped = draw.at(place.index).word[0] % count;
+        int32 chosen = 0;
+        while (!(open >> chosen & 1u) || skipped-- != 0) ++chosen;
+        place = neighbour(place, chosen);
+        return true;
+    }
+};
+
+// What mothers have to know.
+struct Mothers {
+    const Rule* rules;
+    const int32* rule_begin;
+    const uint8* yields;
+    const uint8 *cells, *claim;
+    Ways ways;
+    int32 states;
+
+    __device__ inline int32 rule(int64 voxel) const {
+        return rule_begin[cells[voxel]] + (claim[voxel] & CLAIM_RULE) - 1;
+    }
+    // Not in her own place, where she would be crushed, though a daughter may leave from there through an open side.
+    __device__ inline bool has_room(const Voxel& place, const Voxel& root) const {
+        const int32 room = ways.room[place.index];
+        const bool in_own_place = root.index == place.index && room == yields[cells[place.index] * states];
+        return room <= rules[rule(place.index)].reach && !in_own_place;
+    }
+    __device__ inline uint32 bid(int64 voxel) const {
+        return (claim[voxel] & CLAIM_NEW ? 0x80000000u : 0u) | bid_of(ways.draw, voxel);
+    }
+    __device__ inline Voxel root(Voxel place) const {
+        while (ways.go_on(place)) {
+        }
+        return place;
+    }
+};
+
+#define MOTHERS                                                                                                    \
+    const Stack shape{replicates, nz, ny, nx};                                                                     \
+    const BlockRows rows(shape, block_rows);                                                                       \
+    const auto mothers_of = [&](const Voxel& place) INLINED {                                                      \
+        const Draw draw{seeds[place.replicate], origin - row_start(shape, place.replicate, 0, 0), step, purpose};  \
+        return Mothers{rules, rule_begin, yields, cells, claim, Ways{room, shape, boundary, draw}, states};          \
+    };
+
 // Each mother bids for the root in which her way ends. Blocks: replicates x nz x ny / block_rows.
 extern "C" __global__ void bid_for_room(
     // model:
@@ -139,17 +235,15 @@ extern "C" __global__ void bid_for_room(
     // state out:
     uint32* __restrict__ bids,  // [R, z, y, x], the lowest of each root
     // numbers:
-    int32 closes,  // whether of what closes up, or of mothers
     uint32 step, uint32 purpose, int32 boundary,
     // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
     int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     MOTHERS
     for_wanted(
-        rows.count * nx, [&](int32 i) INLINED { return claims(claim[rows.first.index + i], closes); },
+        rows.count * nx, [&](int32 i) INLINED { return divides(claim[rows.first.index + i]); },
         [&](int32 i) INLINED {
             const Voxel place = rows.voxel(shape, i);
-            if (closes && room[place.index] == rigid_room) return;
             const Mothers mothers = mothers_of(place);
             const Voxel root = mothers.root(place);
             if (mothers.has_room(place, root)) atomicMin(&bids[root.index], mothers.bid(place.index));
@@ -174,7 +268,6 @@ extern "C" __global__ void settle_bids(
     uint8* __restrict__ granted,  // [R, z, y, x], whether the cell divides
     uint64* __restrict__ barred,  // [rules, R]
     // numbers:
-    int32 closes,  // as in bid_for_room
     uint32 step, uint32 purpose, int32 boundary,
     // sizes:
     uint64 origin,                           // index of the first voxel here in the whole lattice
@@ -183,17 +276,13 @@ extern "C" __global__ void settle_bids(
     MOTHERS
     const auto has_claimed = [&](int32 i) INLINED {
         granted[rows.first.index + i] = 0;
-        return claims(claim[rows.first.index + i], closes);
+        return divides(claim[rows.first.index + i]);
     };
     for_wanted(
         rows.count * nx, has_claimed,
         [&](int32 i) INLINED {
             const Voxel place = rows.voxel(shape, i);
             const int64 voxel = place.index;
-            if (closes && room[voxel] == rigid_room) {  // outside
-                claim[voxel] = 0;
-                return;
-            }
             const Mothers mothers = mothers_of(place);
             const Voxel root = mothers.root(place);
             if (!mothers.has_room(place, root)) {
@@ -201,10 +290,8 @@ extern "C" __global__ void settle_bids(
                     atomicAdd(&barred[mothers.rule(voxel) * replicates + place.replicate], uint64(1));
                 claim[voxel] = 0;
             } else {
-                const bool lowest = bids[root.index] == mothers.bid(voxel);
-                granted[voxel] = lowest;
-                // A cell that comes into the voxel would take over the claim of what was there.
-                claim[voxel] = static_cast<uint8>(closes && !lowest ? 0 : claim[voxel] & CLAIM_RULE);
+                granted[voxel] = bids[root.index] == mothers.bid(voxel);
+                claim[voxel] = static_cast<uint8>(claim[voxel] & CLAIM_RULE);
             }
         });
 }

@@ -26,6 +26,5 @@ enum Instead { NO_DAUGHTER = -1, CLOSES = -2 };
 // whether it closes up, and whether the claim was made in this step.
 enum Claim { CLAIM_RULE = 63, CLAIM_CLOSES = 64, CLAIM_NEW = 128 };
 
-__device__ inline bool claims(uint8 claim, int32 closes) {
-    return claim != 0 && ((claim & CLAIM_CLOSES) != 0) == (closes != 0);
-}
+__device__ inline bool divides(uint8 claim) { return claim != 0 && !(claim & CLAIM_CLOSES); }
+__device__ inline bool closes(uint8 claim) { return (claim & CLAIM_CLOSES) != 0; }

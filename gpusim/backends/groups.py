@@ -207,7 +207,7 @@ class CellLayer:
 
     Attributes:
         cells: uint8 [R, z, y, x], states.
-        clock: uint16 [R, z, y, x], applications of the rules in the present state.
+        clock: uint32 [R, z, y, x], applications of the rules in the present state.
         heading: uint8 [R, z, y, x], 0 or the direction of a mobile cell; of size 0 where none can move.
         claim: uint8 [R, z, y, x], 0 or what a mother claims (`model.tables.Claim`); of size 0 where none can divide.
         vacant: the state that stands for no cell.
@@ -241,6 +241,22 @@ class Ways:
     rounds: int
     boundary: int
     vacant: int
+
+
+@dataclass(frozen=True, eq=False)
+class Closing:
+    """How the cells of the tissue close up, as arrays of the backend.
+
+    Attributes:
+        yields: uint8 [states, states], as of `Ways`: `model.tables.RIGID` where nothing passes.
+        regions: uint8 [states], of `model.tables.Region`.
+        lines: int32 [directions, steps, 4], voxels along z, y, x from the start of a line after each step, and distance
+            from there, tenths of a voxel.
+    """
+
+    yields: Array
+    regions: Array
+    lines: Array
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpusim.backends.base import Backend, Known
-from gpusim.backends.groups import Array, CellLayer, CellTables, ReactionTables, Ways
+from gpusim.backends.groups import Array, CellLayer, CellTables, Closing, ReactionTables, Ways
 from gpusim.engine.purpose import Purpose
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
@@ -94,7 +94,7 @@ class Stack:
             Ways(backend.array(each.yields), each.rounds, cells.boundary, none)
             for each, none in zip(cells.ways, vacant, strict=True)
         ]
-        self._closing = self._ways_of_closing(model)
+        self._closing = self._closing_on_backend(model)
         self._room_for = self._purposes_with_room()
         self._rooms: Known = {}
         self._left = [self.state.tally.left[i] for i in range(2)]
@@ -104,16 +104,14 @@ class Stack:
         self._doses = self._doses_on_backend()
         self.hold()
 
-    def _ways_of_closing(self, model: Model) -> tuple[Ways, Array] | None:
-        """How the cells of the tissue close up, and which states are free or outside. Raises `ScenarioError`."""
+    def _closing_on_backend(self, model: Model) -> Closing | None:
+        """How the cells of the tissue close up. Raises `ScenarioError`."""
         closing, backend = model.cells.closing, self.backend
         if closing is None:
             return None
         if backend.ranks > 1:
             raise ScenarioError(f"rules that close ('-> outside') are not possible on backend '{backend.name}'")
-        of = closing.ways
-        ways = Ways(backend.array(of.yields), of.rounds, model.cells.boundary, 0)
-        return ways, backend.array(closing.regions)
+        return Closing(*(backend.array(each) for each in (closing.yields, closing.regions, closing.lines)))
 
     def _doses_on_backend(self) -> list[tuple[int, int, Array, Array]]:
         """Step, field, voxels and amounts of each dose, in all replicates; those of a repeated dose are one."""
@@ -204,8 +202,8 @@ class Stack:
         self._measure_room(layer, other, ways)
         drawn = self._drawn(number, Purpose.TISSUE_DIVISION if tissue else Purpose.IMMUNE_DIVISION)
         cells = {"cells": layer.cells, "claim": layer.claim, "room": state.room, "bids": state.bids}
-        launch("bid_for_room", self._tables, ways, **cells, **drawn, closes=0)
-        launch("settle_bids", self._tables, ways, **cells, **drawn, closes=0, granted=state.next, barred=tally.barred)
+        launch("bid_for_room", self._tables, ways, **cells, **drawn)
+        launch("settle_bids", self._tables, ways, **cells, **drawn, granted=state.next, barred=tally.barred)
         counts = {"fired": tally.fired, "taken": tally.taken, "left": self._left[0]}
         launch("divide", self._tables, ways, **(cells | layer.travelling), **drawn, granted=state.next, **counts)
 
@@ -231,19 +229,18 @@ class Stack:
         """Let the cells of the tissue close up the voxels that the rules have chosen."""
         if self._closing is None:
             return
-        state, launch, layer = self.state, self.backend.launch, self.state.tissue
-        ways, regions = self._closing
-        labelled = {"labels": state.labels, "boundary": ways.boundary}
-        launch("begin_regions", cells=layer.cells, regions=regions, **labelled)
-        launch("join_regions", **labelled)
-        launch("begin_closing", ways, cells=layer.cells, labels=state.labels, room=state.room)
-        self._spread_room(ways)
-        drawn = self._drawn(number, Purpose.CLOSING)
-        cells = {"cells": layer.cells, "claim": layer.claim, "room": state.room, "bids": state.bids}
-        granted, tally = {"granted": state.next}, state.tally
-        launch("bid_for_room", self._tables, ways, **cells, **drawn, closes=1)
-        launch("settle_bids", self._tables, ways, **cells, **drawn, **granted, closes=1, barred=tally.barred)
-        launch("close_up", self._tables, ways, **(cells | layer.travelling), **drawn, **granted, fired=tally.fired)
+        state, launch, layer, closing = self.state, self.backend.launch, self.state.tissue, self._closing
+        about = {"cells": layer.cells, "boundary": self._boundary}
+        launch("begin_regions", closing, **about, labels=state.labels)
+        launch("join_regions", labels=state.labels, boundary=self._boundary)
+        launch("mark_outside", closing, **about, labels=state.labels, outside=state.room)
+        about |= self._drawn(number, Purpose.CLOSING)
+        about |= {"outside": state.room, "found": state.labels, "bids": state.bids}
+        tables, granted, tally = (self._tables, closing), {"granted": state.next}, state.tally
+        launch("bid_for_lines", *tables, **about, claim=layer.claim, barred=tally.barred)
+        launch("settle_lines", closing, **about, **granted, claim=layer.claim)
+        given = layer.travelling | granted | {"vacant": layer.vacant, "fired": tally.fired}
+        launch("close_up", *tables, **(about | given))
 
     def show_body(self, quantities: np.ndarray) -> None:
         """Let the cells see the bodies' present quantities, float32 [quantities, R]."""

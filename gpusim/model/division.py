@@ -1,5 +1,7 @@
 """Division and closing: how far cells push or are drawn, and which give way."""
 
+import math
+
 import numpy as np
 
 from gpusim import units
@@ -64,7 +66,26 @@ def closing(document: Document, states: States, rules: np.ndarray) -> Closing | 
             yields[states.number(name)] = RIGID
         if spec.outside:
             regions[states.number(name)] = Region.OUTSIDE
-    return Closing(_ways(yields, most), regions)
+    return Closing(yields, regions, lines(most))
+
+
+_DIRECTIONS = 1024
+
+
+def lines(most: int) -> np.ndarray:
+    """Lines in directions that are evenly spread over a sphere, as of `Closing.lines`, up to a distance in tenths.
+
+    The directions are those of a Fibonacci lattice.
+    """
+    z = (2 * np.arange(_DIRECTIONS) + 1) / _DIRECTIONS - 1
+    angle = np.pi * (3 - math.sqrt(5)) * np.arange(_DIRECTIONS)
+    ways = np.stack([z, np.sqrt(1 - z * z) * np.sin(angle), np.sqrt(1 - z * z) * np.cos(angle)], axis=1)
+    # In 4096ths, so that the last bit of a sine, which differs between machines, changes nothing.
+    ways = np.rint(ways / np.abs(ways).max(axis=1, keepdims=True) * 4096) / 4096
+    steps = np.arange(1, most // FACE + 1)[:, None]
+    places = np.floor(ways[:, None] * steps + 0.5)
+    lengths = np.rint(FACE * np.sqrt((ways * ways).sum(axis=1))[:, None] * steps[:, 0])
+    return np.concatenate([places, lengths[..., None]], axis=2).astype(np.int32)
 
 
 def _by_itself(name: str, yields: Yielding, most: int, spacing: float) -> int:

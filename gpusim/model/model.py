@@ -151,12 +151,12 @@ class Closing:
     """How the cells of the tissue close up a voxel.
 
     Attributes:
-        ways: of the cells; `yields` is `RIGID` of states that do not move.
-        regions: uint8 [states], of `tables.Region`: which are free, and which outside.
+        yields, regions, lines: see `backends.groups.Closing`.
     """
 
-    ways: Ways
+    yields: np.ndarray
     regions: np.ndarray
+    lines: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -1,45 +1,194 @@
-"""NumPy twin of kernels/closing.cu: the same numbers, of all that closes up at once, step by step along its ways."""
+"""NumPy twin of kernels/closing.cu: the same numbers, of all that closes up at once, step by step along its lines."""
+
+import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from gpusim.backends.numpy.division import Ways
-from gpusim.backends.numpy.random import Draw
-from gpusim.backends.numpy.sides import is_open, padded, part
+from gpusim.backends.numpy.division import new_bids
+from gpusim.backends.numpy.random import Draw, voxel_random
+from gpusim.backends.numpy.sides import is_open, padded, part, periodic
 from gpusim.backends.numpy.tally import count
-from gpusim.model.tables import FACE, NO_BID, NO_REGION, PERIODIC, RIGID, Claim, Region
+from gpusim.model.tables import NO_BID, NO_REGION, PERIODIC, RIGID, Claim, Region
 
+_CUBE = tuple(itertools.product((-1, 0, 1), repeat=3))
+_TRIES = 8
 _FACES = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 
 
 def begin_regions(regions: np.ndarray, cells: np.ndarray, labels: np.ndarray, boundary: int) -> None:
-    """Labels of the voxels, uint32 [z, y, x]: 0 outside; another number each where they are free."""
-    region = regions[cells]
+    """Labels of the middle voxels of cubes of free voxels, uint32 [z, y, x]: 0 outside, or else a number each."""
+    region, free = regions[cells], regions[cells] != Region.NOT_FREE
+    around = padded(free, boundary & sum(PERIODIC), beyond=True, closed=True)
+    fits = np.all([part(around, step, free.shape) for step in _CUBE], axis=0)
     numbers = np.arange(1, cells.size + 1, dtype=np.uint32).reshape(cells.shape)
-    labels[...] = np.where(region == Region.NOT_FREE, np.uint32(NO_REGION), numbers)
-    labels[(region == Region.OUTSIDE) | ((region == Region.FREE) & _at_open_side(cells.shape, boundary))] = 0
+    outside = (region == Region.OUTSIDE) | _at_open_side(cells.shape, boundary)
+    labels[...] = np.where(fits, np.where(outside, np.uint32(0), numbers), np.uint32(NO_REGION))
 
 
 def join_regions(labels: np.ndarray, boundary: int) -> None:
     """Label with 0 what is joined to a voxel with this label."""
     free, found, before = labels != NO_REGION, labels == 0, -1
     while before != (before := int(found.sum())):
-        found = found | (_beside(found, boundary) & free)
+        found = found | (_any_of(_FACES, found, boundary) & free)
     labels[found] = 0
 
 
-def begin_closing(yields: np.ndarray, cells: np.ndarray, labels: np.ndarray, room: np.ndarray, boundary: int) -> None:
-    """Room of each voxel by itself, uint8 [z, y, x], for what closes up: that outside is as of a rigid voxel."""
-    outside = labels == 0
-    by_itself = np.where(outside, RIGID, yields[cells, 0])
-    beside = _at_open_side(cells.shape, boundary) | _beside(outside, boundary)
-    room[...] = np.where(beside & (by_itself != RIGID), FACE, by_itself)
+def mark_outside(
+    regions: np.ndarray, cells: np.ndarray, labels: np.ndarray, outside: np.ndarray, boundary: int
+) -> None:
+    """Which voxels are outside."""
+    reached = (regions[cells] == Region.FREE) & _any_of(_CUBE, labels == 0, boundary)
+    outside[...] = reached | (regions[cells] == Region.OUTSIDE)
+
+
+class _Lines:
+    """Lines from some voxels of one replicate (flat indices), one each."""
+
+    def __init__(
+        self,
+        lines: np.ndarray,
+        yields: np.ndarray,
+        cells: np.ndarray,
+        outside: np.ndarray,
+        boundary: int,
+        draw: Draw,
+        voxels: np.ndarray,
+    ) -> None:
+        self._lines, self._boundary, self._shape = lines, boundary, cells.shape
+        self._rigid, self._outside = yields[cells, 0].reshape(-1) == RIGID, outside.reshape(-1) != 0
+        self._holds = cells.reshape(-1) != 0
+        self.voxels, self._words = voxels, voxel_random(voxels, draw)
+        self._places = np.array(np.unravel_index(voxels, cells.shape))
+
+    def line(self, number: np.ndarray) -> np.ndarray:
+        """int32 [voxels, steps, 4], by the number of the try of each."""
+        word = np.choose(number % 4, self._words)
+        word = np.where(number < 4, word, word >> np.uint64(16))
+        found: np.ndarray = self._lines[word % np.uint64(len(self._lines))]
+        return found
+
+    def moved(self, step: np.ndarray) -> np.ndarray:
+        """Flat indices of the voxels that are a step [voxels, 3] away from each; -1 beyond a side."""
+        places = self._places + step.T
+        beyond = np.zeros(len(step), bool)
+        for axis, (round_it, n) in enumerate(zip(periodic(self._boundary), self._shape, strict=True)):
+            beyond |= (places[axis] < 0) | (places[axis] >= n) if not round_it else False
+            places[axis] = places[axis] % n
+        return np.where(beyond, -1, np.ravel_multi_index(tuple(places), self._shape))
+
+    def _is(self, mask: np.ndarray, places: np.ndarray) -> np.ndarray:
+        return np.where(places < 0, False, mask[places])
+
+    def _passes(self, before: np.ndarray, step: np.ndarray) -> np.ndarray:
+        found = np.ones(len(step), bool)
+        for each in itertools.product((False, True), repeat=3):
+            if any(each):
+                found &= ~self._is(self._rigid, self.moved(np.where(each, step, before)))
+        return found
+
+    def _leaves(self, step: np.ndarray) -> np.ndarray:
+        found = np.ones(len(step), bool)
+        for axis, (round_it, n) in enumerate(zip(periodic(self._boundary), self._shape, strict=True)):
+            place = self._places[axis] + step[:, axis]
+            opens = np.where(place < 0, is_open(self._boundary, axis, 0), is_open(self._boundary, axis, 1))
+            found &= round_it | ((place >= 0) & (place < n)) | opens
+        return found
+
+    def _fits(self, step: np.ndarray) -> np.ndarray:
+        sizes = [n if round_it else 2**15 for round_it, n in zip(periodic(self._boundary), self._shape, strict=True)]
+        return (np.abs(step) < sizes).all(axis=1)
+
+    def lengths(self, lines: np.ndarray, reach: np.ndarray) -> np.ndarray:
+        """Voxels of each line from the first to the last before the outside; 0 where it does not lead there."""
+        found, going = np.zeros(len(self.voxels), int), np.ones(len(self.voxels), bool)
+        holds, before = self._holds[self.voxels], np.zeros((len(self.voxels), 3), int)
+        for n in range(lines.shape[1]):
+            step, distance = lines[:, n, :3].astype(int), lines[:, n, 3]
+            going &= (distance <= reach) & self._passes(before, step)
+            places = self.moved(step)
+            arrives = np.where(places < 0, self._leaves(step), self._is(self._outside, places))
+            found = np.where(going & arrives & holds, n + 1, found)
+            going &= ~arrives & (places >= 0) & self._fits(step)
+            holds, before = holds | self._is(self._holds, places), step
+        return found
+
+
+def bid_for_lines(
+    rules: np.ndarray,
+    rule_begin: np.ndarray,
+    yields: np.ndarray,
+    lines: np.ndarray,
+    seeds: np.ndarray,
+    cells: np.ndarray,
+    outside: np.ndarray,
+    claim: np.ndarray,
+    found: np.ndarray,
+    bids: np.ndarray,
+    barred: np.ndarray,
+    step: int,
+    purpose: int,
+    boundary: int,
+    origin: int,
+    first_counted: int,
+    end_counted: int,
+) -> None:
+    """What closes up looks for a line, and bids for its voxels."""
+    draw, claims = Draw(int(seeds), step, purpose, origin), claim.reshape(-1)
+    voxels = np.flatnonzero(claims & Claim.CLOSES)
+    all_lines = _Lines(lines, yields, cells, outside, boundary, draw, voxels)
+    numbers = rule_begin[cells.reshape(-1)[voxels]] + (claims[voxels] & Claim.RULE) - 1
+    inside = outside.reshape(-1)[voxels] == 0
+    lengths, chosen = np.zeros(voxels.size, int), np.zeros(voxels.size, int)
+    for number in range(_TRIES):
+        searching = inside & (lengths == 0)
+        of_try = all_lines.lengths(all_lines.line(np.full(voxels.size, number)), rules["reach"][numbers])
+        lengths, chosen = np.where(searching, of_try, lengths), np.where(searching, number, chosen)
+    claims[voxels[lengths == 0]] = 0
+    without = inside & (lengths == 0)
+    count(barred, numbers[without], voxels[without], (first_counted, end_counted), cells.shape)
+    has = lengths > 0
+    found.reshape(-1)[voxels[has]] = (lengths * _TRIES + chosen)[has]
+    own = new_bids(voxels, draw)
+    for at, on in _along(all_lines, lengths, chosen):
+        np.minimum.at(bids.reshape(-1), at[on], own[on])
+
+
+def settle_lines(
+    yields: np.ndarray,
+    lines: np.ndarray,
+    seeds: np.ndarray,
+    cells: np.ndarray,
+    outside: np.ndarray,
+    found: np.ndarray,
+    bids: np.ndarray,
+    claim: np.ndarray,
+    granted: np.ndarray,
+    step: int,
+    purpose: int,
+    boundary: int,
+    origin: int,
+) -> None:
+    """Who has the lowest bids for all voxels of its line closes up."""
+    draw, claims = Draw(int(seeds), step, purpose, origin), claim.reshape(-1)
+    voxels = np.flatnonzero(claims & Claim.CLOSES)
+    of_line = found.reshape(-1)[voxels].astype(int)
+    own, lowest = new_bids(voxels, draw), np.ones(voxels.size, bool)
+    all_lines = _Lines(lines, yields, cells, outside, boundary, draw, voxels)
+    for at, on in _along(all_lines, of_line // _TRIES, of_line % _TRIES):
+        lowest &= ~on | (bids.reshape(-1)[at] == own)
+    granted[...] = 0
+    granted.reshape(-1)[voxels] = lowest
+    claims[voxels[~lowest]] = 0
 
 
 def close_up(
-    rules: np.ndarray,
     rule_begin: np.ndarray,
+    yields: np.ndarray,
+    lines: np.ndarray,
     seeds: np.ndarray,
-    room: np.ndarray,
+    outside: np.ndarray,
+    found: np.ndarray,
     granted: np.ndarray,
     cells: np.ndarray,
     clock: np.ndarray,
@@ -55,30 +204,36 @@ def close_up(
     first_counted: int,
     end_counted: int,
 ) -> None:
-    """Let the voxels whose bids were the lowest close up."""
-    own = cells.reshape(-1)
-    ways = Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    """Let the voxels that have got their lines close up."""
+    own, draw = cells.reshape(-1), Draw(int(seeds), step, purpose, origin)
+    bids[...] = NO_BID
     place = np.flatnonzero(granted)
     numbers = rule_begin[own[place]] + (claim.reshape(-1)[place] & Claim.RULE) - 1
-    count(fired, numbers, place, (first_counted, end_counted), room.shape)
+    count(fired, numbers, place, (first_counted, end_counted), cells.shape)
+    of_line = found.reshape(-1)[place].astype(int)
+    all_lines = _Lines(lines, yields, cells, outside, boundary, draw, place)
     arrays = [own, *(array.reshape(-1) for array in (clock, heading, claim) if array.size)]
-    roots, going = place.copy(), np.arange(place.size)
-    while going.size:
-        further = ways.go_on(roots[going])
-        going, further = going[further >= 0], further[further >= 0]
-        roots[going] = further
+    place = place.copy()
+    for at, on in itertools.islice(_along(all_lines, of_line // _TRIES, of_line % _TRIES), 1, None):
         for array in arrays:
-            array[place[going]] = array[further]
-        place[going] = further
+            array[place[on]] = array[at[on]]
+        place[on] = at[on]
     for array in arrays:
         array[place] = vacant if array is own else 0
-    bids.reshape(-1)[roots] = NO_BID
 
 
-def _beside(found: np.ndarray, boundary: int) -> np.ndarray:
-    """bool [z, y, x]: voxels beside one that is found, over a face."""
+def _along(lines: _Lines, lengths: np.ndarray, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Flat indices of the voxels of lines, one after the other from the first, and whether they are still on them."""
+    steps = lines.line(numbers)[:, :, :3].astype(int)
+    yield lines.voxels, lengths > 0
+    for n in range(int(lengths.max(initial=0)) - 1):
+        yield lines.moved(steps[:, n]), lengths - 1 > n
+
+
+def _any_of(steps: Iterable[tuple[int, ...]], found: np.ndarray, boundary: int) -> np.ndarray:
+    """bool [z, y, x]: voxels from which one of the steps leads to a voxel that is found."""
     around = padded(found, boundary & sum(PERIODIC), beyond=False, closed=False)
-    return np.any([part(around, step, found.shape) for step in _FACES], axis=0)
+    return np.any([part(around, step, found.shape) for step in steps], axis=0)
 
 
 def _at_open_side(shape: tuple[int, ...], boundary: int) -> np.ndarray:

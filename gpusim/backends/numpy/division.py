@@ -45,7 +45,7 @@ def spread_room(room: np.ndarray, next: np.ndarray, boundary: int) -> None:
     next[...] = np.where(room == RIGID, room, found)
 
 
-class Ways:
+class _Ways:
     """The ways through the lattice of one replicate."""
 
     def __init__(self, room: np.ndarray, boundary: int, draw: Draw) -> None:
@@ -105,16 +105,16 @@ def _shuffled(numbers: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
     return found.astype(np.uint32)
 
 
-def _bids(voxels: np.ndarray, new: np.ndarray, draw: Draw) -> np.ndarray:
-    """uint32, no two alike: those of claims that were made earlier are lower."""
+def new_bids(voxels: np.ndarray, draw: Draw) -> np.ndarray:
+    """uint32, no two alike, below 2^31."""
     all_ones, seed = np.array([0xFFFFFFFF], np.uint64), draw.seed
     counter = (all_ones, all_ones, np.array([draw.step], np.uint64), np.array([draw.purpose], np.uint64))
     key = tuple(int(word[0]) for word in philox(counter, (seed & 0xFFFFFFFF, seed >> 32)))
-    return _shuffled(voxels + draw.origin, key) | np.where(new, np.uint32(0x80000000), np.uint32(0))
+    return _shuffled(voxels + draw.origin, key)
 
 
 class _Mothers:
-    """The mothers of one replicate, or what closes up: where their ways end, and the rules by which they claimed."""
+    """The mothers of one replicate, whose ways end in `roots`, and the rules by which they divide."""
 
     def __init__(
         self,
@@ -123,20 +123,18 @@ class _Mothers:
         yields: np.ndarray,
         cells: np.ndarray,
         claim: np.ndarray,
-        ways: Ways,
-        closes: int,
+        ways: _Ways,
     ) -> None:
         own, claims = cells.reshape(-1), claim.reshape(-1)
-        closing = (claims & Claim.CLOSES) != 0
-        outside = closing & (ways.room == RIGID)
-        self.voxels = np.flatnonzero((claims != 0) & (closing == bool(closes)) & ~outside)
+        self.voxels = np.flatnonzero((claims != 0) & ((claims & Claim.CLOSES) == 0))
         self.rules = rule_begin[own[self.voxels]] + (claims[self.voxels] & Claim.RULE) - 1
         self.roots = ways.root(self.voxels)
         room = ways.room[self.voxels]
         # Not in her own place, where she would be crushed, though a daughter may leave from there through an open side.
         in_own_place = (self.roots == self.voxels) & (room == yields[own[self.voxels], 0])
         self.have_room = (room <= rules["reach"][self.rules]) & ~in_own_place
-        self.bids = _bids(self.voxels, (claims[self.voxels] & Claim.NEW) > 0, ways.draw)
+        new = (claims[self.voxels] & Claim.NEW) > 0  # those of claims that were made earlier are lower
+        self.bids = new_bids(self.voxels, ways.draw) | np.where(new, np.uint32(0x80000000), np.uint32(0))
 
 
 def bid_for_room(
@@ -148,15 +146,14 @@ def bid_for_room(
     claim: np.ndarray,
     room: np.ndarray,
     bids: np.ndarray,
-    closes: int,
     step: int,
     purpose: int,
     boundary: int,
     origin: int,
 ) -> None:
     """Each mother bids for the root in which her way ends."""
-    ways = Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
-    mothers = _Mothers(rules, rule_begin, yields, cells, claim, ways, closes)
+    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    mothers = _Mothers(rules, rule_begin, yields, cells, claim, ways)
     np.minimum.at(bids.reshape(-1), mothers.roots[mothers.have_room], mothers.bids[mothers.have_room])
 
 
@@ -171,7 +168,6 @@ def settle_bids(
     claim: np.ndarray,
     granted: np.ndarray,
     barred: np.ndarray,
-    closes: int,
     step: int,
     purpose: int,
     boundary: int,
@@ -180,18 +176,14 @@ def settle_bids(
     end_counted: int,
 ) -> None:
     """Who has the lowest bid divides; the others keep their claims, which then go first. Without room there is none."""
-    ways = Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
-    mothers, claims = _Mothers(rules, rule_begin, yields, cells, claim, ways, closes), claim.reshape(-1)
+    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    mothers, claims = _Mothers(rules, rule_begin, yields, cells, claim, ways), claim.reshape(-1)
     without = mothers.voxels[~mothers.have_room]
     count(barred, mothers.rules[~mothers.have_room], without, (first_counted, end_counted), room.shape)
-    lowest = mothers.have_room & (bids.reshape(-1)[mothers.roots] == mothers.bids)
     claims[mothers.voxels] &= np.uint8(Claim.RULE)
     claims[without] = 0
-    if closes:
-        claims[mothers.voxels[~lowest]] = 0
-        claims[(claims & Claim.CLOSES) != 0] = 0  # of what is outside
     granted[...] = 0
-    granted.reshape(-1)[mothers.voxels] = lowest
+    granted.reshape(-1)[mothers.voxels] = mothers.have_room & (bids.reshape(-1)[mothers.roots] == mothers.bids)
 
 
 def divide(
@@ -219,7 +211,7 @@ def divide(
 ) -> None:
     """Let the mothers whose bids were the lowest divide."""
     own, claims, counted = cells.reshape(-1), claim.reshape(-1), (first_counted, end_counted)
-    ways = Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
+    ways = _Ways(room, boundary, Draw(int(seeds), step, purpose, origin))
     mothers = np.flatnonzero(granted)
     numbers = rule_begin[own[mothers]] + claims[mothers] - 1
     count(fired, numbers, mothers, counted, room.shape)

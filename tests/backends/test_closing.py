@@ -1,0 +1,230 @@
+"""Closing: what is outside, the way there, holes that leave, and books of cells."""
+
+import numpy as np
+import pytest
+from backends.shortest import shortest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from machines import backend_parameters, first_backend
+from scipy import ndimage
+
+import gpusim
+from gpusim import backends
+from gpusim.model.tables import RIGID
+
+FAR = 101
+FREE, CELL, WALL, MARKED = range(4)
+
+
+@pytest.fixture(scope="module", params=backend_parameters())
+def backend(request):
+    return backends.create(*request.param)
+
+
+@pytest.fixture(scope="module", params=first_backend("numpy", "cpu2", "cuda"))
+def machine(request):
+    return backends.create(*request.param)
+
+
+def outside(cells, sides):
+    """Free voxels joined over faces to an open side or to a marked voxel, and these; sides of the axes z, y, x."""
+    tiled = np.tile(cells, [3 if side == "periodic" else 1 for side in sides])
+    padded = np.pad(np.isin(tiled, (FREE, MARKED)), 1)
+    seeds = np.pad(tiled == MARKED, 1)
+    for axis, side in enumerate(sides):
+        for end in (0, -1):
+            if side == "open":
+                seeds[tuple(slice(None) if a != axis else end for a in range(3))] = True
+    joined = ndimage.binary_propagation(seeds, mask=padded | seeds)
+    found = (joined & padded)[1:-1, 1:-1, 1:-1]
+    for axis, (side, n) in enumerate(zip(sides, cells.shape, strict=True)):
+        if side == "periodic":
+            found = np.add.reduce(np.split(found, range(n, 3 * n, n), axis=axis)) > 0
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_room_of_closing_is_the_shortest_way_to_a_voxel_beside_the_outside(backend, data):
+    shape = data.draw(st.tuples(*[st.integers(1, 5)] * 2, st.sampled_from([1, 2, 3, 9, 10, 13])))
+    share = data.draw(st.sampled_from([0.1, 0.4]))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    cells = random.choice(4, (1, *shape), p=[share, 0.88 - share, 0.1, 0.02])
+    sides = data.draw(st.tuples(*[st.sampled_from(["closed", "periodic", "open"])] * 3))
+    boundary = sum((1 << a) * (s == "periodic") + (24 << 2 * a) * (s == "open") for a, s in enumerate(sides))
+    yields = backend.array(np.repeat(np.array([FAR, FAR, RIGID, FAR], np.uint8)[:, None], 4, axis=1))
+    regions = backend.array(np.array([1, 0, 0, 2], np.uint8))
+    own, room, spare = (backend.lattice(a.astype(np.uint8)) for a in (cells, 0 * cells, 0 * cells))
+    labels = backend.lattice(np.zeros((1, *shape), np.uint32))
+    backend.launch("begin_regions", cells=own, regions=regions, labels=labels, boundary=boundary)
+    backend.launch("join_regions", labels=labels, boundary=boundary)
+    backend.launch("begin_closing", yields=yields, cells=own, labels=labels, room=room, boundary=boundary)
+    for source, target in [(room, spare), (spare, room)] * 5:
+        backend.launch("spread_room", room=source, next=target, passes=1, boundary=boundary)
+    away = outside(cells[0], sides)
+    by_itself = room_by_itself(cells[0], away, sides)
+    expected = shortest(by_itself, [side == "periodic" for side in sides], FAR)
+    np.testing.assert_array_equal(backend.to_numpy(room)[0], expected)
+
+
+def room_by_itself(cells, away, sides):
+    """A face's step beside the outside."""
+    around = np.pad(away, 1)
+    for axis, side in enumerate(sides):
+        ends = [tuple(slice(None) if a != axis else end for a in range(3)) for end in (0, -1, 1, -2)]
+        if side == "periodic":
+            around[ends[0]], around[ends[1]] = around[ends[3]], around[ends[2]]
+        elif side == "open":
+            around[ends[0]] = around[ends[1]] = True
+    beside = ndimage.binary_dilation(around, ndimage.generate_binary_structure(3, 1))[1:-1, 1:-1, 1:-1]
+    return np.where((cells == WALL) | away, RIGID, np.where(beside, 10, FAR))
+
+
+PORES = """
+grid: {{shape: [{n}, {n}, {n}], sides: {{x: open, y: open, z: open}}}}
+time: {{until: 60 h, step: {{field: 12 min, rules: 12 min}}}}
+states: {{a: {{}}, cavity: {{outside: true}}}}
+rules: {{closing: {{transition: empty -> outside, rate: 0.1 /h, reach: 400 um}}}}
+tissue:
+  background: empty
+  shapes:
+    ball: {{kind: sphere, state: a, radius: {radius} um, fraction: {fraction}}}
+    hole: {{kind: sphere, state: {inside}, into: [a], radius: {hole} um}}
+therapies: {therapies}
+"""
+
+
+def enclosed(simulation):
+    """Free voxels that are not joined to the outside."""
+    names = simulation.model.states.names
+    cells = np.where(simulation.tissue == 0, FREE, CELL)
+    cells[simulation.tissue == names.index("cavity")] = MARKED
+    return int(((cells == FREE) & ~outside(cells, ["open"] * 3)).sum())
+
+
+@pytest.mark.parametrize(
+    ("radius", "fraction", "hole"),
+    [
+        (150, 0.8, 1),
+        (150, 1, 75),
+        pytest.param(300, 0.8, 1, marks=pytest.mark.slow),
+        pytest.param(300, 1, 150, marks=pytest.mark.slow),
+    ],
+)
+def test_holes_leave_a_ball(machine, radius, fraction, hole):
+    """After 5 times the mean waiting time, at most 2% of its volume."""
+    if radius > 200 and machine.name == "numpy":
+        pytest.skip("takes minutes")
+    text = PORES.format(n=radius // 10 + 4, radius=radius, fraction=fraction, hole=hole, inside="empty", therapies={})
+    with gpusim.Simulation(gpusim.Scenario.parse(text), machine, seed=3) as simulation:
+        volume, cells, before = 4 / 3 * np.pi * (radius / 20) ** 3, simulation.count("a"), enclosed(simulation)
+        assert before > 0.1 * volume
+        simulation.step(5 * 50)
+        assert enclosed(simulation) <= 0.02 * volume
+        assert simulation.count("a") == cells == (simulation.tissue == simulation.model.states.number("a")).sum()
+        assert simulation.fired["closing"] > 0.5 * before
+        assert simulation.site.barred["closing"] == 0
+
+
+@pytest.mark.parametrize("leaves", ["", "leaves: cavity, "])
+def test_what_surgery_leaves_stays(machine, leaves):
+    """A cavity that is marked as outside; free voxels would be closed up."""
+    cut = "{surgery: {resect: [a], " + leaves + "radius: 60 um, start: 1 h}}"
+    text = PORES.format(n=20, radius=150, fraction=1, hole=1, inside="a", therapies=cut)
+    with gpusim.Simulation(gpusim.Scenario.parse(text), machine) as simulation:
+        cells = simulation.count("a")
+        simulation.step(6)
+        removed = cells - simulation.count("a")
+        assert removed > 80
+        simulation.step(200)
+        if leaves:
+            assert simulation.count("cavity") == removed
+            assert simulation.fired["closing"] == 0
+        else:
+            assert enclosed(simulation) < 0.05 * removed
+
+
+CROWD = """
+grid: {{shape: [11, 8, 9], sides: {sides}}}
+time: {{until: 100 h, step: {{field: 5 min, rules: 5 min}}}}
+states:
+  mother: {{motility: {{speed: 0.3 um/min}}}}
+  dead: {{}}
+  lumen: {{outside: true}}
+  wall: {{yields: rigid}}
+rules:
+  division: {{transition: mother -> mother + mother, rate: 0.002 /min, reach: 80 um}}
+  death: {{transition: mother -> dead, rate: 0.002 /min}}
+  clearing: {{transition: dead -> outside, rate: 0.01 /min, reach: 100 um}}
+  closing: {{transition: empty -> outside, rate: 0.004 /min, reach: 100 um}}
+tissue:
+  background: empty
+  shapes:
+    mother: {{kind: everywhere, state: mother, fraction: {filled}}}
+    lumen: {{kind: everywhere, state: lumen, fraction: 0.02}}
+    wall: {{kind: everywhere, state: wall, fraction: 0.1}}
+"""
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sides=st.tuples(*[st.sampled_from(["closed", "periodic", "open"])] * 3),
+    filled=st.sampled_from([0.5, 0.9]),
+    seed=st.integers(0, 2**63),
+)
+def test_no_cell_is_lost_or_doubled(machine, sides, filled, seed):
+    text = CROWD.format(sides=dict(zip("xyz", sides, strict=True)), filled=filled)
+    with gpusim.Simulation(gpusim.Scenario.parse(text), machine, seed=seed) as simulation:
+        names = simulation.model.states.names
+        before, walls = simulation.counts, simulation.tissue == names.index("wall")
+        simulation.step(30)
+        lattice = dict(zip(names, np.bincount(simulation.tissue.reshape(-1), minlength=5), strict=False))
+        site, fired = simulation.site, simulation.fired
+        lost = {state: site.crushed[state] + site.left[state] for state in names[1:4]}
+        assert lattice["mother"] == before["mother"] + fired["division"] - fired["death"] - lost["mother"]
+        assert lattice["dead"] == fired["death"] - fired["clearing"] - lost["dead"]
+        assert lattice["lumen"] == before["lumen"] - lost["lumen"]
+        assert {state: int(lattice[state]) for state in names[:5]} == {s: simulation.counts[s] for s in names[:5]}
+        np.testing.assert_array_equal(simulation.tissue == names.index("wall"), walls)
+
+
+@pytest.mark.parametrize("normal", [(1, 1, 1), (1, 1, 0), (0, 0, 1)])
+def test_nothing_closes_up_through_a_wall(machine, normal):
+    """Holes on the far side of an oblique wall one voxel thick stay, as the nearest outside is beyond it."""
+    text = """
+    grid: {shape: [12, 12, 12], sides: {x: open}}
+    time: {until: 100 h, step: {field: 5 min, rules: 5 min}}
+    states: {a: {}, wall: {yields: rigid}}
+    rules: {closing: {transition: empty -> outside, rate: 0.004 /min, reach: 400 um}}
+    tissue: {background: a}
+    """
+    with gpusim.Simulation(gpusim.Scenario.parse(text), machine) as simulation:
+        z, y, x = np.indices(simulation.tissue.shape)
+        height = normal[0] * z + normal[1] * y + normal[2] * x
+        arrays = dict(simulation.arrays())
+        cells = arrays[f"{simulation.site.name}.tissue.cells"]
+        cells[np.random.default_rng(1).random(cells.shape) < 0.1] = 0
+        cells[:, :, [0, -1]] = simulation.model.states.number("a")
+        sealed = height > 7 * sum(normal)
+        cells[sealed & ((x == 0) | (x == 11))] = simulation.model.states.number("wall")
+        cells[height == 7 * sum(normal)] = simulation.model.states.number("wall")
+        simulation.restore(simulation.numbers, arrays)
+        holes = (cells == 0) & sealed
+        simulation.step(300)
+        np.testing.assert_array_equal((simulation.tissue == 0) & sealed, holes)
+        assert simulation.site.barred["closing"] > 0
+        assert ((simulation.tissue == 0) & ~sealed & (x > 1) & (x < 10)).sum() < 5
+
+
+def test_a_run_goes_on_where_it_stopped(machine):
+    text = CROWD.format(sides="{x: open, y: open}", filled=0.8)
+    scenario = gpusim.Scenario.parse(text)
+    with gpusim.Simulation(scenario, machine) as simulation:
+        simulation.step(8)
+        numbers, arrays = simulation.numbers, dict(simulation.arrays())
+        simulation.step(10)
+        expected = simulation.digest()
+    with gpusim.Simulation(scenario, machine) as again:
+        again.restore(numbers, arrays)
+        again.step(10)
+        assert again.digest() == expected
