@@ -49,6 +49,7 @@ def randomised(random: Random) -> dict[str, Any]:
     data["reactions"] = {f"x{i}": _reaction(random, reacting) for i in range(random.randint(0, 3))}
     _by_place(random, data)
     _dividing(random, data)
+    _closing(random, data)
     return data
 
 
@@ -79,6 +80,20 @@ def _dividing(random: Random, data: dict[str, Any]) -> None:
                 *rule.get("modulators", []),
                 {"room": True, random.choice(["half", "above", "per"]): "30 um"},
             ]
+
+
+def _closing(random: Random, data: dict[str, Any]) -> None:
+    """Let some voxels be closed up, where something is outside."""
+    marked = random.choice(_TISSUE) if random.random() < 0.5 else None
+    if random.random() < 0.6 or (marked is None and "open" not in data["grid"]["sides"].values()):
+        return
+    if marked is not None:
+        data["states"][marked]["outside"] = True
+    states = [name for name in _TISSUE if name != marked and data["states"][name].get("yields") != "rigid"]
+    for state in random.sample(["empty", *states], min(2, 1 + len(states))):
+        rate, reach = random.choice(["0.01 /min", "0.2 /min"]), random.choice(["40 um", "300 um"])
+        closing = {"transition": f"{state} -> outside", "rate": rate, "reach": reach}
+        data["rules"][f"closing_of_{state}"] = closing | {"modulators": _modulators(random, 1)}
 
 
 def _by_place(random: Random, data: dict[str, Any]) -> None:
