@@ -129,8 +129,9 @@ def test_check_prints_fields_rules_steps_and_memory(tmp_path):
     assert done.returncode == 0, done.stderr
     for text in ("virus", "1.4766", "lysis", "infected -> empty", "MiB", "step 5 min", "passes"):
         assert text in done.stdout
-    assert "8 replicates, 103 MiB" in gpusim("check", "cold-to-hot", "--replicates", "8", folder=tmp_path).stdout
-    assert "9 fields, 12.8 MiB" in done.stdout
+    together = gpusim("check", "cold-to-hot", "--replicates", "8", folder=tmp_path)
+    assert "9 fields, 8 replicates\nmemory: 103 MiB on the backend" in together.stdout
+    assert "9 fields\nmemory: 12.8 MiB on the backend" in done.stdout
 
 
 def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):
