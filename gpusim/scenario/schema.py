@@ -570,7 +570,7 @@ class State(_Part):
     exchange: dict[Name, Exchange] = {}
     motility: Motility | None = None
     yields: Annotated[Yielding, BeforeValidator(_as_yielding)] | None = None
-    outside: bool = False
+    outside: Literal[True] | None = None
     label: Text | None = None
     colour: Colour | None = None
     role: StateRole | None = None
