@@ -15,3 +15,4 @@ class Purpose(enum.IntEnum):
     TISSUE_DIVISION = 6
     IMMUNE_DIVISION = 7
     WALLS = 8
+    ADHESION = 9

@@ -147,6 +147,25 @@ class Ways:
 
 
 @dataclass(frozen=True)
+class Adhesion:
+    """Swaps of neighbouring voxels of the tissue layer.
+
+    Attributes:
+        energies: int32 [tissue states, tissue states], of contacts, kT/1000; 0 of states that take no part.
+        swaps: uint8 [tissue states], whether voxels of the state swap.
+        acceptance: uint32, probability of a swap that raises the energy by 0, 1, ... kT/1000, in 2^-32; ends with 0.
+        sweeps: over all pairs, for each application of the rules; 0 without adhesion.
+        share: of the pairs that a sweep tries.
+    """
+
+    energies: np.ndarray
+    swaps: np.ndarray
+    acceptance: np.ndarray
+    sweeps: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Cells:
     """What cells do, as tables (gpusim/model/tables.py); rows sorted by the state that they belong to.
 
@@ -160,6 +179,7 @@ class Cells:
         neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
         ways: of the tissue's and of the immune layer's cells.
+        adhesion: of the tissue's cells.
         boundary: bits of the sides of the lattice, for cells, as of `backends.base.Diffusion.boundary`; `background`:
             tissue state beyond open ones.
     """
@@ -174,6 +194,7 @@ class Cells:
     neighbourhoods: np.ndarray
     moves: int
     ways: tuple[Ways, Ways]
+    adhesion: Adhesion
     boundary: int
     background: int
 
