@@ -535,7 +535,7 @@ class Yielding(_Part):
     """Response of a cell to divisions nearby: `displaced` to the next voxel, `crushed` (lost), or `rigid`.
 
     The voxel of a crushed cell counts as a free voxel that is farther away by `resistance`. If a free voxel is nearer,
-    the cell is displaced instead.
+    the cell is displaced instead. A `rigid` cell does not swap places by adhesion either.
     """
 
     how: Literal["displaced", "crushed", "rigid"]

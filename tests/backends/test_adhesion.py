@@ -251,3 +251,27 @@ def test_both_ranks_decide_alike_on_a_pair_that_their_cut_divides(planes, sides,
         parts = [one_pass(backend, part, cut, boundary, sweep, each)[:, cut.own] for cut, part in held]
         cells = np.concatenate(parts, axis=1)
     np.testing.assert_array_equal(cells, expected)
+
+
+def test_the_more_adhesive_cells_end_inside(machine):
+    # By the interfacial energies of the shipped scenario: 0.75 kT of dark and free > 0.45 of light and free + 0.15.
+    with gpusim.Simulation("cell-sorting", machine) as simulation:
+        dark, light = map(simulation.model.states.number, ("dark_cell", "light_cell"))
+        before = [contact(simulation.tissue, *pair) for pair in ((dark, light), (dark, 0), (light, 0))]
+        simulation.run()
+        after = [contact(simulation.tissue, *pair) for pair in ((dark, light), (dark, 0), (light, 0))]
+        assert after[0] < before[0] / 2
+        assert after[1] < before[1] / 10
+        assert after[2] > 1.5 * before[2]
+
+
+def test_adhesion_may_change_during_a_run(machine):
+    with gpusim.Simulation(gpusim.Scenario.parse(SORTING), machine) as simulation:
+        simulation.step(10)
+        simulation.change({"adhesion.rate": "0 /h"})
+        still = simulation.tissue.copy()
+        simulation.step(10)
+        np.testing.assert_array_equal(simulation.tissue, still)
+        simulation.change({"adhesion.rate": "4 /h", "adhesion.energies.a.b": 0.5})
+        simulation.step(10)
+        assert (simulation.tissue != still).any()
