@@ -106,3 +106,9 @@ def test_bad_input_is_refused_in_a_line_with_its_place(adhesion, place, message)
     assert f"adhesion.{place}: " in str(error.value)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_with_more_sweeps_than_random_numbers_is_refused():
+    scenario = gpusim.Scenario.parse(changed(rate="20 /min")).with_(time={"until": "20 year"})
+    with pytest.raises(ScenarioError, match=r"time\.until: .* sweeps of adhesion in all; expected at most"):
+        build(scenario)
