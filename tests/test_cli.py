@@ -134,6 +134,11 @@ def test_check_prints_fields_rules_steps_and_memory(tmp_path):
     assert "9 fields\nmemory: 12.8 MiB on the backend" in done.stdout
 
 
+def test_check_says_how_often_pairs_of_cells_are_tried(tmp_path):
+    done = gpusim("check", "cell-sorting", "--set", "adhesion.rate=2.5 /h", folder=tmp_path)
+    assert "adhesion: sweeps per rule step: 3, each tries 0.0833 of all pairs" in done.stdout
+
+
 def test_check_says_which_solver_a_field_gets_and_warns_of_a_slow_one(tmp_path):
     fast = ["--set", "fields.ifn1.diffusion=1e5 um^2/min"]
     done = gpusim("check", "cold-to-hot", *fast, folder=tmp_path)

@@ -49,6 +49,7 @@ def test_what_acts_names_its_source(name):
             assert part.source, f"{name}: body.{kind}.{key} names no source"
     for key, therapy in document.therapies.items():
         assert therapy.source, f"{name}: therapies.{key} names no source"
+    assert document.adhesion is None or document.adhesion.source, f"{name}: adhesion names no source"
     assert document.description
 
 

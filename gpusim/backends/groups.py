@@ -259,6 +259,24 @@ class Closing:
     lines: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Adhesion:
+    """By what energies voxels of the tissue swap their cells.
+
+    Attributes:
+        energies: int32 [states, states], of contacts, kT/1000.
+        swaps: uint8 [states], whether voxels of a state swap.
+        acceptance: uint32 [changes], probability of a swap that raises the energy by so many kT/1000, in 2^-32.
+        boundary: of `model.tables.Boundary`, the sides for cells; background: the state beyond open ones.
+    """
+
+    energies: Array
+    swaps: Array
+    acceptance: Array
+    boundary: int
+    background: int
+
+
 @dataclass
 class Tally:
     """What is counted since the start.

@@ -263,6 +263,18 @@ LAUNCHES = {
     "settle_lines": Launch(runs()),
     "close_up": Launch(runs(), sums=("fired",)),
     "divide": Launch(runs(), along_ways=True, sums=("fired", "taken", "left"), costs=(_OF_MOTHERS,)),
+    "swap_cells": Launch(
+        rows,
+        halo=("cells", *TRAVELLING),
+        costs=(
+            Cost(
+                "crowded",
+                1,
+                0.06 * _RANDOM,
+                "cells read; one in three voxels begins a pair, a fifth of which differ and are drawn for",
+            ),
+        ),
+    ),
     "sum_fields": Launch(runs_of_each_field(16_384), costs=(Cost("by cells", 4, 7, "field read"),)),
     "circulate": Launch(one_each("R", threads=32)),
 }

@@ -72,11 +72,12 @@ def _by_state(fields: int, edge: int) -> dict[str, Any]:
 
 
 def _crowded(fields: int, edge: int) -> dict[str, Any]:
-    """A hundredth of the cells divides in a step, and a tenth of the voxels is free."""
+    """A hundredth of the cells divides in a step, a tenth of the voxels is free, and cells adhere to each other."""
     return {
         "fields": _fields(fields, diffusion="40 um^2/min"),
         "states": {"one": {}},
         "rules": {"division": {"transition": "one -> one + one", "rate": "0.01 /min", "reach": "100 um"}},
+        "adhesion": {"rate": "0.1 /min", "energies": {"one": {"one": -0.5, "empty": 0}}},
         "tissue": _tissue(one=0.9),
     }
 

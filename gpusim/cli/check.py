@@ -76,6 +76,9 @@ def check(
         f"time step {model.step:g} min, rule step {model.step * model.rules_every:g} min, "
         f"{model.until} time steps to {duration(model.until * model.step)}"
     )
+    adhesion = model.cells.adhesion
+    if adhesion.sweeps:
+        out.print(f"adhesion: sweeps per rule step: {adhesion.sweeps}, each tries {adhesion.share:.3g} of all pairs")
     chosen = choices(model)
     errors = expected(loaded.site(loaded.sites[0]).document, model, chosen)
     fields = new_table("field", "unit", "diffusion, um^2/min", "decay", "solver", "reason", "expected error")

@@ -15,7 +15,7 @@ from gpusim.model.fingerprint import fingerprint
 from gpusim.scenario import Scenario
 from gpusim.scenario.limits import LARGEST
 
-CHANGEABLE = ("fields", "states", "rules", "reactions", "body", "therapies")
+CHANGEABLE = ("fields", "states", "rules", "reactions", "adhesion", "body", "therapies")
 """Parts of a scenario whose numbers may change in mid-run."""
 _SIDES = ("first_consumed", "first_made", "end_made")
 """Columns of the table of reactions that tell which fields take part."""

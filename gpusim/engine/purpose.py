@@ -16,3 +16,4 @@ class Purpose(enum.IntEnum):
     IMMUNE_DIVISION = 7
     WALLS = 8
     CLOSING = 9
+    ADHESION = 10

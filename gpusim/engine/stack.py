@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gpusim.backends.base import Backend, Known
-from gpusim.backends.groups import Array, CellLayer, CellTables, Closing, ReactionTables, Ways
+from gpusim.backends.groups import Adhesion, Array, CellLayer, CellTables, Closing, ReactionTables, Ways
+from gpusim.engine.adhesion import passes
 from gpusim.engine.purpose import Purpose
 from gpusim.engine.state import State, mobile
 from gpusim.engine.transport import Transport
@@ -95,6 +96,14 @@ class Stack:
             for each, none in zip(cells.ways, vacant, strict=True)
         ]
         self._closing = self._closing_on_backend(model)
+        adhesion = cells.adhesion
+        self._adhesion = Adhesion(
+            energies=backend.array(adhesion.energies),
+            swaps=backend.array(adhesion.swaps),
+            acceptance=backend.array(adhesion.acceptance),
+            boundary=cells.boundary,
+            background=cells.background,
+        )
         self._room_for = self._purposes_with_room()
         self._rooms: Known = {}
         self._left = [self.state.tally.left[i] for i in range(2)]
@@ -175,23 +184,34 @@ class Stack:
                 launch("move", **cells, **layer.travelling, bid=state.bid, left=self._left[1])
 
     def apply_rules(self, number: int) -> None:
-        """Let the tissue's cells act, then the immune cells; for the `number`th time."""
+        """Let the tissue's cells act and adhere to each other, then the immune cells act; for the `number`th time."""
         state, self.fetched = self.state, None
-        for layer, other, acts, purpose in (
-            (state.tissue, state.immune, self._acting[0], Purpose.TISSUE_RULES),
-            (state.immune, state.tissue, self._acting[1], Purpose.IMMUNE_RULES),
-        ):
-            if acts:
-                self._count_neighbours(layer, other, purpose)
-                if purpose in self._room_for:
-                    self._measure_room(state.tissue, state.immune, self._ways[0])
-                given = self._seen() | self._drawn(number, purpose) | {"room": state.room}
-                into = {"next": state.next, "clock": layer.clock, "claim": layer.claim, "fired": state.tally.fired}
-                self.backend.launch("apply_rules", self._tables, cells=layer.cells, other=other.cells, **given, **into)
-                layer.cells, state.next = state.next, layer.cells
-                self._divide(layer, other, number, purpose)
-                if purpose == Purpose.TISSUE_RULES:
-                    self._close(number)
+        self._act(state.tissue, state.immune, number, Purpose.TISSUE_RULES)
+        self._close(number)
+        self._adhere(state.tissue, number)
+        self._act(state.immune, state.tissue, number, Purpose.IMMUNE_RULES)
+
+    def _act(self, layer: CellLayer, other: CellLayer, number: int, purpose: Purpose) -> None:
+        """Apply the rules of a layer, and let its cells divide."""
+        state = self.state
+        if not self._acting[0 if purpose == Purpose.TISSUE_RULES else 1]:
+            return
+        self._count_neighbours(layer, other, purpose)
+        if purpose in self._room_for:
+            self._measure_room(state.tissue, state.immune, self._ways[0])
+        given = self._seen() | self._drawn(number, purpose) | {"room": state.room}
+        into = {"next": state.next, "clock": layer.clock, "claim": layer.claim, "fired": state.tally.fired}
+        self.backend.launch("apply_rules", self._tables, cells=layer.cells, other=other.cells, **given, **into)
+        layer.cells, state.next = state.next, layer.cells
+        self._divide(layer, other, number, purpose)
+
+    def _adhere(self, layer: CellLayer, number: int) -> None:
+        """Let neighbouring voxels swap their cells."""
+        adhesion, cells = self._model.cells.adhesion, {"cells": layer.cells} | layer.travelling
+        for sweep in range(number * adhesion.sweeps, (number + 1) * adhesion.sweeps):
+            for each in passes(sweep, self._model.shape, self._boundary, adhesion.share):
+                drawn = self._drawn(3 * sweep + each.axis, Purpose.ADHESION)
+                self.backend.launch("swap_cells", self._adhesion, **cells, **drawn, **each._asdict())
 
     def _divide(self, layer: CellLayer, other: CellLayer, number: int, purpose: Purpose) -> None:
         """Let the mothers divide that the rules have chosen."""

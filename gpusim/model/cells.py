@@ -7,6 +7,7 @@ import numpy as np
 
 from gpusim import units
 from gpusim.errors import ScenarioError
+from gpusim.model.adhesion import adhesion
 from gpusim.model.conversion import concentration
 from gpusim.model.division import closing, reach, require_claimable, ways
 from gpusim.model.model import Cells, States
@@ -74,6 +75,7 @@ class CellTables:
             moves=moves,
             ways=ways(self._document, self._states, rules, self._spacing, voxels),
             closing=closing(self._document, self._states, rules),
+            adhesion=adhesion(self._document, self._states, self._rules_step),
             boundary=_boundary(self._document.grid.sides),
             background=self._states.number(self._document.tissue.background),
         )

@@ -160,6 +160,25 @@ class Closing:
 
 
 @dataclass(frozen=True)
+class Adhesion:
+    """Swaps of neighbouring voxels of the tissue layer.
+
+    Attributes:
+        energies: int32 [tissue states, tissue states], of contacts, kT/1000; 0 of states that take no part.
+        swaps: uint8 [tissue states], whether voxels of the state swap.
+        acceptance: uint32, probability of a swap that raises the energy by 0, 1, ... kT/1000, in 2^-32; ends with 0.
+        sweeps: over all pairs, for each application of the rules; 0 without adhesion.
+        share: of the pairs that a sweep tries.
+    """
+
+    energies: np.ndarray
+    swaps: np.ndarray
+    acceptance: np.ndarray
+    sweeps: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Cells:
     """What cells do, as tables (gpusim/model/tables.py); rows sorted by the state that they belong to.
 
@@ -174,6 +193,7 @@ class Cells:
         moves: moves a step.
         ways: of the tissue's and of the immune layer's cells.
         closing: of the tissue's cells; None where no rule closes.
+        adhesion: of the tissue's cells.
         boundary: bits of the sides of the lattice, for cells, as of `backends.base.Diffusion.boundary`; `background`:
             tissue state beyond open ones.
     """
@@ -189,6 +209,7 @@ class Cells:
     moves: int
     ways: tuple[Ways, Ways]
     closing: Closing | None
+    adhesion: Adhesion
     boundary: int
     background: int
 

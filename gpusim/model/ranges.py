@@ -39,6 +39,11 @@ def require(model: Model) -> None:
             f"time.until: {model.until:.3g} steps of {model.cells.moves} moves each; expected at most "
             f"{_MOST_DRAWN:.3g} moves in all"
         )
+    sweeps = (model.until // model.rules_every + 1) * model.cells.adhesion.sweeps
+    if 3 * sweeps > _MOST_DRAWN:  # a number for each axis
+        raise ScenarioError(
+            f"time.until: {sweeps:.3g} sweeps of adhesion in all; expected at most {_MOST_DRAWN / 3:.3g}"
+        )
 
 
 def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:

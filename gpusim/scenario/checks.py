@@ -1,6 +1,7 @@
 """Consistency checks beyond the schema: names that must exist elsewhere, and units that follow from a field's."""
 
 import difflib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 from gpusim import units
@@ -12,6 +13,7 @@ from gpusim.scenario.schema import (
     NONE,
     NOTHING,
     OUTSIDE,
+    Adhesion,
     Boundary,
     Document,
     FieldSpec,
@@ -59,6 +61,7 @@ def problems(document: Document) -> list[Problem]:
         *_reactions(document),
         *_states(document),
         *_rules(document),
+        *_adhesion(document),
         *_body(document),
         *_lattices(document),
         *_therapies(document),
@@ -436,6 +439,52 @@ def _division(document: Document, rule: Rule, tissue: list[str], path: KeyPath) 
         yield (*path, "releases"), "a division cannot release a field; use a transition"
     if rule.reach is not None and rule.leaves[0] not in tissue:
         yield (*path, "reach"), "has no effect, because immune cells do not displace each other"
+
+
+def _adhesion(document: Document) -> Iterator[Problem]:
+    adhesion, path = document.adhesion, ("adhesion", "energies")
+    if adhesion is None:
+        return
+    unclear = [*_states_in_contact(document, adhesion, path), *_given_twice(adhesion, path)]
+    yield from unclear
+    if unclear:
+        return
+    pairs = itertools.combinations_with_replacement(adhesion.states, 2)
+    missing = [f"'{one}: {{{other}: ...}}'" for one, other in pairs if contact_energy(adhesion, one, other) is None]
+    mobile = [state for state in adhesion.states if not is_rigid(document, state)]
+    if missing:
+        yield path, f"expected an energy for each contact of two states, found none for {', '.join(missing)}"
+    elif len(mobile) < 2:
+        yield path, f"expected two states or more that are not 'rigid', so that they can swap, found {len(mobile)}"
+    elif all(len({contact_energy(adhesion, state, contact) for state in mobile}) == 1 for contact in adhesion.states):
+        yield path, "have no effect, because those of all states that can swap are equal"
+
+
+def _states_in_contact(document: Document, adhesion: Adhesion, path: KeyPath) -> Iterator[Problem]:
+    tissue, immune = state_names(document)
+    for row, others in adhesion.energies.items():
+        for place, state in (((*path, row), row), *(((*path, row, other), other) for other in others)):
+            if state in immune:
+                yield place, f"expected a tissue state, found the immune state '{state}'"
+            elif state not in tissue:
+                yield place, _unknown("tissue state", state, tissue)
+
+
+def _given_twice(adhesion: Adhesion, path: KeyPath) -> Iterator[Problem]:
+    for one, other in itertools.combinations(adhesion.energies, 2):
+        if one in adhesion.energies[other] and other in adhesion.energies[one]:
+            yield (*path, other, one), f"is given twice, as '{one}: {{{other}: ...}}' too; expected one of them"
+
+
+def contact_energy(adhesion: Adhesion, one: str, other: str) -> float | None:
+    """Energy of a contact, kT; 0 between two voxels without a cell, unless it is given."""
+    return adhesion.energy(one, other) if {one, other} != {EMPTY} else adhesion.energy(EMPTY, EMPTY) or 0.0
+
+
+def is_rigid(document: Document, state: str) -> bool:
+    """Whether cells of a state stay in place."""
+    spec = document.states.get(state)
+    return spec is not None and spec.yields is not None and spec.yields.how == "rigid"
 
 
 def _modulators(document: Document, modulators: Iterable[Modulator], owner: KeyPath) -> Iterator[Problem]:

@@ -535,7 +535,7 @@ class Yielding(_Part):
     """Response of a cell to divisions nearby: `displaced` to the next voxel, `crushed` (lost), or `rigid`.
 
     The voxel of a crushed cell counts as a free voxel that is farther away by `resistance`. If a free voxel is nearer,
-    the cell is displaced instead.
+    the cell is displaced instead. A `rigid` cell does not swap places by adhesion either.
     """
 
     how: Literal["displaced", "crushed", "rigid"]
@@ -657,6 +657,42 @@ class Rule(_Part):
         ends = _transition(self.transition)
         assert ends
         return ends
+
+
+MOST_ENERGY = 100
+"""Largest contact energy, kT; with 26 neighbours, a hundredth of it decides every swap."""
+ENERGY_DIGITS = 3
+"""Decimal places of a contact energy in kT; further ones are rounded."""
+
+ContactEnergy = Annotated[PureNumber, Field(ge=-MOST_ENERGY, le=MOST_ENERGY, allow_inf_nan=False)]
+
+
+class Adhesion(_Part):
+    """Adhesion between tissue cells: voxels that share a face swap their contents, which lowers the contact energy.
+
+    `rate`: attempts to swap, per pair of voxels. An attempt succeeds with the probability 1 / (1 + exp(dE / kT)), where
+    dE is the change of the sum of the contact energies over all pairs of neighbours (26 for each voxel). `energies`
+    gives the energy of a contact between two states, in kT, rounded to 0.001 kT: negative for adhesion. Each pair of
+    the states in the table is given once; `empty` with itself is 0 by default. Only states in the table swap. All
+    others stay in place, and their contacts have no energy. States that yield `rigid` have contacts, but stay in place.
+    """
+
+    rate: Rate
+    energies: Annotated[dict[Name, dict[Name, ContactEnergy]], Field(min_length=1)]
+    source: Text | None = None
+
+    @property
+    def states(self) -> list[str]:
+        """States in the table, in its order."""
+        return list(dict.fromkeys(name for row, others in self.energies.items() for name in (row, *others)))
+
+    def energy(self, one: str, other: str) -> float | None:
+        """Energy of a contact between two states, kT, whichever is named first; None where it is not given."""
+        for row, column in ((one, other), (other, one)):
+            found = self.energies.get(row, {}).get(column)
+            if found is not None:
+                return round(found, ENERGY_DIGITS)
+        return None
 
 
 NOTHING = "nothing"
@@ -1075,6 +1111,7 @@ class Document(_Part):
     reactions: dict[Name, Reaction] = {}
     states: dict[Name, State] = {}
     rules: dict[Name, Rule] = {}
+    adhesion: Adhesion | None = None
     tissue: Tissue = Tissue()
     sites: dict[Name, Site] = {}
     therapies: dict[Name, Therapy] = {}

@@ -50,7 +50,18 @@ def randomised(random: Random) -> dict[str, Any]:
     _by_place(random, data)
     _dividing(random, data)
     _closing(random, data)
+    _adhering(random, data)
     return data
+
+
+def _adhering(random: Random, data: dict[str, Any]) -> None:
+    """Let some cells adhere to each other."""
+    states = random.sample(("empty", *_TISSUE), random.randint(2, 4))
+    mobile = [state for state in states if data["states"].get(state, {}).get("yields") != "rigid"]
+    if random.random() < 0.3 or len(mobile) < 2:
+        return
+    energies = {one: {other: round(random.uniform(-1, 1), 3) for other in states[i:]} for i, one in enumerate(states)}
+    data["adhesion"] = {"rate": f"{random.choice([0.01, 0.2])} /min", "energies": energies}
 
 
 def _dividing(random: Random, data: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ BOUNDS = {
     "bid_for_room": (48, 0.62),
     "settle_bids": (48, 0.62),
     "divide": (48, 0.62),
+    "swap_cells": (48, 0.62),
     "sum_fields": (32, 1.0),
     "circulate": (96, 0.31),
 }

@@ -32,6 +32,7 @@ body:
 rules:
   growth: {transition: empty -> tumour, rate: 0.1 /min, after: 1 min, modulators: [{neighbours: tumour, per: 26}, {field: virus, half: 1, power: 2}], releases: {virus: 3 PFU}}
   arrival: {transition: none -> ctl, rate: 0.1 /min, modulators: [{contact: vessel}, {body: cells, per: 10 cell}], from_body: cells}
+adhesion: {rate: 2 /h, energies: {tumour: {tumour: -1, empty: 0.5, vessel: -0.2}, vessel: {vessel: 0, empty: 0}}}
 tissue:
   background: empty
   shapes:
