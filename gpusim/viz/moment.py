@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 HEAT = "heat"
 ROOM = "room"
-_LABELS = {HEAT: "tumour heat", ROOM: "distance to room for a daughter cell"}
+_LABELS = {HEAT: "tumour heat", ROOM: "distance to room"}
 TUMOUR_CELLS = ALL_TUMOUR_CELLS
 """What the volume shows where a scenario has neither fields nor heat."""
 LOOKED_AT = 24
