@@ -4,9 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from gpusim import units
 from gpusim.analysis.phenotype import Lesion
 from gpusim.analysis.reading import read_lesions
+from gpusim.analysis.room import within
 from gpusim.engine import Replicate, Simulation
 from gpusim.engine.site import Site
 from gpusim.errors import ScenarioError
@@ -50,6 +53,8 @@ def measure(outcome: Outcome, replicate: Replicate) -> float:
     for kind in ("crushed", "left"):
         if (states := getattr(outcome, kind)) is not None:
             return float(sum(getattr(site, kind)[state] for site in sites for state in states))
+    if outcome.room is not None:
+        return _share_with_room(replicate, names, outcome)
     if outcome.count is not None:
         return float(sum(_cells(site, outcome.count) for site in sites))
     assert outcome.volume is not None
@@ -66,6 +71,22 @@ def _amount(site: Site, field: str, steps: int) -> float:
 def _cells(site: Site, states: Iterable[str]) -> int:
     counts = site.counts
     return sum(counts[state] for state in states)
+
+
+def _share_with_room(replicate: Replicate, names: Iterable[str], outcome: Outcome) -> float:
+    """Of the cells in some states at some sites; 0 where there is none."""
+    assert outcome.room is not None
+    assert outcome.within is not None
+    with_room = cells = 0
+    for name in names:
+        site, document = replicate.sites[name], replicate.scenario.site(name).document
+        tissue, immune = site.tissue, site.immune
+        near = within(document, tissue, outcome.within)
+        wanted = np.isin(np.arange(len(site.model.states.names)), [*map(site.model.states.number, outcome.room)])
+        for layer in (tissue, immune):
+            with_room += int(np.count_nonzero(wanted[layer] & near))
+            cells += int(np.count_nonzero(wanted[layer]))
+    return with_room / cells if cells else 0.0
 
 
 def _of_lesion(replicate: Replicate, names: Iterable[str], what: str) -> float:

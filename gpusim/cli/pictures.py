@@ -35,7 +35,7 @@ def render(
     ] = None,
     site: Annotated[str | None, typer.Option(metavar="SITE", help="Site to draw, if there are several.")] = None,
     field: Annotated[
-        str | None, typer.Option(help="Field that the volume shows, or heat.", show_default="heat, if defined")
+        str | None, typer.Option(help="Field that the volume shows, or heat, or room.", show_default="heat, if defined")
     ] = None,
     span: Annotated[
         str | None, typer.Option(metavar="LOW,HIGH", help="Range of the colour map, in the field's unit.")

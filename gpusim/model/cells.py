@@ -76,7 +76,7 @@ class CellTables:
             ways=ways(self._document, self._states, rules, self._spacing, voxels),
             closing=closing(self._document, self._states, rules),
             adhesion=adhesion(self._document, self._states, self._rules_step),
-            boundary=_boundary(self._document.grid.sides),
+            boundary=boundary_of_cells(self._document.grid.sides),
             background=self._states.number(self._document.tissue.background),
         )
 
@@ -142,7 +142,7 @@ class CellTables:
         row["enters"] = state_set([states.number(s) for s in enters])
 
 
-def _boundary(sides: Sides) -> int:
+def boundary_of_cells(sides: Sides) -> int:
     """Bits of the sides of the lattice, of `tables.Boundary`."""
     kinds = (sides.z, sides.y, sides.x)
     periodic = sum(bit for bit, kind in zip(PERIODIC, kinds, strict=True) if kind == "periodic")

@@ -9,6 +9,7 @@ from gpusim.errors import ScenarioError
 from gpusim.model.model import Closing, States, Ways
 from gpusim.model.tables import CORNER, FACE, FARTHEST_ROOM, RIGID, Claim, Instead, Region
 from gpusim.scenario import Document
+from gpusim.scenario.checks import state_names
 from gpusim.scenario.schema import Rule, Yielding
 
 _MOST_VOXELS = 2**31
@@ -39,12 +40,20 @@ def ways(document: Document, states: States, rules: np.ndarray, spacing: float, 
     """How the cells of the tissue and of the immune layer make room. Raises `ScenarioError`."""
     if (rules["daughter"] != Instead.NO_DAUGHTER).any() and voxels > _MOST_VOXELS:
         raise ScenarioError(f"grid: {voxels:,} voxels; expected at most {_MOST_VOXELS:,} where cells divide or close")
-    return _of_tissue(document, states, rules, spacing), _of_immune(document, states, rules)
+    return ways_of_tissue(document, states, spacing), _of_immune(document, states, rules)
 
 
-def _of_tissue(document: Document, states: States, rules: np.ndarray, spacing: float) -> Ways:
-    of_layer = (rules["daughter"] >= 0) & (rules["daughter"] < states.none)
-    most = int(rules["reach"][of_layer].max(initial=0))
+def farthest_reach(document: Document, spacing: float) -> int:
+    """The farthest reach of a division of tissue cells, tenths of a voxel; 0 where none divides."""
+    tissue, _ = state_names(document)
+    return max(
+        (reach(name, rule, spacing) for name, rule in document.rules.items() if rule.daughter in tissue), default=0
+    )
+
+
+def ways_of_tissue(document: Document, states: States, spacing: float) -> Ways:
+    """How the cells of the tissue layer make room. Raises `ScenarioError`."""
+    most = farthest_reach(document, spacing)
     yields = _all_displaced(states, most)
     yields[0] = 0
     for name, spec in document.states.items():

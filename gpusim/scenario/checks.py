@@ -30,6 +30,9 @@ from gpusim.scenario.schema import (
 
 Problem = tuple[KeyPath, str]
 
+NO_DIVISION = "is not defined, because no tissue cell divides ('mother -> mother + daughter')"
+"""What is said of room where there is none."""
+
 _LONGEST_WORD = 80
 _SMOOTH = {"implicit2": "which does not conserve the mass of", "steady": "which discards"}
 """Solvers that do not support sudden changes of a field, and the reason."""
@@ -52,6 +55,11 @@ def state_names(document: Document) -> tuple[list[str], list[str]]:
     tissue = [EMPTY] + [n for n, s in document.states.items() if s.layer == "tissue" and n != EMPTY]
     immune = [NONE] + [n for n, s in document.states.items() if s.layer == "immune" and n != NONE]
     return tissue, immune
+
+
+def tissue_divides(document: Document) -> bool:
+    """Whether a rule lets tissue cells divide, so that there is room."""
+    return bool(_reaches(document))
 
 
 def problems(document: Document) -> list[Problem]:
@@ -497,9 +505,8 @@ def _modulators(document: Document, modulators: Iterable[Modulator], owner: KeyP
 
 def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Iterator[Problem]:
     if modulator.room is not None:
-        tissue, _ = state_names(document)
-        if not any(rule.daughter in tissue for rule in document.rules.values()):
-            yield (*path, "room"), "is not defined, because no tissue cell divides ('mother -> mother + daughter')"
+        if not tissue_divides(document):
+            yield (*path, "room"), NO_DIVISION
         for shape in ("half", "per", "above", "below"):
             value = getattr(modulator, shape)
             if value is not None:
@@ -670,9 +677,37 @@ def of_no_amount(document: Document, outcome: Outcome, path: KeyPath) -> Iterato
         yield (*path, "total"), f"a sum of '{field.unit}' over voxels is not an amount; use 'mean: {outcome.total}'"
 
 
+def _reaches(document: Document) -> list[float]:
+    """How far tissue cells push to divide, um; empty where none divides."""
+    tissue, _ = state_names(document)
+    corner = 1.7 * units.number(document.grid.spacing, "um")  # without pushing: into a neighbouring voxel
+    divisions = [rule for rule in document.rules.values() if rule.daughter in tissue]
+    return [corner if rule.reach is None else units.number(rule.reach, "um") for rule in divisions]
+
+
+def _room(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
+    for state in outcome.room or ():
+        if state in (EMPTY, NONE):
+            yield (*path, "room"), f"'{state}' is not a cell"
+    reaches = _reaches(document)
+    if not reaches:
+        yield (*path, "room"), NO_DIVISION
+        return
+    assert outcome.within is not None, "checked with the outcome"
+    least, most = units.number(document.grid.spacing, "um"), max(reaches)
+    if not least * (1 - 1e-9) <= units.number(outcome.within, "um") <= most * (1 + 1e-9):
+        yield (
+            (*path, "within"),
+            f"expected {least:g} um to {most:g} um (one voxel to the farthest reach of a division), "
+            f"found {outcome.within}",
+        )
+
+
 def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
-    for state in outcome.count or outcome.volume or outcome.crushed or outcome.left or ():
+    for state in outcome.count or outcome.volume or outcome.crushed or outcome.left or outcome.room or ():
         yield from _state(document, state, (*path, outcome.kind))
+    if outcome.room is not None:
+        yield from _room(document, outcome, path)
     for name in (outcome.total, outcome.mean):
         if name is not None:
             yield from _field(document, name, (*path, outcome.kind))

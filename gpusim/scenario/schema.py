@@ -995,10 +995,12 @@ class Outcome(_Part):
     `count`: the number of cells in some states. `volume`: their volume in mm^3. `total`: the amount of a field whose
     unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume. `fired`:
     the firings of a rule since the start. `barred`: the divisions by a rule for which there was no room. `crushed`: the
-    cells in some states that divisions have crushed. `left`: those that have left through open sides. `body`: a
-    quantity of the body. `lesion`: a property of the largest lesion (number of cells, diameter in um, CD8 cells per
-    mm^2 in core or margin, mean heat of the core), 0 without lesions. `site`: only at this site, instead of all.
-    `take`: instead of the present value, the highest or lowest so far, at the times of the snapshots.
+    cells in some states that divisions have crushed. `left`: those that have left through open sides. `room`: the share
+    of the cells in some states that are at most `within` from the nearest voxel that can take a tissue cell, such as
+    the dividing share of a tumour; 0 without cells. `body`: a quantity of the body. `lesion`: a property of the largest
+    lesion (number of cells, diameter in um, CD8 cells per mm^2 in core or margin, mean heat of the core), 0 without
+    lesions. `site`: only at this site, instead of all. `take`: instead of the present value, the highest or lowest so
+    far, at the times of the snapshots.
     """
 
     count: Names | None = None
@@ -1009,6 +1011,8 @@ class Outcome(_Part):
     barred: Name | None = None
     crushed: Names | None = None
     left: Names | None = None
+    room: Names | None = None
+    within: Length | None = None
     body: Name | None = None
     lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
     site: Name | None = None
@@ -1026,10 +1030,12 @@ class Outcome(_Part):
             raise ValueError(f"expected exactly one of {', '.join(map(repr, OUTCOME_KINDS))}")
         if self.body is not None and self.site is not None:
             raise ValueError("an outcome of the 'body' has no 'site'")
+        if (self.room is None) != (self.within is None):
+            raise ValueError("'room' and 'within' go together: the share of cells that have room within a distance")
         return self
 
 
-OUTCOME_KINDS = ("count", "volume", "total", "mean", "fired", "barred", "crushed", "left", "body", "lesion")
+OUTCOME_KINDS = ("count", "volume", "total", "mean", "fired", "barred", "crushed", "left", "room", "body", "lesion")
 
 
 def _nothing_changed(arms: Any) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gpusim.verification.case import Finding, Machine, near
 
-_COLONY = """
+COLONY = """
 grid: {{shape: [{n}, {n}, {n}]}}
 time: {{until: 10000 h, step: {{field: {step} min, rules: {step} min}}}}
 record: {{every: 10000 h}}
@@ -14,6 +14,7 @@ states: {{tumour: {{}}}}
 rules: {{division: {{transition: tumour -> tumour + tumour, rate: {rate} /min, reach: {reach} um}}}}
 tissue: {{shapes: {{seed: {{kind: sphere, state: tumour, radius: {radius} um}}}}}}
 """
+"""A ball of cells in the middle of n^3 voxels of 20 um."""
 
 _CONE = np.cos(np.radians(12))
 _AXES = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1)])
@@ -26,7 +27,7 @@ def exponential(machine: Machine) -> Iterator[Finding]:
     rate, step, steps, seeds = 0.002, 10, 100, 6
     grown, first = [], 0
     for seed in range(seeds):
-        text = _COLONY.format(n=24, step=step, rate=rate, reach=240, radius=80)
+        text = COLONY.format(n=24, step=step, rate=rate, reach=240, radius=80)
         with machine.simulate(text, seed=seed) as simulation:
             first = simulation.count("tumour")
             simulation.step(steps)
@@ -41,7 +42,7 @@ def exponential(machine: Machine) -> Iterator[Finding]:
 def rim(machine: Machine) -> Iterator[Finding]:
     """Cells at most r voxels deep divide, so dR/dt = b r (1 - r/R + r^2 / (3 R^2)): linear where R is far above r."""
     rate, step, reach = 0.002, 10, 4
-    text = _COLONY.format(n=64, step=step, rate=rate, reach=20 * reach, radius=200)
+    text = COLONY.format(n=64, step=step, rate=rate, reach=20 * reach, radius=200)
     with machine.simulate(text, seed=1) as simulation:
         radii = [_radius(simulation.count("tumour"))]
         for _ in range(14):
@@ -60,13 +61,12 @@ def isotropy(machine: Machine) -> Iterator[Finding]:
     for reach, sizes in ((4, (20_000,)), (10, (20_000, 100_000))):
         found: dict[int, list[tuple[float, ...]]] = {size: [] for size in sizes}
         for seed in range(4):
-            text = _COLONY.format(n=85, step=10, rate=0.002, reach=20 * reach, radius=100)
+            text = COLONY.format(n=85, step=10, rate=0.002, reach=20 * reach, radius=100)
             with machine.simulate(text, seed=seed) as simulation:
                 for size in sizes:
                     while simulation.count("tumour") < size:
                         simulation.step(5)
-                    cells = np.argwhere(simulation.tissue == 1) - 42
-                    found[size].append(tuple(_in_cones(cells, axes) for axes in (_AXES, _FACES, _BODIES)))
+                    found[size].append(in_cones(simulation.tissue == 1))
         for size, cones in found.items():
             axes, faces, bodies = np.mean(cones, axis=0)
             for name, other in (("face", faces), ("body", bodies)):
@@ -78,8 +78,18 @@ def _radius(cells: int) -> float:
     return float((3 * cells / (4 * np.pi)) ** (1 / 3))
 
 
-def _in_cones(cells: np.ndarray, axes: np.ndarray) -> float:
-    """Radius of the ball that has as many cells in cones about axes, both ways."""
-    distance = np.linalg.norm(cells, axis=1)
-    inside = sum(int(np.sum(np.abs(cells @ axis) >= _CONE * distance)) for axis in axes)
-    return float((inside / (2 * len(axes)) * 3 / (2 * np.pi * (1 - _CONE))) ** (1 / 3))
+def in_cones(cells: np.ndarray) -> tuple[float, float, float]:
+    """Radii of a colony in cones of 12 degrees about axes, face diagonals and body diagonals, voxels.
+
+    Each is the radius of the ball that has as many voxels in the cones, which are taken both ways.
+
+    Args:
+        cells: where the colony is, bool [z, y, x]; its centre is that of the lattice.
+    """
+    places = np.argwhere(cells) - (np.array(cells.shape) - 1) / 2
+    distance = np.linalg.norm(places, axis=1)
+    radii = []
+    for axes in (_AXES, _FACES, _BODIES):
+        inside = sum(int(np.sum(np.abs(places @ axis) >= _CONE * distance)) for axis in axes)
+        radii.append(float((inside / (2 * len(axes)) * 3 / (2 * np.pi * (1 - _CONE))) ** (1 / 3)))
+    return radii[0], radii[1], radii[2]

@@ -20,9 +20,10 @@ from gpusim.analysis import (
     tumour_states,
 )
 from gpusim.analysis.regions import body_of
+from gpusim.analysis.room import room
 from gpusim.errors import ResultError
 from gpusim.record import Result
-from gpusim.scenario.checks import nearest
+from gpusim.scenario.checks import NO_DIVISION, nearest, tissue_divides
 from gpusim.scenario.schema import NONE
 from gpusim.units import UnitError, duration, number
 from gpusim.viz.palette import HEAT_MAP, MAP, Theme, field_map, state_colours
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from gpusim.scenario.schema import StateRole
 
 HEAT = "heat"
-_LABELS = {HEAT: "tumour heat"}
+ROOM = "room"
+_LABELS = {HEAT: "tumour heat", ROOM: "distance to room"}
 TUMOUR_CELLS = ALL_TUMOUR_CELLS
 """What the volume shows where a scenario has neither fields nor heat."""
 LOOKED_AT = 24
@@ -51,6 +53,8 @@ class Moment:
         read: a field by its name, float32 [z, y, x], in its own unit.
         states: their names, by number. spacing: voxel edge, um. minutes: simulated time.
         title: of the scenario, and of the site where there are several.
+        thinned: whether voxels stand for blocks of smaller ones. Heat and room are then read as fields are, because
+            the coarse voxels have lost most of the cells.
     """
 
     document: Document
@@ -61,16 +65,19 @@ class Moment:
     spacing: float
     minutes: float
     title: str = ""
+    thinned: bool = False
     _fields: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def field_names(self) -> list[str]:
-        """What a volume can be made of: heat where the scenario says what it is, and every field, the main one first.
+        """What a volume can be made of: heat where the scenario says what it is, every field, the main one first, and
+        room where tissue cells divide.
 
-        Where there is neither, it is made of the tumour's cells.
+        Without heat and fields, it is made of the tumour's cells.
         """
         fields = sorted(self.document.fields, key=lambda name: name != main_field(self.document))
-        return [*([HEAT] if self.document.heat else []), *fields] or [TUMOUR_CELLS]
+        shown = [*([HEAT] if self.document.heat else []), *fields] or [TUMOUR_CELLS]
+        return [*shown, *([ROOM] if tissue_divides(self.document) and ROOM not in shown else [])]
 
     @property
     def tumour_states(self) -> list[str]:
@@ -124,25 +131,35 @@ class Moment:
         return wanted[self.tissue] | wanted[self.immune]
 
     def values(self, name: str) -> np.ndarray:
-        """Heat, a field or, where there are none, the tumour's cells: float32 [z, y, x]. Raises `ResultError`."""
+        """Heat, a field, room or, without heat and fields, the tumour's cells: float32 [z, y, x].
+
+        Raises `ResultError`.
+        """
         if name not in self._fields:
-            if name == HEAT and self.document.heat is not None:
-                cytokines = {each: self.read(each) for each in self.document.heat.cytokines}
-                self._fields[name] = heat_of(self.document, self.tissue, self.immune, cytokines)
-            elif name in self.document.fields:
-                self._fields[name] = self.read(name)
-            elif name in self.field_names:
-                self._fields[name] = self.cells(self.tumour_states).astype(np.float32)
-            else:
-                raise ResultError(
-                    f"field '{name}': unknown field{nearest(name, self.field_names)} "
-                    f"(known: {', '.join(self.field_names)})"
-                )
+            self._fields[name] = self._values(name)
         return self._fields[name]
 
+    def _values(self, name: str) -> np.ndarray:
+        if name == ROOM and name not in self.document.fields and not tissue_divides(self.document):
+            raise ResultError(f"field '{name}' {NO_DIVISION}")
+        if name not in self.field_names:
+            raise ResultError(
+                f"field '{name}': unknown field{nearest(name, self.field_names)} (known: {', '.join(self.field_names)})"
+            )
+        if name == TUMOUR_CELLS:
+            return self.cells(self.tumour_states).astype(np.float32)
+        if name == HEAT and self.document.heat is not None and not self.thinned:
+            cytokines = {each: self.read(each) for each in self.document.heat.cytokines}
+            return heat_of(self.document, self.tissue, self.immune, cytokines)
+        if name == ROOM and name not in self.document.fields and not self.thinned:
+            return room(self.document, self.tissue)
+        return self.read(name)
+
     def unit(self, name: str) -> str:
-        """Unit of a field; heat and cells have none."""
-        return self.document.fields[name].unit if name in self.document.fields else ""
+        """Unit of a field or of room; heat and cells have none."""
+        if name in self.document.fields:
+            return self.document.fields[name].unit
+        return "um" if name == ROOM else ""
 
     def coarsened(self, factor: int) -> Moment:
         """The same with voxels `factor` times as large: means of fields, the middle one of cells."""
@@ -150,14 +167,14 @@ class Moment:
             return self
         middle = np.s_[factor // 2 :: factor]
         thinned = (middle, middle, middle)
-        # Heat is taken from all voxels: coarse ones would have lost most of the cells that make it.
         return replace(
             self,
             tissue=np.ascontiguousarray(self.tissue[thinned]),
             immune=np.ascontiguousarray(self.immune[thinned]),
             read=lambda name: block_mean(self.values(name), factor),
             spacing=self.spacing * factor,
-            _fields={HEAT: block_mean(self.values(HEAT), factor)} if self.document.heat else {},
+            thinned=True,
+            _fields={},
         )
 
 

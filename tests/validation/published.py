@@ -7,7 +7,7 @@ them stands in test_published.py.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 import gpusim
+from gpusim.analysis.outcomes import measure
+from gpusim.scenario.schema import Outcome
 
 SEEDS = range(1, 9)
 
@@ -226,6 +228,79 @@ def glioblastoma(stroma: str, seed: int) -> tuple[int, float]:
         return running.fired["infection"], float(np.linalg.norm(lysed - 11.5, axis=1).mean() * 20)
 
 
+# Reference models of the field: a growing monolayer, and a persistent random walk
+
+
+@dataclass(frozen=True)
+class Monolayer:
+    """A run of `monolayer-growth`.
+
+    Attributes:
+        gained, expected: growth of the radius from three times the reach to the end, and that in theory, um.
+        off: largest distance of the radius from a line in this time, as a share of the growth.
+        dividing, rim: share of cells with room within the reach, at the end; share of a rim as wide as the reach.
+        speed: um/h.
+    """
+
+    gained: float
+    expected: float
+    off: float
+    dividing: float
+    rim: float
+    speed: float
+
+
+def monolayer(seed: int) -> Monolayer:
+    """A colony of a single cell: a rim as wide as the reach r divides, dR/dt = rate r (1 - r / (2 R))."""
+    rate, reach = 0.0289, 60.0
+    hours, radii = [], []
+    with gpusim.Simulation("monolayer-growth", "cpu", seed=seed) as running:
+        while running.steps < running.model.until:
+            running.step(24)
+            hours.append(running.minutes / 60)
+            radii.append(float(np.sqrt(running.count("cell") / np.pi)) * 10)
+        dividing = measure(Outcome(room=("cell",), within=f"{reach} um"), running)
+        assert not np.concatenate([running.tissue[0, [0, -1]], running.tissue[0, :, [0, -1]]]).any()
+    t, r = np.array(hours), np.array(radii)
+    t, r = t[r >= 3 * reach], r[r >= 3 * reach]
+    expected, by = r[0], 0.05
+    for _ in range(round((t[-1] - t[0]) / by)):
+        expected += by * rate * reach * (1 - reach / (2 * expected))
+    off = np.abs(np.polyval(np.polyfit(t, r, 1), t) - r).max() / (r[-1] - r[0])
+    speed = (r[-1] - r[0]) / (t[-1] - t[0])
+    return Monolayer(r[-1] - r[0], expected - r[0], float(off), dividing, 1 - (1 - reach / r[-1]) ** 2, speed)
+
+
+WALK = (5, 10, 15, 30, 60)
+"""min."""
+
+
+def random_walk(seeds: Sequence[int]) -> list[tuple[float, float]]:
+    """Mean square displacement in `random-walk` at these times and its standard error, um^2: three times that of x."""
+    with gpusim.Simulation("random-walk", "cpu", seed=list(seeds)) as running:
+
+        def spread() -> tuple[float, int]:
+            x = [np.nonzero(each.immune == each.model.states.number("walker"))[2] * 10.0 for each in running.replicates]
+            assert all(each.min() > 0 and each.max() < 1600 for each in x)
+            cells = sum(map(len, x))
+            return sum(each.var() * len(each) for each in x) / cells, cells
+
+        start, cells = spread()
+        found = []
+        for minutes in WALK:
+            running.step(minutes - running.steps)
+            end, _ = spread()
+            found.append((3 * (end - start), 3 * float(np.sqrt(2 / cells)) * end))
+    return found
+
+
+def fuerth(minutes: float) -> tuple[float, float]:
+    """Mean square displacement of a persistent random walk, um^2: Fuerth 1920, and what the lattice adds to it."""
+    speed, persistence, spacing, move = 8.0, 5.0, 10.0, 0.5
+    square = 2 * speed**2 * persistence * (minutes - persistence * (1 - np.exp(-minutes / persistence)))
+    return float(square), speed * spacing * minutes * (1 - speed * move / spacing)
+
+
 # A spheroid: PhysiCell's oxygen
 
 _SPHEROID = """
@@ -336,6 +411,16 @@ def main() -> None:
     for stroma in ("sparse", "dense"):
         infections, reach = zip(*(glioblastoma(stroma, seed) for seed in SEEDS), strict=True)
         print(f"glioblastoma, {stroma} stroma: infections {spread(infections)}, reach {spread(reach)} um")
+    layers = [monolayer(seed) for seed in SEEDS]
+    print(f"monolayer: {spread(each.speed for each in layers)} um/h, ", end="")
+    print(f"of theory {spread(each.gained / each.expected for each in layers)}; ", end="")
+    print(f"off a line {spread(each.off for each in layers)}; ", end="")
+    print(f"dividing, of the rim {spread(each.dividing / each.rim for each in layers)}")
+    for minutes, (square, error) in zip(WALK, random_walk(range(1, 65)), strict=True):
+        theory, lattice = fuerth(minutes)
+        print(
+            f"walk, {minutes} min: {square:.0f} +- {error:.0f} um^2, Fuerth {theory:.0f}, of the lattice {lattice:.0f}"
+        )
     radii = [spheroid(seed) for seed in SEEDS]
     least, largest = necrotic_radii(radii[0][0])
     print(f"spheroid of {radii[0][0]:.1f} um: core {spread(core for _, core in radii)}, ", end="")

@@ -61,6 +61,23 @@ def test_dense_stroma_that_takes_virus_up_limits_its_reach():
         assert dense[1] < sparse[1]
 
 
+def test_the_radius_of_a_monolayer_grows_linearly_by_a_rim_as_wide_as_the_reach():
+    """As in culture (Bru et al. 2003). A rough front narrows the rim of six cells by less than half a cell."""
+    for seed in (1, 2):
+        found = published.monolayer(seed)
+        assert 1 - 0.5 / 6 < found.gained / found.expected < 1
+        assert 1 - 0.5 / 6 < found.dividing / found.rim < 1
+        assert found.off < 0.03
+
+
+def test_cells_walk_at_random_as_fuerth_says():
+    """Within four standard errors of his formula and what the lattice adds, which is less than a quarter."""
+    for minutes, (square, error) in zip(published.WALK, published.random_walk(range(1, 17)), strict=True):
+        theory, lattice = published.fuerth(minutes)
+        assert square == pytest.approx(theory + lattice, abs=4 * error)
+        assert lattice < theory / 4
+
+
 def test_a_spheroid_has_a_necrotic_core():
     radius, core = published.spheroid(1)
     least, largest = published.necrotic_radii(radius)
