@@ -15,7 +15,7 @@ constexpr uint32 no_region = 0xFFFFFFFFu;
 enum Region { NOT_FREE = 0, FREE = 1, OUTSIDE = 2 };  // of a state
 
 // The voxels around one of a row.
-struct Around {
+struct Surroundings {
     const Stack& shape;
     int32 boundary;
     const Voxel& row;
@@ -44,7 +44,7 @@ extern "C" __global__ void begin_regions(
     const Voxel row = first_of_row(shape);
     const bool open = at_open_side(boundary, 0, row.z, nz) || at_open_side(boundary, 2, row.y, ny);
     const int64 start = row.index - row_start(shape, row.replicate, 0, 0);
-    const Around around{shape, boundary, row};
+    const Surroundings around{shape, boundary, row};
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int32 region = regions[cells[row.index + x]];
         bool fits = region != NOT_FREE;
@@ -89,7 +89,7 @@ extern "C" __global__ void join_regions(
     const Voxel row = first_of_row(shape);
     const int64 first = row_start(shape, row.replicate, 0, 0);
     const Regions regions{labels + first};
-    const Around around{shape, boundary, row};
+    const Surroundings around{shape, boundary, row};
     const auto number = [&](int64 voxel) INLINED { return static_cast<uint32>(voxel - first + 1); };
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const uint32 here = number(row.index + x);
@@ -119,7 +119,7 @@ extern "C" __global__ void mark_outside(
     const Stack shape{replicates, nz, ny, nx};
     const Voxel row = first_of_row(shape);
     const uint32* of_replicate = labels + row_start(shape, row.replicate, 0, 0);
-    const Around around{shape, boundary, row};
+    const Surroundings around{shape, boundary, row};
     const auto joined = [&](int64 voxel) INLINED {
         uint32 label = labels[voxel];
         while (label != 0 && label != no_region && of_replicate[label - 1] != label) label = of_replicate[label - 1];

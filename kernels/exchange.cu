@@ -134,6 +134,12 @@ OUT_OF_LINE float root_near(const Effects& here, const OwnEquation& equation, fl
     return beyond < 0.0f ? high : low;
 }
 
+// Whether walls stand apart from what else a voxel exchanges.
+template <bool apart>
+struct WithWalls {
+    static constexpr bool walled = apart;
+};
+
 // The maps of some fields. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void exchange_rates(
     // model:
@@ -174,7 +180,6 @@ extern "C" __global__ void exchange_rates(
     const Stack shape{replicates, nz, ny, nx};
     const Place at = place_of(active, shape);
     const int32 f = at.field, form = forms[f] & ~WALLED;
-    const bool walled = forms[f] & WALLED;
     const int64 size = volume(shape), map = map_slots[f] * size + at.row;
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
@@ -184,7 +189,8 @@ extern "C" __global__ void exchange_rates(
     const float dt = times[f], mass = masses[f];
     const bool solved = own[f] && form != EXPLICIT;
     const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
-    const auto rates = [&](const auto& row) INLINED {
+    const auto rates = [&](const auto& row, auto kind) INLINED {
+        constexpr bool walled = decltype(kind)::walled;  // which takes fewer registers than a variable
         for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
             for (int32 w = 0; w < wall_count; ++w)
                 if (walls[w].field == f) permeable[w * size + at.row + x] = 0.0f;
@@ -259,11 +265,19 @@ extern "C" __global__ void exchange_rates(
             }
         }
     };
-    if (coupling_by[f] == UNIFORM)
-        rates(finest_row(source + at.start, SameCoupling{*faces}, shape, boundary[f], resistance + 6 * f, at.z, at.y));
+    const auto of_kind = [&](auto kind) INLINED {
+        if (coupling_by[f] == UNIFORM)
+            rates(finest_row(source + at.start, SameCoupling{*faces}, shape, boundary[f], resistance + 6 * f, at.z, at.y),
+                  kind);
+        else
+            rates(finest_row(source + at.start, StateCoupling{cells.tissue, faces, tissue_states}, shape, boundary[f],
+                             resistance + 6 * f, at.z, at.y),
+                  kind);
+    };
+    if (forms[f] & WALLED)
+        of_kind(WithWalls<true>{});
     else
-        rates(finest_row(source + at.start, StateCoupling{cells.tissue, faces, tissue_states}, shape, boundary[f],
-                         resistance + 6 * f, at.z, at.y));
+        of_kind(WithWalls<false>{});
 }
 ENTRY(exchange_rates)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gpusim.backends import launches
-from gpusim.backends.launches import LAUNCHES
+from gpusim.backends.launches import LAUNCHES, launch_of
 from gpusim.backends.signatures import kernels
 
 
@@ -24,14 +24,18 @@ class Cost(launches.Cost):
 
     def threads(self, edge: int) -> int:
         """Threads of a block on a GPU, for one field."""
-        n = self.row(edge)
-        axes = dict.fromkeys(("z", "y", "x"), n) | dict.fromkeys(("cz", "cy", "cx"), -(-n // 2))
-        axes |= {"F": 1, "active": 1, "R": 1, "count": n**3, "first": 1, "end": 2, "passes": 1}
-        return LAUNCHES[self.kernel].geometry(axes, False).threads
+        return threads(self.kernel, self.row(edge))
 
     def voxels(self, edge: int, fields: int) -> int:
         """Voxels (times fields) of a launch on a cube of `edge` voxels."""
         return self.row(edge) ** 3 * (fields if self.by_field else 1)
+
+
+def threads(kernel: str, edge: int) -> int:
+    """Threads of a block on a GPU, for one field and a cube of `edge` voxels."""
+    axes = dict.fromkeys(("z", "y", "x"), edge) | dict.fromkeys(("cz", "cy", "cx"), -(-edge // 2))
+    axes |= {"F": 1, "active": 1, "R": 1, "count": edge**3, "first": 1, "end": 2, "passes": 1}
+    return launch_of(kernel).geometry(axes, False).threads
 
 
 COSTS = tuple(Cost(**vars(cost), kernel=kernel) for kernel, launch in LAUNCHES.items() for cost in launch.costs)

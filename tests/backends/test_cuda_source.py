@@ -8,6 +8,7 @@ import pytest
 from gpusim.backends import nvrtc
 from gpusim.backends.signatures import kernels
 from gpusim.bench.costs import COSTS
+from gpusim.bench.costs import threads as threads_of
 from gpusim.bench.resources import of_log
 from gpusim.errors import BackendError
 
@@ -40,6 +41,12 @@ BOUNDS = {
     "bid_for_room": (48, 0.62),
     "settle_bids": (48, 0.62),
     "divide": (48, 0.62),
+    "begin_regions": (32, 1.0),
+    "join_regions": (32, 1.0),
+    "mark_outside": (32, 1.0),
+    "bid_for_lines": (56, 0.56),
+    "settle_lines": (40, 0.75),
+    "close_up": (56, 0.56),
     "swap_cells": (48, 0.62),
     "sum_fields": (32, 1.0),
     "circulate": (96, 0.31),
@@ -63,7 +70,7 @@ def test_kernels_compile_without_spills_contraction_and_flushing(capability):
     assert not re.search(r"\bfma\.", made.ptx)
     assert set(re.findall(r"\bdiv\.\S*f32", made.ptx)) <= {"div.rn.f32"}
     if capability == 90:
-        threads = {cost.kernel: cost.threads(128) for cost in COSTS} | {"circulate": 32}
+        threads = {name: threads_of(name, 128) for name in kernels()} | {each.kernel: each.threads(128) for each in COSTS}
         found = {name: (each.registers, each.occupancy(threads[name])) for name, each in of_log(made.log).items()}
         assert found.keys() == BOUNDS.keys()
         past = {name: have for name, have in found.items() if have[0] > BOUNDS[name][0] or have[1] < BOUNDS[name][1]}
