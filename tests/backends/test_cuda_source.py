@@ -70,7 +70,8 @@ def test_kernels_compile_without_spills_contraction_and_flushing(capability):
     assert not re.search(r"\bfma\.", made.ptx)
     assert set(re.findall(r"\bdiv\.\S*f32", made.ptx)) <= {"div.rn.f32"}
     if capability == 90:
-        threads = {name: threads_of(name, 128) for name in kernels()} | {each.kernel: each.threads(128) for each in COSTS}
+        threads = {name: threads_of(name, 128) for name in kernels()}
+        threads |= {each.kernel: each.threads(128) for each in COSTS}
         found = {name: (each.registers, each.occupancy(threads[name])) for name, each in of_log(made.log).items()}
         assert found.keys() == BOUNDS.keys()
         past = {name: have for name, have in found.items() if have[0] > BOUNDS[name][0] or have[1] < BOUNDS[name][1]}
