@@ -59,8 +59,8 @@ def rim(machine: Machine) -> Iterator[Finding]:
 def isotropy(machine: Machine) -> Iterator[Finding]:
     """A colony is a ball: volumes in cones of 12 degrees about axes and diagonals, over equivalent ones and seeds.
 
-    The smaller reach lies between the depths of whole layers of cells; at 4 voxels, colonies are 3 to 5% longer along the
-    axes (docs/validation.md, "Large colonies").
+    The smaller reach lies between the depths of whole layers of cells; at 4 voxels, colonies are 3 to 5% longer along
+    the axes (docs/validation.md, "Large colonies").
     """
     for reach, sizes in ((4.4, (20_000,)), (10, (20_000, 100_000))):
         found: dict[int, list[tuple[float, ...]]] = {size: [] for size in sizes}
