@@ -72,11 +72,15 @@ def _by_state(fields: int, edge: int) -> dict[str, Any]:
 
 
 def _crowded(fields: int, edge: int) -> dict[str, Any]:
-    """A hundredth of the cells divides in a step, a tenth of the voxels is free, and cells adhere to each other."""
+    """A hundredth of the cells divides in a step, a tenth of the voxels is free and closes up, and cells adhere."""
     return {
         "fields": _fields(fields, diffusion="40 um^2/min"),
         "states": {"one": {}},
-        "rules": {"division": {"transition": "one -> one + one", "rate": "0.01 /min", "reach": "100 um"}},
+        "grid": {"sides": {"x": "open"}},
+        "rules": {
+            "division": {"transition": "one -> one + one", "rate": "0.01 /min", "reach": "100 um"},
+            "closing": {"transition": "empty -> outside", "rate": "0.02 /min", "reach": "100 um"},
+        },
         "adhesion": {"rate": "0.1 /min", "energies": {"one": {"one": -0.5, "empty": 0}}},
         "tissue": _tissue(one=0.9),
     }
@@ -97,12 +101,13 @@ def simulation(case: str, edge: int, fields: int, backend: CompiledBackend) -> S
     """A simulation of a case on a cube of `edge` voxels."""
     document = {
         "name": "bench",
-        "grid": {"shape": [edge] * 3},
         "time": {"until": "2 min", "step": {"field": "1 min", "rules": "1 min"}},
         "record": {"every": "2 min"},
     }
     blank = Scenario.parse("{name: bench, grid: {shape: [1, 1, 1]}}")
-    return Simulation(blank.with_(**document, **CASES[case](fields, edge)), backend)
+    of_case = CASES[case](fields, edge)
+    grid = {"shape": [edge] * 3} | of_case.pop("grid", {})
+    return Simulation(blank.with_(grid=grid, **document, **of_case), backend)
 
 
 def launches(simulation: Simulation, backend: CompiledBackend) -> dict[str, Launch]:

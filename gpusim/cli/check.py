@@ -77,7 +77,7 @@ def check(
         f"{model.until} time steps to {duration(model.until * model.step)}"
     )
     adhesion = model.cells.adhesion
-    if adhesion.sweeps:
+    if adhesion is not None:
         out.print(f"adhesion: sweeps per rule step: {adhesion.sweeps}, each tries {adhesion.share:.3g} of all pairs")
     chosen = choices(model)
     errors = expected(loaded.site(loaded.sites[0]).document, model, chosen)

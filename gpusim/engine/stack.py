@@ -96,14 +96,11 @@ class Stack:
             for each, none in zip(cells.ways, vacant, strict=True)
         ]
         self._closing = self._closing_on_backend(model)
-        adhesion = cells.adhesion
-        self._adhesion = Adhesion(
-            energies=backend.array(adhesion.energies),
-            swaps=backend.array(adhesion.swaps),
-            acceptance=backend.array(adhesion.acceptance),
-            boundary=cells.boundary,
-            background=cells.background,
-        )
+        adhesion, sides = cells.adhesion, (cells.boundary, cells.background)
+        self._adhesion = None
+        if adhesion is not None:
+            energies, swaps, acceptance = map(backend.array, (adhesion.energies, adhesion.swaps, adhesion.acceptance))
+            self._adhesion = Adhesion(energies, swaps, acceptance, *sides)
         self._room_for = self._purposes_with_room()
         self._rooms: Known = {}
         self._left = [self.state.tally.left[i] for i in range(2)]
@@ -208,6 +205,8 @@ class Stack:
     def _adhere(self, layer: CellLayer, number: int) -> None:
         """Let neighbouring voxels swap their cells."""
         adhesion, cells = self._model.cells.adhesion, {"cells": layer.cells} | layer.travelling
+        if adhesion is None or self._adhesion is None:
+            return
         for sweep in range(number * adhesion.sweeps, (number + 1) * adhesion.sweeps):
             for each in passes(sweep, self._model.shape, self._boundary, adhesion.share):
                 drawn = self._drawn(3 * sweep + each.axis, Purpose.ADHESION)

@@ -19,12 +19,12 @@ CERTAIN = 2.0**32
 _MOST_SWEEPS = 1000
 
 
-def adhesion(document: Document, states: States, rules_step: float) -> Adhesion:
+def adhesion(document: Document, states: States, rules_step: float) -> Adhesion | None:
     """What a scenario says of it; `rules_step` in min. Raises `ScenarioError` where the rate is too high."""
     count, spec = len(states.tissue), document.adhesion
-    energies, swaps = np.zeros((count, count), np.int32), np.zeros(count, np.uint8)
     if spec is None:
-        return Adhesion(energies, swaps, np.zeros(1, np.uint32), sweeps=0, share=0.0)
+        return None
+    energies, swaps = np.zeros((count, count), np.int32), np.zeros(count, np.uint8)
     for one in spec.states:
         swaps[states.number(one)] = not is_rigid(document, one)
         for other in spec.states:

@@ -167,7 +167,7 @@ class Adhesion:
         energies: int32 [tissue states, tissue states], of contacts, kT/1000; 0 of states that take no part.
         swaps: uint8 [tissue states], whether voxels of the state swap.
         acceptance: uint32, probability of a swap that raises the energy by 0, 1, ... kT/1000, in 2^-32; ends with 0.
-        sweeps: over all pairs, for each application of the rules; 0 without adhesion.
+        sweeps: over all pairs, for each application of the rules.
         share: of the pairs that a sweep tries.
     """
 
@@ -193,7 +193,7 @@ class Cells:
         moves: moves a step.
         ways: of the tissue's and of the immune layer's cells.
         closing: of the tissue's cells; None where no rule closes.
-        adhesion: of the tissue's cells.
+        adhesion: of the tissue's cells; None without.
         boundary: bits of the sides of the lattice, for cells, as of `backends.base.Diffusion.boundary`; `background`:
             tissue state beyond open ones.
     """
@@ -209,7 +209,7 @@ class Cells:
     moves: int
     ways: tuple[Ways, Ways]
     closing: Closing | None
-    adhesion: Adhesion
+    adhesion: Adhesion | None
     boundary: int
     background: int
 

@@ -39,7 +39,8 @@ def require(model: Model) -> None:
             f"time.until: {model.until:.3g} steps of {model.cells.moves} moves each; expected at most "
             f"{_MOST_DRAWN:.3g} moves in all"
         )
-    sweeps = (model.until // model.rules_every + 1) * model.cells.adhesion.sweeps
+    adhesion = model.cells.adhesion
+    sweeps = (model.until // model.rules_every + 1) * (adhesion.sweeps if adhesion is not None else 0)
     if 3 * sweeps > _MOST_DRAWN:  # a number for each axis
         raise ScenarioError(
             f"time.until: {sweeps:.3g} sweeps of adhesion in all; expected at most {_MOST_DRAWN / 3:.3g}"

@@ -148,8 +148,10 @@ inline T atomicAdd(T* target, T value) {
 }
 
 template <typename T>
-inline void atomicMin(T* target, T value) {
-    if (value < *target) *target = value;
+inline T atomicMin(T* target, T value) {
+    const T before = *target;
+    if (value < before) *target = value;
+    return before;
 }
 
 template <bool waiting, typename... P, std::size_t... i>

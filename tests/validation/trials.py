@@ -87,11 +87,13 @@ def numbers(model: Model) -> dict[str, object]:
     if all(values.ndim == 0 for values in model.fields.initial):
         found["fields"] = _without(model.fields, [], initial=np.array(model.fields.initial, float))
     cells, of_divisions = dataclasses.replace(model.cells, ceilings=np.zeros(0)), ("daughter", "reach")
-    found["cells"] = cells
-    if not any(model.divides) and not cells.boundary:
+    unused = [name for name in ("closing", "adhesion") if getattr(cells, name) is None]
+    found["cells"] = _without(cells, unused)
+    found["resections"] = tuple(_without(each, [] if each.leaves else ["leaves"]) for each in model.resections)
+    if not any(model.claims) and not cells.boundary:
         columns = [column for column in cells.rules.dtype.names or () if column not in of_divisions]
         rules = np.array([tuple(row[columns]) for row in cells.rules], [(c, cells.rules.dtype[c]) for c in columns])
-        found["cells"] = _without(cells, ("ways", "boundary", "background"), rules=rules)
+        found["cells"] = _without(cells, (*unused, "ways", "boundary", "background"), rules=rules)
     return found | {"initial": (model.initial.tissue, model.initial.immune)}
 
 
