@@ -122,7 +122,7 @@ def _require_same_arrays(before: Model, after: Model) -> None:
         ("the states and their layers", lambda m: m.states),
         (
             "the rules and their transitions",
-            lambda m: (m.cells.rule_names, list(m.cells.leaves), list(m.cells.rules["to"])),
+            lambda m: (m.cells.rule_names, list(m.cells.leaves), m.cells.rules[["to", "daughter"]].tolist()),
         ),
         (
             "the reactions and their fields",

@@ -180,10 +180,15 @@ class Replicate(Plottable):
         *,
         at: str | Sequence[str] = "centre",
         to: Sequence[str] | None = None,
+        leaves: str | None = None,
         site: str | None = None,
     ) -> None:
-        """Cut the cells of some states out of a region now. Raises `ScenarioError`."""
-        self._treat("resect", resect=states, radius=radius, at=at, to=to, site=site)
+        """Cut the cells of some states out of a region now. Raises `ScenarioError`.
+
+        Args:
+            leaves: tissue state of the voxels then; by default, they are free.
+        """
+        self._treat("resect", resect=states, radius=radius, at=at, to=to, leaves=leaves, site=site)
 
     @between_steps
     def set(self, field: str, values: Any, site: str | None = None) -> None:

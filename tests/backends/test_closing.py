@@ -204,6 +204,19 @@ def test_nothing_closes_up_through_a_wall(machine, normal):
         assert ((simulation.tissue == 0) & ~sealed & (x > 1) & (x < 10)).sum() < 5
 
 
+def test_surgery_in_mid_run_leaves_a_state(machine):
+    scenario = gpusim.Scenario.parse(PORES.format(n=20, radius=150, fraction=1, hole=18, inside="a", therapies={}))
+    with gpusim.Simulation(scenario, machine) as simulation, gpusim.Simulation(scenario, machine) as again:
+        cells = simulation.count("a")
+        simulation.step(3)
+        simulation.resect("a", "60 um", leaves="cavity")
+        removed = cells - simulation.count("a")
+        assert simulation.count("cavity") == removed > 80
+        again.step(3)
+        again.repeat(simulation.actions[0])
+        assert again.digest() == simulation.digest()
+
+
 def test_a_run_goes_on_where_it_stopped(machine):
     text = CROWD.format(sides="{x: open, y: open}", filled=0.8)
     scenario = gpusim.Scenario.parse(text)

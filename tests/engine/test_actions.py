@@ -133,6 +133,7 @@ def test_a_field_is_set(one_backend_each):
         (lambda s: s.change({"states.x": {}}), "change: the states and their layers cannot be changed during a run"),
         (lambda s: s.change({"rules.grow": None}), "change: the rules and their transitions cannot be changed"),
         (lambda s: s.change({"rules.grow.transition": "source -> empty"}), "change: the rules and their transitions"),
+        (lambda s: s.resect("source", "60 um", leaves="nobody"), "resect: leaves: unknown state 'nobody'|nobody"),
         (lambda s: s.change({"fields.c.initial": 2}), "change: has no effect on the rest of the run"),
         (lambda s: s.change({"rules.grow.rate": "0.01 /min"}), "change: has no effect"),
     ],
