@@ -87,7 +87,7 @@ def whole(tmp_path_factory, connect):
         pytest.param(POOL, 0, CTRL_C, 130, STOPPED, id="Ctrl-C while processes start"),
         pytest.param(POOL, 2, KILLED, -signal.SIGKILL, "", id="killed, with a pool"),
         pytest.param(
-            POOL, 1, WORKERS_KILLED, 2, "out: a process that carried out a run was killed", id="processes killed"
+            POOL, 1, WORKERS_KILLED, 2, "out: a worker process was killed", id="processes killed"
         ),
     ],
 )
