@@ -86,9 +86,7 @@ def whole(tmp_path_factory, connect):
         pytest.param(DASK, 1, WORKERS_KILLED, 0, "", id="workers killed"),
         pytest.param(POOL, 0, CTRL_C, 130, STOPPED, id="Ctrl-C while processes start"),
         pytest.param(POOL, 2, KILLED, -signal.SIGKILL, "", id="killed, with a pool"),
-        pytest.param(
-            POOL, 1, WORKERS_KILLED, 2, "out: a worker process was killed", id="processes killed"
-        ),
+        pytest.param(POOL, 1, WORKERS_KILLED, 2, "out: a worker process was killed", id="processes killed"),
     ],
 )
 def test_a_trial_that_ends_half_way_leaves_no_process_and_no_traceback_and_goes_on(
