@@ -2,6 +2,9 @@
 #pragma once
 #include "common.cuh"
 
+constexpr uint8 rigid_room = 255;  // of a voxel that takes no cell and lets none through, and of what is outside
+constexpr int32 in_place = 13;     // of the 27 voxels around and including one, in the order z, y, x
+
 struct Cell {
     uint8 state;
     uint16 clock;

@@ -95,7 +95,7 @@ extern "C" __global__ void join_regions(
         const uint32 here = number(row.index + x);
         if (regions.parent(here) == no_region) continue;
         for (const int32 face : {1, 3, 9}) {  // each pair once
-            const int64 there = around.at(13 + face, x);
+            const int64 there = around.at(in_place + face, x);
             if (there >= 0 && regions.parent(number(there)) != no_region) regions.join(here, number(there));
         }
         atomicMin(&labels[row.index + x], regions.root(here));  // shortens the way of those that come after
@@ -143,8 +143,6 @@ constexpr int32 most_tries = 8;  // of directions
 struct Lines {
     const int32* lines;  // [directions, steps, 4], z, y, x and distance, tenths of a voxel, after each step
     int32 directions, steps;
-    const uint8 *yields, *cells, *outside;
-    int32 states;
     Stack shape;
     int32 boundary;
     Draw draw;
@@ -172,23 +170,31 @@ struct Lines {
     __device__ inline Voxel at(const Voxel& from, const int32* step) const {
         return moved(from, step[0], step[1], step[2]);
     }
+};
+
+// Whether lines lead outside.
+struct Search {
+    const Lines& all;
+    const uint8 *yields, *cells, *outside;
+    int32 states;
+
     // Whether no rigid voxel stands at the end of a step, nor beside it where it leads across an edge or a corner.
     __device__ inline bool passes(const Voxel& from, const int32* before, const int32* step) const {
         for (int32 part = 1; part < 8; ++part) {
-            const int64 there = moved(from, (part & 4 ? step : before)[0], (part & 2 ? step : before)[1],
+            const int64 there = all.moved(from, (part & 4 ? step : before)[0], (part & 2 ? step : before)[1],
                                       (part & 1 ? step : before)[2]).index;
-            if (there >= 0 && yields[cells[there] * states] == 255) return false;
+            if (there >= 0 && yields[cells[there] * states] == rigid_room) return false;
         }
         return true;
     }
     // Of one axis: whether a line that is `moved` there from i stays, or leaves through an open side.
     __device__ inline bool through(int32 low, int32 i, int32 n, bool round) const {
-        return round || (i >= 0 && i < n) || (boundary & FIRST_OPEN << (i < 0 ? low : low + 1));
+        return round || (i >= 0 && i < n) || (all.boundary & FIRST_OPEN << (i < 0 ? low : low + 1));
     }
     __device__ inline bool leaves(const Voxel& from, const int32* step) const {
-        return through(0, from.z + step[0], shape.nz, boundary & PERIODIC_Z) &&
-               through(2, from.y + step[1], shape.ny, boundary & PERIODIC_Y) &&
-               through(4, from.x + step[2], shape.nx, boundary & PERIODIC_X);
+        return through(0, from.z + step[0], all.shape.nz, all.boundary & PERIODIC_Z) &&
+               through(2, from.y + step[1], all.shape.ny, all.boundary & PERIODIC_Y) &&
+               through(4, from.x + step[2], all.shape.nx, all.boundary & PERIODIC_X);
     }
     // Not around a periodic lattice to where it began.
     static __device__ inline bool fits(int32 moved, int32 n, bool round) {
@@ -199,14 +205,14 @@ struct Lines {
     __device__ inline int32 voxels(const Voxel& from, const int32* line, int32 reach) const {
         const int32 origin[4] = {0, 0, 0, 0};
         bool holds = cells[from.index] != 0;
-        for (int32 n = 0; n < steps; ++n) {
+        for (int32 n = 0; n < all.steps; ++n) {
             const int32 *before = n == 0 ? origin : line + 4 * (n - 1), *step = line + 4 * n;
             if (step[3] > reach || !passes(from, before, step)) return 0;
-            const Voxel place = at(from, step);
+            const Voxel place = all.at(from, step);
             if (place.index < 0 ? leaves(from, step) : outside[place.index] != 0) return holds ? n + 1 : 0;
-            const bool once = fits(step[0], shape.nz, boundary & PERIODIC_Z) &&
-                              fits(step[1], shape.ny, boundary & PERIODIC_Y) &&
-                              fits(step[2], shape.nx, boundary & PERIODIC_X);
+            const bool once = fits(step[0], all.shape.nz, all.boundary & PERIODIC_Z) &&
+                              fits(step[1], all.shape.ny, all.boundary & PERIODIC_Y) &&
+                              fits(step[2], all.shape.nx, all.boundary & PERIODIC_X);
             if (place.index < 0 || !once) return 0;
             holds = holds || cells[place.index] != 0;
         }
@@ -219,7 +225,7 @@ struct Lines {
     const BlockRows rows(shape, block_rows);                                                                            \
     const auto lines_of = [&](const Voxel& place) INLINED {                                                             \
         const Draw draw{seeds[place.replicate], origin - row_start(shape, place.replicate, 0, 0), step, purpose};       \
-        return Lines{lines, directions, steps, yields, cells, outside, states, shape, boundary, draw};                   \
+        return Lines{lines, directions, steps, shape, boundary, draw};                                                   \
     };
 
 // What closes up looks for a line, and bids for its voxels. Blocks: replicates x nz x ny / block_rows.
@@ -251,10 +257,11 @@ extern "C" __global__ void bid_for_lines(
             const Voxel place = rows.voxel(shape, i);
             const Lines all = lines_of(place);
             const int32 rule = rule_begin[cells[place.index]] + (claim[place.index] & CLAIM_RULE) - 1;
+            const Search search{all, yields, cells, outside, states};
             int32 voxels = 0, number = 0;
             if (!outside[place.index])
                 while (number < most_tries &&
-                       (voxels = all.voxels(place, all.line(place, number), rules[rule].reach)) == 0)
+                       (voxels = search.voxels(place, all.line(place, number), rules[rule].reach)) == 0)
                     ++number;
             if (voxels == 0) {
                 claim[place.index] = 0;
@@ -274,12 +281,9 @@ ENTRY(bid_for_lines)
 // Blocks: replicates x nz x ny / block_rows.
 extern "C" __global__ void settle_lines(
     // model:
-    const uint8* __restrict__ yields,  // [states, states], as in begin_room
     const int32* __restrict__ lines,   // [directions, steps, 4]
     const uint64* __restrict__ seeds,  // [R]
     // state in:
-    const uint8* __restrict__ cells,    // [R, z, y, x]
-    const uint8* __restrict__ outside,  // [R, z, y, x]
     const uint32* __restrict__ found,   // [R, z, y, x], as in bid_for_lines
     const uint32* __restrict__ bids,    // [R, z, y, x]
     // state out:
@@ -289,7 +293,7 @@ extern "C" __global__ void settle_lines(
     uint32 step, uint32 purpose, int32 boundary,
     // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
-    int32 directions, int32 steps, int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    int32 directions, int32 steps, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     LINES
     const auto has_line = [&](int32 i) INLINED {
         granted[rows.first.index + i] = 0;
@@ -315,11 +319,9 @@ ENTRY(settle_lines)
 extern "C" __global__ void close_up(
     // model:
     const int32* __restrict__ rule_begin,  // [states + 1]
-    const uint8* __restrict__ yields,      // [states, states], as in begin_room
     const int32* __restrict__ lines,       // [directions, steps, 4]
     const uint64* __restrict__ seeds,      // [R]
     // state in:
-    const uint8* __restrict__ outside,  // [R, z, y, x]
     const uint32* __restrict__ found,   // [R, z, y, x], as in bid_for_lines
     const uint8* __restrict__ granted,  // [R, z, y, x]
     // state out:
@@ -334,7 +336,7 @@ extern "C" __global__ void close_up(
     // sizes:
     uint64 origin,                           // index of the first voxel here in the whole lattice
     int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 has_heading, int32 has_claim, int32 directions, int32 steps, int32 states, int32 block_rows, int32 replicates,
+    int32 has_heading, int32 has_claim, int32 directions, int32 steps, int32 block_rows, int32 replicates,
     int32 nz, int32 ny, int32 nx) {
     LINES
     const auto has_line = [&](int32 i) INLINED {

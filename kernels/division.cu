@@ -11,8 +11,6 @@
 #include "transition.cuh"
 
 constexpr int32 face_step = 10, edge_step = 14, corner_step = 17;  // tenths of a voxel
-constexpr uint8 rigid_room = 255;  // of a voxel that takes no cell and lets none through, and of what is outside
-constexpr int32 in_place = 13;  // of the 27 voxels around and including one, in the order z, y, x
 
 // Tenths of a voxel from the middle of 27 voxels to one of them.
 __device__ inline int32 step_length(int32 neighbour) {

@@ -45,6 +45,7 @@ CONSTANTS = {
     "rigid_room": tables.RIGID,
     "no_bid": tables.NO_BID,
     "no_region": tables.NO_REGION,
+    "most_tries": tables.MOST_TRIES,
 } | {f"neighbourhood({reach})": count for count, reach in tables.NEIGHBOURHOODS.items()}
 """By their expressions in kernels/."""
 

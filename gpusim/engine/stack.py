@@ -249,17 +249,18 @@ class Stack:
         if self._closing is None:
             return
         state, launch, layer, closing = self.state, self.backend.launch, self.state.tissue, self._closing
-        about = {"cells": layer.cells, "boundary": self._boundary}
-        launch("begin_regions", closing, **about, labels=state.labels)
-        launch("join_regions", labels=state.labels, boundary=self._boundary)
-        launch("mark_outside", closing, **about, labels=state.labels, outside=state.room)
-        about |= self._drawn(number, Purpose.CLOSING)
-        about |= {"outside": state.room, "found": state.labels, "bids": state.bids}
+        sides: dict[str, Any] = {"boundary": self._boundary}
+        labels, seen = {"labels": state.labels}, sides | {"cells": layer.cells}
+        launch("begin_regions", closing, **seen, **labels)
+        launch("join_regions", **labels, **sides)
+        launch("mark_outside", closing, **seen, **labels, outside=state.room)
+        drawn = self._drawn(number, Purpose.CLOSING) | {"found": state.labels, "bids": state.bids}
         tables, granted, tally = (self._tables, closing), {"granted": state.next}, state.tally
-        launch("bid_for_lines", *tables, **about, claim=layer.claim, barred=tally.barred)
-        launch("settle_lines", closing, **about, **granted, claim=layer.claim)
-        given = layer.travelling | granted | {"vacant": layer.vacant, "fired": tally.fired}
-        launch("close_up", *tables, **(about | given))
+        searched = {"outside": state.room, "claim": layer.claim, "barred": tally.barred}
+        launch("bid_for_lines", *tables, **seen, **drawn, **searched)
+        launch("settle_lines", closing, **sides, **drawn, **granted, claim=layer.claim)
+        counted = {"vacant": layer.vacant, "fired": tally.fired}
+        launch("close_up", *tables, **seen, **drawn, **granted, **layer.travelling, **counted)
 
     def show_body(self, quantities: np.ndarray) -> None:
         """Let the cells see the bodies' present quantities, float32 [quantities, R]."""

@@ -124,6 +124,9 @@ class Region(enum.IntEnum):
     OUTSIDE = 2
 
 
+MOST_TRIES = 8
+"""Directions in which what closes up looks for the outside."""
+
 NO_REGION = 2**32 - 1
 """Label of voxels that are not free."""
 

@@ -9,10 +9,9 @@ from gpusim.backends.numpy.division import new_bids
 from gpusim.backends.numpy.random import Draw, voxel_random
 from gpusim.backends.numpy.sides import is_open, padded, part, periodic
 from gpusim.backends.numpy.tally import count
-from gpusim.model.tables import NO_BID, NO_REGION, PERIODIC, RIGID, Claim, Region
+from gpusim.model.tables import MOST_TRIES, NO_BID, NO_REGION, PERIODIC, RIGID, Claim, Region
 
 _CUBE = tuple(itertools.product((-1, 0, 1), repeat=3))
-_TRIES = 8
 _FACES = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 
 
@@ -46,20 +45,11 @@ class _Lines:
     """Lines from some voxels of one replicate (flat indices), one each."""
 
     def __init__(
-        self,
-        lines: np.ndarray,
-        yields: np.ndarray,
-        cells: np.ndarray,
-        outside: np.ndarray,
-        boundary: int,
-        draw: Draw,
-        voxels: np.ndarray,
+        self, lines: np.ndarray, shape: tuple[int, ...], boundary: int, draw: Draw, voxels: np.ndarray
     ) -> None:
-        self._lines, self._boundary, self._shape = lines, boundary, cells.shape
-        self._rigid, self._outside = yields[cells, 0].reshape(-1) == RIGID, outside.reshape(-1) != 0
-        self._holds = cells.reshape(-1) != 0
+        self._lines, self.boundary, self.shape = lines, boundary, shape
         self.voxels, self._words = voxels, voxel_random(voxels, draw)
-        self._places = np.array(np.unravel_index(voxels, cells.shape))
+        self.places = np.array(np.unravel_index(voxels, shape))
 
     def line(self, number: np.ndarray) -> np.ndarray:
         """int32 [voxels, steps, 4], by the number of the try of each."""
@@ -70,12 +60,20 @@ class _Lines:
 
     def moved(self, step: np.ndarray) -> np.ndarray:
         """Flat indices of the voxels that are a step [voxels, 3] away from each; -1 beyond a side."""
-        places = self._places + step.T
+        places = self.places + step.T
         beyond = np.zeros(len(step), bool)
-        for axis, (round_it, n) in enumerate(zip(periodic(self._boundary), self._shape, strict=True)):
+        for axis, (round_it, n) in enumerate(zip(periodic(self.boundary), self.shape, strict=True)):
             beyond |= (places[axis] < 0) | (places[axis] >= n) if not round_it else False
             places[axis] = places[axis] % n
-        return np.where(beyond, -1, np.ravel_multi_index(tuple(places), self._shape))
+        return np.where(beyond, -1, np.ravel_multi_index(tuple(places), self.shape))
+
+
+class _Search:
+    """Whether lines lead outside."""
+
+    def __init__(self, lines: _Lines, yields: np.ndarray, cells: np.ndarray, outside: np.ndarray) -> None:
+        self._all, self._outside = lines, outside.reshape(-1) != 0
+        self._rigid, self._holds = yields[cells, 0].reshape(-1) == RIGID, cells.reshape(-1) != 0
 
     def _is(self, mask: np.ndarray, places: np.ndarray) -> np.ndarray:
         return np.where(places < 0, False, mask[places])
@@ -84,29 +82,31 @@ class _Lines:
         found = np.ones(len(step), bool)
         for each in itertools.product((False, True), repeat=3):
             if any(each):
-                found &= ~self._is(self._rigid, self.moved(np.where(each, step, before)))
+                found &= ~self._is(self._rigid, self._all.moved(np.where(each, step, before)))
         return found
 
     def _leaves(self, step: np.ndarray) -> np.ndarray:
         found = np.ones(len(step), bool)
-        for axis, (round_it, n) in enumerate(zip(periodic(self._boundary), self._shape, strict=True)):
-            place = self._places[axis] + step[:, axis]
-            opens = np.where(place < 0, is_open(self._boundary, axis, 0), is_open(self._boundary, axis, 1))
+        for axis, (round_it, n) in enumerate(zip(periodic(self._all.boundary), self._all.shape, strict=True)):
+            place = self._all.places[axis] + step[:, axis]
+            opens = np.where(place < 0, is_open(self._all.boundary, axis, 0), is_open(self._all.boundary, axis, 1))
             found &= round_it | ((place >= 0) & (place < n)) | opens
         return found
 
     def _fits(self, step: np.ndarray) -> np.ndarray:
-        sizes = [n if round_it else 2**15 for round_it, n in zip(periodic(self._boundary), self._shape, strict=True)]
+        sizes = [
+            n if round_it else 2**15 for round_it, n in zip(periodic(self._all.boundary), self._all.shape, strict=True)
+        ]
         return (np.abs(step) < sizes).all(axis=1)
 
     def lengths(self, lines: np.ndarray, reach: np.ndarray) -> np.ndarray:
         """Voxels of each line from the first to the last before the outside; 0 where it does not lead there."""
-        found, going = np.zeros(len(self.voxels), int), np.ones(len(self.voxels), bool)
-        holds, before = self._holds[self.voxels], np.zeros((len(self.voxels), 3), int)
+        found, going = np.zeros(len(self._all.voxels), int), np.ones(len(self._all.voxels), bool)
+        holds, before = self._holds[self._all.voxels], np.zeros((len(self._all.voxels), 3), int)
         for n in range(lines.shape[1]):
             step, distance = lines[:, n, :3].astype(int), lines[:, n, 3]
             going &= (distance <= reach) & self._passes(before, step)
-            places = self.moved(step)
+            places = self._all.moved(step)
             arrives = np.where(places < 0, self._leaves(step), self._is(self._outside, places))
             found = np.where(going & arrives & holds, n + 1, found)
             going &= ~arrives & (places >= 0) & self._fits(step)
@@ -136,30 +136,28 @@ def bid_for_lines(
     """What closes up looks for a line, and bids for its voxels."""
     draw, claims = Draw(int(seeds), step, purpose, origin), claim.reshape(-1)
     voxels = np.flatnonzero(claims & Claim.CLOSES)
-    all_lines = _Lines(lines, yields, cells, outside, boundary, draw, voxels)
+    all_lines = _Lines(lines, cells.shape, boundary, draw, voxels)
+    search = _Search(all_lines, yields, cells, outside)
     numbers = rule_begin[cells.reshape(-1)[voxels]] + (claims[voxels] & Claim.RULE) - 1
     inside = outside.reshape(-1)[voxels] == 0
     lengths, chosen = np.zeros(voxels.size, int), np.zeros(voxels.size, int)
-    for number in range(_TRIES):
+    for number in range(MOST_TRIES):
         searching = inside & (lengths == 0)
-        of_try = all_lines.lengths(all_lines.line(np.full(voxels.size, number)), rules["reach"][numbers])
+        of_try = search.lengths(all_lines.line(np.full(voxels.size, number)), rules["reach"][numbers])
         lengths, chosen = np.where(searching, of_try, lengths), np.where(searching, number, chosen)
     claims[voxels[lengths == 0]] = 0
     without = inside & (lengths == 0)
     count(barred, numbers[without], voxels[without], (first_counted, end_counted), cells.shape)
     has = lengths > 0
-    found.reshape(-1)[voxels[has]] = (lengths * _TRIES + chosen)[has]
+    found.reshape(-1)[voxels[has]] = (lengths * MOST_TRIES + chosen)[has]
     own = new_bids(voxels, draw)
     for at, on in _along(all_lines, lengths, chosen):
         np.minimum.at(bids.reshape(-1), at[on], own[on])
 
 
 def settle_lines(
-    yields: np.ndarray,
     lines: np.ndarray,
     seeds: np.ndarray,
-    cells: np.ndarray,
-    outside: np.ndarray,
     found: np.ndarray,
     bids: np.ndarray,
     claim: np.ndarray,
@@ -174,8 +172,8 @@ def settle_lines(
     voxels = np.flatnonzero(claims & Claim.CLOSES)
     of_line = found.reshape(-1)[voxels].astype(int)
     own, lowest = new_bids(voxels, draw), np.ones(voxels.size, bool)
-    all_lines = _Lines(lines, yields, cells, outside, boundary, draw, voxels)
-    for at, on in _along(all_lines, of_line // _TRIES, of_line % _TRIES):
+    all_lines = _Lines(lines, found.shape, boundary, draw, voxels)
+    for at, on in _along(all_lines, of_line // MOST_TRIES, of_line % MOST_TRIES):
         lowest &= ~on | (bids.reshape(-1)[at] == own)
     granted[...] = 0
     granted.reshape(-1)[voxels] = lowest
@@ -184,10 +182,8 @@ def settle_lines(
 
 def close_up(
     rule_begin: np.ndarray,
-    yields: np.ndarray,
     lines: np.ndarray,
     seeds: np.ndarray,
-    outside: np.ndarray,
     found: np.ndarray,
     granted: np.ndarray,
     cells: np.ndarray,
@@ -211,10 +207,10 @@ def close_up(
     numbers = rule_begin[own[place]] + (claim.reshape(-1)[place] & Claim.RULE) - 1
     count(fired, numbers, place, (first_counted, end_counted), cells.shape)
     of_line = found.reshape(-1)[place].astype(int)
-    all_lines = _Lines(lines, yields, cells, outside, boundary, draw, place)
+    all_lines = _Lines(lines, found.shape, boundary, draw, place)
     arrays = [own, *(array.reshape(-1) for array in (clock, heading, claim) if array.size)]
     place = place.copy()
-    for at, on in itertools.islice(_along(all_lines, of_line // _TRIES, of_line % _TRIES), 1, None):
+    for at, on in itertools.islice(_along(all_lines, of_line // MOST_TRIES, of_line % MOST_TRIES), 1, None):
         for array in arrays:
             array[place[on]] = array[at[on]]
         place[on] = at[on]
