@@ -584,7 +584,10 @@ def _therapies(document: Document) -> Iterator[Problem]:
                 yield from _state(document, state, (*path, key))
         if therapy.leaves is not None:
             yield from _state(document, therapy.leaves, (*path, "leaves"))
-            if therapy.leaves in state_names(document)[1]:
+            tissue, immune = state_names(document)
+            if not set(therapy.resect or ()) & set(tissue):
+                yield (*path, "leaves"), "has no effect, because no tissue cell is removed ('resect')"
+            if therapy.leaves in immune:
                 yield (*path, "leaves"), f"expected a tissue state, found '{therapy.leaves}' of the immune layer"
         if therapy.inject in document.states:
             unit = "cell"

@@ -160,10 +160,10 @@ def _tissues(document: Document) -> dict[str, Tissue]:
 
 
 def _injected(document: Document, site: str | None = None) -> set[str]:
-    """Fields and states that therapies put in, at one site or anywhere."""
+    """Fields and states that therapies put in, or leave, at one site or anywhere."""
     first = next(iter(document.sites), "")
     here = [t for t in document.therapies.values() if site is None or (t.site or first) == site]
-    return {t.inject for t in here if t.inject}
+    return {name for t in here for name in (t.inject, t.leaves) if name}
 
 
 def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]) -> set[str]:

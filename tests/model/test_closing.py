@@ -8,6 +8,7 @@ import gpusim
 from gpusim.errors import ScenarioError
 from gpusim.model import build
 from gpusim.model.division import lines
+from gpusim.scenario import usage
 
 CLOSES = "rules: {r: {transition: empty -> outside, rate: 0.01 /min, reach: 60 um}}"
 OPEN = "grid: {shape: [4, 4, 4], sides: {x: open}}"
@@ -41,6 +42,7 @@ OPEN = "grid: {shape: [4, 4, 4], sides: {x: open}}"
         ("states: {b: {outside: true}}", "states.b.outside", "no rule closes"),
         (CLOSES + "\nstates: {t: {layer: immune, outside: true}}", "states.t.outside", "only the tissue closes"),
         ("therapies: {c: {resect: [a], leaves: t, radius: 20 um}}", "therapies.c.leaves", "of the immune layer"),
+        ("therapies: {c: {resect: [t], leaves: a, radius: 20 um}}", "therapies.c.leaves", "no tissue cell is removed"),
         ("therapies: {c: {resect: [a], leaves: nobody, radius: 20 um}}", "therapies.c.leaves", "nobody"),
         ("therapies: {c: {inject: a, amount: 3 cell, leaves: b}}", "therapies.c", "'leaves' applies only to 'resect'"),
     ],
@@ -77,3 +79,14 @@ def test_closing_shortens_the_step_of_the_rules():
     for closing, step in (({"transition": "a -> outside", "reach": "60 um"}, 1.0), ({"transition": "a -> b"}, 5.0)):
         model = build(base.with_(rules={"r": rule | closing}))
         assert model.step * model.rules_every == step
+
+
+def test_what_surgery_alone_leaves_is_placed():
+    text = """
+    grid: {shape: [4, 4, 4], sides: {x: open}}
+    states: {a: {}, cavity: {outside: true}}
+    rules: {r: {transition: empty -> outside, rate: 0.01 /min, reach: 60 um}}
+    tissue: {background: a}
+    therapies: {cut: {resect: [a], leaves: cavity, radius: 30 um}}
+    """
+    assert usage.notes(gpusim.Scenario.parse(text).document) == []
