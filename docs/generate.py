@@ -1,4 +1,5 @@
-"""Writes the pages that are generated from the code: reference.md (the schema) and library.md (shipped files).
+"""Writes the pages that are generated from the code: reference.md (the schema), library.md (shipped files) and
+references.md (the sources of their numbers).
 
 `python docs/generate.py` after a change of either; a test checks that they are current.
 """
@@ -14,7 +15,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from gpusim import units
-from gpusim.scenario import Scenario, library, presets, schema
+from gpusim.scenario import Scenario, library, numbers, presets, references, schema
+from gpusim.scenario.reading import read_file
+from gpusim.scenario.sources import KINDS, Range, References
 
 FOLDER = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py; edits here are lost. -->\n\n"
@@ -26,13 +29,24 @@ WORDS: list[tuple[Any, str]] = [
     (units.Speed, 'a speed, e.g. `"4 um/min"`'),
     (units.Volume, 'a volume, e.g. `"5 L"`'),
     (units.Diffusivity, 'a diffusion coefficient, e.g. `"30 um^2/min"`'),
+    (units.Pressure, 'a pressure, e.g. `"20 mmHg"`'),
+    (units.HydraulicConductivity, 'a hydraulic conductivity, e.g. `"4e-8 cm^2/mmHg/s"`'),
+    (units.WallConductivity, 'a hydraulic conductivity of a wall, e.g. `"3e-7 cm/mmHg/s"`'),
+    (units.Conductance, 'a volume of fluid per volume, time and pressure, e.g. `"1e-5 /mmHg/s"`'),
+    (units.SurfaceDensity, 'a surface per volume, e.g. `"200 /cm"`'),
     (units.Amount, "a number or a quantity"),
+    (units.SignedAmount, "a number or a quantity, which may be below 0"),
+    (schema.Release, "a number or a quantity, or [TraitRelease](#traitrelease)"),
+    (schema.ToBody, "a name, or a number or a quantity or [TraitRelease](#traitrelease) by name"),
     (schema.Name, "a name"),
     (schema.Title, "a title"),
     (Any, "a value"),
-    (schema.Names, "a name, or a list of names"),
+    (bool, "`true` or `false`"),
+    (schema.StateNames, "a state or a group of states, or a list of them"),
     (schema.Title, "a title"),
     (schema.Text, "text"),
+    (Range, 'a range, e.g. `"2 to 12 hour"`'),
+    (References, "a key of the [references](references.md) or a DOI, or a list of them"),
     (schema.Unit, "a unit"),
     (schema.Position, "`centre`, or three lengths along x, y, z"),
     (schema.Fraction, "a number from 0 to 1"),
@@ -43,7 +57,8 @@ WORDS: list[tuple[Any, str]] = [
     (schema.Delimiter, "`comma`, `semicolon`, `tab`, `bar` or `space`"),
     (schema.Encoding, "an encoding, e.g. `latin-1`"),
     (schema.Initial, "a number or a quantity, or [InitialField](#initialfield)"),
-    (schema.DiffusivityByState, "a diffusion coefficient, or a table of them by tissue state with a `default`"),
+    (schema.ConductivityByState, "a hydraulic conductivity, or a table by tissue state or group with a `default`"),
+    (schema.DiffusivityByState, "a diffusion coefficient, or a table by tissue state or group with a `default`"),
     (str, "text"),
     (int, "a whole number"),
     (float, "a number"),
@@ -162,9 +177,9 @@ def shipped() -> str:
     """The shipped scenarios and the library."""
     text = [
         "# Shipped scenarios and library\n",
-        "`gpusim presets` prints this list; `gpusim check NAME` prints fields, rules and time steps of a scenario.\n"
-        "Every field, rule, process, and state that acts on a field cites the source of its numbers or is marked\n"
-        '"assumed". Sizes of tumours and lattices, seeds and durations are choices without a source.\n',
+        "`gpusim presets` prints this list; `gpusim check NAME` prints what a scenario contains.\n"
+        "Every number has a [source](references.md). Sizes of tumours and lattices, seeds and durations are choices\n"
+        "without a source.\n",
         "## Scenarios\n",
     ]
     for name, path in presets().items():
@@ -187,7 +202,7 @@ def shipped() -> str:
             bases = ", ".join(f"[{base}](#{base})" for base in _listed(raw.get("extends", [])))
             if bases:
                 text.append(f"- extends: {bases}")
-            for key in ("fields", "reactions", "states", "rules"):
+            for key in ("fields", "reactions", "states", "groups", "rules"):
                 if raw.get(key):
                     text.append(f"- {key}: {', '.join(f'`{part}`' for part in raw[key])}")
             text.append("")
@@ -208,7 +223,55 @@ def _comment(path: Path) -> str:
     return "\n".join(lines)
 
 
-PAGES = {"reference.md": reference, "library.md": shipped}
+def sources() -> str:
+    """The sources of the numbers of the shipped files: counts, and references with the numbers that they support."""
+    found = {name: numbers.of(read_file(path).data) for name, path in _files().items()}
+    every = [number for each in found.values() for number in each]
+    text = [
+        "# Sources of the library's numbers\n",
+        "Each number of the shipped files is measured, fitted, derived or assumed, and has a range in which it may\n"
+        "lie ([what these mean](scenarios.md#sources-of-numbers)). `gpusim presets NAME` prints them with notes and\n"
+        "references. Numbers that another model uses without a measurement count as assumed, with that model as a\n"
+        "reference.\n",
+        "## Numbers by kind\n",
+        "The last column counts the numbers that by their meaning are the same as another one of the file. They are\n"
+        "included in the kinds.\n",
+        f"| file | numbers | {' | '.join(KINDS)} | equal to another |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, each in (*found.items(), ("all", every)):
+        if each:
+            kinds = numbers.counts(each)
+            counts = [len(each), *(kinds[kind] for kind in KINDS), sum(number.equals is not None for number in each)]
+            text.append(f"| {name} | {' | '.join(map(str, counts))} |")
+    text.append("\n## Measured, fitted and derived numbers\n")
+    text.append(
+        "| file | number | value | kind | range | reference | note |\n| --- | --- | --- | --- | --- | --- | --- |"
+    )
+    for name, each in found.items():
+        for number in each:
+            source = number.source
+            if source and source.kind != "assumed" and not number.equals:
+                keys = ", ".join(f"[{key}](#{key})" for key in source.reference)
+                cells = (name, f"`{number.path}`", number.value, source.kind, source.range, keys, source.note or "")
+                text.append(f"| {' | '.join(map(str, cells))} |")
+    text.append("\n## References\n")
+    for key in references.known():
+        link = references.link(key)
+        text += [f"### {key}\n", f"{references.cited(key)}{f' [Link]({link})' if link else ''}\n"]
+        for name, each in found.items():
+            if supported := numbers.by_reference(each).get(key):
+                text.append(f"- {name}: {', '.join(f'`{number.path}`' for number in supported)}")
+        text.append("")
+    return NOTICE + "\n".join(text)
+
+
+def _files() -> dict[str, Path]:
+    """The shipped files by name, the library first."""
+    return {name: path for kind in (*library().values(), presets()) for name, path in kind.items()}
+
+
+PAGES = {"reference.md": reference, "library.md": shipped, "references.md": sources}
 
 if __name__ == "__main__":
     for name, write in PAGES.items():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpusim.engine import Simulation
     from gpusim.errors import BackendError, GpusimError, NumericalError, ResultError, ScenarioError
-    from gpusim.running import run
+    from gpusim.running import branch, run
     from gpusim.scenario import Scenario, presets
 
 __version__ = "0.1.0"
@@ -18,10 +18,11 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "Simulation",
+    "branch",
     "presets",
     "run",
 ]
-_HOMES = {"Simulation": "engine", "Scenario": "scenario", "presets": "scenario", "run": "running"}
+_HOMES = {"Simulation": "engine", "Scenario": "scenario", "presets": "scenario", "run": "running", "branch": "running"}
 """Modules of the public names; names that are not listed are in `errors`."""
 
 

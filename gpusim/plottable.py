@@ -17,7 +17,9 @@ class Plottable:
             field: the content of the volume, "heat" or a field; by default heat, if the scenario defines it.
             site: draw only this site.
             options: those of `gpusim render`: `theme` ("light", "dark", "paper"), `view`, `cut`, `hide` (a list),
-                `span` (low, high), `opacity`, `size` (pixels); for a result also `at`, e.g. "start, peak, end".
+                `trait` (which cells are coloured by), `span` (low, high; of the trait, or else of the field),
+                `opacity`, `size` (pixels); for a result also `at`, e.g. "start, peak, end", and `clones` (True: cells
+                are coloured by their clones).
 
         Raises `ResultError`, also if PyVista or Matplotlib is not installed.
         """

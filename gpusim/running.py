@@ -8,9 +8,11 @@ from typing import Any
 from gpusim import units
 from gpusim.backends.base import Backend
 from gpusim.engine import Action, Simulation
-from gpusim.errors import ScenarioError
+from gpusim.errors import ResultError, ScenarioError
+from gpusim.model import build
 from gpusim.model.steps import whole
-from gpusim.record import Recorder
+from gpusim.record import Recorder, Result, checkpoint
+from gpusim.record.provenance import require_unchanged
 from gpusim.record.recorder import require_unfinished
 from gpusim.scenario import Scenario
 
@@ -120,6 +122,116 @@ def run(
                     recorder.finish()
         opened.pop_all()
     return simulation
+
+
+def branch(
+    folder: Path | str,
+    *,
+    at: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    until: str | None = None,
+    backend: str | Backend = "auto",
+    threads: int | None = None,
+    progress: Callback | None = None,
+) -> Simulation:
+    """A simulation that stands at a time of a recorded run, to go on under other numbers, or for longer.
+
+        with gpusim.branch("OUT", at="5 day", changes={"therapies.anti_pd1": None}) as simulation:
+            gpusim.run(simulation, "OTHER")
+
+    The state is that of the last checkpoint until then, from which the run is repeated up to the time; without one, it
+    is repeated from time 0. Each snapshot on the way is compared with its digest in the folder, so that a state of
+    another program, or after an intervention that is not recorded, is refused. What follows is, bit for bit, a run in
+    which `Simulation.change` is called at that time.
+
+    Args:
+        folder: the result folder of a run, finished or not.
+        at: simulated time; by default, the end of the recorded run.
+        changes: as for `Simulation.change`.
+        until: another end than the scenario's.
+        backend, threads: see `Simulation`.
+        progress: called after each time step that is repeated.
+
+    Raises `ResultError` if the state cannot be reached; `ScenarioError`, `BackendError`.
+    """
+    result = Result(folder)
+    loaded = result.scenario
+    require_unchanged(result.folder, loaded)
+    simulation = Simulation(loaded.ending(until) if until is not None else loaded, backend, threads=threads)
+    try:
+        recorded = build(loaded.site(loaded.sites[0]))
+        if (simulation.model.step, simulation.model.rules_every) != (recorded.step, recorded.rules_every):
+            raise ScenarioError(
+                f"until: {until}: another time step follows from it, {simulation.model.step:g} min instead of "
+                f"{recorded.step:g} min; expected a multiple of {recorded.step * recorded.rules_every:g} min"
+            )
+        end = simulation.steps_until(at, "at") if at is not None else recorded.until
+        if end > recorded.until:
+            raise ScenarioError(f"at: {at}: is later than the end of the recorded run, {loaded.document.time.until}")
+        if end >= simulation.model.until:
+            raise ScenarioError(f"until: expected a time after {at or loaded.document.time.until}, at which it goes on")
+        saved = _to_checkpoint(simulation, result, end)
+        _repeat(simulation, result, end, progress)
+        simulation.origin = {"folder": str(result.folder.absolute()), "step": end, "minutes": simulation.minutes}
+        simulation.origin |= {"digest": simulation.digest(), "checkpoint_at_step": saved}
+        if changes:
+            simulation.change(changes)
+    except BaseException:
+        simulation.close()
+        raise
+    return simulation
+
+
+def _to_checkpoint(simulation: Simulation, result: Result, end: int) -> int:
+    """Restore the last checkpoint of a result until a step; returns its step, 0 without one."""
+    for path in checkpoint.files(result.folder):
+        if int(path.stem) <= end:
+            with contextlib.suppress(checkpoint.DamagedError, ValueError):
+                saved = checkpoint.load(path)
+                simulation.replicates[0].restore(saved.numbers, saved.arrays, saved.actions)
+                return simulation.steps
+    return 0
+
+
+def _done(result: Result) -> list[Action]:
+    """Interventions during a run, of an unfinished one until its last undamaged checkpoint."""
+    for path in checkpoint.files(result.folder) if result.summary is None else ():
+        with contextlib.suppress(checkpoint.DamagedError):
+            return checkpoint.load(path).actions
+    return result.actions
+
+
+def _repeat(simulation: Simulation, result: Result, end: int, progress: Callback | None) -> None:
+    """Repeat a recorded run up to a step. Raises `ResultError` where it differs."""
+    left = _still_to_do([each for each in _done(result) if each.step <= end], simulation, end)
+    if result.times[0] > simulation.minutes:
+        raise ResultError(
+            f"{result.folder}: goes on from another run ('origin' in its summary), and has no checkpoint until step "
+            f"{end}; expected a time after its last checkpoint (a finished branch has none), or the folder of that run"
+        )
+    known = {round(minutes / simulation.model.step): i for i, minutes in enumerate(result.times)}
+
+    def compare() -> None:
+        number = known.get(simulation.steps)
+        if number is not None and (kept := result.digest_at(number)) not in (None, simulation.digest()):
+            raise ResultError(
+                f"{result.folder}: its state at {units.duration(simulation.minutes)} cannot be reproduced (digest "
+                f"{simulation.digest()}; expected {kept}): it was changed during the run, or another program made it"
+            )
+
+    def act() -> None:
+        for action in left:
+            if action.step == simulation.steps:
+                simulation.repeat(action)
+
+    while simulation.steps < end:
+        act()
+        simulation.step()
+        if simulation.steps in known and not any(action.step == simulation.steps for action in left):
+            compare()
+        if progress is not None:
+            progress(simulation)
+    act()
 
 
 def _still_to_do(repeat: Iterable[Action], simulation: Simulation, last: int) -> list[Action]:

@@ -202,12 +202,26 @@ def _explain_bare(unit: str) -> Any:
     return check
 
 
-Length = Annotated[str, AfterValidator(_checked("um")), BeforeValidator(_explain_bare("um"))]
-Time = Annotated[str, AfterValidator(_checked("min")), BeforeValidator(_explain_bare("hour"))]
-Rate = Annotated[str, AfterValidator(_checked("1/min")), BeforeValidator(_explain_bare("/min"))]
-Speed = Annotated[str, AfterValidator(_checked("um/min")), BeforeValidator(_explain_bare("um/min"))]
-Volume = Annotated[str, AfterValidator(_checked("mL")), BeforeValidator(_explain_bare("mL"))]
-Diffusivity = Annotated[str, AfterValidator(_checked("um^2/min")), BeforeValidator(_explain_bare("um^2/min"))]
+QUANTITY = "quantity"
+"""Mark of the types of quantities, by which numbers are found in a scenario (`scenario/walking.py`)."""
+
+Length = Annotated[str, AfterValidator(_checked("um")), BeforeValidator(_explain_bare("um")), QUANTITY]
+Time = Annotated[str, AfterValidator(_checked("min")), BeforeValidator(_explain_bare("hour")), QUANTITY]
+Rate = Annotated[str, AfterValidator(_checked("1/min")), BeforeValidator(_explain_bare("/min")), QUANTITY]
+Speed = Annotated[str, AfterValidator(_checked("um/min")), BeforeValidator(_explain_bare("um/min")), QUANTITY]
+Volume = Annotated[str, AfterValidator(_checked("mL")), BeforeValidator(_explain_bare("mL")), QUANTITY]
+Diffusivity = Annotated[str, AfterValidator(_checked("um^2/min")), BeforeValidator(_explain_bare("um^2/min")), QUANTITY]
+Pressure = Annotated[str, AfterValidator(_checked("mmHg")), BeforeValidator(_explain_bare("mmHg")), QUANTITY]
+HydraulicConductivity = Annotated[
+    str, AfterValidator(_checked("um^2/mmHg/min")), BeforeValidator(_explain_bare("um^2/mmHg/min")), QUANTITY
+]
+WallConductivity = Annotated[
+    str, AfterValidator(_checked("um/mmHg/min")), BeforeValidator(_explain_bare("um/mmHg/min")), QUANTITY
+]
+Conductance = Annotated[
+    str, AfterValidator(_checked("1/mmHg/min")), BeforeValidator(_explain_bare("/mmHg/min")), QUANTITY
+]
+SurfaceDensity = Annotated[str, AfterValidator(_checked("1/um")), BeforeValidator(_explain_bare("/cm")), QUANTITY]
 
 
 def _any_quantity(value: Any) -> Any:
@@ -226,8 +240,33 @@ def _any_quantity(value: Any) -> Any:
     return value
 
 
-Amount = Annotated[float | str, BeforeValidator(_any_quantity), InPFU]
+Amount = Annotated[float | str, BeforeValidator(_any_quantity), InPFU, QUANTITY]
 """A number in the field's unit, or a quantity whose dimension is checked against the field's."""
+
+
+def _signed_quantity(value: Any) -> Any:
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, str) and text.startswith("-"):
+        return f"-{_any_quantity(text[1:].strip())}"
+    if isinstance(text, (int, float)) and not isinstance(text, bool) and text < 0:
+        return -_any_quantity(-text)
+    return _any_quantity(value)
+
+
+SignedAmount = Annotated[float | str, BeforeValidator(_signed_quantity), InPFU, QUANTITY]
+"""An amount that may be below 0."""
+
+
+def _coordinate(value: Any) -> Any:
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, str) and text.startswith("-"):
+        return f"-{_length(text[1:].strip())}"
+    return _length(_explain_bare("um")(value))
+
+
+_length = _checked("um")
+Coordinate = Annotated[str, BeforeValidator(_coordinate)]
+"""A length that may be below 0."""
 
 
 def _pure(value: Any) -> Any:
@@ -241,7 +280,7 @@ def _pure(value: Any) -> Any:
     return value
 
 
-PureNumber = Annotated[float, BeforeValidator(_pure)]
+PureNumber = Annotated[float, BeforeValidator(_pure), QUANTITY]
 """A number without a unit, or a share in %: "5 %" is 0.05."""
 
 

@@ -75,7 +75,7 @@ struct Contacts {
 };
 
 // Blocks: replicates x nz x ny rows. The pairs that begin in a row are its own; each voxel is in one pair at most.
-extern "C" __global__ void swap_cells(
+extern "C" BLOCKS_AT_ONCE(5) __global__ void swap_cells(
     // model:
     const int32* __restrict__ energies,     // [states, states], kT/1000 for each contact
     const uint8* __restrict__ swaps,        // [states], whether voxels of the state swap
@@ -86,12 +86,15 @@ extern "C" __global__ void swap_cells(
     uint16* __restrict__ clock,   // [R, z, y, x]
     uint8* __restrict__ heading,  // [R, z, y, x]
     uint8* __restrict__ claim,    // [R, z, y, x]
+    uint64* __restrict__ clone,   // [R, z, y, x]
+    float* __restrict__ traits,   // [traits, R, z, y, x]
     // numbers:
     uint32 step, uint32 purpose, int32 boundary, int32 background, int32 axis, int32 first,
     uint32 attempt,  // probability that a pair is tried, in 2^-32
+    int32 first_trait, int32 end_trait,
     // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
-    int32 states, int32 changes, int32 has_heading, int32 has_claim, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    int32 states, int32 changes, int32 has_heading, int32 has_claim, int32 has_clone, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Voxel row = first_of_row(shape);
     const Pairs pairs{shape, boundary, axis, first};
@@ -116,10 +119,8 @@ extern "C" __global__ void swap_cells(
         const int32 size = change < 0 ? -change : change;
         const uint32 rise = acceptance[size < changes ? size : changes - 1];
         if ((random.word[1] < rise) == (change < 0)) return;  // a fall is accepted where the rise would not be
-        const CellLayer layer{cells, clock, heading, claim, has_heading != 0, has_claim != 0};
-        const Cell of_a = layer.at(a.index);
-        layer.put(a.index, layer.at(b.index));
-        layer.put(b.index, of_a);
+        const Traits of_layer{nullptr, nullptr, traits, volume(shape), first_trait, end_trait};
+        CellLayer{cells, clock, heading, claim, clone, has_heading != 0, has_claim != 0, has_clone != 0, of_layer}.swap(a.index, b.index);
     };
     for_wanted(in_row ? pairs.in_row_along_x() : nx, may_swap, swap);
 }

@@ -33,8 +33,11 @@ OUT_OF_LINE void body_rates(const Equations& body, const Quantities& from, const
     for (int32 i = 0; i < body.count; ++i) {
         const Flow& flow = body.flows[i];
         double moved = flow.by < 0 ? body.rates[i] : body.rates[i] * at(flow.by);
-        for (int32 m = flow.first_modulator; m < flow.end_modulator; ++m)
-            moved = moved * response(body.modulators[m], at(body.modulators[m].index));
+        Sums<double> sums;
+        for (int32 m = flow.first_modulator; m < flow.end_modulator; ++m) {
+            const Modulator& row = body.modulators[m];
+            moved = moved * factor_of(row, row.source == NOTHING ? 0.0 : at(row.index), sums);
+        }
         if (flow.leaves >= 0) out[flow.leaves] = out[flow.leaves] - moved;
         if (flow.enters >= 0) out[flow.enters] = out[flow.enters] + moved;
     }

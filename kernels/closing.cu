@@ -329,14 +329,16 @@ extern "C" __global__ void close_up(
     uint16* __restrict__ clock,   // [R, z, y, x]
     uint8* __restrict__ heading,  // [R, z, y, x]
     uint8* __restrict__ claim,    // [R, z, y, x]
+    uint64* __restrict__ clone,   // [R, z, y, x]
+    float* __restrict__ traits,   // [traits, R, z, y, x]
     uint32* __restrict__ bids,    // [R, z, y, x]
     uint64* __restrict__ fired,   // [rules, R]
     // numbers:
-    uint32 step, uint32 purpose, int32 boundary, int32 vacant,
+    uint32 step, uint32 purpose, int32 boundary, int32 vacant, int32 first_trait, int32 end_trait,
     // sizes:
     uint64 origin,                           // index of the first voxel here in the whole lattice
     int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 has_heading, int32 has_claim, int32 directions, int32 steps, int32 block_rows, int32 replicates,
+    int32 has_heading, int32 has_claim, int32 has_clone, int32 directions, int32 steps, int32 block_rows, int32 replicates,
     int32 nz, int32 ny, int32 nx) {
     LINES
     const auto has_line = [&](int32 i) INLINED {
@@ -351,14 +353,15 @@ extern "C" __global__ void close_up(
             atomicAdd(&fired[rule * replicates + from.replicate], uint64(1));
         const int32 of_line = static_cast<int32>(found[from.index]);
         const int32* line = all.line(from, of_line % most_tries);
-        const CellLayer layer{cells, clock, heading, claim, has_heading != 0, has_claim != 0};
+        const CellLayer layer{cells, clock, heading, claim, clone, has_heading != 0, has_claim != 0, has_clone != 0,
+                              Traits{nullptr, nullptr, traits, volume(shape), first_trait, end_trait}};
         int64 place = from.index;
         for (int32 n = 0; n < of_line / most_tries - 1; ++n) {
             const int64 next = all.at(from, line + 4 * n).index;
-            layer.put(place, layer.at(next));
+            layer.copy(place, next);
             place = next;
         }
-        layer.put(place, fresh(vacant));
+        layer.clear(place, vacant);
     });
 }
 ENTRY(close_up)

@@ -43,8 +43,9 @@ using uint64 = unsigned long long;
 #endif
 
 constexpr int32 longest_row = 4096;  // voxels along an axis of a lattice, and of a block of rows
+constexpr float runaway = 1.0e15f;  // a concentration, or a trait, that has gone wrong
 constexpr float two_to_32 = 4294967296.0f;
-constexpr float two_to_minus_24 = 5.9604644775390625e-8f;
+constexpr float two_to_minus_22 = 2.384185791015625e-7f, two_to_minus_24 = 5.9604644775390625e-8f;
 
 // How many parts of a size, the last of them smaller, make n.
 __device__ inline int32 parts(int32 n, int32 size) { return (n + size - 1) / size; }
@@ -73,6 +74,11 @@ __device__ inline bool at_open_side(int32 boundary, int32 low, int32 i, int32 n)
 __device__ inline int32 along(int32 i, int32 n, bool periodic) {
     if (i >= 0 && i < n) return i;
     return periodic ? (i < 0 ? n - 1 : 0) : -1;
+}
+
+// Whether a state is in a set, one bit each.
+__device__ inline int32 in_set(const uint32* states, uint8 state) {
+    return static_cast<int32>((states[state >> 5] >> (state & 31)) & 1u);
 }
 
 // The sum over all threads of a block, in the first of them. All take part; blocks are of whole warps.
@@ -130,6 +136,8 @@ __device__ inline Random philox(uint32 c0, uint32 c1, uint32 c2, uint32 c3, uint
     }
     return Random{{c0, c1, c2, c3}};
 }
+
+constexpr uint32 purposes = 256;  // apart in random numbers: of one trait, or of four lots, and of the next
 
 // The random numbers of a replicate's voxels for one purpose in one step.
 struct Draw {

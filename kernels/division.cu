@@ -11,6 +11,7 @@
 #include "transition.cuh"
 
 constexpr int32 face_step = 10, edge_step = 14, corner_step = 17;  // tenths of a voxel
+constexpr int32 farthest_room = 254;
 
 // Tenths of a voxel from the middle of 27 voxels to one of them.
 __device__ inline int32 step_length(int32 neighbour) {
@@ -135,6 +136,37 @@ extern "C" __global__ void spread_room(
 }
 ENTRY(spread_room)
 
+constexpr int32 no_way = -1;
+
+// Steps of a way that has been gone, by their numbers among 27 neighbours.
+class Steps {
+  public:
+    __device__ inline void add(int32 number) {
+        const uint64 step = static_cast<uint64>(number) * unit;
+        length < in_word ? first += step : second += step;
+        ++length;
+        unit = length == in_word ? 1 : unit * 27;
+    }
+    __device__ inline bool empty() const { return length == 0; }
+    __device__ inline int32 front() const { return static_cast<int32>(first % 27); }
+    // Calls use(number) for each, from the first.
+    template <typename Use>
+    __device__ inline void each(const Use& use) const {
+        uint64 rest = first;
+        for (int32 n = 0; n < length; ++n) {
+            if (n == in_word) rest = second;
+            use(static_cast<int32>(rest % 27));
+            rest /= 27;
+        }
+    }
+
+  private:
+    static constexpr int32 in_word = 13;  // 27^13 is below 2^64
+    static_assert(farthest_room / face_step <= 2 * in_word, "a way has more steps than fit");
+    uint64 first = 0, second = 0, unit = 1;
+    int32 length = 0;
+};
+
 // The ways through the lattice of one replicate.
 struct Ways {
     const uint8* room;
@@ -163,8 +195,8 @@ struct Ways {
         }
         return true;
     }
-    // One voxel on; false in a root, where the way ends.
-    __device__ inline bool go_on(Voxel& place) const {
+    // One voxel on, to the neighbour whose number it gives; `no_way` in a root, where the way ends.
+    __device__ inline int32 go_on(Voxel& place) const {
         const int32 here = room[place.index];
         uint32 open = 0, count = 0;
         for (int32 n = 0; n < 27; ++n) {
@@ -174,12 +206,12 @@ struct Ways {
             open |= 1u << n;
             ++count;
         }
-        if (count == 0) return false;
+        if (count == 0) return no_way;
         uint32 skipped = draw.at(place.index).word[0] % count;
         int32 chosen = 0;
         while (!(open >> chosen & 1u) || skipped-- != 0) ++chosen;
         place = neighbour(place, chosen);
-        return true;
+        return chosen;
     }
 };
 
@@ -205,7 +237,7 @@ struct Mothers {
         return (claim[voxel] & CLAIM_NEW ? 0x80000000u : 0u) | bid_of(ways.draw, voxel);
     }
     __device__ inline Voxel root(Voxel place) const {
-        while (ways.go_on(place)) {
+        while (ways.go_on(place) != no_way) {
         }
         return place;
     }
@@ -295,14 +327,85 @@ extern "C" __global__ void settle_bids(
 }
 ENTRY(settle_bids)
 
+// Whether a daughter of a mother who belongs to a clone founds one: by the rule, by chance, or as a trait of hers mutates.
+OUT_OF_LINE bool founds_clone(const Traits& traits, const Clones& clones, int32 by_rule, const Draw& draw, int64 mother) {
+    if (by_rule) return true;
+    if (traits.drawn(-1, draw, mother).word[1] < clones.lineage[0].mutates) return true;
+    for (int32 t = traits.first; t < traits.end; ++t)
+        if (traits.rows[t].founds && traits.drawn(t, draw, mother).word[1] < traits.rows[t].mutates) return true;
+    return false;
+}
+
+// Clones of a mother and of her daughter after a division.
+struct OfTwo {
+    uint64 mother, daughter;
+};
+
+// `before`: the mother's clone. A mother who belongs to none and enters a state whose cells do founds one before her daughter.
+OUT_OF_LINE OfTwo divide_clones(const Traits& traits, const Clones& clones, const Rule& rule, const Draw& draw, int64 mother, uint64 before) {
+    const bool enters = before == 0 && clones.has(rule.to);
+    const uint64 label = clones.label(draw, mother), parent = enters ? label : before;
+    OfTwo made{clones.has(rule.to) ? parent : 0, 0};
+    if (clones.has(rule.daughter)) {
+        const bool founds = parent == 0 || founds_clone(traits, clones, rule.founds, draw, mother);
+        made.daughter = !founds ? parent : enters ? label | occasion_second : label;
+    }
+    return made;
+}
+
+// Notes which of the two have founded a clone, when all cells are in their places. A daughter who leaves the lattice at
+// once, through an open side, founds none.
+OUT_OF_LINE void note_births(const Traits& traits, const Clones& clones, const uint64* clone, uint64 before, const Ways& ways,
+                             const Voxel& mother, const Steps& steps, int32 trait_count) {
+    const int64 daughter = steps.empty() ? mother.index : ways.neighbour(mother, steps.front()).index;
+    const OfTwo of{clone[mother.index], steps.empty() ? 0 : clone[daughter]};
+    const uint64 parent = before == 0 ? of.mother : before;
+    if (before == 0 && of.mother != 0) clones.note(of.mother, 0, traits, mother.index, mother.replicate, trait_count);
+    if (of.daughter != 0 && of.daughter != parent)
+        clones.note(of.daughter, parent, traits, daughter, mother.replicate, trait_count);
+}
+
+// What becomes of the traits of a mother, who has her state still; the daughter's go along `steps`, as all before them do.
+OUT_OF_LINE void divide_traits(const Traits& traits, const Rule& rule, const Adjustment* adjustments, const Ways& ways,
+                               const Voxel& mother, int32 state, const Steps& steps) {
+    for (int32 t = traits.first; t < traits.end; ++t) {
+        const Random random = traits.drawn(t, ways.draw, mother.index);
+        const bool kept = traits.has(t, state) && traits.rows[t].at_division != RESET;
+        float value = traits.of(t, mother.index);
+        for (int32 i = rule.first_adjustment; i < rule.end_adjustment; ++i)
+            if (adjustments[i].trait == t) value = traits.adjusted(adjustments[i], value);
+        const bool shared = traits.rows[t].at_division == SHARE;
+        const float given = shared ? 0.5f * value : value;
+        float daughter = kept ? given : traits.initial(t, random.word[3]);
+        if (random.word[1] < traits.rows[t].mutates) daughter = traits.mutated(t, daughter, random.word[2]);
+        if (!traits.has(t, rule.daughter)) daughter = 0.0f;
+        traits.of(t, mother.index) = !traits.has(t, rule.to) ? 0.0f
+                                     : !kept                 ? traits.initial(t, random.word[0])
+                                     : shared                ? value - given
+                                                             : value;
+        Voxel place = mother;
+        float carried = daughter;
+        steps.each([&](int32 number) INLINED {
+            place = ways.neighbour(place, number);
+            const float before = traits.of(t, place.index);
+            traits.of(t, place.index) = carried;
+            carried = before;
+        });
+    }
+}
+
 // Blocks: replicates x nz x ny / block_rows. Each voxel is on the way of one mother at most, and is written by her alone.
 // Who divides stands apart from the claims, which cells take along meanwhile.
-extern "C" __global__ void divide(
+extern "C" BLOCKS_AT_ONCE(3) __global__ void divide(
     // model:
-    const Rule* __restrict__ rules,        // [rules]
-    const int32* __restrict__ rule_begin,  // [states + 1]
-    const uint8* __restrict__ yields,      // [states, states], as in begin_room
-    const uint64* __restrict__ seeds,      // [R]
+    const Rule* __restrict__ rules,              // [rules]
+    const int32* __restrict__ rule_begin,        // [states + 1]
+    const Adjustment* __restrict__ adjustments,  // [adjustments]
+    const Trait* __restrict__ trait_rows,        // [traits]
+    const float* __restrict__ quantiles,         // [traits, 2, 1025], see kernels/traits.cuh
+    const Lineage* __restrict__ lineage,         // [lineages]
+    const uint8* __restrict__ yields,            // [states, states], as in begin_room
+    const uint64* __restrict__ seeds,            // [R]
     // state in:
     const uint8* __restrict__ room,     // [R, z, y, x]
     const uint8* __restrict__ granted,  // [R, z, y, x], whether the cell divides
@@ -311,16 +414,21 @@ extern "C" __global__ void divide(
     uint16* __restrict__ clock,   // [R, z, y, x]
     uint8* __restrict__ heading,  // [R, z, y, x]
     uint8* __restrict__ claim,    // [R, z, y, x]
+    uint64* __restrict__ clone,   // [R, z, y, x]
+    float* __restrict__ traits,   // [traits, R, z, y, x]
     uint32* __restrict__ bids,    // [R, z, y, x]
     uint64* __restrict__ fired,   // [rules, R]
     uint64* __restrict__ taken,   // [states, R], what was in the roots
     uint64* __restrict__ left,    // [states, R], what of it has left the lattice through an open side
+    uint64* __restrict__ born,    // [R], see kernels/clones.cuh
+    uint64* __restrict__ births,  // [R, capacity, 2]
+    float* __restrict__ newborn,  // [R, capacity, traits]
     // numbers:
-    uint32 step, uint32 purpose, int32 boundary, int32 vacant,
+    uint32 step, uint32 purpose, int32 boundary, int32 vacant, int32 first_trait, int32 end_trait,
     // sizes:
     uint64 origin,                           // index of the first voxel here in the whole lattice
     int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 has_heading, int32 has_claim, int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    int32 has_heading, int32 has_claim, int32 has_clone, int32 lineages, int32 capacity, int32 trait_count, int32 states, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     MOTHERS
     for_wanted(
         rows.count * nx, [&](int32 i) INLINED { return granted[rows.first.index + i] != 0; },
@@ -331,18 +439,34 @@ extern "C" __global__ void divide(
             const int32 number = mothers.rule(place.index);
             const Rule& rule = rules[number];
             if (counted(place)) atomicAdd(&fired[number * replicates + place.replicate], uint64(1));
-            const CellLayer layer{cells, clock, heading, claim, has_heading != 0, has_claim != 0};
+            const Traits of_layer{trait_rows, quantiles, traits, volume(shape), first_trait, end_trait};
+            const CellLayer layer{cells, clock, heading, claim, clone, has_heading != 0, has_claim != 0, has_clone != 0, of_layer};
+            const Voxel from = place;
             Cell mother = layer.at(place.index);  // who keeps her heading
+            const int32 before_division = mother.state;
             mother.state = static_cast<uint8>(rule.to);
             mother.clock = 0;
             mother.claim = 0;
             layer.put(place.index, mother);
             Cell carried = fresh(rule.daughter);
-            while (mothers.ways.go_on(place)) {
+            const uint64 clone_before = mother.clone;
+            if (has_clone && lineages > 0) {
+                const Clones clones{lineage, lineages, born, births, newborn, capacity};
+                const OfTwo of = divide_clones(of_layer, clones, rule, mothers.ways.draw, from.index, clone_before);
+                mother.clone = of.mother;
+                carried.clone = of.daughter;
+                layer.put(from.index, mother);
+            }
+            Steps steps;
+            for (int32 step_on; (step_on = mothers.ways.go_on(place)) != no_way; steps.add(step_on)) {
                 const Cell before = layer.at(place.index);
                 layer.put(place.index, carried);
                 carried = before;
             }
+            if (first_trait < end_trait)
+                divide_traits(of_layer, rule, adjustments, mothers.ways, from, before_division, steps);
+            if (has_clone && lineages > 0 && counted(from))
+                note_births(of_layer, Clones{lineage, lineages, born, births, newborn, capacity}, clone, clone_before, mothers.ways, from, steps, trait_count);
             const uint8 state = carried.state;
             bids[place.index] = no_bid;
             if (!counted(place)) return;

@@ -167,6 +167,7 @@ extern "C" __global__ void exchange_rates(
     const float* source,               // [F, R, z, y, x], where the field itself is looked at
     const uint8* __restrict__ counts,  // [counts, R, z, y, x]
     const float* __restrict__ body,    // [quantities, R]
+    const float* __restrict__ traits,  // [traits, R, z, y, x]
     // state out:
     float* __restrict__ first_map,   // [maps, R, z, y, x]
     float* __restrict__ second_map,  // [maps, R, z, y, x]
@@ -184,8 +185,8 @@ extern "C" __global__ void exchange_rates(
     const Cells cells{tissue + at.row, immune + at.row, tissue_states, immune_states};
     const int64 table = static_cast<int64>(f) * tissue_states * immune_states;
     const int32* by_state = begin + map_slots[f] * (tissue_states + immune_states);
-    const Lattice of_tissue{tissue, immune, fields, counts, body, shape};
-    const Lattice of_immune{immune, tissue, fields, counts, body, shape};
+    const Lattice of_tissue{tissue, immune, fields, counts, body, shape, traits};
+    const Lattice of_immune{immune, tissue, fields, counts, body, shape, traits};
     const float dt = times[f], mass = masses[f];
     const bool solved = own[f] && form != EXPLICIT;
     const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;

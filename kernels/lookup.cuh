@@ -11,6 +11,21 @@ struct Wall {
     float dilution;  // concentration there, for one unit of the quantity
 };
 
+// Through the walls of a voxel in dt, for each unit of its concentration; what comes in by itself; and both together.
+struct Across {
+    float rate, brought, net;
+    __device__ inline void add(float through, float blood, float c) {
+        rate = rate + through;
+        brought = brought + through * blood;
+        net = net + through * (blood - c);
+    }
+};
+
+// Concentrations below a trace, in the field's unit, are 0 (kernels/transport.cu).
+constexpr float trace = 1.0e-34f;
+
+__device__ inline float held(float value) { return value < trace ? 0.0f : value; }
+
 // Of voxels that hold a concentration, as gpusim/model/tables.py has it.
 constexpr float fastest_loss = 1.0e37f, held_mass = 18446744073709551616.0f;
 
@@ -65,6 +80,21 @@ struct MapOrTable {
         return table[by == UNIFORM  ? 0
                      : by == TISSUE ? exchange_index<TISSUE>(here, x)
                                     : exchange_index<TISSUE_AND_IMMUNE>(here, x)];
+    }
+};
+
+// Which fields the cells of a row hold.
+struct Held {
+    const float* values;  // [F, states], below 0 where none is held
+    const uint8* tissue;
+    int32 states;  // of the tissue; 0 where no field is held anywhere
+    __device__ inline bool at(int32 field, int32 x) const {
+        return states > 0 && values[field * states + tissue[x]] >= 0.0f;
+    }
+    __device__ inline bool ever(int32 field) const {
+        bool any = false;
+        for (int32 s = 0; s < states; ++s) any |= values[field * states + s] >= 0.0f;
+        return any;
     }
 };
 

@@ -37,3 +37,24 @@ struct RowLots {
         : first(draw.at(start).word[0] + step * (number & 1 ? 0x91E10DA5u : 0x9E3779B9u)) {}
     __device__ inline uint32 at(int32 x) const { return first + static_cast<uint32>(x) * 0xC13FA9A9u; }
 };
+
+constexpr uint32 golden = 0x9E3779B9u;  // 2^32 / 1.618
+
+// Lots of voxels that go on from step to step by the golden section, four of them by each number.
+struct Lots {
+    Draw first;
+    uint32 shift;
+    __device__ inline Lots(uint64 seed, uint64 offset, uint32 step, uint32 purpose, int32 number)
+        : first{seed, offset, 0, purpose + purposes * static_cast<uint32>(number)}, shift(step * golden) {}
+    __device__ inline Random at(int64 index) const {
+        Random random = first.at(index);
+        for (int32 i = 0; i < 4; ++i) random.word[i] += shift;
+        return random;
+    }
+};
+
+__device__ inline uint32 word_of(const Random& random, int32 number) {
+    const uint32 low = number & 1 ? random.word[1] : random.word[0];
+    const uint32 high = number & 1 ? random.word[3] : random.word[2];
+    return number & 2 ? high : low;
+}

@@ -92,6 +92,7 @@ extern "C" __global__ void propose_moves(
     const float* __restrict__ fields,  // [F, R, z, y, x]
     const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities, R]
+    const float* __restrict__ traits,  // [traits, R, z, y, x]
     // state out:
     uint8* __restrict__ heading,  // [R, z, y, x]
     uint16* __restrict__ bid,     // [R, z, y, x], 13 random bits, then the heading; 0 where none moves
@@ -100,7 +101,7 @@ extern "C" __global__ void propose_moves(
     // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
     int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
-    const Lattice lattice{cells, other, fields, counts, body, Stack{replicates, nz, ny, nx}};
+    const Lattice lattice{cells, other, fields, counts, body, Stack{replicates, nz, ny, nx}, traits};
     const BlockRows rows(lattice.shape, block_rows);
     const auto is_mobile = [&](int32 i) INLINED {
         const int64 voxel = rows.first.index + i;
@@ -137,15 +138,18 @@ extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
     uint16* __restrict__ clock,   // [R, z, y, x]
     uint8* __restrict__ heading,  // [R, z, y, x]
     uint8* __restrict__ claim,    // [R, z, y, x]
+    uint64* __restrict__ clone,   // [R, z, y, x]
+    float* __restrict__ traits,   // [traits, R, z, y, x]
     uint64* __restrict__ left,    // [states, R], cells that leave the lattice
     // numbers:
-    int32 boundary, int32 vacant,
+    int32 boundary, int32 vacant, int32 first_trait, int32 end_trait,
     // sizes:
     int32 first_counted, int32 end_counted,  // planes whose cells are counted
-    int32 has_heading, int32 has_claim, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
+    int32 has_heading, int32 has_claim, int32 has_clone, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const BlockRows rows(shape, block_rows);
-    const CellLayer layer{cells, clock, heading, claim, has_heading != 0, has_claim != 0};
+    const CellLayer layer{cells, clock, heading, claim, clone, has_heading != 0, has_claim != 0, has_clone != 0,
+                          Traits{nullptr, nullptr, traits, volume(shape), first_trait, end_trait}};
     const auto bids = [&](int32 i) INLINED { return bid[rows.first.index + i] != 0; };
     const auto take = [&](int32 i) INLINED {
         const Voxel here = rows.voxel(shape, i);
@@ -161,11 +165,11 @@ extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
                 const uint16 theirs = bid[rival];
                 if (theirs != 0 && (theirs & 7) == opposite(side) && theirs < mine) return;
             }
-            layer.put(target, layer.at(voxel));
+            layer.copy(target, voxel);
         } else if (here.z >= first_counted && here.z < end_counted) {
             atomicAdd(&left[cells[voxel] * replicates + here.replicate], uint64(1));
         }
-        layer.put(voxel, fresh(vacant));
+        layer.clear(voxel, vacant);
     };
     for_wanted(rows.count * nx, bids, take);
 }

@@ -335,6 +335,7 @@ extern "C" __global__ void smooth_finest(
     // state out:
     float* c,  // [F, R, z, y, x]
     // numbers:
+    float lowest,  // of a solution
     int32 colour,
     // sizes:
     int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states, int32 immune_states) {
@@ -347,7 +348,7 @@ extern "C" __global__ void smooth_finest(
     with_states(c + at.start, faces, coupling_by[at.field], cells, shape, boundary[at.field],
                resistance + 6 * at.field, at.z, at.y, [&](const auto& row) INLINED {
                    with_mass(cells, table, map, at.row, exchange_by[at.field], [&](const auto& by_cells) INLINED {
-                       smooth_row(row, c + at.start, rhs + at.start, by_cells, 0.0f, colour);
+                       smooth_row(row, c + at.start, rhs + at.start, by_cells, lowest, colour);
                    });
                });
 }
@@ -575,8 +576,8 @@ struct CoarseRows {
     }
 };
 
-// c = c + correction interpolated from the coarse level. On the finest level, where edge is 1, c has an entry for each
-// field and is not below zero.
+// c = c + correction interpolated from the coarse level, not below `lowest`. On the finest level, where edge is 1, c has an
+// entry for each field.
 // Blocks: (active fields) x replicates x nz x ny fine rows.
 extern "C" __global__ void prolong(
     // model:
@@ -590,7 +591,7 @@ extern "C" __global__ void prolong(
     // state out:
     float* __restrict__ c,  // [entries, R, z, y, x]
     // numbers:
-    float edge,
+    float edge, float lowest,
     // sizes:
     int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack fine{replicates, nz, ny, nx};
@@ -611,7 +612,6 @@ extern "C" __global__ void prolong(
                           lattice + (far_z + near_y) * cx,     lattice + (far_z + far_y) * cx,
                           beyond.weight(at.z, cz, 0), beyond.weight(at.y, cy, 1)};
     const bool finest = edge == 1.0f;
-    const float lowest = finest ? 0.0f : any_value;
     float* out = c + (finest ? at.start : start_in_slot(slots, at, fine));
     for (int32 i = threadIdx.x; i < cx; i += blockDim.x) {
         const float middle = 0.75f * rows.at(i);

@@ -15,8 +15,6 @@
 #include "modulators.cuh"
 #include "stencil.cuh"
 
-constexpr uint32 golden = 0x9E3779B9u;  // 2^32 / 1.618
-
 struct Term {
     int32 field;
     float coefficient;  // unit of the field, for one unit of the extent
@@ -56,46 +54,12 @@ struct Consumed {
     }
 };
 
-// Which fields the cells of a row hold.
-struct Held {
-    const float* values;  // [F, states], below 0 where none is held
-    const uint8* tissue;
-    int32 states;  // of the tissue; 0 where no field is held anywhere
-    __device__ inline bool at(int32 field, int32 x) const {
-        return states > 0 && values[field * states + tissue[x]] >= 0.0f;
-    }
-    __device__ inline bool ever(int32 field) const {
-        bool any = false;
-        for (int32 s = 0; s < states; ++s) any |= values[field * states + s] >= 0.0f;
-        return any;
-    }
-};
-
 // What a step leaves of a field.
 __device__ inline float left_of(float c, float coefficient, float extent, bool made, uint32 lot) {
     const float amount = coefficient * extent;
     const float taken = amount < c ? amount : c;
     const float sum = sum_by_lot(c, made ? amount : -taken, lot);
     return extent > 0.0f ? sum : c;
-}
-
-// The lots of the terms 4 * number to 4 * number + 3.
-struct Lots {
-    Draw first;
-    uint32 shift;
-    __device__ inline Lots(uint64 seed, uint64 offset, uint32 step, uint32 purpose, int32 number)
-        : first{seed, offset, 0, purpose + 256u * static_cast<uint32>(number)}, shift(step * golden) {}
-    __device__ inline Random at(int64 index) const {
-        Random random = first.at(index);
-        for (int32 i = 0; i < 4; ++i) random.word[i] += shift;
-        return random;
-    }
-};
-
-__device__ inline uint32 word_of(const Random& random, int32 number) {
-    const uint32 low = number & 1 ? random.word[1] : random.word[0];
-    const uint32 high = number & 1 ? random.word[3] : random.word[2];
-    return number & 2 ? high : low;
 }
 
 #ifdef GPUSIM_HOST
@@ -115,6 +79,7 @@ extern "C" __global__ void react(
     const uint8* __restrict__ immune,  // [R, z, y, x]
     const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities, R]
+    const float* __restrict__ traits,  // [traits, R, z, y, x]
     // state out:
     float* fields,  // [F, R, z, y, x]
     // numbers:
@@ -124,8 +89,8 @@ extern "C" __global__ void react(
     int32 held_states,  // of the tissue; 0 where no field is held anywhere
     int32 reaction_count, int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
-    const Lattice of_tissue{tissue, immune, fields, counts, body, shape};
-    const Lattice of_immune{immune, tissue, fields, counts, body, shape};
+    const Lattice of_tissue{tissue, immune, fields, counts, body, shape, traits};
+    const Lattice of_immune{immune, tissue, fields, counts, body, shape, traits};
     const int64 size = volume(shape);
     const Voxel first = first_of_row(shape);
     const uint64 seed = seeds[first.replicate], offset = origin - row_start(shape, first.replicate, 0, 0);

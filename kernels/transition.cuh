@@ -4,7 +4,13 @@
 
 struct Release {
     int32 field;
+    int32 trait;   // whose value the amount is multiplied by, or -1
     float amount;  // concentration added to the voxel
+};
+
+struct Egress {
+    int32 trait;
+    float scale;  // a power of 2, by which no value comes above egress_most
 };
 
 struct Rule {
@@ -15,7 +21,15 @@ struct Rule {
     int32 after;     // steps to spend in the state first
     int32 first_modulator, end_modulator;
     int32 first_release, end_release;
+    int32 first_adjustment, end_adjustment;  // of traits
+    int32 first_egress, end_egress;          // of traits to the body
+    int32 founds;                            // whether its cell, or the daughter, founds a clone
+    int32 partner, partner_to;  // states of the cell of the other layer, which takes part, before and after; or -1
 };
+
+// What of a trait goes to the body is counted in integers: a scaled value without its fraction, that in 2^-36, and so on.
+constexpr float egress_most = 68719476736.0f;  // 2^36
+constexpr int32 egress_parts = 3;
 
 constexpr float most_division = 0.5f;  // hazard of a division over a step
 

@@ -17,8 +17,6 @@
 #include "gpu/columns.cuh"
 #include "lots.cuh"
 
-constexpr float trace = 1.0e-34f;  // of the field's unit
-
 // What is the same for all rows of a field.
 struct Explicit {
     const float* source;  // [R, z, y, x]
@@ -43,8 +41,6 @@ __device__ inline float through_sides(float euler, float keep, const Border& bor
 __device__ inline float stage(float euler, float momentum, float before) {
     return euler + momentum * (euler - before);
 }
-
-__device__ inline float held(float value) { return value < trace ? 0.0f : value; }
 
 // What a voxel anywhere in a row, also at an open side, holds after a pass; `before` is in the target.
 template <typename Coupling, typename Table>
@@ -170,16 +166,6 @@ struct Walled {
 };
 
 enum WalledPass { SUBSTEP, FIRST_OF_HEUN, SECOND_OF_HEUN };
-
-// Through the walls of a voxel in dt, for each unit of its concentration; what comes in by itself; and both together.
-struct Across {
-    float rate, brought, net;
-    __device__ inline void add(float through, float blood, float c) {
-        rate = rate + through;
-        brought = brought + through * blood;
-        net = net + through * (blood - c);
-    }
-};
 
 // What a pass adds to a concentration.
 template <WalledPass pass>

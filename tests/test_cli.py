@@ -99,7 +99,7 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_can_go_on(ran, tmp_path, n
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "expected a SCENARIO, or --resume OUT"),
+        (["run"], "expected a SCENARIO, --resume OUT or --from OUT"),
         (["run", "cold-to-hot", "--resume", "out"], "--resume uses the scenario of the"),
         (["run", "--replicates", "2", "--resume", "out"], "--replicates would have no effect"),
         (["run", "--arm", "a", "--until", "99 h", "--resume", "out"], "--arm, --until would have no effect"),

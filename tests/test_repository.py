@@ -42,6 +42,7 @@ def test_layers_import_only_what_stands_to_their_left():
         "analysis",
         "study",
         "export",
+        "physicell",
         "viz",
         "cli",
         "__main__",

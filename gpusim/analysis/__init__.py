@@ -5,17 +5,18 @@ from gpusim.analysis.heat import heat_of
 from gpusim.analysis.phenotype import Lesion, Phenotype, lesions, phenotype, phenotype_of_table
 from gpusim.analysis.reading import read_lesions
 from gpusim.analysis.roles import (
-    ALL_TUMOUR_CELLS,
     field_label,
     main_field,
     state_label,
     states_with,
+    trait_label,
+    tumour_cells_label,
+    tumour_name,
     tumour_states,
     watched_states,
 )
 
 __all__ = [
-    "ALL_TUMOUR_CELLS",
     "Lesion",
     "Phenotype",
     "Whole",
@@ -28,6 +29,9 @@ __all__ = [
     "read_lesions",
     "state_label",
     "states_with",
+    "trait_label",
+    "tumour_cells_label",
+    "tumour_name",
     "tumour_states",
     "volume_label",
     "watched_states",

@@ -14,25 +14,14 @@ from gpusim.engine import Replicate, Simulation
 from gpusim.engine.site import Site
 from gpusim.errors import ScenarioError
 from gpusim.running import run
-from gpusim.scenario import Scenario
-from gpusim.scenario.schema import Outcome
-
-END = "end"
-"""The time of an outcome that is taken when the run ends."""
-
-
-def columns(outcomes: Mapping[str, Outcome]) -> dict[str, tuple[Outcome, str]]:
-    """Columns of the table, each with its outcome and its time: "tumour", "tumour@3 day"."""
-    return {column(name, time): (outcome, time) for name, outcome in outcomes.items() for time in outcome.at or (END,)}
-
-
-def column(name: str, time: str) -> str:
-    """The column of an outcome at a time."""
-    return name if time == END else f"{name}@{time}"
+from gpusim.scenario import Scenario, groups
+from gpusim.scenario.schema import END, Extent, Outcome
+from gpusim.tissue.shapes import in_box
 
 
 def measure(outcome: Outcome, replicate: Replicate) -> float:
     """The number that an outcome has now. Raises `NumericalError` where a concentration has gone wrong."""
+    outcome = groups.in_states(outcome, replicate.scenario.document.groups)
     if outcome.body is not None:
         return replicate.body[outcome.body]
     names = [outcome.site] if outcome.site is not None else list(replicate.sites)
@@ -55,10 +44,12 @@ def measure(outcome: Outcome, replicate: Replicate) -> float:
             return float(sum(getattr(site, kind)[state] for site in sites for state in states))
     if outcome.room is not None:
         return _share_with_room(replicate, names, outcome)
+    if outcome.trait is not None:
+        return _of_trait(outcome, outcome.trait, sites)
     if outcome.count is not None:
-        return float(sum(_cells(site, outcome.count) for site in sites))
+        return float(sum(_cells(site, outcome.count, outcome.box) for site in sites))
     assert outcome.volume is not None
-    return sum(_cells(site, outcome.volume) * site.model.spacing**3 * 1e-9 for site in sites)
+    return sum(_cells(site, outcome.volume, outcome.box) * site.model.spacing**3 * 1e-9 for site in sites)
 
 
 def _amount(site: Site, field: str, steps: int) -> float:
@@ -68,9 +59,13 @@ def _amount(site: Site, field: str, steps: int) -> float:
     return amount[0] * site.totals(steps)[field]
 
 
-def _cells(site: Site, states: Iterable[str]) -> int:
-    counts = site.counts
-    return sum(counts[state] for state in states)
+def _cells(site: Site, states: Iterable[str], box: Extent | None) -> int:
+    if box is None:
+        counts = site.counts
+        return sum(counts[state] for state in states)
+    inside = in_box(site.model.shape, site.model.spacing, box)
+    wanted = [site.model.states.number(state) for state in states]
+    return sum(int(np.isin(layer[inside], wanted).sum()) for layer in (site.tissue, site.immune))
 
 
 def _share_with_room(replicate: Replicate, names: Iterable[str], outcome: Outcome) -> float:
@@ -87,6 +82,21 @@ def _share_with_room(replicate: Replicate, names: Iterable[str], outcome: Outcom
             with_room += int(np.count_nonzero(wanted[layer] & near))
             cells += int(np.count_nonzero(wanted[layer]))
     return with_room / cells if cells else 0.0
+
+
+def _of_trait(outcome: Outcome, name: str, sites: Sequence[Site]) -> float:
+    """Mean, quantile or share above a threshold of a trait's values at some sites; 0 without cells."""
+    values = np.concatenate([site.values(name, outcome.of) for site in sites])
+    if not values.size:
+        return 0.0
+    if outcome.quantile is not None:
+        return float(np.quantile(values.astype(np.float64), outcome.quantile))
+    if outcome.above is not None:
+        model = sites[0].model
+        unit = model.traits.units[model.traits.names.index(name)]
+        # In float32, as modulators compare.
+        return float(np.mean(values >= np.float32(units.number(outcome.above, unit, model.spacing**3))))
+    return float(np.mean(values, dtype=np.float64))
 
 
 def _of_lesion(replicate: Replicate, names: Iterable[str], what: str) -> float:

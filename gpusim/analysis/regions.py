@@ -7,14 +7,18 @@ SMOOTHING = 1.2
 """Standard deviation of the Gaussian that rounds voxels to a surface, voxels."""
 
 
-def depth(inside: np.ndarray, spacing: float) -> np.ndarray:
-    """Distance of voxel centres from the edge of a region, um, above 0 inside it: float64 [z, y, x].
+def depth(inside: np.ndarray, spacing: float, within: np.ndarray | None = None) -> np.ndarray:
+    """Distance of voxel centres from the edge of a region, um, above 0 inside it: float64, of the region's shape.
 
-    Infinite where the lattice holds no edge, as the region is all of it or none.
+    Infinite where there is no edge, as the region is everything or nothing.
+
+    Args:
+        within: the tissue, of which the region is a part; its own outline is not an edge. By default, the lattice.
     """
-    if inside.all() or not inside.any():
-        return np.full(inside.shape, np.inf if inside.all() else -np.inf)
-    to_outside = ndimage.distance_transform_edt(inside, sampling=spacing)
+    outside = ~inside if within is None else within & ~inside
+    if not outside.any() or not inside.any():
+        return np.full(inside.shape, np.inf if inside.any() else -np.inf)
+    to_outside = ndimage.distance_transform_edt(~outside, sampling=spacing)
     to_inside = ndimage.distance_transform_edt(~inside, sampling=spacing)
     # Distances are to the nearest centre beyond the edge, which runs half a voxel before it.
     found: np.ndarray = np.where(inside, to_outside - spacing / 2, spacing / 2 - to_inside)
@@ -24,7 +28,8 @@ def depth(inside: np.ndarray, spacing: float) -> np.ndarray:
 def closed(mask: np.ndarray) -> np.ndarray:
     """The mask with gaps of up to two voxels filled; what lies at the faces stays."""
     padded = np.pad(mask, 2)
-    found: np.ndarray = ndimage.binary_closing(padded, np.ones((3, 3, 3)), iterations=1)[2:-2, 2:-2, 2:-2]
+    whole = (slice(2, -2),) * mask.ndim
+    found: np.ndarray = ndimage.binary_closing(padded, np.ones((3,) * mask.ndim), iterations=1)[whole]
     return found | mask
 
 

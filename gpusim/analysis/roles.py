@@ -4,8 +4,6 @@ from gpusim.scenario import Document
 from gpusim.scenario.checks import state_names
 from gpusim.scenario.schema import EMPTY, StateRole
 
-ALL_TUMOUR_CELLS = "all tumour cells"
-"""Label of the sum over `tumour_states`."""
 _OF_TUMOUR: tuple[StateRole, ...] = ("tumour", "exposed", "infected")
 _WATCHED: tuple[StateRole, ...] = ("tumour", "infected", "effector")
 
@@ -24,9 +22,23 @@ def tumour_states(document: Document) -> list[str]:
     tissue, immune = state_names(document)
     if document.heat:
         return [name for name in document.heat.tumour if name in (*tissue, *immune)]
-    if any(state.role for state in document.states.values()):
+    if _tells_tumour(document):
         return states_with(document, *_OF_TUMOUR)
     return [name for name in tissue if name != EMPTY]
+
+
+def tumour_name(document: Document) -> str:
+    """What the cells in `tumour_states` make up: "tumour"; "tissue" where nothing tells tumour cells from others."""
+    return "tumour" if _tells_tumour(document) else "tissue"
+
+
+def tumour_cells_label(document: Document) -> str:
+    """Label of the sum over `tumour_states`."""
+    return f"all {tumour_name(document)} cells"
+
+
+def _tells_tumour(document: Document) -> bool:
+    return document.heat is not None or any(state.role for state in document.states.values())
 
 
 def watched_states(document: Document) -> list[str]:
@@ -44,6 +56,11 @@ def state_label(document: Document, name: str) -> str:
 def field_label(document: Document, name: str) -> str:
     """Label of a field."""
     return document.fields[name].label or name.replace("_", " ")
+
+
+def trait_label(document: Document, name: str) -> str:
+    """Label of a trait."""
+    return document.traits[name].label or name.replace("_", " ")
 
 
 def main_field(document: Document) -> str | None:

@@ -9,7 +9,7 @@ from gpusim.backends.groups import Ways
 from gpusim.errors import ScenarioError
 from gpusim.model import States
 from gpusim.model.cells import boundary_of_cells
-from gpusim.model.division import farthest_reach, ways_of_tissue
+from gpusim.model.division import farthest_reach, room_within, ways_of_tissue
 from gpusim.model.tables import FACE
 from gpusim.scenario import Document
 from gpusim.scenario.checks import NO_DIVISION, state_names
@@ -18,9 +18,9 @@ from gpusim.scenario.checks import NO_DIVISION, state_names
 def room(document: Document, tissue: np.ndarray) -> np.ndarray:
     """Distance of each voxel from the nearest voxel that can take a tissue cell, um: float32 [z, y, x].
 
-    The kernels of divisions measure it across faces, edges and corners of voxels, in steps of 1, 1.4 and 1.7 voxels, up
-    to the farthest reach of a division. Voxels beyond this reach, and those of rigid cells, have a tenth of a voxel
-    more than it.
+    It is measured from centre to centre across faces, edges and corners of voxels, in steps of 1, 1.4 and 1.7 voxels,
+    as far as divisions reach: at most half a voxel farther than the farthest `reach`. Voxels beyond, and those of rigid
+    cells, have a tenth of a voxel more than the largest room of a cell that can divide.
 
     Args:
         document: scenario of the site.
@@ -33,9 +33,12 @@ def room(document: Document, tissue: np.ndarray) -> np.ndarray:
 
 
 def within(document: Document, tissue: np.ndarray, distance: str | float) -> np.ndarray:
-    """Voxels whose room is at most a distance, um where it has no unit: bool [z, y, x]. Raises `ScenarioError`."""
+    """Voxels that have room within a distance, um where it has no unit, as within the reach of a division.
+
+    Returns bool [z, y, x]. Raises `ScenarioError`.
+    """
     spacing = units.number(document.grid.spacing, "um")
-    most = int(units.number(distance, "um") * FACE / spacing + 1e-6)
+    most = min(room_within(units.number(distance, "um"), spacing), farthest_reach(document, spacing))
     near: np.ndarray = _tenths(document, tissue, spacing) <= most
     return near
 

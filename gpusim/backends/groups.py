@@ -171,7 +171,7 @@ class CellTables:
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
         motilities: one row a state.
-        modulators, releases: what the others point into.
+        modulators, releases, adjustments, egresses: what the others point into.
     """
 
     rules: Array
@@ -180,6 +180,29 @@ class CellTables:
     motilities: Array
     modulators: Array
     releases: Array
+    adjustments: Array
+    egresses: Array
+
+
+@dataclass(frozen=True, eq=False)
+class TraitTables:
+    """Traits of the cells of both layers, as arrays of the backend; layouts as in model/tables.py.
+
+    Attributes:
+        trait_rows: traits, those of tissue cells first.
+        quantiles: float32 [traits, 2, 1025], of initial values and of mutations.
+        laws: of their change, by state; law_begin: int32 [states + 1].
+        transfers: between traits and fields, by state; transfer_begin: int32 [states + 1].
+        lineage: whose cells belong to clones; one row or none.
+    """
+
+    trait_rows: Array
+    quantiles: Array
+    laws: Array
+    law_begin: Array
+    transfers: Array
+    transfer_begin: Array
+    lineage: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +220,19 @@ class Equations:
     scratch: Array
 
 
-TRAVELLING = ("clock", "heading", "claim")
-"""Arrays of a layer that travel with its cells. A voxel without a cell has 0 in all of them."""
+@dataclass
+class FlowState:
+    """What a flow of fluid goes on with; the pressure is among the fields.
+
+    Attributes:
+        tissue: uint8 [R, z, y, x], that the pressure was solved for; of size 0 where no fluid flows.
+    """
+
+    tissue: Array
+
+
+TRAVELLING = ("clock", "heading", "claim", "clone")
+"""Arrays of a layer that travel with its cells, as its traits do. A voxel without a cell has 0 in all of them."""
 
 
 @dataclass
@@ -210,18 +244,22 @@ class CellLayer:
         clock: uint32 [R, z, y, x], applications of the rules in the present state.
         heading: uint8 [R, z, y, x], 0 or the direction of a mobile cell; of size 0 where none can move.
         claim: uint8 [R, z, y, x], 0 or what a mother claims (`model.tables.Claim`); of size 0 where none can divide.
+        clone: uint64 [R, z, y, x], labels of clones, 0 for none; of size 0 where the layer has none.
         vacant: the state that stands for no cell.
+        traits: first and end of those of its cells.
     """
 
     cells: Array
     clock: Array
     heading: Array
     claim: Array
+    clone: Array
     vacant: int
+    traits: tuple[int, int]
 
     @property
     def travelling(self) -> dict[str, Array]:
-        """What travels with its cells, by name."""
+        """What travels with its cells, by name, beside the traits."""
         return {name: getattr(self, name) for name in TRAVELLING}
 
 
@@ -278,6 +316,20 @@ class Adhesion:
 
 
 @dataclass
+class Births:
+    """Clones that were born in an application of the rules.
+
+    Attributes:
+        born: uint64 [R], how many; births: uint64 [R, capacity, 2], label and parent of each, in no order.
+        newborn: float32 [R, capacity, traits], traits of the first cell.
+    """
+
+    born: Array
+    births: Array
+    newborn: Array
+
+
+@dataclass
 class Tally:
     """What is counted since the start.
 
@@ -288,6 +340,8 @@ class Tally:
         left: uint64 [2, states, R], cells that left the lattice through open sides: pushed out, and by moves.
         flowed: uint64 [2, walls, R], what has left voxels for the body, in units of a concentration divided by
             `model.tables.FLOW_WHOLE`, and in `FLOW_FRACTION`ths of these; both in two's complement.
+        carried: uint64 [3, egresses, R], what of traits has gone to the body, in units of 1 / `scale` of the egress, in
+            2^-36 of these, and in 2^-72.
     """
 
     fired: Array
@@ -295,3 +349,4 @@ class Tally:
     taken: Array
     left: Array
     flowed: Array
+    carried: Array

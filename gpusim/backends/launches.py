@@ -49,6 +49,7 @@ class Launch:
         along_ways: whether it looks and writes as far as the ways of mothers go; slabs then work on copies with as many
             more planes.
         sums: arrays that it adds to, over the planes that are counted.
+        appends: whether it notes births of clones, over the planes that are counted.
         costs: for `gpusim bench`; a kernel without is not timed.
     """
 
@@ -57,6 +58,7 @@ class Launch:
     halo: tuple[str, ...] = ()
     along_ways: bool = False
     sums: tuple[str, ...] = ()
+    appends: bool = False
     costs: tuple[Cost, ...] = ()
 
 
@@ -70,6 +72,8 @@ _SMOOTHED = _RESIDUAL + 8 + _MOST  # the sum of couplings, the diagonal, a divis
 _RANDOM = 80  # Philox: 10 rounds of 2 products, 4 xor, 2 sums
 _HILL = 8  # times scale, two comparisons, 1 / (1 + r), times r, times both ends, their sum
 _PASS = _INFLOW + _EULER + _MOST
+_FACES = 12  # 6 differences of pressure, times the conductance of the face
+_ADVECTED = 4  # fields that flow carries in the case of it
 
 _OF_MOTHERS = Cost(
     "crowded",
@@ -101,6 +105,34 @@ LAUNCHES = {
                 "field and three maps read, field written; what crosses a wall; a sum and its rounding",
             ),
         ),
+    ),
+    "measure_outflow": Launch(
+        rows,
+        halo=("outflow",),
+        costs=(Cost("flowing", 9, _FACES + 11, "pressure and tissue read; the rates out of a voxel added up"),),
+    ),
+    "advect": Launch(
+        rows,
+        halo=("target",),
+        costs=(
+            Cost(
+                "flowing",
+                9 + _ADVECTED * 8,
+                _FACES + _ADVECTED * (6 * 14 + 8),
+                f"pressure, tissue and outflow read; {_ADVECTED} fields read, and written; a limited slope for each "
+                "face",
+            ),
+        ),
+    ),
+    "begin_changes": Launch(rows, costs=(Cost("with body", 12, 0, "field read; its copy and 0 written"),)),
+    "combine_changes": Launch(
+        rows, costs=(Cost("with body", 14, _RESIDUAL + 6, "field read, right-hand side written; maps and tissue read"),)
+    ),
+    "add_changes": Launch(
+        rows, costs=(Cost("with body", 16, 20, "field and change read, both written; rounding by lot"),)
+    ),
+    "apply_changes": Launch(
+        rows, costs=(Cost("with body", 12, 4, "field and change read, what crosses a wall written"),)
     ),
     "combine": Launch(rows, costs=(Cost("fast", 10, 6, "field read, right-hand side written; both cell layers read"),)),
     "smooth_finest": Launch(
@@ -213,13 +245,30 @@ LAUNCHES = {
     ),
     "apply_rules": Launch(
         rows,
-        sums=("fired",),
+        sums=("fired", "carried"),
+        appends=True,
         costs=(
             Cost(
                 "by cells",
                 7,
                 _RANDOM,
                 "state and clock read, and written; the other layer read; of rules the random number, as few fire",
+            ),
+        ),
+    ),
+    "change_traits": Launch(
+        rows,
+        costs=(Cost("with traits", 9, 0.9 * (_HILL + 14), "cells read; a trait read, and written; 9 of 10 have it"),),
+    ),
+    "transfer": Launch(
+        rows,
+        costs=(
+            Cost(
+                "with traits",
+                18,
+                0.9 * (_RANDOM + 24 + 2 * 20),
+                "both cell layers read; a field and a trait read, and written; of 9 of 10 cells a share, and two sums "
+                "with their rounding",
             ),
         ),
     ),
@@ -238,7 +287,7 @@ LAUNCHES = {
     ),
     "move": Launch(
         runs(),
-        halo=("cells", *TRAVELLING),
+        halo=("cells", *TRAVELLING, "traits"),
         sums=("left",),
         costs=(
             Cost(
@@ -269,10 +318,10 @@ LAUNCHES = {
     ),
     "settle_lines": Launch(runs(), costs=(Cost("crowded", 2, 0.1, "claims read; marks written"),)),
     "close_up": Launch(runs(), sums=("fired",), costs=(Cost("crowded", 5, 0.1, "marks read; bids written"),)),
-    "divide": Launch(runs(), along_ways=True, sums=("fired", "taken", "left"), costs=(_OF_MOTHERS,)),
+    "divide": Launch(runs(), along_ways=True, sums=("fired", "taken", "left"), appends=True, costs=(_OF_MOTHERS,)),
     "swap_cells": Launch(
         rows,
-        halo=("cells", *TRAVELLING),
+        halo=("cells", *TRAVELLING, "traits"),
         costs=(
             Cost(
                 "crowded",

@@ -23,6 +23,10 @@ ENUMS: dict[type[enum.IntEnum | enum.IntFlag], str] = {
     tables.Claim: "CLAIM_",
     tables.Instead: "",
     tables.Region: "",
+    tables.AtDivision: "",
+    tables.TransferKind: "",
+    tables.Mutation: "",
+    tables.Adjusted: "",
 }
 """With what goes before the names of their members in kernels/."""
 
@@ -43,6 +47,10 @@ CONSTANTS = {
     "edge_step": tables.EDGE,
     "corner_step": tables.CORNER,
     "rigid_room": tables.RIGID,
+    "farthest_room": tables.FARTHEST_ROOM,
+    "quantile_steps": tables.QUANTILE_STEPS,
+    "purposes": tables.PURPOSES,
+    "most_growth": tables.MOST_GROWTH,
     "no_bid": tables.NO_BID,
     "no_region": tables.NO_REGION,
     "most_tries": tables.MOST_TRIES,

@@ -22,7 +22,7 @@ from gpusim.model.tables import STRUCTS
 
 ARRAYS = ("model", "state in", "state out")
 GROUPS = (*ARRAYS, "numbers", "sizes")
-SIZES = {"R": "replicates", "z": "nz", "y": "ny", "x": "nx"}
+SIZES = {"R": "replicates", "z": "nz", "y": "ny", "x": "nx", "traits": "trait_count"}
 """Names of sizes, where that of the axis is shorter."""
 
 _NUMBERS = {

@@ -63,6 +63,19 @@ def _fast(fields: int, edge: int) -> dict[str, Any]:
     return {"fields": spec, "states": states, "tissue": _tissue(sink=0.5)}
 
 
+def _with_body(fields: int, edge: int) -> dict[str, Any]:
+    """Fast fields that exchange with the body."""
+    wall = {"permeability": "0.1 /min", "body": "blood", "volume": "5 L"}
+    spec = _fields(fields, diffusion="1e5 um^2/min", solver="implicit")
+    states = {"vessel": {"exchange": dict.fromkeys(spec, wall)}}
+    return {
+        "fields": spec,
+        "states": states,
+        "tissue": _tissue(vessel=0.1),
+        "body": {"quantities": {"blood": {"unit": "ng", "initial": 1}}},
+    }
+
+
 def _by_state(fields: int, edge: int) -> dict[str, Any]:
     """One fast field for multigrid, the others explicit."""
     spec = _fields(fields, diffusion={"default": "400 um^2/min", "stroma": "40 um^2/min"}, solver="explicit")
@@ -86,13 +99,38 @@ def _crowded(fields: int, edge: int) -> dict[str, Any]:
     }
 
 
+def _with_traits(fields: int, edge: int) -> dict[str, Any]:
+    """Four traits, one of which changes in each cell."""
+    law = {"growth": "0.001 /min", "modulators": [{"trait": "t0", "half": 5, "effect": "inhibits"}]}
+    traits: dict[str, Any] = {f"t{i}": {"of": ["one"], "most": 10, "initial": 1} for i in range(4)}
+    traits["t0"]["changes"] = {"growth": law}
+    traits["t1"] |= {"unit": "fg", "uptake": {"f0": {"rate": "0.01 /min"}}}
+    return _crowded(fields, edge) | {"traits": traits}
+
+
+def _flowing(fields: int, edge: int) -> dict[str, Any]:
+    """Four fields that are carried by a flow."""
+    stroma = {"default": "500 um^2/mmHg/min", "stroma": "100 um^2/mmHg/min"}
+    pressure = {"unit": "mmHg", "boundary": {"all": {"value": 0}}}
+    leak = {"conductivity": "2e-6 cm/mmHg/s", "surface": "200 /cm", "pressure": "20 mmHg"}
+    return {
+        "fields": {"pressure": pressure} | _fields(4, diffusion="40 um^2/min", advection=True),
+        "flow": {"field": "pressure", "conductivity": stroma, "vessels": {"stroma": leak}},
+        "states": {"stroma": {}},
+        "tissue": _tissue(stroma=0.5),
+    }
+
+
 CASES = {
     "open side": _open_side,
     "stage": _stage,
     "by cells": _by_cells,
     "fast": _fast,
+    "with body": _with_body,
     "D by state": _by_state,
     "crowded": _crowded,
+    "with traits": _with_traits,
+    "flowing": _flowing,
 }
 """Scenarios by case: of how many fields, and how many voxels along an edge."""
 

@@ -29,13 +29,14 @@ class Circulation:
         self._followed = backend.array(np.ones(self.values.shape[1], np.int32))
         self._equations = Equations(*map(backend.array, (body.flows, body.rates, body.modulators, scratch)))
 
-    def exchange(self, body: Body, fired: np.ndarray, flowed: np.ndarray) -> None:
+    def exchange(self, body: Body, fired: np.ndarray, flowed: np.ndarray, carried: np.ndarray) -> None:
         """Take in and give out what sites, to which `body` belongs, have moved since the last call.
 
         Args:
-            fired: int64 [rules, R], cells. flowed: float64 [walls, R], concentrations of a voxel.
+            fired: int64 [rules, R], firings. flowed: float64 [walls, R], concentrations of a voxel. carried: float64
+                [egresses, R], in the units of traits.
         """
-        for entries, counts in zip(body.moved, (fired, flowed), strict=True):
+        for entries, counts in zip(body.moved, (fired, flowed, carried), strict=True):
             for row, quantity, amount in entries:
                 self.values[quantity] += amount * counts[row].astype(float)
 

@@ -1,6 +1,20 @@
 """The command line: one file for each group of commands."""
 
-from gpusim.cli import bench, check, compare, export, machine, pictures, results, run, study, verify
+from gpusim.cli import (
+    bench,
+    check,
+    compare,
+    export,
+    importing,
+    lineage,
+    machine,
+    pictures,
+    results,
+    run,
+    spatial,
+    study,
+    verify,
+)
 from gpusim.cli.app import app, main
 
 __all__ = [
@@ -9,11 +23,14 @@ __all__ = [
     "check",
     "compare",
     "export",
+    "importing",
+    "lineage",
     "machine",
     "main",
     "pictures",
     "results",
     "run",
+    "spatial",
     "study",
     "verify",
 ]

@@ -34,7 +34,7 @@ def export_result(
     site: Annotated[str | None, typer.Option(help="Site to export.", show_default="the first")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a result for other tools: ParaView, napari, pandas, PhysiCell."""
+    """Write a result for other tools: ParaView, napari, pandas, PhysiCell, pcdl."""
     from gpusim.record import Result
 
     written = export(

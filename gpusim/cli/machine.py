@@ -1,24 +1,92 @@
 """`gpusim info`, `gpusim presets`."""
 
 import warnings
+from typing import Annotated
+
+import typer
 
 from gpusim.cli.app import app, new_table, out
 
 
 @app.command("presets")
-def list_presets() -> None:
-    """List the shipped scenarios and the library from which they are built."""
+def list_presets(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Print this scenario, or this part of the library: its numbers with their sources.",
+            show_default=False,
+        ),
+    ] = None,
+    references: Annotated[bool, typer.Option("--references", help="Print the references with their keys.")] = False,
+) -> None:
+    """List the shipped scenarios and the library from which they are built, or the sources of the numbers of one."""
     from gpusim.scenario import Scenario, about, library, presets
 
+    if references:
+        if name is not None:
+            raise typer.BadParameter(
+                f"{name}: --references prints those of all shipped files; 'gpusim presets {name}' its own"
+            )
+        _print_references()
+        return
+    if name is not None:
+        _print_part(name)
+        return
     table = new_table("scenario", "description")
-    for name, path in presets().items():
-        table.add_row(name, Scenario.load(path).document.description)
+    for scenario, path in presets().items():
+        table.add_row(scenario, Scenario.load(path).document.description)
     out.print(table)
     for kind, parts in library().items():
         table = new_table(f"{kind} (for 'extends')", "description")
-        for name, path in parts.items():
-            table.add_row(name, about(path))
+        for part, path in parts.items():
+            table.add_row(part, about(path))
         out.print(table)
+
+
+def _print_part(name: str) -> None:
+    from gpusim.scenario import Scenario, about, library, numbers, part, references
+    from gpusim.scenario.reading import read_file
+
+    found = part(name)
+    if found is None:
+        loaded = Scenario.load(name)
+        found = loaded.numbers
+        out.print(f"{loaded.document.name}: {loaded.document.description}", markup=False)
+    else:
+        ((kind, path),) = ((kind, parts[name]) for kind, parts in library().items() if name in parts)
+        out.print(f"{name} ({kind}): {about(path)}", markup=False)
+        out.print(f"use      extends: [..., {name}]", markup=False)
+        written = read_file(path).data
+        for key, content in written.items():
+            if key != "sources":
+                listed = ", ".join(map(str, content)) if isinstance(content, dict | list) else content
+                out.print(f"{key:8} {listed}", markup=False)
+    table = new_table("number", "value", "kind", "range", "reference", "note")
+    for number in found:
+        source = number.source
+        if source is None:
+            table.add_row(number.path, str(number.value), "-", "", "", "without a source")
+            continue
+        note = f"equals {number.equals}" if number.equals else source.note or ""
+        table.add_row(
+            number.path,
+            str(number.value),
+            source.kind,
+            source.range,
+            "" if number.equals else ", ".join(source.reference),
+            note,
+        )
+    out.print(table)
+    out.print(f"{len(found)} numbers: {numbers.in_words(numbers.counts(found))}")
+    for key, supported in numbers.by_reference(found).items():
+        out.print(f"[{key}] {references.cited(key)}\n  {', '.join(number.path for number in supported)}")
+
+
+def _print_references() -> None:
+    from gpusim.scenario import references
+
+    for key in references.known():
+        out.print(f"[{key}] {references.cited(key)}")
 
 
 @app.command()

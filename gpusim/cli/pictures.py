@@ -37,8 +37,25 @@ def render(
     field: Annotated[
         str | None, typer.Option(help="Field that the volume shows, or heat, or room.", show_default="heat, if defined")
     ] = None,
+    trait: Annotated[
+        str | None,
+        typer.Option(
+            help="Trait that cells are coloured by; without --field, no volume is drawn.", show_default="none"
+        ),
+    ] = None,
+    clones: Annotated[
+        bool,
+        typer.Option(
+            "--clones",
+            help="Colour cells by their clones, the largest ones each in a colour of its own; clones whose families "
+            "stay below 1% of all cells as parts of their parents. Without --field, no volume is drawn.",
+        ),
+    ] = False,
     span: Annotated[
-        str | None, typer.Option(metavar="LOW,HIGH", help="Range of the colour map, in the field's unit.")
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH", help="Range of the colour map, in the unit of the field or, if given, the trait."
+        ),
     ] = None,
     view: Annotated[
         str | None,
@@ -63,6 +80,8 @@ def render(
 ) -> None:
     """Draw a result: tumour heat as a volume around the tumour, cut open, with its vessels and immune cells."""
     ending = output.suffix.lower()
+    if clones and trait is not None:
+        raise ResultError("clones: expected --clones or --trait, because a cell has one colour")
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
     from gpusim.record import Result
@@ -76,7 +95,10 @@ def render(
     look = scene.Look(
         field=field,
         theme=palette.theme(theme),
-        span=_span(span),
+        span=_span(span) if trait is None else None,
+        trait=trait,
+        trait_span=_span(span) if trait is not None else None,
+        clones=clones,
         cut=cut,
         hidden=frozenset(hide or []),
         view=scene.view_of(view) if view else None,
@@ -87,8 +109,13 @@ def render(
     if ending in film.SIZES:
         chosen = snapshots if at else list(range(len(found.times)))
         moments = [lambda i=i: moment.moment_of_result(found, i) for i in chosen]
+        first = moments[0]()  # a wrong name is reported before the film begins
         if field:
-            moments[0]().values(field)  # a wrong name is reported before the film begins
+            first.values(field)
+        if trait:
+            first.trait(trait)
+        if clones:
+            first.shown_clones()
         rate = film.FRAMES_PER_SECOND[ending]
         count = max(round(seconds * rate), 2)
         pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)

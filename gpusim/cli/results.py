@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from rich.table import Table
 
 from gpusim.cli.app import ResultArgument, app, err, new_table, out
+from gpusim.errors import ResultError
 from gpusim.units import duration
 
 if TYPE_CHECKING:
@@ -22,34 +24,92 @@ _LESIONS_SHOWN = 3
 
 @app.command()
 def show(
-    result: ResultArgument, rows: Annotated[int, typer.Option(min=2, help="Number of rows of the table.")] = 20
+    result: ResultArgument,
+    rows: Annotated[int, typer.Option(min=2, help="Number of rows of the table.")] = 20,
+    site: Annotated[
+        str | None, typer.Option(metavar="SITE", help="One of several sites.", show_default="all sites together")
+    ] = None,
+    means: Annotated[
+        bool, typer.Option("--means", help="Print means of fields, in their units, instead of amounts.")
+    ] = False,
 ) -> None:
-    """Print cell counts and field amounts of a result over time."""
-    from gpusim.analysis import volume_label, whole
-    from gpusim.record import Result
+    """Print cell counts, field amounts and means of traits of a result over time.
 
-    found = Result(result)
+    Of several results (replicates, a trial, a study that keeps its stores), print a row for each, at its end.
+    """
+    from gpusim.analysis import volume_label, whole
+    from gpusim.analysis.amount import Whole
+    from gpusim.record import Result, results_below
+
+    if several := results_below(result):
+        if site is not None or means:
+            raise ResultError(
+                f"{result}: contains {len(several)} results; --site and --means are for one, such as {several[0]}"
+            )
+        _show_ends(result, several)
+        return
+    found = Result(result, site)
     counts = found.counts
+    if site is not None and len(found.sites) > 1:
+        own = counts[[column for column in counts.columns if column.startswith(f"{site}.")]]
+        counts = counts[["minutes"]].join(own.rename(columns=lambda column: column.removeprefix(f"{site}.")))
     states = [c for c in counts.columns if c.startswith("cells.") and counts[c].max() > 0 and c != "cells.none"]
     units = {name: field.unit for name, field in found.scenario.document.fields.items()}
-    lattices = [Result(result, site) for site in found.sites]
+    lattices = [Result(result, each) for each in (found.sites if site is None else [site])]
     sizes = [math.prod(each.array("tissue", 0).shape) for each in lattices], [each.spacing for each in lattices]
-    told = {name: whole(unit, *sizes) for name, unit in units.items()}
+    voxels = sum(sizes[0])
+    told = {
+        name: Whole(1 / voxels, unit, is_amount=False) if means else whole(unit, *sizes) for name, unit in units.items()
+    }
     named = {f"{name}, {each.label}": counts[f"total.{name}"] * each.factor for name, each in told.items()}
     last = len(counts) - 1
     shown = sorted({round(last * k / (rows - 1)) for k in range(rows)})
+    units_of_traits = {name: trait.unit for name, trait in found.scenario.document.traits.items()}
+    of_traits = {
+        f"{name}, {unit}".removesuffix(", dimensionless"): counts[f"mean.{name}"]
+        for name, unit in units_of_traits.items()
+    }
     cells = {state.split(".", 1)[1]: counts[state] for state in states}
     for first, columns, form in (
         ("cells at", cells, ",.0f"),
-        (f"fields, in {volume_label(*sizes)}, at", named, ".4g"),
+        (f"fields, {'mean over' if means else 'in'} {volume_label(*sizes)}, at", named, ".4g"),
+        ("traits, mean over their cells, at", of_traits, ".4g"),
     ):
+        if columns is of_traits and not of_traits:
+            continue
         table = new_table(first, *columns)
         for i in shown:
             minutes = duration(float(counts["minutes"].iloc[i]))
-            table.add_row(minutes, *(format(float(values.iloc[i]), form) for values in columns.values()))
+            table.add_row(minutes, *(_number(float(values.iloc[i]), form) for values in columns.values()))
         out.print(table)
+    if len(found.sites) > 1 and site is None:
+        out.print(f"all sites together; one of them: --site {' or '.join(found.sites)}", markup=False)
     if found.summary is None:
         err.print("gpusim: note: this run has not finished", markup=False)
+
+
+def _show_ends(folder: Path, several: list[Path]) -> None:
+    """Cells at the end of each result, and the time of that."""
+    from gpusim.record import Result
+
+    found = {path.relative_to(folder).as_posix(): Result(path) for path in several}
+    last = {label: result.counts.iloc[-1] for label, result in found.items()}
+    names = dict.fromkeys(name for result in found.values() for name in result.state_names if name != "none")
+    states = [name for name in names if any(row.get(f"cells.{name}", 0) > 0 for row in last.values())]
+    table = new_table("result", "cells at", *states)
+    for label, row in last.items():
+        cells = [f"{row[f'cells.{name}']:,.0f}" if f"cells.{name}" in row else "" for name in states]
+        table.add_row(label, duration(float(row["minutes"])), *cells)
+    out.print(table)
+    out.print(f"one of them over time: gpusim show {several[0]}")
+    for label, result in found.items():
+        if result.summary is None:
+            err.print(f"gpusim: note: {label}: this run has not finished", markup=False)
+
+
+def _number(value: float, form: str) -> str:
+    """A number of a table; blank for the mean of a trait that no cell has."""
+    return "" if math.isnan(value) else format(value, form)
 
 
 @app.command("heat")
@@ -58,9 +118,12 @@ def show_heat(
         Path, typer.Argument(metavar="OUT|TABLE.csv", help="A result folder, or a table of cells of a section.")
     ],
 ) -> None:
-    """Print the lesions of a tumour over time: size, CD8 cells per mm^2 of section, tumour heat, immune phenotype."""
+    """Print the lesions of a tumour over time: size, CD8 cells per mm^2 of section, tumour heat, immune phenotype.
+
+    Of several results (replicates, a trial, a study that keeps its stores), print those at the end of each.
+    """
     from gpusim.analysis import phenotype_of_table
-    from gpusim.record import Result
+    from gpusim.record import Result, results_below
 
     if source.suffix == ".csv":
         section = phenotype_of_table(source)
@@ -68,35 +131,53 @@ def show_heat(
         table.add_row(source.name, f"{section.core:.0f}", f"{section.margin:.0f}", section.phenotype)
         out.print(table)
         return
-    for site in Result(source).sites:
-        out.print(_heat_table(Result(source, site)))
+    several = results_below(source)
+    if not several:
+        for site in Result(source).sites:
+            out.print(_heat_table({"": Result(source, site)}))
+        return
+    everywhere = {
+        ", ".join([each.relative_to(source).as_posix(), *([site] if len(sites) > 1 else [])]): Result(each, site)
+        for each in several
+        for sites in [Result(each).sites]
+        for site in sites
+    }
+    out.print(_heat_table(everywhere, last=True))
 
 
-def _heat_table(result: Result) -> Table:
-    """Lesions of a site over time."""
-    from gpusim.analysis import ALL_TUMOUR_CELLS, read_lesions
+def _heat_table(results: Mapping[str, Result], *, last: bool = False) -> Table:
+    """Lesions of a site over time; or at the end of several results, by their labels."""
+    from gpusim.analysis import read_lesions, tumour_cells_label
 
-    document = result.document
-    first = "at" if len(result.sites) == 1 else f"{result.site}, at"
-    table = new_table(first, ALL_TUMOUR_CELLS, "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
-    for i, minutes in enumerate(result.times):
-        found = read_lesions(document, partial(result.array, snapshot=i))
-        for lesion in found[:_LESIONS_SHOWN]:
-            table.add_row(
-                duration(float(minutes)),
-                f"{lesion.cells:,}",
-                *(f"{value:.0f}" for value in (lesion.diameter, lesion.core, lesion.margin)),
-                f"{lesion.heat:.3f}",
-                lesion.phenotype,
-            )
-        if not found:
-            table.add_row(duration(float(minutes)), "0", *[""] * 4, "no lesion left")
+    one = next(iter(results.values()))
+    first = "at" if last or len(one.sites) == 1 else f"{one.site}, at"
+    labels = ("result",) if last else ()
+    cells = tumour_cells_label(one.document)
+    table = new_table(*labels, first, cells, "diameter, um", "CD8 per mm2 in core", "in margin", "heat", "phenotype")
+    for label, result in results.items():
+        for i, minutes in list(enumerate(result.times))[-1 if last else 0 :]:
+            at = (label, duration(float(minutes))) if last else (duration(float(minutes)),)
+            found = read_lesions(result.document, partial(result.array, snapshot=i))
+            for lesion in found[:_LESIONS_SHOWN]:
+                table.add_row(
+                    *at,
+                    f"{lesion.cells:,}",
+                    *(f"{value:.0f}" for value in (lesion.diameter, lesion.core, lesion.margin)),
+                    f"{lesion.heat:.3f}",
+                    lesion.phenotype,
+                )
+            if not found:
+                table.add_row(*at, "0", *[""] * 4, "no lesion left")
     return table
 
 
 @app.command("digest")
 def print_digest(result: ResultArgument) -> None:
-    """Print the digest of the last state of a result; equal digests mean equal trajectories."""
-    from gpusim.record import Result
+    """Print the digest of the last state of a result, or of each of several; equal digests mean equal trajectories."""
+    from gpusim.record import Result, results_below
 
+    if several := results_below(result):
+        for each in several:
+            out.print(f"{Result(each).digest()}  {each.relative_to(result).as_posix()}", markup=False)
+        return
     out.print(Result(result).digest())

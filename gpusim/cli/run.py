@@ -21,6 +21,7 @@ from gpusim.errors import ScenarioError
 from gpusim.units import duration
 
 if TYPE_CHECKING:
+    from gpusim.backends.base import Backend
     from gpusim.model import Model
     from gpusim.scenario import Scenario
 
@@ -43,6 +44,19 @@ def run(
         typer.Option(
             "--resume", metavar="OUT", help="Continue a stopped run from its last checkpoint; without SCENARIO."
         ),
+    ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="OUT",
+            help="Go on from the state of an earlier run at the time --at, with the changes of --set or another "
+            "--until; without SCENARIO.",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="With --from: simulated time.", show_default="the end of that run"),
     ] = None,
     backend: Annotated[
         str,
@@ -111,7 +125,12 @@ def run(
     from gpusim.record import Result, StopSignals, layout
     from gpusim.record.recorder import require_unfinished
     from gpusim.study.folder import is_trial
+    from gpusim.study.trial import trial_notes
 
+    if origin is not None:
+        _require_only(context, _WITH_FROM, "--from goes on from the run of the folder")
+    elif at is not None:
+        raise typer.BadParameter("--at requires --from")
     if resume is not None:
         _require_resume_alone(context, resume)
     elif rerun_changed:
@@ -125,8 +144,12 @@ def run(
             return
         require_unfinished(resume)
         loaded, folder = gpusim.Scenario.load(resume / layout.SCENARIO), resume
+    elif origin is not None:
+        if not sets and until is None:
+            raise typer.BadParameter("--from: expected a change (--set) or another end (--until)")
+        folder = output or Path("results") / f"{origin.absolute().name}-branch"
     elif scenario is None:
-        raise typer.BadParameter("expected a SCENARIO, or --resume OUT")
+        raise typer.BadParameter("expected a SCENARIO, --resume OUT or --from OUT")
     else:
         loaded = load(scenario, sets, seed=seed)
         if arm is not None:
@@ -138,7 +161,7 @@ def run(
             if replicates is not None:
                 loaded = loaded.with_(trial={"replicates": replicates})
             folder = output or Path("results") / loaded.document.name
-            tell_notes(loaded.notes)
+            tell_notes(trial_notes(loaded))
             carry_out(loaded, folder, backend, threads, together, scheduler, log)
             return
         folder = output or Path("results") / loaded.document.name
@@ -148,7 +171,11 @@ def run(
         )
     if scheduler is not None:
         raise typer.BadParameter("--scheduler: applies only to a scenario with arms; a single run is carried out here")
-    simulation = gpusim.Simulation(loaded, machine, threads=threads, seed=loaded.seeds(replicates or 1))
+    if origin is not None:
+        simulation = _branch(origin, at, sets, until, machine, threads, log)
+        loaded = simulation.scenario
+    else:
+        simulation = gpusim.Simulation(loaded, machine, threads=threads, seed=loaded.seeds(replicates or 1))
     model, start = simulation.model, [each.counts for each in simulation.replicates]
     folders = [folder if replicates is None else folder / str(seed) for seed in simulation.seeds]
     with simulation:
@@ -194,6 +221,8 @@ def run(
         out.print(f"digest   {summary['digest']}{of}", markup=False)
 
 
+_WITH_FROM = ("origin", "at", "sets", "until", "output", "overwrite", "backend", "threads", "log", "picture")
+"""Parameters that have an effect with --from."""
 _WITH_RESUME = {
     False: ("resume", "rerun_changed", "backend", "threads", "log", "picture"),
     True: ("resume", "rerun_changed", "backend", "threads", "log", "together", "scheduler"),
@@ -205,7 +234,11 @@ def _require_resume_alone(context: typer.Context, folder: Path) -> None:
     """Raise an error for options that have no effect with --resume."""
     from gpusim.study.folder import is_trial
 
-    allowed = _WITH_RESUME[is_trial(folder)]
+    _require_only(context, _WITH_RESUME[is_trial(folder)], "--resume uses the scenario of the folder")
+
+
+def _require_only(context: typer.Context, allowed: Sequence[str], why: str) -> None:
+    """Raise an error for options that have no effect beside the first of those allowed."""
     given = [
         option
         for option in context.command.params
@@ -214,10 +247,37 @@ def _require_resume_alone(context: typer.Context, folder: Path) -> None:
     names = {option.name: option.opts[0] if option.opts[0].startswith("-") else "a scenario" for option in given}
     refused = [said for name, said in names.items() if name not in allowed]
     if refused:
-        goes = ", ".join(f"--{name.replace('_', '-')}" for name in allowed[1:])
-        raise typer.BadParameter(
-            f"--resume uses the scenario of the folder, so {', '.join(refused)} would have no effect (allowed: {goes})"
+        goes = ", ".join(f"--{'set' if name == 'sets' else name.replace('_', '-')}" for name in allowed[1:])
+        raise typer.BadParameter(f"{why}, so {', '.join(refused)} would have no effect (allowed: {goes})")
+
+
+def _branch(
+    origin: Path,
+    at: str | None,
+    sets: list[str] | None,
+    until: str | None,
+    backend: str | Backend,
+    threads: int | None,
+    log: Log,
+) -> gpusim.Simulation:
+    """The simulation that goes on from an earlier run, brought to the time at which it does."""
+    from gpusim.record import Result
+    from gpusim.scenario import parse_set
+
+    last = int(Result(origin).times[-1])
+    with progress(f"the run of {origin}", last, "min", log) as tell:
+        found = gpusim.branch(
+            origin,
+            at=at,
+            changes=dict(parse_set(text) for text in sets or []),
+            until=until,
+            backend=backend,
+            threads=threads,
+            progress=lambda simulation: tell(int(simulation.minutes)),
         )
+    where = f"its checkpoint at step {saved}" if (saved := found.origin["checkpoint_at_step"]) else "time 0"
+    out.print(f"goes on from {origin} at {duration(found.minutes)}, reached from {where}, digest {found.digest()}")
+    return found
 
 
 def _require_one_process(backend: str) -> None:
@@ -243,7 +303,7 @@ def _head(simulation: gpusim.Simulation, scenario: Scenario) -> None:
         f"seed {seeds[0]}{following}, {_backend(simulation)}",
         markup=False,
     )
-    if simulation.steps:
+    if simulation.steps and not simulation.origin:
         out.print(f"resumed at {duration(simulation.minutes)}, step {simulation.steps}")
     for each in simulation.models.values():
         placements(each)
@@ -270,7 +330,10 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
         if name != "none" and any([*before, *after]):
             cells.add_row(name, _spread(before, ",.10g"), _spread(after, ",.10g"))
     fired = new_table("rule", f"firings{spread}")
+    never = [name for name in summaries[0]["fired"] if not any(of_all("fired", name))]
     for name in summaries[0]["fired"]:
+        if name in never:
+            continue
         fired.add_row(name.replace("_", " "), _spread(of_all("fired", name), ",.10g"))
     sites = summaries[0]["sites"].values()
     numbers, spacings = [math.prod(site["shape_zyx"]) for site in sites], [site["spacing_um"] for site in sites]
@@ -278,9 +341,17 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
     for name, unit in zip(model.fields.names, model.fields.units, strict=True):
         told = whole(unit, numbers, spacings)
         fields.add_row(name, _spread([told.factor * total for total in of_all("totals", name)], ".4g"), told.label)
-    for table in (cells, fired, fields):
+    traits = new_table("trait", f"mean at end{spread}", "lowest", "highest", "unit")
+    for name, unit in zip(model.traits.names, model.traits.units, strict=True):
+        held = [summary["traits"][name] for summary in summaries if summary["traits"][name]["cells"]]
+        ends = [f"{end(each[key] for each in held):.4g}" for end, key in ((min, "lowest"), (max, "highest")) if held]
+        middle = [_spread([each["mean"] for each in held], ".4g")] if held else ["no cell has it"]
+        traits.add_row(name, *middle, *(ends or ["", ""]), unit.removesuffix("dimensionless"))
+    for table in (cells, fired, fields, traits):
         if table.row_count:
             out.print(table)
+    if never:
+        out.print(f"rules that never fired: {', '.join(name.replace('_', ' ') for name in never)}")
     updates = sum(numbers) * len(model.fields) * summaries[0]["steps"] * len(summaries)
     seconds = sum(summary["seconds"] for summary in summaries)
     out.print(f"{seconds:.1f} s, {updates / max(seconds, 1e-9) / 1e6:.1f} million voxel-field steps/s")

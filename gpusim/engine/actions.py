@@ -15,8 +15,10 @@ from gpusim.model.fingerprint import fingerprint
 from gpusim.scenario import Scenario
 from gpusim.scenario.limits import LARGEST
 
-CHANGEABLE = ("fields", "states", "rules", "reactions", "adhesion", "body", "therapies")
+CHANGEABLE = ("fields", "flow", "states", "rules", "reactions", "adhesion", "traits", "body", "therapies")
 """Parts of a scenario whose numbers may change in mid-run."""
+_ENDS = ("to", "daughter", "partner", "partner_to")
+"""Columns of the table of rules that hold states."""
 _SIDES = ("first_consumed", "first_made", "end_made")
 """Columns of the table of reactions that tell which fields take part."""
 
@@ -122,14 +124,20 @@ def _require_same_arrays(before: Model, after: Model) -> None:
         ("the states and their layers", lambda m: m.states),
         (
             "the rules and their transitions",
-            lambda m: (m.cells.rule_names, list(m.cells.leaves), m.cells.rules[["to", "daughter"]].tolist()),
+            lambda m: (m.cells.rule_names, list(m.cells.leaves), m.cells.rules[list(_ENDS)].tolist()),
         ),
         (
             "the reactions and their fields",
             lambda m: (m.reactions.names, m.reactions.rows[list(_SIDES)].tolist(), m.reactions.terms["field"].tolist()),
         ),
+        (
+            "the traits, their units and states",
+            lambda m: (m.traits.names, m.traits.units, m.traits.rows["states"].tolist()),
+        ),
         ("the quantities of the body", lambda m: (m.body.names, m.body.units)),
+        ("the traits that rules give to the body", lambda m: m.cells.egresses["trait"].tolist()),
         ("what exchanges with the body", lambda m: m.exchange.walls[["field", "quantity"]].tolist()),
+        ("the field of the pressure", lambda m: m.flow.field if m.flow is not None else None),
         ("the grid", lambda m: (m.shape, m.spacing)),
     ):
         if of(before) != of(after):

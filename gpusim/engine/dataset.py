@@ -4,26 +4,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpusim.engine.site import Site
+from gpusim.engine.traits import states_with
 from gpusim.model import Model
 from gpusim.scenario import Scenario
 
 if TYPE_CHECKING:
     import xarray
 
+    from gpusim.engine.site import Site
+
 LAYERS = ("tissue", "immune")
+CLONES = "clones"
+"""Name of the array of labels of clones."""
 TIMES = {"step": "1", "time": "min"}
 """Units of the coordinates of time. As attribute "unit": "units" would make xarray take minutes for a date."""
 
 
 def attributes(model: Model) -> dict[str, dict[str, Any]]:
-    """Attributes of fields and layers, by name: unit, meaning, states of the numbers."""
+    """Attributes of fields, layers, traits and clones, by name: unit, meaning, states of numbers or with the trait."""
     names = model.states.names
     flags = {"flag_values": list(range(len(names))), "flag_meanings": " ".join(names)}
     fields = {
         name: {"units": u, "long_name": name} for name, u in zip(model.fields.names, model.fields.units, strict=True)
     }
-    return fields | {layer: {"long_name": f"state of the {layer} cell", **flags} for layer in LAYERS}
+    layers = {layer: {"long_name": f"state of the {layer} cell", **flags} for layer in LAYERS}
+    traits = {
+        name: {
+            "units": model.traits.units[number],
+            "long_name": name,
+            "states": " ".join(np.array(names)[states_with(model, number)]),
+        }
+        for number, name in enumerate(model.traits.names)
+    }
+    clones = {CLONES: {"long_name": "label of the clone; 0: none"}} if len(model.clones) else {}
+    return fields | layers | traits | clones
 
 
 def centres(model: Model) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
@@ -34,7 +48,7 @@ def centres(model: Model) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
     }
 
 
-def of(site: Site, scenario: Scenario, steps: int) -> "xarray.Dataset":
+def of(site: "Site", scenario: Scenario, steps: int) -> "xarray.Dataset":
     """Copies of all arrays of a site after so many steps."""
     import xarray
 

@@ -9,8 +9,10 @@ from gpusim.engine import state, transport
 from gpusim.model import Model
 
 COPY_PER_VOXEL = 24
-COPY_PER_VOXEL_AND_FIELD = 4
-"""What counting and writing take on the host for a moment."""
+COPY_PER_VOXEL_AND_NUMBER = 4
+"""What counting and writing take on the host for a moment; a number is a field or a trait."""
+COPY_PER_VOXEL_OF_CLONES = 40
+"""What counting the cells of clones takes: the labels, those of cells, and these in order."""
 
 
 def on_backend(model: Model) -> int:
@@ -20,7 +22,8 @@ def on_backend(model: Model) -> int:
 
 def of_copies(model: Model) -> int:
     """Bytes that a model takes on the host while its state is counted and written, one replicate at a time."""
-    return model.voxels * (COPY_PER_VOXEL + COPY_PER_VOXEL_AND_FIELD * len(model.fields))
+    of_numbers = COPY_PER_VOXEL_AND_NUMBER * (len(model.fields) + len(model.traits))
+    return model.voxels * (COPY_PER_VOXEL + of_numbers + COPY_PER_VOXEL_OF_CLONES * len(model.clones))
 
 
 def require(models: Sequence[Model], replicates: int, backend: Backend) -> None:

@@ -17,3 +17,8 @@ class Purpose(enum.IntEnum):
     WALLS = 8
     CLOSING = 9
     ADHESION = 10
+    TISSUE_LAWS = 11
+    IMMUNE_LAWS = 12
+    START = 13
+    PUT_IN = 14
+    TRANSFERS = 15

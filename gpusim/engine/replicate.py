@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -120,14 +121,16 @@ class Replicate(Plottable):
         """Time that the steps took on the clock, s; where replicates are stepped together, one's share of it."""
         return self.clock.seconds
 
-    def steps_until(self, until: str) -> int:
-        """Steps from time 0 to a time such as "12 h". Raises `ScenarioError` where there is no such step."""
+    def steps_until(self, until: str, name: str = "until") -> int:
+        """Steps from time 0 to a time such as "12 h". Raises `ScenarioError` about `name` if there is no such step."""
         try:
             minutes = units.number(until, "min")
         except units.UnitError as error:
-            raise ScenarioError(f"until: {until!r} {error}") from None
+            raise ScenarioError(f"{name}: {until!r} {error}") from None
+        if minutes <= 0:
+            raise ScenarioError(f"{name}: expected a time after 0, found {until!r}")
         try:
-            return whole(minutes, self.model.step, "until")
+            return whole(minutes, self.model.step, name)
         except ScenarioError as error:
             raise ScenarioError(
                 f"{error}; among the scenario's times under 'time.at', a chosen step divides it"
@@ -139,6 +142,15 @@ class Replicate(Plottable):
     def actions(self) -> Sequence[Action]:
         """What has been done to it from outside, in that order."""
         return self._stepper.actions[self.number]
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The recorded run that it goes on from (`gpusim.branch`), and when; empty for one that began at time 0."""
+        return self._stepper.origin
+
+    @origin.setter
+    def origin(self, origin: dict[str, Any]) -> None:
+        self._stepper.origin = origin
 
     @property
     def _acted_on(self) -> Sequence[Replicate]:
@@ -269,7 +281,10 @@ class Replicate(Plottable):
         """What changes and is not on the backend."""
         counted = {f"{site.name}.counted": site.given for site in self._sorted}
         placed = {f"{site.name}.placed": site.placed for site in self._sorted}
-        return {"circulation": self._quantities, **counted, **placed}
+        with_clones = [site for site in self._sorted if len(site.model.clones)]
+        births = {f"{site.name}.births": site.lineage.births for site in with_clones}
+        births |= {f"{site.name}.newborn": site.lineage.newborn for site in with_clones}
+        return {"circulation": self._quantities, **counted, **placed, **births}
 
     def restore(
         self,
@@ -298,7 +313,8 @@ class Replicate(Plottable):
         here = {**on_grid, **self._off_grid}
         for name in here.keys() | arrays.keys():
             own, given = here.get(name), arrays.get(name)
-            if own is None or given is None or own.shape != given.shape or own.dtype != given.dtype:
+            grows = name.endswith((".births", ".newborn"))  # with each birth
+            if own is None or given is None or own.dtype != given.dtype or own.shape[grows:] != given.shape[grows:]:
                 self.follow(before)
                 raise ValueError(f"array '{name}' is not one of this scenario's state")
         with self.clock.changing("going back to a checkpoint", [self.number]):
@@ -320,6 +336,13 @@ class Replicate(Plottable):
         """All fields of the first site: float32 [z, y, x], in their own units."""
         return self.site.fields
 
+    def trait(self, name: str) -> np.ndarray:
+        """A copy of a trait of the first site's cells: float32 [z, y, x], in its unit; 0 where no cell has it.
+
+        Raises `KeyError`.
+        """
+        return self.site.trait(name)
+
     def field(self, name: str) -> np.ndarray:
         """A copy of one field of the first site: float32 [z, y, x], in its own unit. Raises `KeyError`."""
         return self.site.field(name)
@@ -336,7 +359,7 @@ class Replicate(Plottable):
 
     @between_steps
     def dataset(self, site: str | None = None) -> xarray.Dataset:
-        """Copies of all fields and both layers of a site (the first, where left out) as an xarray dataset.
+        """Copies of all fields, both layers and all traits of a site (the first, where left out) as an xarray dataset.
 
         Coordinates are the voxel centres `z`, `y`, `x` (um), `time` (min) and `step`; each variable has its unit.
         Raises `KeyError`.
@@ -382,8 +405,9 @@ class Replicate(Plottable):
         return dict(zip(self.model.body.names, map(float, self._quantities), strict=True))
 
     def count(self, state: str) -> int:
-        """Cells in one state. Raises `KeyError`."""
-        return self.counts[state]
+        """Cells in one state, or in the states of a group. Raises `KeyError`."""
+        counts = self.counts
+        return sum(counts[each] for each in self.scenario.document.groups.get(state, (state,)))
 
     @between_steps
     def totals(self) -> dict[str, float]:
@@ -397,24 +421,54 @@ class Replicate(Plottable):
             several = len(self.site.stack.models) > 1
             raise NumericalError(f"seed {self.seed}: {error}" if several else str(error)) from None
 
+    @between_steps
+    def means(self) -> dict[str, float]:
+        """Mean of each trait over the cells of all sites that have it, in its unit; not a number without such cells.
+
+        Sums are exact to 2^-32 of the unit.
+        """
+        by_site = [site.trait_sums() for site in self._sorted]
+        pairs = {name: [sums[name] for sums in by_site] for name in self.model.traits.names}
+        return {name: mean_of(of_sites) for name, of_sites in pairs.items()}
+
     def check(self) -> None:
         """Raise `NumericalError` where a concentration has gone wrong."""
         self.totals()
 
     @between_steps
     def digest(self) -> str:
-        """SHA-256 over every field, both cell layers, the body and the step count: equal for equal trajectories."""
-        layers = (itertools.chain(map(s.field, s.model.fields.names), (s.tissue, s.immune)) for s in self._sorted)
+        """SHA-256 over every field, both cell layers, their traits and clones, the body and the step count.
+
+        Equal for equal trajectories.
+        """
+        layers = (
+            itertools.chain(
+                map(s.field, s.model.fields.names),
+                (s.tissue, s.immune),
+                map(s.trait, s.model.traits.names),
+                (s.clones(),) if len(s.model.clones) else (),
+            )
+            for s in self._sorted
+        )
         return digest(itertools.chain.from_iterable(layers), self._quantities, self.steps)
 
 
 def digest(arrays: Iterable[np.ndarray], body: np.ndarray, steps: int) -> str:
-    """SHA-256 of a state; arrays (fields, tissue, immune, by site in the order of names) in C order, little-endian."""
+    """SHA-256 of a state.
+
+    Arrays (fields, tissue, immune, traits, clones, by site in the order of names) are taken in C order, little-endian.
+    """
     sha = hashlib.sha256()
     for array in itertools.chain(arrays, (body,)):
         sha.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
     sha.update(steps.to_bytes(8, "little"))
     return sha.hexdigest()
+
+
+def mean_of(sums: Iterable[tuple[float, int]]) -> float:
+    """Mean over all cells from sums and numbers of cells; not a number without cells."""
+    totals, cells = zip(*sums, strict=True)
+    return math.fsum(totals) / sum(cells) if sum(cells) else math.nan
 
 
 def _sums(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -166,14 +166,15 @@ class Simulation(Replicate):
         """Give the scenario other numbers from now on: `sim.change({"rules.infection.rate": "0.02 /min"})`.
 
         The model is built anew with the changed scenario, and the state goes on in it, in all replicates; steps stay as
-        they are. The numbers of `fields`, `states`, `rules`, `reactions`, `adhesion`, `body` and `therapies` may
-        change; therapies and adhesion come and go. Names, units, layers, transitions, the grid, the tissue at time 0
-        and the times of the run may not.
+        they are. The numbers of `fields`, `states`, `rules`, `reactions`, `adhesion`, `traits`, `body` and `therapies`
+        may change; therapies and adhesion come and go. Names, units, layers, transitions, the grid, the tissue at time
+        0 and the times of the run may not.
 
         Args:
             changes: values by dotted path, as `Scenario.load` takes them.
 
-        Raises `ScenarioError` where that is not possible or has no effect, and then nothing has changed.
+        Warns where the steps are too large for the new rates. Raises `ScenarioError` where that is not possible or has
+        no effect, and then nothing has changed.
         """
         if not changes:
             raise ScenarioError("change: expected a path and its value, found none")

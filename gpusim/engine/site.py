@@ -8,12 +8,18 @@ import numpy as np
 
 from gpusim.backends.base import Backend
 from gpusim.backends.groups import TRAVELLING, Array, CellLayer
+from gpusim.backends.numpy.random import Draw
 from gpusim.engine.clock import Clock, between_steps
+from gpusim.engine.dataset import CLONES
 from gpusim.engine.faults import largest_source
+from gpusim.engine.lineage import PUT_IN, Lineage
+from gpusim.engine.purpose import Purpose
 from gpusim.engine.stack import Stack, Tallied
+from gpusim.engine.traits import begun, founders, states_with
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError
 from gpusim.model import Graft, Model, Resection
+from gpusim.model.tables import members
 from gpusim.tissue import InitialTissue
 
 
@@ -45,8 +51,14 @@ class Site:
 
     @property
     def given(self) -> np.ndarray:
-        """Firings and flows that the body has taken in: int64 [rules + 2 walls], in place."""
+        """Firings, flows and traits that the body has taken in: int64 [rules + 2 walls + 3 egresses], in place."""
         return self.stack.given[:, self.replicate]
+
+    @property
+    @between_steps
+    def passes_of_advection(self) -> int:
+        """Passes in which the present flow carries fields over a time step. Raises `NumericalError`."""
+        return self.transport.passes_of_advection(self.stack.state)
 
     # Therapies of its own
 
@@ -101,7 +113,9 @@ class Site:
         """The layer of a state."""
         state_of_all, r = self.stack.state, self.replicate
         layer = state_of_all.tissue if state < self.model.states.none else state_of_all.immune
-        return CellLayer(layer.cells[r], layer.clock[r], layer.heading[r], layer.claim[r], layer.vacant)
+        return CellLayer(
+            layer.cells[r], layer.clock[r], layer.heading[r], layer.claim[r], layer.clone[r], layer.vacant, layer.traits
+        )
 
     def _replace(self, layer: CellLayer, cells: np.ndarray, voxels: np.ndarray, state: int) -> None:
         """Set `voxels` of a layer, whose present states are `cells`, to another state."""
@@ -115,6 +129,42 @@ class Site:
                 values = self.backend.to_numpy(array)
                 values.reshape(-1)[voxels] = 0
                 self.backend.write(array, values)
+        first, end = layer.traits
+        begin = np.zeros((voxels.size, len(self.model.traits)), np.float32)
+        draw, states = Draw(self.model.seed, self.clock.steps, Purpose.PUT_IN), flat[voxels]
+        for number in range(first, end):
+            begin[:, number] = begun(self.model, number, states, voxels, draw)
+            array = self.stack.state.traits[number, self.replicate]
+            values = self.backend.to_numpy(array)
+            values.reshape(-1)[voxels] = begin[:, number]
+            self.backend.write(array, values)
+        if layer.clone.size:
+            self._label(layer, states, voxels, begin)
+
+    def _label(self, layer: CellLayer, states: np.ndarray, voxels: np.ndarray, begin: np.ndarray) -> None:
+        """Let cells in some states that were put in, with the traits `begin`, found clones."""
+        clones = self.model.clones
+        has = members(clones.rows["states"][0])[states] > 0
+        at = voxels[has]
+        if at.size:
+            labels = (
+                PUT_IN | np.uint64((self.clock.steps + 1) << 32) | (at if clones.each else at[:1]).astype(np.uint64)
+            )
+            values = self.backend.to_numpy(layer.clone)
+            values.reshape(-1)[at] = labels
+            self.backend.write(layer.clone, values)
+            births = np.stack([labels, np.zeros_like(labels)], axis=1)
+            several = np.full((1, begin.shape[1]), np.nan, np.float32)
+            self.lineage.add(births, begin[has] if clones.each else several)
+
+    @property
+    def lineage(self) -> Lineage:
+        """The clones that were born since the start."""
+        return self.stack.lineages[self.replicate]
+
+    def founders(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of the clones of time 0, uint64 [n], and traits of their first cells, float32 [n, traits]."""
+        return founders(self.model)
 
     # Going on later
 
@@ -137,6 +187,8 @@ class Site:
         self.stack.restore(self.replicate, arrays)
         self.placed = arrays["placed"].copy()
         self.given[:] = arrays["counted"]
+        if len(self.model.clones):
+            self.stack.lineages[self.replicate] = Lineage(arrays["births"].copy(), arrays["newborn"].copy())
 
     # Looking
 
@@ -154,9 +206,64 @@ class Site:
 
     @between_steps
     def array(self, name: str) -> np.ndarray:
-        """A copy of a field or of a layer ("tissue", "immune"): [z, y, x]. Raises `KeyError`."""
+        """A copy of a field, a trait, a layer ("tissue", "immune") or "clones": [z, y, x]. Raises `KeyError`."""
         layers = {"tissue": self.stack.state.tissue, "immune": self.stack.state.immune}
-        return self.backend.to_numpy(layers[name].cells[self.replicate]) if name in layers else self.field(name)
+        if name in layers:
+            return self.backend.to_numpy(layers[name].cells[self.replicate])
+        if name == CLONES:
+            return self.clones()
+        return self.trait(name) if name in self.model.traits.names else self.field(name)
+
+    @between_steps
+    def trait(self, name: str) -> np.ndarray:
+        """A copy of a trait: float32 [z, y, x], in its unit; 0 where no cell has it. Raises `KeyError`."""
+        return self.backend.to_numpy(self.stack.state.traits[self._trait_number(name), self.replicate])
+
+    def _trait_number(self, name: str) -> int:
+        names = self.model.traits.names
+        if name not in names:
+            raise KeyError(f"no trait '{name}' (known: {', '.join(names) or 'none'})")
+        return names.index(name)
+
+    def values(self, trait: str, of: Iterable[str] | None = None) -> np.ndarray:
+        """Values of a trait of the cells that have it, or of those `of` some states: float32 [cells], in its unit.
+
+        Raises `KeyError`.
+        """
+        number, values = self._trait_number(trait), self.trait(trait)
+        has = states_with(self.model, number)
+        if of is not None:
+            states = self.model.states.names
+            if unknown := [state for state in of if state not in states]:
+                raise KeyError(f"no state '{unknown[0]}' (known: {', '.join(states)})")
+            has &= np.isin(np.arange(has.size), [states.index(state) for state in of])
+        cells = self.tissue if number < self.model.traits.of_tissue else self.immune
+        return values[has[cells]]
+
+    @between_steps
+    def trait_sums(self) -> dict[str, tuple[float, int]]:
+        """Sum of each trait over the cells that have it, exact to 2^-32 of its unit, and their number."""
+        model, counts = self.model, np.array(list(self.counts.values()))
+        if not model.traits.names:
+            return {}
+        sums = sum_fields(self.backend, self.stack.state.traits, self.replicate)
+        found = {}
+        for number, name in enumerate(model.traits.names):
+            cells = int(counts[states_with(model, number)].sum())
+            if sums.fault[number] == 2**64 - 1:
+                total = float(sums.whole[number]) + float(sums.fraction[number]) * 2.0**-32
+            else:  # a value that the sums cannot hold
+                total = float(self.values(name).sum(dtype=np.float64))
+            found[name] = total, cells
+        return found
+
+    @between_steps
+    def clones(self) -> np.ndarray:
+        """A copy of the labels of clones: uint64 [z, y, x]; 0 where no cell belongs to one. Raises `KeyError`."""
+        if not len(self.model.clones):
+            raise KeyError("the scenario has no clones ('clones: {of: STATES}')")
+        layer = self.stack.state.immune if self.model.clones.immune else self.stack.state.tissue
+        return self.backend.to_numpy(layer.clone[self.replicate])
 
     @property
     def tissue(self) -> np.ndarray:
@@ -217,6 +324,9 @@ class Site:
         tallied, rules = self._tallied(), model.cells.rules
         np.add.at(totals, rules["to"], tallied.fired)
         np.subtract.at(totals, model.cells.leaves, tallied.fired)
+        of_partners = rules["partner"] >= 0
+        np.add.at(totals, rules["partner_to"][of_partners], tallied.fired[of_partners])
+        np.subtract.at(totals, rules["partner"][of_partners], tallied.fired[of_partners])
         divides = rules["daughter"] >= 0
         np.add.at(totals, rules["daughter"][divides], tallied.fired[divides])
         totals -= tallied.taken + tallied.left[1]

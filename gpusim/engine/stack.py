@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from gpusim.backends.base import Backend, Known
-from gpusim.backends.groups import Adhesion, Array, CellLayer, CellTables, Closing, ReactionTables, Ways
+from gpusim.backends.groups import Adhesion, Array, CellLayer, CellTables, Closing, ReactionTables, TraitTables, Ways
 from gpusim.engine.adhesion import passes
+from gpusim.engine.lineage import Lineage
 from gpusim.engine.purpose import Purpose
-from gpusim.engine.state import State, mobile
+from gpusim.engine.state import State, capacity_of_births, mobile
 from gpusim.engine.transport import Transport
-from gpusim.errors import ScenarioError
+from gpusim.errors import NumericalError, ScenarioError
 from gpusim.model import Model
-from gpusim.model.tables import FLOW_FRACTION, FLOW_WHOLE, Boundary, members
+from gpusim.model.tables import EGRESS_BITS, EGRESS_PARTS, FLOW_FRACTION, FLOW_WHOLE, Boundary, members
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Tallied:
         taken: int64 [states, R], voxels that dividing cells took, by what was in them.
         left: int64 [2, states, R], cells that left the lattice: pushed out, and by moves.
         flowed: int64 [2 walls, R], what has left voxels for the body.
+        carried: int64 [3 egresses, R], what of traits has gone to the body.
     """
 
     fired: np.ndarray
@@ -33,10 +35,11 @@ class Tallied:
     taken: np.ndarray
     left: np.ndarray
     flowed: np.ndarray
+    carried: np.ndarray
 
     def of(self, replicate: int) -> "Tallied":
         """That of one replicate, without the axis R."""
-        arrays = (self.fired, self.barred, self.taken, self.left, self.flowed)
+        arrays = (self.fired, self.barred, self.taken, self.left, self.flowed, self.carried)
         return Tallied(*(array[..., replicate] for array in arrays))
 
 
@@ -46,24 +49,36 @@ class Stack:
     Attributes:
         models: of each replicate. They differ by what follows from the seed: initial cells, the order of grafts.
         state: their arrays, on the backend.
-        given: int64 [rules + 2 walls, R], firings and flows that the bodies have taken in.
+        given: int64 [rules + 2 walls + 3 egresses, R], firings, flows and traits that the bodies have taken in.
         solvers: of their fields.
+        lineages: of each replicate, the clones that were born since the start.
         fetched: firings and flows since the start as the host has them; None where it has to ask.
     """
 
     def __init__(self, models: Sequence[Model], backend: Backend) -> None:
         self.backend = backend
         self.state = State.start(models, backend)
-        rows = len(models[0].cells.rules) + 2 * len(models[0].exchange.walls)
+        cells = models[0].cells
+        rows = len(cells.rules) + 2 * len(models[0].exchange.walls) + EGRESS_PARTS * len(cells.egresses)
         self.given = np.zeros((rows, len(models)), np.int64)
         self.fetched: Tallied | None = None
+        self.lineages = [Lineage.of(len(models[0].traits)) for _ in models]
         self._follow(models, Transport(models, backend))
 
     def remodel(self, models: Sequence[Model]) -> None:
         """Follow other models from now on, of the same lattice, fields, states, rules and quantities."""
         solvers = Transport(models, self.backend)  # what fails here has changed nothing yet
         self.state.fit(models[0], len(models), self.backend)
+        most = self._model.traits.rows["most"]
         self._follow(models, solvers)
+        self._hold_traits(most)
+
+    def _hold_traits(self, before: np.ndarray) -> None:
+        """Lower the values of traits to their greatest, which were `before`."""
+        for number, most in enumerate(self._model.traits.rows["most"]):
+            for replicate in range(len(self.models)) if most < before[number] else ():
+                array = self.state.traits[number, replicate]
+                self.backend.write(array, np.minimum(self.backend.to_numpy(array), most))
 
     def _follow(self, models: Sequence[Model], solvers: Transport) -> None:
         backend = self.backend
@@ -72,6 +87,11 @@ class Stack:
         cells = model.cells
         self._tables = CellTables(
             **{table: backend.array(getattr(cells, table)) for table in CellTables.__dataclass_fields__}
+        )
+        traits = model.traits
+        of_traits = (traits.rows, traits.quantiles, traits.laws, traits.law_begin)
+        self._traits = TraitTables(
+            *map(backend.array, (*of_traits, traits.transfers, traits.transfer_begin, model.clones.rows))
         )
         held, holds = model.exchange.held, model.exchange.holds
         holding = np.flatnonzero(holds.any(axis=1))
@@ -109,6 +129,7 @@ class Stack:
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
         self.hold()
+        solvers.settle(self.state)
 
     def _closing_on_backend(self, model: Model) -> Closing | None:
         """How the cells of the tissue close up. Raises `ScenarioError`."""
@@ -144,16 +165,29 @@ class Stack:
             self.hold()
 
     def transport(self, step: int) -> None:
-        """Diffusion and exchange over a step, then the reactions between fields."""
+        """Diffusion and exchange over a step, then reactions between fields; half of the transfers before and after."""
         self.fetched = None
         state = self.state
         self.hold()  # cells may have been put in
         self._count_neighbours(state.tissue, state.immune, Purpose.EXCHANGE)
+        self._transfer(2 * step)
+        if self.solvers.carry(state, step):
+            self.hold()
         self.solvers.advance(state, step)
         if len(self._model.reactions):
             cells = {"tissue": state.tissue.cells, "immune": state.immune.cells}
             given = self._seen() | self._drawn(step, Purpose.REACTIONS)
             self.backend.launch("react", self._reactions, **cells, **given)
+        self._transfer(2 * step + 1)
+
+    def _transfer(self, half: int) -> None:
+        """From fields into traits and back, over half a step: the error of the splitting is of second order."""
+        state = self.state
+        if len(self._model.traits.transfers):
+            tables = {"held": self._held, "modulators": self._tables.modulators}
+            cells = {"tissue": state.tissue.cells, "immune": state.immune.cells}
+            given = self._seen() | self._drawn(half, Purpose.TRANSFERS)
+            self.backend.launch("transfer", self._traits, **tables, **cells, **given)
 
     def hold(self) -> None:
         """Give the voxels that hold a concentration just that."""
@@ -178,15 +212,55 @@ class Stack:
                 given = self._seen() | self._drawn(number, purpose) | {"bid": state.bid, "heading": layer.heading}
                 cells = {"cells": layer.cells, "vacant": layer.vacant, "boundary": self._boundary}
                 launch("propose_moves", self._tables, other=other.cells, **cells, **given)
-                launch("move", **cells, **layer.travelling, bid=state.bid, left=self._left[1])
+                launch("move", **cells, **self._travelling(layer), bid=state.bid, left=self._left[1])
 
     def apply_rules(self, number: int) -> None:
         """Let the tissue's cells act and adhere to each other, then the immune cells act; for the `number`th time."""
         state, self.fetched = self.state, None
+        for own, other, purpose in (
+            (state.tissue, state.immune, Purpose.TISSUE_LAWS),
+            (state.immune, state.tissue, Purpose.IMMUNE_LAWS),
+        ):
+            self._change_traits(own, other, purpose)
         self._act(state.tissue, state.immune, number, Purpose.TISSUE_RULES)
         self._close(number)
         self._adhere(state.tissue, number)
         self._act(state.immune, state.tissue, number, Purpose.IMMUNE_RULES)
+        self._collect_births()
+
+    def _collect_births(self) -> None:
+        """Take over what has been noted of clones that were born."""
+        if not len(self._model.clones):
+            return
+        arrays, backend = self.state.births, self.backend
+        (born,) = backend.fetch([arrays.born])
+        capacity = capacity_of_births(self._model)
+        for replicate, count in enumerate(map(int, born)):
+            if count > capacity:
+                raise NumericalError(
+                    f"{count:,} clones were founded in one application of the rules; expected at most {capacity:,}. "
+                    "Use a shorter 'time.step.rules' or a smaller probability"
+                )
+            if count:
+                parts = [arrays.births[replicate, :count], arrays.newborn[replicate, :count]]
+                self.lineages[replicate].add(*backend.fetch(parts))
+        if born.any():
+            backend.write(arrays.born, np.zeros_like(born))
+
+    def _change_traits(self, layer: CellLayer, other: CellLayer, purpose: Purpose) -> None:
+        """Change the traits of a layer's cells by their laws."""
+        begin, none = self._model.traits.law_begin, self._model.states.none
+        first, end = (0, none) if purpose == Purpose.TISSUE_LAWS else (none, -1)
+        if begin[first] == begin[end]:
+            return
+        self._count_neighbours(layer, other, purpose)
+        cells = {"cells": layer.cells, "other": other.cells, "modulators": self._tables.modulators}
+        self.backend.launch("change_traits", self._traits, **cells, **self._seen())
+
+    def _travelling(self, layer: CellLayer) -> dict[str, Any]:
+        """What travels with the cells of a layer."""
+        first, end = layer.traits
+        return layer.travelling | {"traits": self.state.traits, "first_trait": first, "end_trait": end}
 
     def _act(self, layer: CellLayer, other: CellLayer, number: int, purpose: Purpose) -> None:
         """Apply the rules of a layer, and let its cells divide."""
@@ -197,14 +271,20 @@ class Stack:
         if purpose in self._room_for:
             self._measure_room(state.tissue, state.immune, self._ways[0])
         given = self._seen() | self._drawn(number, purpose) | {"room": state.room}
-        into = {"next": state.next, "clock": layer.clock, "claim": layer.claim, "fired": state.tally.fired}
-        self.backend.launch("apply_rules", self._tables, cells=layer.cells, other=other.cells, **given, **into)
+        into = {"next": state.next, "clock": layer.clock, "claim": layer.claim}
+        into |= {"fired": state.tally.fired, "carried": state.tally.carried}
+        beside = {"other": other.cells, "other_clock": other.clock, "other_claim": other.claim}
+        beside |= {"clone": layer.clone, "other_clone": other.clone}
+        first, end = layer.traits
+        arrays = given | into | beside | {"cells": layer.cells}
+        tables = (self._tables, self._traits, state.births)
+        self.backend.launch("apply_rules", *tables, **arrays, first_trait=first, end_trait=end)
         layer.cells, state.next = state.next, layer.cells
         self._divide(layer, other, number, purpose)
 
     def _adhere(self, layer: CellLayer, number: int) -> None:
         """Let neighbouring voxels swap their cells."""
-        adhesion, cells = self._model.cells.adhesion, {"cells": layer.cells} | layer.travelling
+        adhesion, cells = self._model.cells.adhesion, {"cells": layer.cells} | self._travelling(layer)
         if adhesion is None or self._adhesion is None:
             return
         for sweep in range(number * adhesion.sweeps, (number + 1) * adhesion.sweeps):
@@ -224,7 +304,9 @@ class Stack:
         launch("bid_for_room", self._tables, ways, **cells, **drawn)
         launch("settle_bids", self._tables, ways, **cells, **drawn, granted=state.next, barred=tally.barred)
         counts = {"fired": tally.fired, "taken": tally.taken, "left": self._left[0]}
-        launch("divide", self._tables, ways, **(cells | layer.travelling), **drawn, granted=state.next, **counts)
+        travelling = self._travelling(layer)
+        tables = (self._tables, self._traits, ways, state.births)
+        launch("divide", *tables, **(cells | travelling), **drawn, granted=state.next, **counts)
 
     def _measure_room(self, layer: CellLayer, other: CellLayer, ways: Ways) -> None:
         """Distance of each voxel from the nearest that can take a cell of the layer, in tenths of a voxel."""
@@ -260,7 +342,7 @@ class Stack:
         launch("bid_for_lines", *tables, **seen, **drawn, **searched)
         launch("settle_lines", closing, **sides, **drawn, **granted, claim=layer.claim)
         counted = {"vacant": layer.vacant, "fired": tally.fired}
-        launch("close_up", *tables, **seen, **drawn, **granted, **layer.travelling, **counted)
+        launch("close_up", *tables, **seen, **drawn, **granted, **self._travelling(layer), **counted)
 
     def show_body(self, quantities: np.ndarray) -> None:
         """Let the cells see the bodies' present quantities, float32 [quantities, R]."""
@@ -276,19 +358,28 @@ class Stack:
     def restore(self, replicate: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Take what `state.kept` holds of a replicate, by name."""
         self.fetched = None
+        self.solvers.forget()
         for name, array in self.state.kept(replicate).items():
             self.backend.write(array, arrays[name])
 
-    def moved(self, tallied: Tallied) -> tuple[np.ndarray, np.ndarray]:
-        """Firings (int64 [rules, R]) and concentrations that voxels gave (float64 [walls, R]) since the last call."""
-        before, self.given = self.given, np.concatenate([tallied.fired, tallied.flowed])
-        since, rules, walls = self.given - before, len(self._model.cells.rules), len(self._model.exchange.walls)
-        whole, fraction = since[rules : rules + walls], since[rules + walls :]
-        return since[:rules], (whole + fraction / FLOW_FRACTION) / FLOW_WHOLE
+    def moved(self, tallied: Tallied) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What has come since the last call.
+
+        Firings (int64 [rules, R]), concentrations that voxels gave (float64 [walls, R]), and what cells carried of
+        traits (float64 [egresses, R]), in their units.
+        """
+        counted = (tallied.fired, tallied.flowed, tallied.carried)
+        before, self.given = self.given, np.concatenate(counted)
+        fired, flowed, carried = np.split(self.given - before, np.cumsum([len(each) for each in counted])[:2])
+        whole, fraction = np.split(flowed, 2)
+        scaled = sum(part / 2.0 ** (i * EGRESS_BITS) for i, part in enumerate(np.split(carried, EGRESS_PARTS)))
+        scales = self._model.cells.egresses["scale"].astype(float)[:, None]
+        return fired, (whole + fraction / FLOW_FRACTION) / FLOW_WHOLE, scaled / scales
 
     def _seen(self) -> dict[str, Array]:
         """What cells react to, besides those beside them."""
-        return {"fields": self.state.fields, "counts": self.state.counts, "body": self.state.body}
+        state = self.state
+        return {"fields": state.fields, "counts": state.counts, "body": state.body, "traits": state.traits}
 
     def _drawn(self, number: int, purpose: Purpose) -> dict[str, Any]:
         """What picks the random numbers of a launch; the voxel's index in the lattice joins it."""
@@ -319,9 +410,18 @@ class Stack:
             Purpose.TISSUE_RULES: cells.counts_for(rows(tissue)),
             Purpose.IMMUNE_RULES: cells.counts_for(rows(immune)),
             Purpose.TISSUE_MOTION: cells.counts_for(cells.motilities[tissue]),
-            Purpose.EXCHANGE: cells.counts_for([*self._model.exchange.effects, *self._model.reactions.rows]),
+            Purpose.TISSUE_LAWS: cells.counts_for(self._laws(tissue)),
+            Purpose.IMMUNE_LAWS: cells.counts_for(self._laws(immune)),
+            Purpose.EXCHANGE: cells.counts_for(
+                [*self._model.exchange.effects, *self._model.reactions.rows, *self._model.traits.transfers]
+            ),
             Purpose.IMMUNE_MOTION: cells.counts_for(cells.motilities[immune]),
         }
+
+    def _laws(self, states: slice) -> np.ndarray:
+        """Rows of the laws of some states."""
+        traits = self._model.traits
+        return traits.laws[traits.law_begin[states.start] : traits.law_begin[states.stop]]
 
     def _count_neighbours(self, own: CellLayer, other: CellLayer, purpose: Purpose) -> None:
         launch, members = self.backend.launch, self.state.members
@@ -351,8 +451,10 @@ def tallied(stacks: Sequence[Stack]) -> list[Tallied]:
                 "taken": np.zeros((states, replicates), np.int64),
             }
             none["left"] = np.zeros((2, states, replicates), np.int64)
+            none["carried"] = np.zeros((EGRESS_PARTS, len(model.cells.egresses), replicates), np.int64)
             counts = none | {kind: next(fetched).view(np.int64) for kind, _ in _counting(stack)}
             counts["flowed"] = counts["flowed"][:, :walls].reshape(2 * walls, replicates)
+            counts["carried"] = counts["carried"].reshape(-1, replicates)
             counts |= {kind: counts[kind][:rules] for kind in ("fired", "barred")}
             stack.fetched = Tallied(**counts)
     return [stack.fetched for stack in stacks if stack.fetched is not None]
@@ -363,4 +465,5 @@ def _counting(stack: Stack) -> list[tuple[str, Array]]:
     model, tally = stack.models[0], stack.state.tally
     divides = ("barred", "taken") if any(model.claims) else ()
     leaves = ("left",) if model.cells.boundary else ()
-    return [(kind, getattr(tally, kind)) for kind in ("fired", "flowed", *divides, *leaves)]
+    carries = ("carried",) if len(model.cells.egresses) else ()
+    return [(kind, getattr(tally, kind)) for kind in ("fired", "flowed", *divides, *leaves, *carries)]

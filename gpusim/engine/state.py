@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from gpusim.backends.base import Backend
-from gpusim.backends.groups import Array, CellLayer, Tally
+from gpusim.backends.groups import Array, Births, CellLayer, FlowState, Tally
+from gpusim.engine.traits import initial_clones, initial_traits
 from gpusim.model import Model
+from gpusim.model.tables import EGRESS_PARTS
 
 BYTES_PER_VOXEL = 8
 """Both cell layers: state, next state and clock; the `next` of the two layers is one."""
@@ -24,12 +26,31 @@ BYTES_PER_VOXEL_AND_FIELD = 8
 
 BYTES_PER_VOXEL_OF_DIVISION = 5
 """Room and bids; and once more for each layer whose cells divide or close up, their claims."""
+BYTES_PER_VOXEL_AND_TRAIT = 4
+BYTES_PER_VOXEL_OF_CLONES = 12
+"""Labels, and births; of each trait, a byte more."""
+MOST_BORN = 4096
+"""Clones whose births are noted in an application of the rules; a quarter of the voxels more."""
+BYTES_PER_VOXEL_OF_FLOW = 1
+"""The tissue that the pressure was solved for."""
 BYTES_PER_VOXEL_OF_CLOSING = 4
 """Labels of regions."""
 
 
-_FILLED_ANEW = ("spare", "next", "bid", "counts", "members", "room", "bids", "labels")
-_LAYERS = ("tissue.", "immune.")
+_FILLED_ANEW = (
+    "births.born",
+    "births.births",
+    "births.newborn",
+    "spare",
+    "next",
+    "bid",
+    "counts",
+    "members",
+    "room",
+    "bids",
+    "labels",
+)
+_LAYERS = ("tissue.", "immune.", "flow.")
 _NUMBERS = ("tally.", "body")
 """Begin, and end, with the replicate; of other arrays it is the second axis."""
 
@@ -40,17 +61,21 @@ class State:
 
     Attributes:
         fields: float32 [F, R, z, y, x], and `spare`, its second buffer.
+        traits: float32 [traits, R, z, y, x], of the cells of both layers.
         tissue, immune: the two layers of cells; `next` (uint8 [R, z, y, x]) receives new states.
         bid: uint16 [R, z, y, x], of moves; of size 0 where nothing moves.
         room: uint8, and bids: uint32 [R, z, y, x], of divisions and closing; labels: uint32 [R, z, y, x], of closing;
             of size 0 where there is none.
         counts: uint8 [counts, R, z, y, x], of neighbours; `members`: uint8 [R, z, y, x], what is counted.
         tally: of each row of the tables of rules and of walls, since the start.
+        births: of clones, in one application of the rules.
+        flow: of fluid.
         body: float32 [quantities, R], as modulators see them.
     """
 
     fields: Array
     spare: Array
+    traits: Array
     tissue: CellLayer
     immune: CellLayer
     next: Array
@@ -61,6 +86,8 @@ class State:
     counts: Array
     members: Array
     tally: Tally
+    births: Births
+    flow: FlowState
     body: Array
 
     def kept(self, replicate: int) -> dict[str, Array]:
@@ -72,7 +99,7 @@ class State:
             if name.startswith(_NUMBERS)
             else array[:, replicate]
             for name, array in _arrays(self, "")
-            if name not in _FILLED_ANEW
+            if name not in _FILLED_ANEW and not (name.startswith("flow.") and not array.size)
         }
 
     @classmethod
@@ -87,9 +114,13 @@ class State:
         tissue = np.stack([each.initial.tissue for each in models])
         immune = np.stack([each.initial.immune for each in models])
         nothing = _zeros(shape, False, np.uint8, backend)
+        capacity = capacity_of_births(model)
+        of_traits = shape if len(model.traits) else (replicates, 0, 0, 0)
 
         def layer(cells: np.ndarray, vacant: int) -> CellLayer:
-            return CellLayer(backend.lattice(cells), backend.lattice(clock), nothing, nothing, vacant)
+            traits = model.traits.of_layer(immune=vacant > 0)
+            labels = _zeros(shape, bool(len(model.clones)) and model.clones.immune == (vacant > 0), np.uint64, backend)
+            return CellLayer(backend.lattice(cells), backend.lattice(clock), nothing, nothing, labels, vacant, traits)
 
         def numbers(rows: int, dtype: type) -> Array:
             return backend.array(np.zeros((max(1, rows), replicates), dtype))
@@ -97,6 +128,7 @@ class State:
         found = cls(
             fields=backend.lattice(fields),
             spare=backend.lattice(fields),
+            traits=backend.lattice(np.zeros((len(model.traits), *of_traits), np.float32)),
             tissue=layer(tissue, 0),
             immune=layer(immune, model.states.none),
             next=backend.lattice(tissue),
@@ -112,12 +144,25 @@ class State:
                 numbers(len(model.states.names), np.uint64),
                 backend.array(np.zeros((2, len(model.states.names), replicates), np.uint64)),
                 backend.array(np.zeros((2, max(1, len(model.exchange.walls)), replicates), np.uint64)),
+                backend.array(np.zeros((EGRESS_PARTS, len(model.cells.egresses), replicates), np.uint64)),
             ),
+            births=Births(
+                backend.array(np.zeros(replicates, np.uint64)),
+                backend.array(np.zeros((replicates, capacity, 2), np.uint64)),
+                backend.array(np.zeros((replicates, capacity, len(model.traits)), np.float32)),
+            ),
+            flow=FlowState(_zeros(shape, model.flow is not None, np.uint8, backend)),
             body=numbers(len(model.body.names), np.float32),
         )
         for (f, values), r in itertools.product(enumerate(model.fields.initial), range(replicates)):
             if values.ndim:
                 backend.write(found.fields[f, r], values)
+        for r, each in enumerate(models):
+            for number, values in enumerate(initial_traits(each)):
+                backend.write(found.traits[number, r], values)
+        if len(model.clones):
+            of_layer = found.immune if model.clones.immune else found.tissue
+            backend.write(of_layer.clone, np.stack([initial_clones(each) for each in models]))
         found.fit(model, replicates, backend)
         return found
 
@@ -138,6 +183,8 @@ class State:
         if self.bids.size:
             backend.write(self.bids, np.full(shape, 2**32 - 1, np.uint32))
         self.bid = _zeros(shape, tissue or immune, np.uint16, backend)
+        if bool(self.flow.tissue.size) != (model.flow is not None):
+            self.flow.tissue = _zeros(shape, model.flow is not None, np.uint8, backend)
         self.counts = backend.lattice(np.zeros((counts, *shape), np.uint8))
         self.members = _zeros(shape, counts > 0, np.uint8, backend)
 
@@ -145,6 +192,11 @@ class State:
 def _zeros(shape: tuple[int, ...], wanted: bool, dtype: type, backend: Backend) -> Array:
     """Zeros [R, z, y, x], or none for each replicate."""
     return backend.lattice(np.zeros(shape if wanted else (shape[0], 0, 0, 0), dtype))
+
+
+def capacity_of_births(model: Model) -> int:
+    """Births that are noted in one application of the rules."""
+    return MOST_BORN + model.voxels // 4 if len(model.clones) else 0
 
 
 def _arrays(part: Any, prefix: str) -> Iterator[tuple[str, Array]]:
@@ -169,8 +221,11 @@ def memory(model: Model) -> int:
     counts = len(model.cells.neighbourhoods)
     claims = sum(model.claims)
     dividing = BYTES_PER_VOXEL_OF_DIVISION + claims if claims else int(model.looks_at_room)
+    traits = BYTES_PER_VOXEL_AND_TRAIT * len(model.traits)
+    traits += BYTES_PER_VOXEL_OF_CLONES + len(model.traits) if len(model.clones) else 0
     dividing += BYTES_PER_VOXEL_OF_CLOSING if model.cells.closing is not None else 0
     counting = BYTES_PER_VOXEL_AND_COUNT * (counts + 1) if counts else 0
+    counting += BYTES_PER_VOXEL_OF_FLOW if model.flow is not None else 0
     return model.voxels * (
-        BYTES_PER_VOXEL + motion + dividing + counting + BYTES_PER_VOXEL_AND_FIELD * len(model.fields)
+        BYTES_PER_VOXEL + motion + dividing + counting + traits + BYTES_PER_VOXEL_AND_FIELD * len(model.fields)
     )

@@ -1,6 +1,7 @@
 """All replicates of a scenario, stepped together: what they share, and the schedule of a step."""
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ class Stepper:
         self.scenarios = list(scenarios)
         self.actions: list[list[Action]] = [[] for _ in scenarios]
         self._changes: list[Mapping[str, Any]] = []
+        self.origin: dict[str, Any] = {}
         models = {name: [build(each.site(name)) for each in scenarios] for name in scenarios[0].sites}
         memory.require([of_site[0] for of_site in models.values()], len(scenarios), backend)
         bodies = [model.body for model in next(iter(models.values()))]
@@ -111,11 +113,19 @@ class Stepper:
         return with_changes(self.scenarios[replicate], self._changes)
 
     def change(self, changes: Mapping[str, Any]) -> None:
-        """Change the scenarios of all replicates from now on. Raises `ScenarioError`, and has changed nothing then."""
+        """Change the scenarios of all replicates from now on. Raises `ScenarioError`, and has changed nothing then.
+
+        Warns of what there is to note on the changed scenario, such as a rule step that is now too large.
+        """
         models = self._models([*self._changes, changes])
-        require_effect({name: site.model for name, site in self.sites[0].items()}, models[0], self.clock.steps)
+        present = {name: site.model for name, site in self.sites[0].items()}
+        require_effect(present, models[0], self.clock.steps)
+        known = {note for model in present.values() for note in model.notes}
         self._remodel(models)
         self._changes.append(changes)
+        for note in dict.fromkeys(note for model in models[0].values() for note in model.notes):
+            if note not in known:
+                warnings.warn(f"change: {note}", stacklevel=2)
 
     def follow(self, changes: Sequence[Mapping[str, Any]]) -> None:
         """Have these changes, in all replicates, and no others. Raises `ScenarioError`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class Format:
         return importlib.import_module(f"gpusim.export.{self.writer.split('.')[0]}")
 
 
+_OUTPUT = re.compile(r"output\d{8}\w*\.(?:xml|mat|txt)|initial_mesh0\.mat")
+"""Files of `multicellds`."""
 FORMATS = {
     "vtkhdf": Format("one file with all times, for ParaView", ".vtkhdf", "vtk.write_hdf"),
     "vti": Format("a .pvd file and a folder of .vti images, for ParaView", ".pvd", "vtk.write_series", folder=True),
@@ -51,6 +54,7 @@ FORMATS = {
     ),
     "csv": Format("a table of cells", ".csv", "cells.write_csv"),
     "parquet": Format("the same table, smaller and faster to read", ".parquet", "cells.write_parquet"),
+    "multicellds": Format("a folder as PhysiCell writes it, for pcdl and Studio", ".multicellds", "multicellds.write"),
     "physicell": Format("cells.csv of one time, for PhysiCell", ".csv", "cells.write_physicell", one_snapshot=True),
 }
 
@@ -109,7 +113,7 @@ def export(
 
 
 def _replaceable(path: Path, result: Path) -> bool:
-    """Whether `path` is a file or a folder of an earlier export: an OME-Zarr image, or only .vti images."""
+    """Whether `path` is a file or a folder of an earlier export: an image, .vti images, or PhysiCell output."""
     if not path.is_dir():
         return True
     if result.resolve().is_relative_to(path.resolve()):
@@ -120,7 +124,8 @@ def _replaceable(path: Path, result: Path) -> bool:
             return "ome" in json.loads(head.read_text(encoding="utf-8"))["attributes"]
         except (ValueError, KeyError, TypeError):
             return False
-    return all(inside.suffix == ".vti" for inside in path.iterdir())
+    inside = list(path.iterdir())
+    return all(each.suffix == ".vti" for each in inside) or all(_OUTPUT.fullmatch(each.name) for each in inside)
 
 
 def _snapshot(result: Result, at: float) -> int:

@@ -1,4 +1,4 @@
-"""OME-Zarr (NGFF 0.5) for napari and similar tools: fields as channels, cell layers as labels, both as pyramids."""
+"""OME-Zarr (NGFF 0.5) for napari and similar tools: pyramids, fields and traits as channels, cell layers as labels."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from gpusim.errors import extra
-from gpusim.record import Result, layout
+from gpusim.export.cells import CLONE
+from gpusim.record import Result, layout, lineages
 from gpusim.scenario.schema import NONE
 
 _SMALLEST = 32
@@ -20,10 +21,11 @@ _COLOURS = ("FFFFFF", "E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00"
 
 
 def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
-    """An image [t, c, z, y, x] of the fields, and the labels `tissue` and `immune` [t, z, y, x].
+    """An image [t, c, z, y, x] of the fields and traits, and the labels `tissue`, `immune` and `clone` [t, z, y, x].
 
-    A label is the number of a state; 0 is no cell. NGFF supports only equally spaced times: the axis has the mean
-    interval of the snapshots, and the attribute `gpusim` contains the exact times in min.
+    A trait is 0 where no cell has it. A label is the number of a state, where 0 is no cell, or of a clone (if they are
+    recorded), where 0 is none. NGFF supports only equally spaced times: the axis has the mean interval of the
+    snapshots, and the attribute `gpusim` contains the exact times in min.
     """
     with extra("formats", "to write OME-Zarr"):
         import dask.array as da
@@ -48,9 +50,10 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
     }
     scale = {"t": apart, **dict.fromkeys("zyx", result.spacing)}
     group = zarr.open_group(str(target), mode="w", zarr_format=3)
-    if result.field_names:
+    numbers = [*result.field_names, *result.trait_names]
+    if numbers:
         write_image(
-            da.stack([data[name].data for name in result.field_names], axis=1),
+            da.stack([data[name].data for name in numbers], axis=1),
             group,
             axes="tczyx",
             scale={**scale, "c": 1.0},
@@ -59,30 +62,38 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
             **common,
         )
         # Not by `write_image`, which takes a mapping up to ome-zarr 0.18 and an object of its own later.
-        channels = [_channel(data, i, name) for i, name in enumerate(result.field_names)]
+        channels = [_channel(data, i, name) for i, name in enumerate(numbers)]
         _add(group, omero={"channels": channels})
     names = result.state_names
     states: list[dict[str, Any]] = [
         {"label-value": i, "state": name} for i, name in enumerate(names) if i and name != NONE
     ]
-    for layer in layout.LAYERS:
-        labels = data[layer].data
+    described = {"properties": states, "colors": [_colour(state["label-value"]) for state in states]}
+    labels = {
+        layer: (da.where(data[layer].data == names.index(NONE), np.uint8(0), data[layer].data), described)
+        for layer in layout.LAYERS
+    }
+    if layout.records_clones(result.document):
+        known = result.births["label"].to_numpy(np.uint64)
+        numbered = data[layout.CLONES].data.map_blocks(lambda block: lineages.numbers(known, block).astype(np.uint32))
+        labels[CLONE] = numbered, {}
+    for name, (values, metadata) in labels.items():
         write_labels(
-            da.where(labels == names.index(NONE), np.uint8(0), labels),
+            values,
             group,
-            name=layer,
+            name=name,
             axes="tzyx",
             scale=scale,
             scaler=None,
             method=Methods.NEAREST,
-            label_metadata={"properties": states, "colors": [_colour(state["label-value"]) for state in states]},
+            label_metadata=metadata,
             **common,
         )
     # ome-zarr 0.18 leaves the version out here, which NGFF 0.5 asks for.
     _add(group["labels"], version="0.5")
     group.attrs["gpusim"] = {
         "times_min": times.tolist(),
-        "units": {name: result.unit(name) for name in result.field_names},
+        "units": {name: result.unit(name) for name in numbers},
     }
 
 

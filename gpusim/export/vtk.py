@@ -12,21 +12,36 @@ from xml.etree import ElementTree
 import numpy as np
 
 from gpusim.errors import extra
+from gpusim.export.cells import CLONE
 from gpusim.record import Result, layout
 
 _STATES = "states"
 """Field data: the names of states by number."""
 _UNITS = "units"
-"""Field data: the fields and their units."""
+"""Field data: the fields and traits, and their units."""
 
 
 def _names(result: Result) -> list[str]:
-    return [*result.field_names, *layout.LAYERS]
+    clones = [CLONE] if layout.records_clones(result.document) else []
+    return [*result.field_names, *layout.LAYERS, *result.trait_names, *clones]
+
+
+def _values(result: Result, name: str, snapshot: int) -> np.ndarray:
+    """A field, a layer, a trait, or the numbers of clones: [z, y, x]."""
+    return result.clone_numbers(snapshot) if name == CLONE else result.array(name, snapshot)
+
+
+def _kind(name: str) -> tuple[str, str]:
+    """Data type of an array, in VTK's and NumPy's words."""
+    if name == CLONE:
+        return "Int64", "<i8"
+    return ("UInt8", "<u1") if name in layout.LAYERS else ("Float32", "<f4")
 
 
 def _units(result: Result) -> list[str]:
     # VTKHDF reads ASCII alone; a unit may hold the micro sign, in either of its two characters.
-    return [f"{name}: {result.unit(name)}".replace("\u00b5", "u").replace("\u03bc", "u") for name in result.field_names]
+    names = [*result.field_names, *result.trait_names]
+    return [f"{name}: {result.unit(name)}".replace("\u00b5", "u").replace("\u03bc", "u") for name in names]
 
 
 def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
@@ -50,14 +65,14 @@ def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
             array = root.create_dataset(
                 f"CellData/{name}",
                 (*steps, nz, ny, nx),
-                np.uint8 if name in layout.LAYERS else np.float32,
+                np.dtype(_kind(name)[1]),
                 chunks=(*(1 for _ in steps), *(min(n, 128) for n in (nz, ny, nx))),
                 compression="gzip",
                 compression_opts=1,
                 shuffle=True,
             )
             for i, snapshot in enumerate(snapshots):
-                array[(i,) if steps else ...] = result.array(name, snapshot)
+                array[(i,) if steps else ...] = _values(result, name, snapshot)
                 disk.require()
         words = {_STATES: result.state_names, _UNITS: _units(result)}
         for name, listed in words.items():
@@ -154,8 +169,8 @@ def _image(result: Result, snapshot: int) -> ElementTree.Element:
         array.text = " ".join(str(code) for word in listed for code in (*word.encode("ascii"), 0))
     cells = ElementTree.SubElement(ElementTree.SubElement(image, "Piece", Extent=extent), "CellData")
     for name in _names(result):
-        kind, form = ("UInt8", "<u1") if name in layout.LAYERS else ("Float32", "<f4")
-        values = result.array(name, snapshot).astype(form).tobytes()
+        kind, form = _kind(name)
+        values = _values(result, name, snapshot).astype(form).tobytes()
         packed = zlib.compress(values, 1)
         # One block: how many, bytes of each, bytes of a last one that is not full, bytes of each when packed.
         head = np.array([1, len(values), 0, len(packed)], "<u8").tobytes()

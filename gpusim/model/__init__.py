@@ -1,6 +1,6 @@
 """From a scenario to the arrays of numbers that the engine steps."""
 
-from gpusim.model.build import Treatments, build, treatments
+from gpusim.model.build import Treatments, build, step_notes, treatments
 from gpusim.model.model import (
     Body,
     Boundary,
@@ -31,5 +31,6 @@ __all__ = [
     "States",
     "Treatments",
     "build",
+    "step_notes",
     "treatments",
 ]

@@ -1,13 +1,14 @@
-"""The body as numbers: quantities, flows between them, and the cells that rules send and fetch."""
+"""The body as numbers: quantities, flows between them, and what rules send and fetch."""
 
 import numpy as np
 
 from gpusim import units
 from gpusim.model.model import Body, Cells, Exchange
-from gpusim.model.modulators import modulator_row
+from gpusim.model.modulators import modulator_rows
 from gpusim.model.tables import FLOW, MODULATOR
 from gpusim.scenario import Document
-from gpusim.scenario.checks import flow_unit
+from gpusim.scenario.checks import carried_units, convertible, flow_unit
+from gpusim.scenario.schema import TraitRelease
 
 
 def build_body(document: Document, cells: Cells, exchange: Exchange, volume: float) -> Body:
@@ -24,16 +25,17 @@ def build_body(document: Document, cells: Cells, exchange: Exchange, volume: flo
     for process in document.body.processes.values():
         leaves, enters = process.ends
         first = len(modulators)
-        modulators += [modulator_row(m, document, None, volume) for m in process.modulators]
+        modulators += [row for m in process.modulators for row in modulator_rows(m, document, None, volume)]
         flows.append((index(leaves), index(enters), index(process.by or leaves), first, len(modulators)))
         rates.append(units.number(process.rate, flow_unit(document, process)))
     transfers = np.zeros((len(cells.rule_names), len(names)))
     for row, name in enumerate(cells.rule_names):
         rule = document.rules[name]
-        for quantity, sign in ((rule.to_body, 1.0), (rule.from_body, -1.0)):
-            if quantity is not None:
-                cell = units.number("1 cell", quantities[quantity].unit)
-                transfers[row, names.index(quantity)] += sign * cell
+        for quantity, amount in rule.brings.items():
+            if not isinstance(amount, TraitRelease):
+                transfers[row, names.index(quantity)] += units.number(amount, quantities[quantity].unit)
+        if rule.from_body is not None:
+            transfers[row, names.index(rule.from_body)] -= units.number("1 cell", quantities[rule.from_body].unit)
     return Body(
         names=tuple(names),
         units=tuple(q.unit for q in quantities.values()),
@@ -43,6 +45,7 @@ def build_body(document: Document, cells: Cells, exchange: Exchange, volume: flo
         modulators=np.array(modulators, MODULATOR),
         transfers=transfers,
         exchanged=_exchanged(document, exchange, volume),
+        carried=_carried(document, volume),
     )
 
 
@@ -53,4 +56,17 @@ def _exchanged(document: Document, exchange: Exchange, volume: float) -> np.ndar
     for row, wall in enumerate(exchange.walls):
         field, quantity = fields[wall["field"]], quantities[wall["quantity"]]
         found[row, wall["quantity"]] = units.number(f"1 {field.unit} * voxel", quantity.unit, volume)
+    return found
+
+
+def _carried(document: Document, volume: float) -> np.ndarray:
+    """What a unit of a trait brings, in the unit of each quantity: float64 [egresses, quantities]."""
+    quantities = document.body.quantities
+    carried = [each for rule in document.rules.values() for each in rule.carries]
+    found = np.zeros((len(carried), len(quantities)))
+    for row, (name, release) in zip(found, carried, strict=True):
+        wanted = carried_units(document, name, release)
+        unit = convertible(release.each, wanted)
+        assert unit is not None, "checked on loading"
+        row[list(quantities).index(name)] = units.number(release.each, unit, volume)
     return found

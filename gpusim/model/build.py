@@ -13,10 +13,12 @@ from gpusim.model import ranges, steps
 from gpusim.model.body import build_body
 from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
+from gpusim.model.flow import build_flow, conductivity
 from gpusim.model.lag import HORIZON, MOST_ERROR, lags
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
+from gpusim.model.traits import build_clones, build_traits
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, InitialField, Therapy
@@ -62,14 +64,18 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     start, read = _at_start(document, lattice)
     fields = _fields(document, states, volume, start)
     bounds = Bounds(document, states, volume)
-    highest, unbounded = bounds.rate()
+    rates = bounds.rates()
     most_late = max((lag.most for lag in lags(document, fields, exchange, modulators.table)), default=0.0)
-    step, rules_every = steps.choose(document, highest, MOST_ERROR * HORIZON / most_late if most_late else math.inf)
+    longest_field = MOST_ERROR * HORIZON / most_late if most_late else math.inf
+    if transferred := bounds.transfer():
+        longest_field = min(longest_field, steps.MOST_TRANSFER / transferred)
+    step, rules_every = steps.choose(document, rates, longest_field)
     moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
     every = steps.between_snapshots(document, step)
     reactions = build_reactions(document, states, volume, step, modulators)
+    traits = build_traits(document, states, volume, step, step * rules_every, modulators)
     cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(
         moves, math.prod(initial.shape)
     )
@@ -77,18 +83,22 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         *initial.notes,
         *read,
         *hasty(reactions, fields, exchange.held, modulators, step),
-        *(f"{name} grows without bound; its hazard is limited to 3.46 per step" for name in unbounded),
+        *(
+            f"{each.what} grows without bound; the rate is limited to 3.46 per step"
+            for each in rates
+            if not each.bounded
+        ),
     ]
-    if not (document.time.step.field or document.time.step.rules) and step < steps.longest(highest) / 2:
+    if not (document.time.step.field or document.time.step.rules) and step < steps.longest(rates) / 2:
         notes.append(
             f"the time step is {step:g} min, so that it divides all times of the scenario (end, snapshots, doses, "
-            f"'time.at'); rounder times would allow {steps.longest(highest):g} min"
+            f"'time.at'); rounder times would allow {steps.longest(rates):g} min"
         )
-    hazard = highest * step * rules_every
-    if hazard > steps.MOST_HAZARD * (1 + steps.ROUNDING):
+    notes += steps.too_large(rates, step * rules_every)
+    if transferred * step > steps.MOST_TRANSFER * (1 + steps.ROUNDING):
         notes.append(
-            f"the rule step of {step * rules_every:g} min is too large: a hazard reaches {hazard:.3g} per step; above "
-            f"{steps.MOST_HAZARD}, two events of one cell often fall into one step"
+            f"the time step of {step:g} min is too large for the uptake into traits or their secretion: the rate times "
+            f"the step reaches {transferred * step:.3g} per step; above {steps.MOST_TRANSFER:g}, fields have an error"
         )
     return Model(
         name=document.name,
@@ -101,14 +111,26 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         record_every=every,
         fields=fields,
         exchange=exchange,
+        flow=build_flow(document, step),
         reactions=reactions,
         states=states,
         cells=cells,
+        traits=traits,
+        clones=build_clones(document, states, math.prod(initial.shape)),
         body=build_body(document, cells, exchange, volume),
         **vars(_treatments(document, fields, states, exchange.held, initial, spacing, due)),
         initial=initial,
         notes=tuple(notes),
     )
+
+
+def step_notes(scenario: Scenario) -> list[str]:
+    """The notes of a model on its rule step, without the model. Raises `ScenarioError`."""
+    document = scenario.site(scenario.sites[0]).document
+    volume = units.number(document.grid.spacing, "um") ** 3
+    rates = Bounds(document, States(*map(tuple, state_names(document))), volume).rates()
+    step, rules_every = steps.choose(document, rates)
+    return list(steps.too_large(rates, step * rules_every))
 
 
 @dataclass(frozen=True)
@@ -172,15 +194,22 @@ def _fields(document: Document, states: States, volume: float, initial: tuple[np
         names=names,
         units=tuple(spec.unit for spec in specs.values()),
         diffusion=np.array(
-            [[_diffusivity(s, state) for state in states.tissue] for s in specs.values()], float
+            [[_diffusivity(document, name, state) for state in states.tissue] for name in names], float
         ).reshape(len(names), len(states.tissue)),
         boundary=_boundary(list(specs.values()), volume),
         initial=initial,
-        solvers=tuple(spec.solver for spec in specs.values()),
+        solvers=tuple("steady" if _is_pressure(document, name) else spec.solver for name, spec in specs.items()),
     )
 
 
-def _diffusivity(spec: FieldSpec, state: str) -> float:
+def _is_pressure(document: Document, field: str) -> bool:
+    return document.flow is not None and document.flow.field == field
+
+
+def _diffusivity(document: Document, field: str, state: str) -> float:
+    if _is_pressure(document, field):
+        return conductivity(document, state)
+    spec = document.fields[field]
     return units.number(spec.diffusion.get(state, spec.diffusion[DEFAULT]), "um^2/min")
 
 

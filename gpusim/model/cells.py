@@ -1,5 +1,6 @@
 """The tables of what cells do: rules and motility."""
 
+import itertools
 import math
 from collections.abc import Iterable
 
@@ -11,22 +12,28 @@ from gpusim.model.adhesion import adhesion
 from gpusim.model.conversion import concentration
 from gpusim.model.division import closing, reach, require_claimable, ways
 from gpusim.model.model import Cells, States
-from gpusim.model.modulators import Modulators, highest, modulator_row, together
-from gpusim.model.steps import MOST_HAZARD, MOST_HAZARD_OF_DIVISION
+from gpusim.model.modulators import Modulators, greatest, highest, modulator_rows, numbered, together
+from gpusim.model.steps import MOST_CHANGE, MOST_HAZARD, MOST_HAZARD_OF_DIVISION, HighestRate
 from gpusim.model.tables import (
+    ADJUSTMENT,
+    EGRESS,
+    EGRESS_BITS,
     MOST_DIVISION,
     MOTILITY,
     PERIODIC,
     RELEASE,
     RULE,
+    Adjusted,
     Boundary,
     Instead,
+    begins,
     probability,
     state_set,
 )
+from gpusim.model.traits import fastest_law, fastest_transfer
 from gpusim.scenario import Document
-from gpusim.scenario.checks import amount_units
-from gpusim.scenario.schema import Modulator, Motility, Rule, Sides
+from gpusim.scenario.checks import release_units
+from gpusim.scenario.schema import Modulator, Motility, Rule, Sides, Trait, TraitRelease
 
 _ALMOST_SURE = 1.0 - 2.0**-24
 """Highest probability that float32 and 32 random bits can tell from 1."""
@@ -54,7 +61,10 @@ class CellTables:
         self._rules_step, self._move_step = rules_step, move_step
         self._field_names = list(document.fields)
         self._modulators = modulators
-        self._releases: list[tuple[int, float]] = []
+        self._traits = numbered(document)
+        self._releases: list[tuple[int, int, float]] = []
+        self._adjustments: list[tuple[int, int, float]] = []
+        self._egresses: list[tuple[int, float]] = []
 
     def build(self, moves: int, voxels: int) -> Cells:
         """All tables, of so many moves a step and a lattice of so many voxels.
@@ -71,6 +81,8 @@ class CellTables:
             motilities=motilities,
             modulators=self._modulators.table,
             releases=np.array(self._releases, RELEASE),
+            adjustments=np.array(self._adjustments, ADJUSTMENT),
+            egresses=np.array(self._egresses, EGRESS),
             neighbourhoods=self._modulators.neighbourhoods,
             moves=moves,
             ways=ways(self._document, self._states, rules, self._spacing, voxels),
@@ -85,8 +97,17 @@ class CellTables:
         for name, rule in self._document.rules.items():
             first_release = len(self._releases)
             for field, value in rule.releases.items():
-                unit = amount_units(self._document.fields[field].unit)
-                self._releases.append((self._field_names.index(field), concentration(value, unit, self._volume)))
+                given = value.each if isinstance(value, TraitRelease) else value
+                trait = self._traits.index(value.trait) if isinstance(value, TraitRelease) else -1
+                amount = concentration(given, release_units(self._document, field, value), self._volume)
+                self._releases.append((self._field_names.index(field), trait, amount))
+            first_adjustment = len(self._adjustments)
+            for kind, amounts in ((Adjusted.ADD, rule.add), (Adjusted.SET, rule.set)):
+                for trait_name, value in amounts.items():
+                    amount = units.number(value, self._document.traits[trait_name].unit, self._volume)
+                    self._adjustments.append((self._traits.index(trait_name), kind, amount))
+            first_egress = len(self._egresses)
+            self._egresses += [self._egress(each.trait) for _, each in rule.carries]
             after = math.ceil(units.number(rule.after, "min") / self._rules_step - 1e-9)
             if after > 65_534:
                 raise ScenarioError(
@@ -102,14 +123,29 @@ class CellTables:
                 *self._modulators.add(rule.modulators),
                 first_release,
                 len(self._releases),
+                first_adjustment,
+                len(self._adjustments),
+                first_egress,
+                len(self._egresses),
+                rule.clone is not None,
             )
-            for state in rule.leaves:
+            for state, partners in itertools.product(rule.leaves, self._partners(rule)):
                 of_state = by_state[self._states.number(state)]
                 if rule.waits:
                     require_claimable(name, len(of_state))
-                of_state.append((name, row))
+                of_state.append((name, (*row, *partners)))
         rows = [pair for pairs in by_state for pair in pairs]
-        return np.array([row for _, row in rows], RULE), _begin(by_state), tuple(name for name, _ in rows)
+        return np.array([row for _, row in rows], RULE), begins(by_state), tuple(name for name, _ in rows)
+
+    def _partners(self, rule: Rule) -> list[tuple[int, int]]:
+        """States of the partner before and after, a pair for each that it may have before; of no partner, -1."""
+        number = self._states.number
+        return [(number(before), number(after)) for before, after in rule.partners.items()] or [(-1, -1)]
+
+    def _egress(self, trait: str) -> tuple[int, float]:
+        """A trait, and the power of 2 by which no value of it comes above 2^`EGRESS_BITS`."""
+        _, exponent = math.frexp(greatest(self._document.traits[trait], self._volume))
+        return self._traits.index(trait), 2.0 ** min(EGRESS_BITS - exponent, 127)
 
     def _daughter(self, rule: Rule) -> int:
         """State of the daughter, or what there is in its place."""
@@ -149,10 +185,6 @@ def boundary_of_cells(sides: Sides) -> int:
     return periodic + sum(3 * Boundary.FIRST_OPEN << 2 * axis for axis, kind in enumerate(kinds) if kind == "open")
 
 
-def _begin(by_state: list[list]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum([len(rows) for rows in by_state])]).astype(np.int32)
-
-
 _ROUNDING = 1e-4
 """Far above what float32 makes of a sum of hazards, relative to it."""
 
@@ -172,7 +204,9 @@ def _ceilings(rules: np.ndarray, rule_begin: np.ndarray, highest: np.ndarray) ->
             if rule["daughter"] >= 0:
                 hazard = np.minimum(hazard, MOST_DIVISION)
                 hazard = hazard / (1 - hazard)
-            hazards[state] += hazard
+            hazards[state] += (
+                hazard if rule["partner"] < 0 else np.where(np.arange(states) == rule["partner"], hazard, 0)
+            )
     highest_probability = probability(hazards * (1 + _ROUNDING))
     return np.ceil(highest_probability * (1 + _ROUNDING) * 2.0**32).astype(np.uint32)
 
@@ -185,25 +219,44 @@ class Bounds:
 
     def _factor(self, modulators: Iterable[Modulator], of_tissue: bool) -> tuple[float, bool]:
         """The most that modulators of a layer's cells multiply by, and whether that is so: the rest has no bound."""
-        rows = [(m, modulator_row(m, self._document, self._states, self._volume)) for m in modulators]
-        found = [highest(modulator, row, self._states) for modulator, row in rows]
+        place = (self._document, self._states, self._volume)
+        rows = [(m, row) for m in modulators for row in modulator_rows(m, *place)]
+        found = [highest(modulator, row, self._states, self._document, self._volume) for modulator, row in rows]
         bounded = [each for each in found if np.isfinite(each).all()]
         beside = slice(self._states.none, None) if of_tissue else slice(self._states.none)
         return float(together(bounded, len(self._states.names))[beside].max()), len(bounded) == len(found)
 
-    def rate(self) -> tuple[float, list[str]]:
-        """Largest hazard rate that any rule can reach, 1/min, and the rules with no upper bound.
-
-        That of a division or of closing counts as many times as its hazard over a step is to be smaller.
-        """
-        highest, unbounded = 0.0, []
+    def rates(self) -> list[HighestRate]:
+        """The largest hazard rate of each rule."""
+        found = []
         for name, rule in self._document.rules.items():
             most, bounded = self._factor(rule.modulators, self._states.number(rule.enters) < self._states.none)
-            weight = MOST_HAZARD / MOST_HAZARD_OF_DIVISION if rule.waits else 1.0
-            highest = max(highest, units.number(rule.rate, "1/min") * most * weight)
-            if not bounded:
-                unbounded.append(f"rule '{name}'")
-        return highest, unbounded
+            limit = MOST_HAZARD_OF_DIVISION if rule.waits else MOST_HAZARD
+            rate = units.number(rule.rate, "1/min") * most
+            found.append(HighestRate(f"rule '{name}'", rate, limit, bounded, self._where(rule.modulators)))
+        for name, trait in self._document.traits.items():
+            laws = [law for law in trait.changes.values() if law.gain is None]
+            if laws:
+                bounded = all(self._factor_of_trait(trait, law.modulators)[1] for law in laws)
+                rate = fastest_law(trait, lambda *given: self._factor_of_trait(*given)[0])
+                found.append(HighestRate(f"the changes of trait '{name}'", rate, MOST_CHANGE, bounded))
+        return found
+
+    def _where(self, modulators: Iterable[Modulator]) -> str:
+        """When modulators multiply by the most, as far as traits decide it."""
+        greatest = dict.fromkeys(
+            f"'{m.trait}' has its greatest value, {self._document.traits[m.trait].most}"
+            for m in modulators
+            if m.trait is not None and m.per is not None
+        )
+        return f" where {' and '.join(greatest)}" if greatest else ""
+
+    def transfer(self) -> float:
+        """Highest bounded rate of a transfer between a trait and a field, 1/min."""
+        return fastest_transfer(self._document, lambda *given: self._factor_of_trait(*given)[0])
+
+    def _factor_of_trait(self, trait: Trait, modulators: Iterable[Modulator]) -> tuple[float, bool]:
+        return self._factor(modulators, self._states.number(trait.of[0]) < self._states.none)
 
     def speed(self) -> float:
         """Highest bounded speed of a cell, um/min; 0 where none moves."""

@@ -26,14 +26,27 @@ def reach(name: str, rule: Rule, spacing: float) -> int:
         return 0
     if rule.reach is None:
         return CORNER
-    found = units.number(rule.reach, "um") * FACE / spacing
-    most = FARTHEST_ROOM - 1
-    if not FACE * (1 - 1e-9) <= found <= most:
+    distance = units.number(rule.reach, "um")
+    found, most = room_within(distance, spacing), (FARTHEST_ROOM - FACE // 2) / FACE
+    if distance < spacing * (1 - 1e-9) or found >= FARTHEST_ROOM:
         raise ScenarioError(
-            f"rules.{name}.reach: expected {spacing:g} um to {spacing * most / FACE:g} um (1 to {most / FACE:g} "
-            f"voxels), found {rule.reach}"
+            f"rules.{name}.reach: expected {spacing:g} um to {spacing * most:g} um (1 to {most:g} voxels), "
+            f"found {rule.reach}"
         )
-    return int(found + 1e-6)
+    return found
+
+
+def room_within(distance: float, spacing: float) -> int:
+    """The most room within a distance, tenths of a voxel: the voxel that takes a cell begins nearer than the distance.
+
+    Room is measured between centres of voxels, and the centre of a free voxel is half a voxel outside the surface of
+    the cells. Without this half, cells would divide a whole number of layers deep along the axes, but not along the
+    diagonals.
+
+    Args:
+        distance, spacing: um.
+    """
+    return math.ceil(FACE * (distance / spacing + 0.5) - 1e-6) - 1
 
 
 def ways(document: Document, states: States, rules: np.ndarray, spacing: float, voxels: int) -> tuple[Ways, Ways]:
@@ -104,10 +117,11 @@ def _by_itself(name: str, yields: Yielding, most: int, spacing: float) -> int:
     if yields.how == "displaced":
         return most + 1
     resistance = units.number(yields.resistance, "um") * FACE / spacing if yields.resistance is not None else 0.0
-    if resistance > most:
+    farthest = most - FACE  # a mother beside the cell is a face of a voxel away
+    if resistance > farthest + 1e-6:
         raise ScenarioError(
-            f"states.{name}.yields.resistance: {yields.resistance} is beyond the reach of every division, "
-            f"{most * spacing / FACE:g} um, so that the cell is never crushed; expected less, or 'displaced'"
+            f"states.{name}.yields.resistance: {yields.resistance} is beyond the reach of every division, so that the "
+            f"cell is never crushed; expected at most {farthest * spacing / FACE:g} um, or 'displaced'"
         )
     return round(resistance)
 

@@ -8,9 +8,10 @@ import numpy as np
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model.conversion import concentration
+from gpusim.model.flow import highest_pressure, sources, speed
 from gpusim.model.model import Exchange, States
 from gpusim.model.modulators import Modulators, together
-from gpusim.model.tables import EFFECT, WALL, EffectKind, Shape, response, slots
+from gpusim.model.tables import EFFECT, WALL, EffectKind, Shape, begins, response, slots
 from gpusim.scenario import Document
 from gpusim.scenario.checks import secretion_units
 from gpusim.scenario.schema import Modulator
@@ -54,7 +55,39 @@ class ExchangeTables:
                 else:
                     number = self._wall(field, wall.body or "", wall.volume or "")
                     self._add(field, [name], EffectKind.WALL, permeability, wall.modulators, number)
+        self._exchange_fluid()
         return self._gathered()
+
+    def _exchange_fluid(self) -> None:
+        """What vessels and lymphatics give to the pressure, and what the fluid brings and takes of other fields."""
+        flow, most = self._document.flow, highest_pressure(self._document)
+        if flow is None:
+            return
+        for source in sources(self._document):
+            self._production[self._cells(flow.field, source.state)] += source.conductance * source.pressure
+            self._lose(flow.field, [source.state], source.conductance, ())
+            state = self._document.states.get(source.state)
+            for field, spec in self._document.fields.items():
+                wall = state.exchange.get(field) if state is not None else None
+                taken = source.conductance * speed(spec.advection)
+                if not source.drains:
+                    if wall is None or wall.reflection is None or wall.blood is None:
+                        continue
+                    blood = units.number(wall.blood, spec.unit, self._volume)
+                    brought = (1 - wall.reflection) * source.conductance * blood
+                    self._by_pressure(field, source.state, EffectKind.SECRETION, brought, source.pressure, 0.0)
+                    taken *= 1 - wall.reflection
+                self._by_pressure(field, source.state, EffectKind.LOSS, taken, source.pressure, most)
+
+    def _by_pressure(self, field: str, state: str, kind: EffectKind, rate: float, start: float, end: float) -> None:
+        """An effect in proportion to the difference of the pressure from `start`, on the side of `end` alone."""
+        flow = self._document.flow
+        assert flow is not None, "asked for by a flow"
+        if rate and start != end:
+            first, last = self._modulators.add_difference(self._names.index(flow.field), start, end)
+            at = self._names.index(field), self._states.number(state)
+            self._effects[at[0]][at[1]].append((kind, rate, first, last, last, False, -1))
+            self._feeding[at[0]][at[1]].append(0)
 
     def _secrete(self, field: str, state: str, rate: float, modulators: Sequence[Modulator]) -> None:
         if modulators:
@@ -94,6 +127,11 @@ class ExchangeTables:
     ) -> None:
         first, end = self._modulators.add(m for m in modulators if m.field != field)
         own = [m for m in modulators if m.field == field]
+        if any(signal.field == field for m in modulators for signal in m.signals):
+            raise ScenarioError(
+                f"states.{', '.join(states)}: a joint response of '{field}' can't depend on '{field}' itself; expected "
+                "modulators of one argument each"
+            )
         if kind == EffectKind.WALL and any(m.above is not None or m.below is not None for m in own):
             raise ScenarioError(
                 f"states.{', '.join(states)}.exchange.{field}: a wall to the body can't open or close at a threshold "
@@ -113,7 +151,7 @@ class ExchangeTables:
         mapped = [f for f, by_state in enumerate(self._effects) if any(by_state)]
         by_slot_and_state = [rows for f in mapped for rows in self._effects[f]]
         effects = np.array([row for rows in by_slot_and_state for row in rows], EFFECT)
-        begin = np.concatenate([[0], np.cumsum([len(rows) for rows in by_slot_and_state])]).astype(np.int32)
+        begin = begins(by_slot_and_state)
         feeding = np.array([n for f in mapped for counts in self._feeding[f] for n in counts], np.int32)
         own = np.zeros(len(self._names), bool)
         most, steepest = self._loss.copy(), self._loss.copy()

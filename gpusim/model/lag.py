@@ -13,7 +13,7 @@ import numpy as np
 
 from gpusim.model.exchange import effects_by_state
 from gpusim.model.model import Exchange, Fields
-from gpusim.model.tables import EffectKind, Shape, Source
+from gpusim.model.tables import EffectKind, Shape, Source, power_of
 from gpusim.scenario import Document
 
 HORIZON = 60.0
@@ -42,7 +42,9 @@ def lags(document: Document, fields: Fields, exchange: Exchange, modulators: np.
     """The lag of each field; a leading source is that of the lowest power of t.
 
     An estimate: it takes what is looked at as having risen from nothing, and Hill functions as far below saturation.
+    The pressure of a flow counts as constant.
     """
+    still = fields.names.index(document.flow.field) if document.flow is not None else -1
     begun = _begun(document, fields, exchange)
     added = (exchange.highest_loss - exchange.loss).max(axis=(1, 2))
     effects: list[list[np.void]] = [[] for _ in begun]
@@ -51,9 +53,15 @@ def lags(document: Document, fields: Fields, exchange: Exchange, modulators: np.
     found = [_PLAIN if each else _NEVER for each in begun]
     for _ in found:  # a chain has no more links
         found = [
-            _lag(begun[f], rows, modulators, found, float(added[f]) * HORIZON / 2) for f, rows in enumerate(effects)
+            _lag(begun[f], rows, modulators, found, float(added[f]) * HORIZON / 2, still)
+            for f, rows in enumerate(effects)
         ]
     return found
+
+
+def _is_field(row: np.void, still: int) -> bool:
+    """Whether a modulator looks at a field, other than one that keeps still."""
+    return bool(row["source"] == Source.FIELD and row["index"] != still)
 
 
 def _from_nothing(row: np.void) -> bool:
@@ -80,15 +88,17 @@ def _begun(document: Document, fields: Fields, exchange: Exchange) -> np.ndarray
     return found | np.isin(fields.names, list(released | made | injected))
 
 
-def _lag(begun: bool, effects: Iterable[np.void], table: np.ndarray, of_fields: Sequence[Lag], most: float) -> Lag:
+def _lag(
+    begun: bool, effects: Iterable[np.void], table: np.ndarray, of_fields: Sequence[Lag], most: float, still: int
+) -> Lag:
     sources, losses = [_PLAIN] if begun else [], [_NEVER]
     for row in effects:
         rows = table[row["first_modulator"] : row["end_modulator"]]
-        seen = [(each, of_fields[each["index"]]) for each in rows if each["source"] == Source.FIELD]
+        seen = [(each, of_fields[each["index"]]) for each in rows if _is_field(each, still)]
         if any(lag is _NEVER for _, lag in seen):
             continue
-        m = sum(each["power"] * lag.growth for each, lag in seen if _from_nothing(each))
-        late = sum(_swing(each) * each["power"] * (lag.order + lag.growth / 2) for each, lag in seen)
+        m = sum(power_of(each) * lag.growth for each, lag in seen if _from_nothing(each))
+        late = sum(_swing(each) * power_of(each) * (lag.order + lag.growth / 2) for each, lag in seen)
         late -= m / 2
         of = int(max(seen, key=lambda pair: pair[1].order + pair[1].growth)[0]["index"]) if seen else -1
         if row["kind"] == EffectKind.SECRETION:

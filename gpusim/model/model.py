@@ -107,11 +107,33 @@ class Exchange:
         least: np.ndarray = self.loss.min(axis=(1, 2))
         return least
 
+    def drawn(self, field: int) -> np.ndarray:
+        """Whether voxels of a tissue state lose a field by themselves, bool [tissue states]."""
+        found: np.ndarray = self.loss[field].min(axis=1) > 0
+        return found
+
     @property
     def holds(self) -> np.ndarray:
         """Whether voxels of a state hold a concentration, bool [F, tissue states]."""
         found: np.ndarray = ~np.isnan(self.held)
         return found
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Flow of fluid through the tissue, with the velocity -K grad p.
+
+    The D of the field p is K, its production and loss are the sources of fluid, in the unit of p per minute.
+
+    Attributes:
+        field: number of p.
+        every: steps between two solutions for p.
+        speeds: float64 [F], velocity of a field relative to that of the fluid; 0 where flow does not carry it.
+    """
+
+    field: int
+    every: int
+    speeds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -179,6 +201,56 @@ class Adhesion:
 
 
 @dataclass(frozen=True)
+class Traits:
+    """Numbers that cells carry, those of tissue cells first.
+
+    Attributes:
+        names, units: of the traits; of_tissue: how many belong to tissue cells.
+        rows: table of `tables.TRAIT`.
+        quantiles: float32 [traits, 2, 1025], of initial values and of mutations, in the trait's unit.
+        laws: table of `tables.LAW`, rows sorted by state, then by trait; law_begin: int32 [states + 1].
+        transfers: table of `tables.TRANSFER`, rows sorted by state; transfer_begin: int32 [states + 1].
+        columns: of the cell table, with initial values; None where they come from the quantiles.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    of_tissue: int
+    rows: np.ndarray
+    quantiles: np.ndarray
+    laws: np.ndarray
+    law_begin: np.ndarray
+    transfers: np.ndarray
+    transfer_begin: np.ndarray
+    columns: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def of_layer(self, immune: bool) -> tuple[int, int]:
+        """First and end of those of the tissue's, or of the immune layer's cells."""
+        return (self.of_tissue, len(self)) if immune else (0, self.of_tissue)
+
+
+@dataclass(frozen=True)
+class Clones:
+    """Whose cells belong to clones.
+
+    Attributes:
+        rows: table of `tables.LINEAGE`, one row, or none where there are no clones.
+        immune: whether they are of immune cells.
+        each: whether each cell founds a clone at time 0; else all are of one.
+    """
+
+    rows: np.ndarray
+    immune: bool
+    each: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
 class Cells:
     """What cells do, as tables (gpusim/model/tables.py); rows sorted by the state that they belong to.
 
@@ -188,7 +260,7 @@ class Cells:
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
         motilities: one row a state.
-        modulators, releases: what the others point into.
+        modulators, releases, adjustments, egresses: what the others point into.
         neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
         ways: of the tissue's and of the immune layer's cells.
@@ -205,6 +277,8 @@ class Cells:
     motilities: np.ndarray
     modulators: np.ndarray
     releases: np.ndarray
+    adjustments: np.ndarray
+    egresses: np.ndarray
     neighbourhoods: np.ndarray
     moves: int
     ways: tuple[Ways, Ways]
@@ -237,8 +311,9 @@ class Body:
         names, units, initial: by quantity; float64.
         flows: table of `tables.FLOW`, a row a process: from which quantity to which, in proportion to which (-1: none);
             rates: float64 [processes], 1/min or unit/min; modulators: what the flows point into.
-        transfers: float64 [rules, quantities], cells that a firing of a rule brings.
+        transfers: float64 [rules, quantities], what a firing of a rule brings.
         exchanged: float64 [walls, quantities], what a concentration that leaves a voxel through a wall brings.
+        carried: float64 [egresses, quantities], what a unit of a trait brings.
     """
 
     names: tuple[str, ...]
@@ -249,15 +324,15 @@ class Body:
     modulators: np.ndarray
     transfers: np.ndarray
     exchanged: np.ndarray
+    carried: np.ndarray
 
     @cached_property
-    def moved(self) -> tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]]:
-        """What is not 0 in `transfers` and in `exchanged`: row, quantity, amount."""
-        transfers, flows = (
+    def moved(self) -> tuple[list[tuple[int, int, float]], ...]:
+        """What is not 0 in `transfers`, in `exchanged` and in `carried`: row, quantity, amount."""
+        return tuple(
             [(int(row), int(q), float(table[row, q])) for row, q in np.argwhere(table)]
-            for table in (self.transfers, self.exchanged)
+            for table in (self.transfers, self.exchanged, self.carried)
         )
-        return transfers, flows
 
 
 @dataclass(frozen=True)
@@ -331,9 +406,12 @@ class Model:
     record_every: int
     fields: Fields
     exchange: Exchange
+    flow: Flow | None
     reactions: Reactions
     states: States
     cells: Cells
+    traits: Traits
+    clones: Clones
     body: Body
     doses: tuple[Dose, ...]
     infusions: tuple[Infusion, ...]

@@ -48,7 +48,9 @@ def _modulators(reaction: Reaction, states: States, modulators: Modulators) -> t
 
     A modulator finds the cell of the other layer: of the immune layer, seen from the tissue, and the reverse.
     """
-    of_tissue = [m for m in reaction.modulators if set(m.contact or ()) & set(states.tissue)]
+    of_tissue = [
+        m for m in reaction.modulators if any(set(each.contact or ()) & set(states.tissue) for each in m.arguments)
+    ]
     first, end = modulators.add(m for m in reaction.modulators if m not in of_tissue)
     return first, end, modulators.add(of_tissue)[1]
 

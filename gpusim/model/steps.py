@@ -1,7 +1,8 @@
 """Step sizes, chosen from the scenario's own rates where it does not give them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 
 from gpusim import units
@@ -21,19 +22,43 @@ MOST_HAZARD = 0.1
 """Largest hazard of a rule over a step: two events of one cell then rarely fall into one step."""
 MOST_HAZARD_OF_DIVISION = 0.02
 """The same of a division: of the mothers whose ways for room meet, one divides in a step, so that few may wait."""
+MOST_CHANGE = 0.25
+"""Largest rate of change of a trait, times the step: the error of a step is then 1e-6 of the value."""
+MOST_TRANSFER = 0.25
+"""Largest rate of a transfer between a trait and a field, times the step x: what is taken up has then diffused for
+x^2 / 12 longer than in truth, relative to the time until uptake: 0.5%."""
 ROUNDING = 1e-6
 """Of a bound that float32 numbers are in, relative to it."""
 
 
-def choose(document: Document, highest_rate: float, longest_field: float = math.inf) -> tuple[float, int]:
+@dataclass(frozen=True)
+class HighestRate:
+    """The largest rate of a rule, or at which a trait changes.
+
+    Attributes:
+        what: in words, as in "rule 'infection'".
+        rate: 1/min; what has no upper bound is not in it.
+        limit: of the hazard, or of the change, over a step.
+        bounded: whether every modulator has an upper bound.
+        where: in words, when the rate is that high; may be empty.
+    """
+
+    what: str
+    rate: float
+    limit: float
+    bounded: bool
+    where: str = ""
+
+
+def choose(document: Document, rates: Iterable[HighestRate], longest_field: float = math.inf) -> tuple[float, int]:
     """Step in minutes, and steps between two applications of the rules.
 
     Args:
-        highest_rate: the largest hazard rate that a rule of the scenario can reach, 1/min.
+        rates: of all rules of the scenario.
         longest_field: the longest step, min, over which rates may take fields as they were at its beginning.
     """
     given = document.time.step
-    fitting = longest(highest_rate)
+    fitting = longest(rates)
     field = units.number(given.field, "min") if given.field else None
     if given.rules:
         rules = units.number(given.rules, "min")
@@ -48,10 +73,31 @@ def choose(document: Document, highest_rate: float, longest_field: float = math.
     return field, whole(rules, field, "time.step.rules", "time.step.field")
 
 
-def longest(highest_rate: float) -> float:
-    """The longest round step, min, over which no rule's hazard passes `MOST_HAZARD`."""
-    fitting = [step for step in ROUND_MINUTES if step * highest_rate <= MOST_HAZARD * (1 + ROUNDING)]
+def longest(rates: Iterable[HighestRate]) -> float:
+    """The longest round step, min, over which no rule's hazard passes its limit."""
+    highest = max((each.rate * MOST_HAZARD / each.limit for each in rates), default=0.0)
+    fitting = [step for step in ROUND_MINUTES if step * highest <= MOST_HAZARD * (1 + ROUNDING)]
     return fitting[-1] if fitting else ROUND_MINUTES[0]
+
+
+_REACHES = {
+    MOST_HAZARD: ("its hazard reaches", "two events of one cell often fall into one step"),
+    MOST_HAZARD_OF_DIVISION: ("its hazard reaches", "cells that divide or close up often wait for each other"),
+    MOST_CHANGE: ("the rate times the step reaches", "values have an error"),
+}
+
+
+def too_large(rates: Iterable[HighestRate], rules_step: float) -> Iterator[str]:
+    """Notes on a rule step, min, over which hazards pass their limits: the largest of each limit."""
+    by_limit: dict[float, HighestRate] = {}
+    for each in rates:
+        if each.rate * rules_step > each.limit * (1 + ROUNDING):
+            by_limit[each.limit] = max(each, by_limit.get(each.limit, each), key=lambda one: one.rate)
+    for limit, each in by_limit.items():
+        yield (
+            f"the rule step of {rules_step:g} min is too large for {each.what}: {_REACHES[limit][0]} "
+            f"{each.rate * rules_step:.3g} per step{each.where}; above {limit:g}, {_REACHES[limit][1]}"
+        )
 
 
 def given_times(document: Document) -> dict[str, float]:

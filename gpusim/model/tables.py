@@ -23,15 +23,33 @@ class Source(enum.IntEnum):
     CONTACT = 2
     BODY = 3
     ROOM = 4
+    TRAIT = 5
+    NOTHING = 6
 
 
 class Shape(enum.IntEnum):
-    """How the value that a modulator looks at becomes a factor."""
+    """How the value that a modulator looks at becomes a factor.
+
+    HILL has a power of 1, 2, 3 or 4, POWER any. INCREASES and DECREASES are the signals of a joint response, with a
+    factor of 1; JOINT follows them, and looks at nothing else.
+    """
 
     HILL = 0
     LINEAR = 1
     STEP = 2
     RAMP = 3
+    POWER = 4
+    INCREASES = 5
+    DECREASES = 6
+    JOINT = 7
+
+
+HILL_POWERS = (1, 2, 3, 4)
+"""Those of `Shape.HILL`."""
+POWER_BITS = 20
+"""Of the fraction of a power, of `POWER`, `INCREASES` and `DECREASES`: an integer, in 2^-20."""
+LEAST_RAISED = 1e-18
+"""The reciprocal of the most that a ratio above 1 to some power comes to."""
 
 
 class EffectKind(enum.IntEnum):
@@ -46,7 +64,7 @@ class Form(enum.IntFlag):
     """How a solver reads the production p and the loss k of a voxel, for a time dt and a mass m (1, or 0 for steady).
 
     EXPLICIT: 1 - k dt and p dt; IMPLICIT: 1 / (1 + k dt) and p dt / (1 + k dt); OPERATOR: m + k dt and p dt.
-    With WALLED, of either of the first two: k dt and p dt by all but walls.
+    With WALLED, of any of them: k dt and p dt by all but walls.
     """
 
     EXPLICIT = 0
@@ -92,12 +110,16 @@ FLOW_WHOLE, FLOW_FRACTION = 2**20, 2**31
 MOST_FLOW = 2.0**42
 """Of what a voxel gives at once."""
 
+EGRESS_PARTS, EGRESS_BITS = 3, 36
+"""What of a trait goes to the body is counted in so many integers: a scaled value, at most 2^36, without its fraction,
+that in 2^-36, and so on."""
+
 
 FACE, EDGE, CORNER = 10, 14, 17
 """Steps over a face, an edge and a corner of a voxel, in tenths of its edge: room is their sum."""
 RIGID = 255
 """The room of a voxel that takes no cell and lets none through."""
-FARTHEST_ROOM = 250
+FARTHEST_ROOM = 254
 """The most room that there is, tenths of a voxel."""
 
 
@@ -136,6 +158,49 @@ MOST_DIVISION = 0.5
 
 NO_BID = 2**32 - 1
 """Of mothers for a voxel, where there is none."""
+
+
+class TransferKind(enum.IntEnum):
+    """Between a trait and a field of the voxel, from the cell's side."""
+
+    UPTAKE = 0
+    RELEASE = 1
+
+
+class AtDivision(enum.IntEnum):
+    """What a daughter gets of a trait of her mother.
+
+    COPY: the same; SHARE: half, which the mother loses; RESET: both begin with initial values.
+    """
+
+    COPY = 0
+    SHARE = 1
+    RESET = 2
+
+
+class Mutation(enum.IntEnum):
+    """What is drawn for a mutation of a trait: a sum, a factor, or the value itself."""
+
+    ADDED = 0
+    MULTIPLIED = 1
+    REPLACED = 2
+
+
+class Adjusted(enum.IntEnum):
+    """What a rule does to a trait."""
+
+    ADD = 0
+    SET = 1
+
+
+QUANTILE_STEPS = 1024
+"""Between two quantiles of a table, of equal probability."""
+
+PURPOSES = 256
+"""Apart in random numbers: of one trait, or of four lots, and of the next."""
+
+MOST_GROWTH = 1.0
+"""Growth of a trait over a step, relative to its value, at which it is held."""
 
 
 MODULATOR = np.dtype(
@@ -197,7 +262,40 @@ FLOW = np.dtype(
         ("end_modulator", "<i4"),
     ]
 )
-RELEASE = np.dtype([("field", "<i4"), ("amount", "<f4")])
+RELEASE = np.dtype([("field", "<i4"), ("trait", "<i4"), ("amount", "<f4")])
+TRAIT = np.dtype(
+    [
+        ("most", "<f4"),
+        ("at_division", "<i4"),
+        ("mutation", "<i4"),
+        ("mutates", "<u4"),
+        ("founds", "<i4"),
+        ("states", "<u4", (8,)),
+    ]
+)
+LINEAGE = np.dtype([("states", "<u4", (8,)), ("mutates", "<u4")])
+EGRESS = np.dtype([("trait", "<i4"), ("scale", "<f4")])
+ADJUSTMENT = np.dtype([("trait", "<i4"), ("kind", "<i4"), ("amount", "<f4")])
+TRANSFER = np.dtype(
+    [
+        ("kind", "<i4"),
+        ("trait", "<i4"),
+        ("field", "<i4"),
+        ("turnover", "<f4"),
+        ("ratio", "<f4"),
+        ("first_modulator", "<i4"),
+        ("end_modulator", "<i4"),
+    ]
+)
+LAW = np.dtype(
+    [
+        ("trait", "<i4"),
+        ("gain", "<f4"),
+        ("loss", "<f4"),
+        ("first_modulator", "<i4"),
+        ("end_modulator", "<i4"),
+    ]
+)
 RULE = np.dtype(
     [
         ("to", "<i4"),
@@ -209,6 +307,13 @@ RULE = np.dtype(
         ("end_modulator", "<i4"),
         ("first_release", "<i4"),
         ("end_release", "<i4"),
+        ("first_adjustment", "<i4"),
+        ("end_adjustment", "<i4"),
+        ("first_egress", "<i4"),
+        ("end_egress", "<i4"),
+        ("founds", "<i4"),
+        ("partner", "<i4"),
+        ("partner_to", "<i4"),
     ]
 )
 
@@ -221,9 +326,20 @@ STRUCTS = {
     "Motility": MOTILITY,
     "Flow": FLOW,
     "Release": RELEASE,
+    "Egress": EGRESS,
     "Rule": RULE,
+    "Trait": TRAIT,
+    "Lineage": LINEAGE,
+    "Adjustment": ADJUSTMENT,
+    "Law": LAW,
+    "Transfer": TRANSFER,
 }
 """Rows of the tables, by the name of their struct in kernels/."""
+
+
+def begins(groups: Sequence[Sequence[object]]) -> np.ndarray:
+    """Where each group of rows begins in a table of all of them, and the end of the last: int32 [groups + 1]."""
+    return np.cumsum([0, *map(len, groups)]).astype(np.int32)
 
 
 def slots(of: Sequence[int], fields: int) -> np.ndarray:
@@ -240,8 +356,78 @@ def probability(hazard: np.ndarray) -> np.ndarray:
     return found
 
 
+def fixed(power: float) -> int:
+    """A power as `raised_to` reads it."""
+    return round(power * 2**POWER_BITS)
+
+
+def power_of(row: np.void | np.ndarray) -> float:
+    """The power of a row of the table of modulators."""
+    return float(row["power"]) / (2**POWER_BITS if row["shape"] > Shape.RAMP else 1)
+
+
+def raised_to(ratio: np.ndarray | np.floating, power: int) -> np.ndarray:
+    """`ratio` (0 or more) to a power in 2^-20, by squares and square roots; in the order of the kernels.
+
+    Above 1, that of the reciprocal, held at 1e18: no result overflows.
+    """
+    number: Callable[[Any], Any] = ratio.dtype.type
+    one = number(1)
+    large = ratio > 1
+    with np.errstate(divide="ignore"):
+        base = np.where(large, one / ratio, np.where(ratio > 0, ratio, number(0)))
+    found, factor = np.full_like(base, one), base
+    whole, part = power >> POWER_BITS, power & (1 << POWER_BITS) - 1
+    with np.errstate(under="ignore"):
+        while whole > 0:
+            if whole & 1:
+                found = found * factor
+            factor = factor * factor
+            whole >>= 1
+        factor = base
+        while part:
+            factor = np.sqrt(factor)
+            part <<= 1
+            if part >> POWER_BITS:
+                found = found * factor
+            part &= (1 << POWER_BITS) - 1
+    least = number(LEAST_RAISED)
+    raised: np.ndarray = np.where(large, one / np.where(found > least, found, least), found)
+    return raised
+
+
+class Sums:
+    """What the signals of a joint response add up to, until its last row."""
+
+    def __init__(self) -> None:
+        self.increases: Any = 0
+        self.decreases: Any = 0
+
+
+def joint(row: np.void | np.ndarray, value: np.ndarray | np.floating, sums: Sums) -> np.ndarray:
+    """The factor of a row of a joint response, 1 of all but its last; adds its signal to `sums`."""
+    number: Callable[[Any], Any] = value.dtype.type
+    one = number(1)
+    shape = Shape(int(row["shape"]))
+    if shape == Shape.INCREASES:
+        sums.increases = sums.increases + raised_to(value * number(row["scale"]), int(row["power"]))
+        return np.full_like(value, one)
+    if shape == Shape.DECREASES:
+        sums.decreases = sums.decreases + raised_to(value * number(row["scale"]), int(row["power"]))
+        return np.full_like(value, one)
+    up, down = number(0) + sums.increases, number(0) + sums.decreases
+    sums.increases = sums.decreases = number(0)
+    rest_of_up, rest_of_down = one / (one + up), one / (one + down)
+    above = number(row["low"]) * rest_of_up + number(row["high"]) * (up * rest_of_up)
+    factor: np.ndarray = above * rest_of_down + number(row["offset"]) * (down * rest_of_down)
+    return factor
+
+
 def response(modulator: np.void | np.ndarray, value: np.ndarray | np.floating) -> np.ndarray:
-    """The factor that a modulator makes of what it finds; in the dtype of that, and in the order of the kernels."""
+    """The factor of a modulator that is no joint response; in the dtype of what it finds, in the order of the kernels.
+
+    Raises `ValueError` for a row of a joint response.
+    """
     number: Callable[[Any], Any] = value.dtype.type
     scale, low, high = number(modulator["scale"]), number(modulator["low"]), number(modulator["high"])
     match Shape(int(modulator["shape"])):
@@ -264,8 +450,20 @@ def response(modulator: np.void | np.ndarray, value: np.ndarray | np.floating) -
             rest = number(1) / (number(1) + raised)
             factor: np.ndarray = low * rest + high * (raised * rest)
             return factor
+        case Shape.POWER:
+            raised = raised_to(value * scale, int(modulator["power"]))
+            rest = number(1) / (number(1) + raised)
+            of_power: np.ndarray = low * rest + high * (raised * rest)
+            return of_power
+        case Shape.INCREASES | Shape.DECREASES | Shape.JOINT:
+            raise ValueError("a row of a joint response")
         case never:
             assert_never(never)
+
+
+def factor(row: np.void | np.ndarray, value: np.ndarray | np.floating, sums: Sums) -> np.ndarray:
+    """The factor of any row of the table of modulators; see `response` and `joint`."""
+    return joint(row, value, sums) if row["shape"] >= Shape.INCREASES else response(row, value)
 
 
 def state_set(states: list[int]) -> np.ndarray:

@@ -13,7 +13,7 @@ import zarr
 
 from gpusim.record import checkpoint, layout, store, sums
 from gpusim.record.checkpoint import DamagedError
-from gpusim.record.counts import same
+from gpusim.record.tables import same
 from gpusim.scenario import Scenario
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -24,16 +24,24 @@ def is_result(folder: Path) -> bool:
     return any((folder / name).exists() for name in (layout.SNAPSHOTS, layout.SUMMARY, layout.COUNTS))
 
 
+def _tables(folder: Path) -> list[str]:
+    """Tables that a result should contain."""
+    try:
+        return layout.tables(Scenario.load(folder / layout.SCENARIO).document)
+    except Exception:  # a damaged scenario is told by its checksum
+        return [layout.COUNTS]
+
+
 def damages(folder: Path) -> Iterator[str]:
     """One line for each damage of a result, finished or not.
 
     All files are read: the listed ones with their checksums, each chunk of each snapshot, checkpoints, the picture. In
-    the counts of an unfinished run, rows since the last checkpoint have no checksum.
+    the tables of an unfinished run, rows since the last checkpoint have no checksum.
     """
     expected = [*sums.WRITTEN_ONCE, *sums.metadata(folder)]
     # A checkpoint is gone once the summary is there: a folder with neither has only just begun.
     if (folder / layout.SUMMARY).exists() or layout.SUMMARY in _listed(folder):
-        expected += [layout.COUNTS, layout.SUMMARY]
+        expected += [*_tables(folder), layout.SUMMARY]
     found = list(sums.problems(folder, expected))
     yield from found
     if not (folder / layout.SNAPSHOTS).is_dir():
@@ -53,11 +61,11 @@ def _listed(folder: Path) -> dict[str, str]:
 
 def _of_snapshots(folder: Path) -> Iterator[str]:
     path = folder / layout.SNAPSHOTS
-    fields: list[str] = []
+    lattices: list[str] = []
     group: Any = None
     times: np.ndarray = np.zeros(0)
     with _noted(path) as problems:
-        fields = list(Scenario.load(folder / layout.SCENARIO).document.fields)
+        lattices = layout.lattices(Scenario.recorded(folder / layout.SCENARIO).document)
         group = zarr.open_group(str(path), mode="r")
         times = store.times(group)
         step = float(group.attrs["step_minutes"])
@@ -74,9 +82,11 @@ def _of_snapshots(folder: Path) -> Iterator[str]:
     for number, minutes in enumerate(times):
         digest = None
         with _noted(f"{path}: snapshot {number} at {minutes:g} min") as problems:
-            digest = store.digest_of(group, fields, number)
-            if digest != store.digest_kept(group, number):
+            digest = store.digest_of(group, lattices, number)
+            if digest != store.contents_kept(group, number):
                 problems.append(f"{path}: snapshot {number} at {minutes:g} min: is damaged: its digest is {digest}")
+            if layout.CONTENTS in group:
+                digest = store.digest_kept(group, number)
         yield from problems
     with _noted(folder / layout.SUMMARY) as problems:
         if (folder / layout.SUMMARY).is_file():
@@ -90,9 +100,10 @@ def _of_checkpoints(folder: Path) -> Iterator[str]:
     for path in checkpoint.files(folder):
         with _noted(path) as problems:
             saved = checkpoint.verified(path)
-            size = int(saved.numbers["record.counts_bytes"])
-            if not same(folder / layout.COUNTS, size, saved.about["counts"]):
-                problems.append(f"{folder / layout.COUNTS}: is damaged: differs from its content at {path.name}")
+            for name in _tables(folder):
+                size, sha256 = saved.table(name)
+                if not same(folder / name, size, sha256):
+                    problems.append(f"{folder / name}: is damaged: differs from its content at {path.name}")
         yield from problems
 
 

@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
+from gpusim.engine import Action
 from gpusim.errors import ResultError
 from gpusim.record import layout
 from gpusim.record.files import written_aside
@@ -37,6 +38,25 @@ class Checkpoint:
     about: Mapping[str, str]
     numbers: Mapping[str, float]
     arrays: Mapping[str, np.ndarray]
+
+    @property
+    def actions(self) -> list[Action]:
+        """Interventions until then, in their order."""
+        return [Action(**each) for each in json.loads(self.about["actions"])]
+
+    def table(self, name: str) -> tuple[int, str]:
+        """Bytes of a table at that time, and their SHA-256. Raises `KeyError`."""
+        return int(self.numbers[_bytes(name)]), self.about[Path(name).stem]
+
+
+def of_tables(synced: Mapping[str, tuple[int, str]]) -> tuple[dict[str, float], dict[str, str]]:
+    """What a checkpoint keeps of tables, by file: numbers, and what describes them."""
+    numbers = {_bytes(name): float(size) for name, (size, _) in synced.items()}
+    return numbers, {Path(name).stem: sha256 for name, (_, sha256) in synced.items()}
+
+
+def _bytes(name: str) -> str:
+    return f"record.{Path(name).stem}_bytes"
 
 
 def files(folder: Path) -> list[Path]:

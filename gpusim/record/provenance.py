@@ -17,6 +17,7 @@ from gpusim.errors import ResultError
 from gpusim.record.files import read_sealed, write_sealed
 from gpusim.record.versions import program
 from gpusim.scenario import Scenario, inputs
+from gpusim.scenario.sources import SOURCES
 
 PROVENANCE = "provenance.json"
 _SHOWN = 10
@@ -44,7 +45,7 @@ class Provenance:
         files = inputs.hashes(scenario.data)
         for arm in scenario.arms:
             files |= inputs.hashes(scenario.arm(arm).data)
-        return cls(scenario.data, files)
+        return cls(_decisive(scenario.data), files)
 
     @property
     def digest(self) -> str:
@@ -69,7 +70,7 @@ def key(data: Mapping[str, Any], *more: Any) -> str:
         data: the scenario as plain data. Input files are identified by their content, not by their path.
         more: further dependencies (seed, outcomes), as JSON values.
     """
-    text = json.dumps([program(), inputs.with_content(data), *more], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([program(), inputs.with_content(_decisive(data)), *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -101,6 +102,22 @@ def agree(folder: Path, now: Provenance, *, rerun: bool = False) -> bool:
     if noted != before:
         write_sealed(path, {"scenario": noted.scenario, "inputs": noted.inputs, "program": noted.program})
     return not differences
+
+
+def require_unchanged(folder: Path, scenario: Scenario) -> None:
+    """Raise `ResultError` unless the input files and the program are those that the result of a scenario depends on."""
+    path = folder / PROVENANCE
+    if not path.is_file():
+        raise ResultError(f"{folder}: contains no {PROVENANCE}, so nothing tells which program made it")
+    read = read_sealed(path)
+    changed = Provenance.of(scenario).differences(Provenance(read["scenario"], read["inputs"], read["program"]))
+    if changed:
+        raise ResultError(f"{folder}: cannot go on with the same bits, as there has changed: {'; '.join(changed)}")
+
+
+def _decisive(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A scenario without the sources of its numbers, on which no outcome depends: a better reference repeats no run."""
+    return {key: value for key, value in data.items() if key != SOURCES}
 
 
 def _flat(data: Any, place: str = "") -> Iterator[tuple[str, str]]:

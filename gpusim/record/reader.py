@@ -16,11 +16,21 @@ import zarr
 from gpusim.engine import Action
 from gpusim.errors import GpusimError, ResultError
 from gpusim.plottable import Plottable
-from gpusim.record import layout, store, sums
+from gpusim.record import layout, lineages, store, sums
+from gpusim.record.several import results_in
 from gpusim.scenario import Document, Scenario
 
 if TYPE_CHECKING:
     import xarray
+
+
+def _no_result(folder: Path) -> str:
+    """Why a folder is not that of one run."""
+    if several := results_in(folder):
+        return f"contains {len(several)} results; expected the folder of one, such as {several[0]}"
+    if (folder / layout.STUDY).is_file():
+        return "is a study, whose runs left no results ('keep: stores' keeps them); 'gpusim compare' reports on studies"
+    return f"not a result of 'gpusim run' (no {layout.SNAPSHOTS} in it)"
 
 
 class Result(Plottable):
@@ -41,7 +51,7 @@ class Result(Plottable):
         if not self.folder.is_dir():
             raise ResultError(f"{folder}: no such folder")
         if not (self.folder / layout.SNAPSHOTS).is_dir():
-            raise ResultError(f"{folder}: not a result of 'gpusim run' (no {layout.SNAPSHOTS} in it)")
+            raise ResultError(f"{folder}: {_no_result(self.folder)}")
         with self._reading(layout.SNAPSHOTS):
             self._group = zarr.open_group(str(self.folder / layout.SNAPSHOTS), mode="r")
             self.times = store.times(self._group)
@@ -102,7 +112,7 @@ class Result(Plottable):
     def scenario(self) -> Scenario:
         """The scenario of the run."""
         with self._reading(layout.SCENARIO):
-            return Scenario.load(self.folder / layout.SCENARIO)
+            return Scenario.recorded(self.folder / layout.SCENARIO)
 
     @cached_property
     def document(self) -> Document:
@@ -113,12 +123,45 @@ class Result(Plottable):
     def counts(self) -> pd.DataFrame:
         """Table with one row for each rule step. Raises `ResultError`."""
         with self._reading(layout.COUNTS):
-            text = (self.folder / layout.COUNTS).read_text(encoding="utf-8")
-            whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row short
-            counts = pd.read_csv(io.StringIO(whole))
+            counts = pd.read_csv(self._whole_rows(layout.COUNTS))
             if counts.empty or not all(dtype.kind in "if" for dtype in counts.dtypes):
                 raise ValueError("not a table of numbers")
         return counts
+
+    def _whole_rows(self, name: str) -> io.StringIO:
+        """A table without its last row where a full disk has cut that short."""
+        text = (self.folder / name).read_text(encoding="utf-8")
+        return io.StringIO(text[: text.rfind("\n") + 1])
+
+    @property
+    def births(self) -> pd.DataFrame:
+        """Clones of this site, in the order of their births, founders first.
+
+        Columns: clone (number, from 1 on), parent (0: none), label (uint64), step, minutes, x_um, y_um, z_um (not a
+        number for all founders of one clone), and `trait.NAME` of the first cell. Raises `ResultError`, also for a
+        scenario without clones.
+        """
+        found = self._of_clones(layout.BIRTHS)
+        if found["clone"].tolist() != list(range(1, len(found) + 1)):
+            raise ResultError(f"{self.folder}: {layout.BIRTHS} cannot be read: numbers of clones are missing")
+        return found
+
+    @property
+    def clones(self) -> pd.DataFrame:
+        """Cells of each clone at the time of each snapshot, without clones that have none.
+
+        Columns: snapshot, minutes, clone, cells. Raises `ResultError`, also for a scenario without clones.
+        """
+        found = self._of_clones(layout.CELLS_OF_CLONES)
+        return found[found["snapshot"] < len(self.times)].reset_index(drop=True)
+
+    def _of_clones(self, name: str) -> pd.DataFrame:
+        """Rows of this site in a table of clones."""
+        if self.scenario.document.clones is None:
+            raise ResultError(f"{self.folder}: its scenario has no clones ('clones: {{of: STATES}}')")
+        with self._reading(name):
+            found = lineages.read(self._whole_rows(name))
+            return found[found["site"] == self.site].drop(columns="site").reset_index(drop=True)
 
     @property
     def spacing(self) -> float:
@@ -132,23 +175,58 @@ class Result(Plottable):
         return list(self.scenario.document.fields)
 
     @property
+    def _lattices(self) -> list[str]:
+        return layout.lattices(self.scenario.document)
+
+    @property
+    def trait_names(self) -> list[str]:
+        """Recorded traits, those of tissue cells first."""
+        return layout.recorded_traits(self.scenario.document)
+
+    @property
     def state_names(self) -> list[str]:
         """Names of the cell states, in the order of their numbers."""
         with self._reading(layout.SNAPSHOTS):
             return str(self._site["tissue"].attrs["flag_meanings"]).split()
 
-    def unit(self, field: str) -> str:
-        """Unit of a field."""
+    def unit(self, name: str) -> str:
+        """Unit of a field or a trait."""
         with self._reading(layout.SNAPSHOTS):
-            return str(self._site[field].attrs["units"])
+            return str(self._site[name].attrs["units"])
 
     def array(self, name: str, snapshot: int = -1) -> np.ndarray:
-        """A field (float32) or a layer (uint8) of one snapshot, [z, y, x]. Raises `ResultError`."""
+        """A field or a trait (float32), a layer (uint8) or `clones` (labels, uint64) of one snapshot: [z, y, x].
+
+        Raises `ResultError`.
+        """
         with self._reading(layout.SNAPSHOTS):
             if name not in self._site:
-                known = ", ".join([*self.field_names, *layout.LAYERS])
-                raise ResultError(f"{self.folder}: no field or layer '{name}' (known: {known})")
+                known = ", ".join(self._lattices)
+                what = "field, layer or recorded trait" if self.document.traits else "field or layer"
+                raise ResultError(f"{self.folder}: no {what} '{name}' (known: {known})")
             return store.read(self._site, name, snapshot % len(self.times))
+
+    def trait(self, name: str, snapshot: int = -1) -> np.ndarray:
+        """A trait of the cells of one snapshot: float32 [z, y, x], in its unit; 0 where no cell has it.
+
+        Raises `ResultError`, also for a trait that is not recorded.
+        """
+        if name not in self.trait_names:
+            unrecorded = name in self.document.traits
+            known = ", ".join(self.trait_names) or "none"
+            why = f"trait '{name}' is not recorded (record.traits)" if unrecorded else f"no trait '{name}'"
+            raise ResultError(f"{self.folder}: {why} (known: {known})")
+        return self.array(name, snapshot)
+
+    def clone_numbers(self, snapshot: int = -1) -> np.ndarray:
+        """Numbers of clones as in `births` of the cells of one snapshot: int64 [z, y, x]; 0 where no cell has a clone.
+
+        Raises `ResultError`, also if the labels are not recorded.
+        """
+        known = self.births["label"].to_numpy(np.uint64)
+        if not layout.records_clones(self.scenario.document):
+            raise ResultError(f"{self.folder}: clones are not recorded (record.clones)")
+        return lineages.numbers(known, self.array(layout.CLONES, snapshot))
 
     def dataset(self) -> "xarray.Dataset":
         """The snapshots of this site as an xarray dataset, which is loaded on demand."""
@@ -156,11 +234,16 @@ class Result(Plottable):
 
         group = self.site if len(self.sites) > 1 else None
         with self._reading(layout.SNAPSHOTS):
-            for name in (*self.field_names, *layout.LAYERS):
+            for name in self._lattices:
                 for number in range(len(self.times)):
                     store.require_chunks(store.array_of(self._site, name), number)
             found = xarray.open_zarr(self.folder / layout.SNAPSHOTS, group=group, consolidated=False, chunks=None)
         return found.isel(time=slice(len(self.times)))
+
+    def digest_at(self, snapshot: int) -> str | None:
+        """Digest of the state, as stored with a snapshot; None if an older version wrote it. Raises `ResultError`."""
+        with self._reading(layout.SNAPSHOTS):
+            return store.digest_kept(self._group, snapshot) if layout.DIGEST in self._group else None
 
     def digest(self) -> str:
         """Digest of the last state of all sites.
@@ -169,8 +252,11 @@ class Result(Plottable):
         """
         last = len(self.times) - 1
         with self._reading(layout.SNAPSHOTS):
-            found = store.digest_of(self._group, self.field_names, last)
-            kept = [store.digest_kept(self._group, last)] if layout.DIGEST in self._group else []
+            found = store.digest_of(self._group, self._lattices, last)
+            kept = [store.contents_kept(self._group, last)] if layout.DIGEST in self._group else []
+            if kept == [found] and layout.CONTENTS in self._group:
+                found = store.digest_kept(self._group, last)
+                kept = [found]
         summary = self.summary
         for expected in (*kept, *([summary["digest"]] if summary else [])):
             if found != expected:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shutil
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import zarr
 
 from gpusim import units
-from gpusim.engine import Action, Replicate
+from gpusim.engine import Replicate
+from gpusim.engine.replicate import mean_of
 from gpusim.errors import ResultError
 from gpusim.model import Model
 from gpusim.model.fingerprint import fingerprint
 from gpusim.record import checkpoint, layout, store, sums
 from gpusim.record.checkpoint import Checkpoint, DamagedError
-from gpusim.record.counts import CountsTable
 from gpusim.record.files import explained, locked, remove_unready, write_text
+from gpusim.record.lineages import CELL_COLUMNS, Lineages, birth_columns
 from gpusim.record.provenance import PROVENANCE, Provenance, agree
+from gpusim.record.tables import Table
 from gpusim.record.versions import versions
 
 
@@ -51,6 +56,8 @@ class Recorder:
     ) -> None:
         self.folder = folder = Path(folder)
         self._replicate = replicate
+        if replicate.origin and str(folder.absolute()) == replicate.origin["folder"]:
+            raise ResultError(f"{folder}: is the run that this one goes on from; expected another folder")
         self._provenance = Provenance.of(replicate.scenario)
         self._started = datetime.now(UTC)
         spec = replicate.scenario.document.record.checkpoints
@@ -59,13 +66,17 @@ class Recorder:
         self._every = units.number(spec.every, "min") if spec.every else float("inf")
         model = replicate.model
         self._several = list(replicate.sites.values()) if len(replicate.sites) > 1 else []
-        self._columns = layout.count_columns(
+        counts = layout.count_columns(
             model.states.names,
             replicate.fired,
             model.fields.names,
+            model.traits.names,
             model.body.names,
             (site.name for site in self._several),
         )
+        columns = {layout.COUNTS: counts, layout.BIRTHS: birth_columns(model), layout.CELLS_OF_CLONES: CELL_COLUMNS}
+        self._columns = {name: columns[name] for name in layout.tables(replicate.scenario.document)}
+        self._tables: dict[str, Table] = {}
         self._last_row = self._last_snapshot = -1
         self._told = (-1, 0)
         self._fingerprinted: dict[str, Model] = {}
@@ -81,6 +92,10 @@ class Recorder:
         self._resumed_at = replicate.steps
         self._saved = self._point
         self._saved_at = time.monotonic()
+        if replicate.origin and not resume:  # from time 0 it could not be resumed
+            self._saved = (-1, -1)
+            self.write()
+            self.checkpoint()
         self.record()
 
     def __enter__(self) -> Recorder:
@@ -91,7 +106,7 @@ class Recorder:
     ) -> None:
         try:
             with explained(self.folder):
-                self._table.close()
+                self._close_tables()
         except ResultError:
             if kind is None:  # otherwise the first failure is reported
                 raise
@@ -137,10 +152,12 @@ class Recorder:
             return
         replicate.check()
         with explained(self.folder):
-            size, sha256 = self._table.synced()
+            of_tables, sums_of_tables = checkpoint.of_tables(
+                {name: table.synced() for name, table in self._tables.items()}
+            )
             numbers = {
                 **replicate.numbers,
-                "record.counts_bytes": size,
+                **of_tables,
                 "record.snapshots": len(store.times(self._group)),
                 "record.last_row": self._last_row,
                 "record.last_snapshot": self._last_snapshot,
@@ -148,8 +165,9 @@ class Recorder:
             about = {
                 "model": self._fingerprint(),
                 "provenance": self._provenance.digest,
-                "counts": sha256,
+                **sums_of_tables,
                 "actions": json.dumps([action.data for action in replicate.actions]),
+                **({"origin": json.dumps(replicate.origin)} if replicate.origin else {}),
                 **versions(),
             }
             checkpoint.save(self.folder, replicate.steps, about, numbers, replicate.arrays(), self._keep)
@@ -168,10 +186,11 @@ class Recorder:
         summary = self._summary()
         with explained(self.folder):
             store.trim(self._group)
-            self._table.synced()
+            for table in self._tables.values():
+                table.synced()
             # The sums first: a folder with a summary has finished.
             text = json.dumps(summary, indent=2) + "\n"
-            self._sum(layout.COUNTS, more={layout.SUMMARY: text.encode()})
+            self._sum(*self._tables, more={layout.SUMMARY: text.encode()})
             write_text(self.folder / layout.SUMMARY, text)
             shutil.rmtree(self.folder / layout.CHECKPOINTS, ignore_errors=True)
         return summary
@@ -182,14 +201,25 @@ class Recorder:
             return
         totals = replicate.totals().values()
         counts, fired, body = (each.values() for each in (replicate.counts, replicate.fired, replicate.body))
-        parts = (part.values() for site in self._several for part in (site.counts, site.totals(replicate.steps)))
-        row = [replicate.steps, f"{replicate.minutes:.10g}", *counts, *fired, *totals, *body]
+        means = _written(replicate.means())
+        parts = (
+            part
+            for site in self._several
+            for part in (
+                site.counts.values(),
+                site.totals(replicate.steps).values(),
+                _written({name: mean_of([sums]) for name, sums in site.trait_sums().items()}),
+            )
+        )
+        row = [replicate.steps, f"{replicate.minutes:.10g}", *counts, *fired, *totals, *means, *body]
         with explained(self.folder):
-            self._table.add([*row, *itertools.chain.from_iterable(parts)])
+            self._tables[layout.COUNTS].add([*row, *itertools.chain.from_iterable(parts)])
         self._last_row, self._told = replicate.steps, self._point
 
     def _snapshot(self) -> None:
         with explained(self.folder):
+            if self._lineages is not None:
+                self._lineages.write(len(store.times(self._group)))
             store.append(self._group, self._replicate)
         self._last_snapshot = self._replicate.steps
 
@@ -203,7 +233,22 @@ class Recorder:
         agree(folder, self._provenance)
         write_text(folder / layout.SCENARIO, replicate.scenario.to_yaml())
         self._sum()
-        self._table: CountsTable = CountsTable(folder / layout.COUNTS, self._columns)
+        self._begin_tables()
+
+    def _close_tables(self) -> None:
+        for table in self._tables.values():
+            table.close()
+        self._tables = {}
+
+    def _begin_tables(self, saved: Checkpoint | None = None) -> None:
+        """Open the tables, to continue after those of a checkpoint."""
+        self._close_tables()  # of a checkpoint that has turned out to be damaged
+        for name, columns in self._columns.items():
+            self._tables[name] = Table(self.folder / name, columns, *(saved.table(name) if saved else ()))
+        self._lineages: Lineages | None = None
+        if layout.BIRTHS in self._tables:
+            tables = (self._tables[name] for name in (layout.BIRTHS, layout.CELLS_OF_CLONES))
+            self._lineages = Lineages(self._replicate, *tables)
 
     def _sum(self, *more_files: str, more: dict[str, bytes] | None = None) -> None:
         """List the checksums of files that will not change."""
@@ -213,7 +258,11 @@ class Recorder:
         """Load the last undamaged checkpoint that fits; return False if there is none."""
         remove_unready(self.folder)
         saved = checkpoint.files(self.folder)
-        for damage in sums.problems(self.folder) if saved else ():
+        # A run that was stopped while it finished lists its tables, which become shorter now, and a summary that is
+        # missing.
+        for damage in sums.problems(self.folder, without=_OF_THE_END) if saved else ():
+            if self._goes_on():
+                raise ResultError(damage)
             warnings.warn(f"{damage}; the run begins again at time 0", stacklevel=2)
             return False
         for path in saved:
@@ -223,11 +272,21 @@ class Recorder:
                 warnings.warn(f"{error}; going back to the one before", stacklevel=2)
                 continue
             return True
+        if self._goes_on():
+            raise ResultError(f"{self.folder}: goes on from another run, and contains no undamaged checkpoint")
         warnings.warn(f"{self.folder}: contains no undamaged checkpoint; the run begins again at time 0", stacklevel=2)
         return False
 
+    def _goes_on(self) -> bool:
+        """Whether the first snapshot is later than time 0."""
+        try:
+            times = store.times(zarr.open_group(str(self.folder / layout.SNAPSHOTS), mode="r"))
+        except Exception:  # a damaged store, which is told elsewhere
+            return False
+        return bool(len(times) and times[0] > 0)
+
     def _go_on(self, saved: Checkpoint) -> None:
-        done = [Action(**each) for each in json.loads(saved.about["actions"])]
+        done = saved.actions
         self._replicate.follow(done)
         if saved.about["model"] != self._fingerprint():
             raise ResultError(
@@ -240,13 +299,14 @@ class Recorder:
             )
         numbers = saved.numbers
         try:
-            fields, snapshots = self._replicate.model.fields.names, int(numbers["record.snapshots"])
-            self._group = store.reopen(self.folder / layout.SNAPSHOTS, fields, snapshots)
-            size = int(numbers["record.counts_bytes"])
-            self._table = CountsTable(self.folder / layout.COUNTS, self._columns, size, saved.about["counts"])
+            lattices = layout.lattices(self._replicate.scenario.document)
+            self._group = store.reopen(self.folder / layout.SNAPSHOTS, lattices, int(numbers["record.snapshots"]))
+            self._sum()
+            self._begin_tables(saved)
             self._replicate.restore(numbers, saved.arrays, done)
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise DamagedError(f"{self.folder}: its files do not match the checkpoint: {error}") from None
+        self._replicate.origin = json.loads(saved.about.get("origin", "{}"))
         self._last_row, self._last_snapshot = int(numbers["record.last_row"]), int(numbers["record.last_snapshot"])
 
     def _fingerprint(self) -> str:
@@ -278,12 +338,15 @@ class Recorder:
             "fired": replicate.fired,
             **_of_division(replicate),
             "totals": replicate.totals(),
+            **({"traits": _of_traits(replicate)} if replicate.model.traits.names else {}),
+            **({"clones": _of_clones(replicate)} if len(replicate.model.clones) else {}),
             "body": replicate.body,
             "actions": [action.data for action in replicate.actions],
             "digest": replicate.digest(),
             "seconds": round(replicate.seconds, 3),
             "started": self._started.isoformat(timespec="seconds"),
             "resumed_at_step": self._resumed_at,
+            **({"origin": replicate.origin} if replicate.origin else {}),
             "versions": versions(),
         }
 
@@ -300,6 +363,32 @@ def _of_division(replicate: Replicate) -> dict[str, dict[str, int]]:
     if "open" in vars(replicate.scenario.document.grid.sides).values():
         found["left"] = replicate.left
     return found
+
+
+def _of_traits(replicate: Replicate) -> dict[str, dict[str, float | None]]:
+    """Number of cells with each trait at all sites; mean, lowest and highest value, null without cells."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name in replicate.model.traits.names:
+        values = np.concatenate([site.values(name) for site in replicate.sites.values()])
+        several = (
+            {"mean": np.mean(values, dtype=np.float64), "lowest": values.min(), "highest": values.max()}
+            if (values.size)
+            else dict.fromkeys(("mean", "lowest", "highest"))
+        )
+        found[name] = {"cells": values.size, **{key: v if v is None else float(v) for key, v in several.items()}}
+    return found
+
+
+def _of_clones(replicate: Replicate) -> dict[str, int]:
+    """Clones since the start, founders among them, and those with cells, at all sites."""
+    sites = replicate.sites.values()
+    founded = sum(len(site.founders()[0]) + len(site.lineage.births) for site in sites)
+    return {"founded": founded, "present": sum(np.unique(site.clones()[site.clones() > 0]).size for site in sites)}
+
+
+def _written(means: Mapping[str, float]) -> list[float | str]:
+    """Means of traits in the table of counts: blank where no cell has the trait."""
+    return ["" if math.isnan(value) else value for value in means.values()]
 
 
 def _snapshots(model: Model) -> int:
@@ -319,7 +408,9 @@ def require_unfinished(folder: Path) -> None:
         raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
 
 
-_OURS = {layout.SUMMARY, layout.SUMS, layout.PICTURE, layout.COUNTS, layout.SCENARIO, PROVENANCE, layout.CHECKPOINTS}
+_TABLES = (layout.COUNTS, layout.BIRTHS, layout.CELLS_OF_CLONES)
+_OF_THE_END = (layout.SUMMARY, *_TABLES)
+_OURS = {layout.SUMMARY, layout.SUMS, layout.PICTURE, *_TABLES, layout.SCENARIO, PROVENANCE, layout.CHECKPOINTS}
 """Files that may remain of a result besides its snapshots."""
 
 
@@ -333,12 +424,14 @@ def _make_room(folder: Path, overwrite: bool) -> None:
         raise ResultError(f"{folder}: is not empty; give another folder with -o, or --overwrite{hint}")
     if whole and layout.SNAPSHOTS not in whole and not (PROVENANCE in whole and whole <= _OURS):
         raise ResultError(f"{folder}: contains other files than a result of gpusim; not overwritten")
-    # The summary first and the store last: a partly deleted result does not look finished, and is still recognised.
-    for name in (layout.SUMMARY, layout.SUMS, layout.PICTURE, layout.COUNTS, layout.SCENARIO, PROVENANCE):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / layout.CHECKPOINTS, ignore_errors=True)
+    # A partly deleted result does not look finished or damaged: without the store, it is none. Provenance comes last,
+    # as what is left is recognised by it.
+    (folder / layout.SUMMARY).unlink(missing_ok=True)
     if (folder / layout.SNAPSHOTS).exists():
         (folder / layout.SNAPSHOTS).rename(Path(tempfile.mkdtemp(prefix=layout.UNREADY, dir=folder)) / "old")
+    shutil.rmtree(folder / layout.CHECKPOINTS, ignore_errors=True)
+    for name in (layout.PICTURE, *_TABLES, layout.SUMS, layout.SCENARIO, PROVENANCE):
+        (folder / name).unlink(missing_ok=True)
     remove_unready(folder)
 
 

@@ -30,6 +30,9 @@ FORMAT = 2
 _DIGEST_BYTES = 32
 _CODECS = (ZstdCodec(), Crc32cCodec())
 _NO_CELL = 255
+_NO_CLONE = 2**64 - 1
+_KINDS = {**dict.fromkeys(layout.LAYERS, (np.uint8, _NO_CELL)), layout.CLONES: (np.uint64, _NO_CLONE)}
+"""Data types of the arrays that are no fields or traits, and what stands for a missing chunk."""
 
 
 @contextmanager
@@ -65,11 +68,14 @@ def _fill(group: zarr.Group, replicate: Replicate, snapshots: int) -> None:
     )
     for name, site in sites(group).items():
         part = group.create_group(name) if site is None else site
-        _create_site(part, replicate.models[name], snapshots)
+        _create_site(part, replicate.models[name], layout.lattices(replicate.scenario.document), snapshots)
     if len(replicate.sites) > 1:
         _create_times(group, snapshots)
     kept = _create(group, layout.DIGEST, np.uint8, (snapshots, _DIGEST_BYTES), 0, ["time", "byte"])
-    kept.attrs["long_name"] = "SHA-256 of the state: fields, cells, body, step"
+    kept.attrs["long_name"] = "SHA-256 of the state: fields, cells, traits, clones, body, step"
+    if not layout.is_whole(replicate.scenario.document):
+        of_contents = _create(group, layout.CONTENTS, np.uint8, (snapshots, _DIGEST_BYTES), 0, ["time", "byte"])
+        of_contents.attrs["long_name"] = "SHA-256 of the snapshot: as the digest, without what is not recorded"
     if model.body.names:
         body = _create(group, "body", np.float64, (snapshots, len(model.body.names)), np.nan, ["time", "quantity"])
         body.attrs.update({"long_name": "quantities of the body", "names": list(model.body.names)})
@@ -84,14 +90,15 @@ def sites(group: zarr.Group) -> dict[str, zarr.Group | None]:
     return {name: found.get(name) for name in names}
 
 
-def _create_site(group: zarr.Group, model: Model, snapshots: int) -> None:
+def _create_site(group: zarr.Group, model: Model, lattices: Sequence[str], snapshots: int) -> None:
     """Create the arrays of one site."""
     group.attrs["spacing_um"] = model.spacing
     for axis, (places, about) in centres(model).items():
         group.create_array(axis, data=places, dimension_names=[axis], compressors=_CODECS).attrs.update(about)
-    for name, about in attributes(model).items():
-        dtype, missing = (np.uint8, _NO_CELL) if name in layout.LAYERS else (np.float32, np.nan)
-        _create_lattice(group, name, dtype, (snapshots, *model.shape), missing).attrs.update(about)
+    told = attributes(model)
+    for name in lattices:
+        dtype, missing = _KINDS.get(name, (np.float32, np.nan))
+        _create_lattice(group, name, dtype, (snapshots, *model.shape), missing).attrs.update(told[name])
     _create_times(group, snapshots)
 
 
@@ -101,13 +108,16 @@ def _create_times(group: zarr.Group, snapshots: int) -> None:
         array.attrs.update({"unit": TIMES[name], "long_name": f"simulated {name}"})
 
 
-def reopen(path: Path, fields: Sequence[str], snapshots: int) -> zarr.Group:
-    """Open a store to continue after its first `snapshots`. Raises `ValueError` if these are damaged."""
+def reopen(path: Path, lattices: Sequence[str], snapshots: int) -> zarr.Group:
+    """Open a store of these arrays to continue after its first `snapshots`.
+
+    Raises `ValueError` if these are damaged.
+    """
     group = zarr.open_group(str(path), mode="r+")
     if len(times(group)) < snapshots:
         raise ValueError(f"{layout.SNAPSHOTS} contains {len(times(group))} snapshots; expected {snapshots}")
     for number in range(snapshots):
-        if digest_of(group, fields, number) != digest_kept(group, number):
+        if digest_of(group, lattices, number) != contents_kept(group, number):
             raise ValueError(f"snapshot {number} of {layout.SNAPSHOTS} is damaged")
     for left in path.rglob("*.partial"):
         left.unlink()
@@ -120,20 +130,22 @@ def reopen(path: Path, fields: Sequence[str], snapshots: int) -> zarr.Group:
 
 
 def digest_kept(group: zarr.Group, number: int) -> str:
-    """The digest that is stored with a snapshot."""
+    """The digest of the state that is stored with a snapshot."""
     return bytes(read(group, layout.DIGEST, number)).hex()
 
 
-def digest_of(group: zarr.Group, fields: Sequence[str], number: int) -> str:
-    """Digest of a snapshot; fields in the order of the scenario.
+def contents_kept(group: zarr.Group, number: int) -> str:
+    """The digest of a snapshot's contents that is stored with it: that of the state if all of it is recorded."""
+    return bytes(read(group, layout.CONTENTS if layout.CONTENTS in group else layout.DIGEST, number)).hex()
+
+
+def digest_of(group: zarr.Group, lattices: Sequence[str], number: int) -> str:
+    """Digest of what a snapshot contains; `lattices` as `layout.lattices` lists them.
 
     Raises `ValueError` if a chunk is missing or damaged.
     """
     arrays = (
-        read(part, name, number)
-        for _, part in sorted(sites(group).items())
-        if part is not None
-        for name in (*fields, *layout.LAYERS)
+        read(part, name, number) for _, part in sorted(sites(group).items()) if part is not None for name in lattices
     )
     body = read(group, "body", number) if "body" in group else np.zeros(0)
     return digest(arrays, body, int(read(group, "step", number)))
@@ -179,20 +191,28 @@ def times(group: zarr.Group) -> np.ndarray:
 def append(group: zarr.Group, replicate: Replicate) -> None:
     """Write the present state as the next snapshot. Raises `ResultError` if the store no longer exists."""
     with _in_order(folder_of(group)):
-        index = len(times(group))
+        index, lattices = len(times(group)), layout.lattices(replicate.scenario.document)
         for name, part in sites(group).items():
             if part is None:
                 raise ValueError(f"no group '{name}'")
             site = replicate.sites[name]
-            for array in (*site.model.fields.names, *layout.LAYERS):
+            for array in lattices:
                 _put(part, array, index, site.array(array))
         if replicate.body:
             _put(group, "body", index, np.array(list(replicate.body.values())))
         _put(group, layout.DIGEST, index, np.frombuffer(bytes.fromhex(replicate.digest()), np.uint8))
+        if layout.CONTENTS in group:
+            _put(group, layout.CONTENTS, index, np.frombuffer(bytes.fromhex(_contents(replicate, lattices)), np.uint8))
         # Times last, that of the store at the very end: a reader that counts times never sees a partial snapshot.
         for part in reversed(with_times(group)):
             _put(part, "step", index, np.int64(replicate.steps))
             _put(part, "time", index, np.float64(replicate.minutes))
+
+
+def _contents(replicate: Replicate, lattices: Sequence[str]) -> str:
+    """Digest of what a snapshot of the present state contains."""
+    arrays = (site.array(name) for _, site in sorted(replicate.sites.items()) for name in lattices)
+    return digest(arrays, np.array(list(replicate.body.values())), replicate.steps)
 
 
 def trim(group: zarr.Group) -> None:

@@ -59,14 +59,14 @@ def metadata(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in (folder / layout.SNAPSHOTS).rglob("zarr.json")]
 
 
-def problems(folder: Path, expected: Iterable[str] = ()) -> Iterator[str]:
-    """What is wrong with listed files, and which of the expected ones are missing, a line each."""
+def problems(folder: Path, expected: Iterable[str] = (), without: Iterable[str] = ()) -> Iterator[str]:
+    """What is wrong with listed files but those `without`, and which of the expected ones are missing, a line each."""
     try:
         listed = read(folder)
     except ResultError as error:
         yield str(error)
         return
-    for name in sorted({*listed, *expected}):
+    for name in sorted({*listed, *expected} - {*without}):
         if name not in listed:
             yield f"{folder / name}: is not listed in {layout.SUMS}"
         else:

@@ -1,9 +1,10 @@
 """Scenarios: models as data, read from YAML and checked."""
 
 import copy
+import functools
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,32 @@ import yaml
 
 from gpusim import units
 from gpusim.errors import ScenarioError
-from gpusim.scenario import checks, usage
-from gpusim.scenario.loading import about, library, load, merge, override, parse_set, pass_through, presets, validated
-from gpusim.scenario.reading import Read, dotted, read_text
+from gpusim.scenario import checks, diagram, groups, numbers, usage
+from gpusim.scenario.loading import (
+    about,
+    extended,
+    laid_over,
+    library,
+    load,
+    override,
+    parse_set,
+    pass_through,
+    presets,
+    validated,
+)
+from gpusim.scenario.numbers import Number
+from gpusim.scenario.reading import Read, dotted, read_file, read_text
 from gpusim.scenario.schema import Document
+from gpusim.scenario.sources import SOURCES
 
 __all__ = ["Document", "Scenario", "about", "library", "parse_set", "presets"]
+
+
+def part(name: str) -> list[Number] | None:
+    """The numbers of a part of the library, merged over what it extends; None if there is no such part."""
+    paths = {key: path for kind in library().values() for key, path in kind.items()}
+    return numbers.of(extended(paths[name]).data) if name in paths else None
+
 
 PRIMARY = "primary"
 """Name of the site of a scenario without `sites`."""
@@ -27,10 +48,15 @@ PRIMARY = "primary"
 class Scenario:
     """A checked scenario.
 
-    `document` contains the data of the file; quantities are texts as written.
+    `written` contains the data of the file, with its groups of states; quantities are texts as written.
     """
 
-    document: Document
+    written: Document
+
+    @functools.cached_property
+    def document(self) -> Document:
+        """The scenario with states in place of groups; `document.groups` contains the states of each group."""
+        return groups.resolved(self.written)
 
     @classmethod
     def load(cls, scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> "Scenario":
@@ -41,6 +67,14 @@ class Scenario:
         return cls(load(scenario, overrides))
 
     @classmethod
+    def recorded(cls, file: Path) -> "Scenario":
+        """Read the scenario of a result, which an earlier version may have written. Raises `ScenarioError`."""
+        read = read_file(file)
+        for part in _with_texts(read.data):
+            part.pop("source", None)  # text about the origin of numbers, before there were `sources`
+        return cls(validated(read, str(file)))
+
+    @classmethod
     def parse(cls, text: str) -> "Scenario":
         """Read a scenario from YAML text. Raises `ScenarioError`."""
         return cls(validated(read_text(text, "text"), "text"))
@@ -48,11 +82,16 @@ class Scenario:
     @property
     def data(self) -> dict[str, Any]:
         """The scenario as plain data."""
-        return self.document.model_dump(mode="json", exclude_unset=True)
+        return self.written.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def numbers(self) -> list[Number]:
+        """The numbers of the model with their sources, those without one included."""
+        return numbers.of(self.data)
 
     def with_(self, **changes: Any) -> "Scenario":
         """This scenario merged with changes: `scenario.with_(fields={"virus": {"decay": "0 /min"}})`."""
-        data = merge(self.data, changes)
+        data = laid_over(self.data, changes)
         return Scenario(validated(Read(data), self.document.name))
 
     def overridden(self, changes: Mapping[str, Any], place: str = "--set") -> "Scenario":
@@ -75,7 +114,7 @@ class Scenario:
 
     def arm(self, name: str) -> "Scenario":
         """One arm of the trial as a separate scenario. Raises `ScenarioError`."""
-        trial = self.document.trial
+        trial = self.written.trial
         if trial is None or name not in trial.arms:
             known = ", ".join(map(repr, self.arms)) or "none"
             raise ScenarioError(f"{self.document.name} has no arm {name!r} (known: {known})")
@@ -83,7 +122,7 @@ class Scenario:
             arm = self._without_trial(trial.arms[name])
         except ScenarioError as error:
             raise ScenarioError(f"trial.arms.{name}: {error}") from None
-        for path, message in checks.of_arm(arm.document, trial.outcomes):
+        for path, message in checks.of_arm(arm.written, trial.outcomes):
             raise ScenarioError(f"trial.arms.{name}: {dotted(path)}: {message}")
         return arm
 
@@ -100,12 +139,12 @@ class Scenario:
 
         Raises `ScenarioError` if an arm is not a valid scenario.
         """
-        found = usage.notes(self.document)
+        found = usage.notes(self.written)
         if self.document.trial is None:
             return found
-        known = {"the scenario without arms": self._without_trial({}).document.model_dump()}
+        known = {"the scenario without arms": self._without_trial({}).document.model_dump(exclude={SOURCES})}
         for name, changes in self.document.trial.arms.items():
-            document = self.arm(name).document.model_dump()
+            document = self.arm(name).document.model_dump(exclude={SOURCES})
             twin = next((other for other, its in reversed(known.items()) if its == document), None)
             if twin in self.arms or (twin is not None and changes):
                 found.append(f"arm '{name}' is the same as {twin!r}")
@@ -134,7 +173,7 @@ class Scenario:
         Its seed follows from the scenario's seed and the name of the site, independent of other sites. Raises
         `KeyError`.
         """
-        document = self.document
+        document = self.written
         if not document.sites and name == PRIMARY:
             return self
         site, first = document.sites[name], next(iter(document.sites))
@@ -148,9 +187,24 @@ class Scenario:
             "sites": {},
             "therapies": {key: t.model_copy(update={"site": None}) for key, t in here.items()},
             "seed": int.from_bytes(seed, "little"),
+            "sources": {},
         }
         return Scenario(document.model_copy(update=changes))
+
+    def diagram(self) -> str:
+        """States and rules as a flowchart in the Mermaid language, which GitHub and notebooks draw."""
+        return diagram.mermaid(self.document)
 
     def to_yaml(self) -> str:
         """The scenario as the text of one file, without `extends`."""
         return yaml.safe_dump(self.data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _with_texts(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parts of plain data that had a text about their origin."""
+    body = data.get("body", {})
+    tables = [data.get(key) for key in ("fields", "reactions", "states", "rules", "therapies")]
+    tables += [body.get(key) for key in ("quantities", "processes")]
+    parts = [part for table in tables if table for part in table.values()]
+    parts += [part["motility"] for part in parts if part.get("motility")]
+    return (part for part in (*parts, data.get("adhesion")) if part)

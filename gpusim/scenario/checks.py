@@ -2,10 +2,13 @@
 
 import difflib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from gpusim import units
-from gpusim.scenario import expressions
+from gpusim.scenario import expressions, groups
+from gpusim.scenario.limits import FINEST_PROBABILITY
 from gpusim.scenario.reading import KeyPath
 from gpusim.scenario.schema import (
     DEFAULT,
@@ -13,19 +16,28 @@ from gpusim.scenario.schema import (
     NONE,
     NOTHING,
     OUTSIDE,
+    RATIO,
     Adhesion,
     Boundary,
     Document,
+    Extent,
     FieldSpec,
     Grid,
     InitialField,
+    InitialTrait,
+    Law,
     Modulator,
     Motility,
     Outcome,
     Process,
     Reaction,
     Rule,
+    Signal,
     Tissue,
+    Trait,
+    TraitRelease,
+    Transfer,
+    columns,
 )
 
 Problem = tuple[KeyPath, str]
@@ -36,10 +48,28 @@ NO_DIVISION = "is not defined, because no tissue cell divides ('mother -> mother
 _LONGEST_WORD = 80
 _SMOOTH = {"implicit2": "which does not conserve the mass of", "steady": "which discards"}
 """Solvers that do not support sudden changes of a field, and the reason."""
-_OF_CELLS = ("columns", "length_unit", "margin", "table", "types")
+_OF_CELLS = ("columns", "length_unit", "margin", "origin", "table", "types")
 """Keys of `tissue` that apply only to a table of cells."""
-_COLUMNS = ("time", "step", "x", "y", "z", "tissue", "immune", "body", "quantity", "digest", "byte")
+RESERVED = (EMPTY, NONE, OUTSIDE, NOTHING, DEFAULT)
+"""Names that no group can have."""
+COLUMNS = (
+    "time",
+    "step",
+    "x",
+    "y",
+    "z",
+    "tissue",
+    "immune",
+    "body",
+    "quantity",
+    "digest",
+    "byte",
+    "contents",
+    "clones",
+)
 """Names of other arrays in a result."""
+OUTPUT = ("layer", "state", "clone", "type", "time_min", "x_um", "y_um", "z_um", "heat", "room")
+"""Names of other columns in exported tables of cells, and of what is drawn besides fields."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -63,25 +93,71 @@ def tissue_divides(document: Document) -> bool:
 
 
 def problems(document: Document) -> list[Problem]:
-    """All contradictions in a document."""
+    """All contradictions in a document as written, or those in its groups."""
+    if found := _groups(document):
+        return found
+    document = groups.resolved(document)
     return [
         *_fields(document),
+        *_flow(document),
         *_reactions(document),
         *_states(document),
+        *_traits(document),
+        *_clones(document),
         *_rules(document),
         *_adhesion(document),
         *_body(document),
         *_lattices(document),
         *_therapies(document),
         *_heat(document),
+        *_recorded(document),
         *_trial(document),
     ]
+
+
+def _groups(document: Document) -> list[Problem]:
+    """Contradictions in groups, without which states cannot take their places."""
+    if circle := groups.circle(document.groups):
+        return [(("groups", circle[0]), f"contains itself: {' -> '.join(circle)}")]
+    return [*_group_names(document)] or [*_overlaps(document)]
+
+
+def _group_names(document: Document) -> Iterator[Problem]:
+    states = [name for layer in state_names(document) for name in layer]
+    for name, members in document.groups.items():
+        path: KeyPath = ("groups", name)
+        if name in RESERVED:
+            yield path, f"'{name}' is reserved; choose another name"
+        elif name in states:
+            yield path, f"'{name}' is a state, too; choose another name"
+        for member in members:
+            if member not in states and member not in document.groups:
+                yield (*path, member), _unknown("state or group", member, [*states, *document.groups])
+
+
+def _overlaps(document: Document) -> Iterator[Problem]:
+    flat = groups.flat(document.groups)
+    for path, plural, value in groups.names(document):
+        try:
+            plural.in_states(value, flat)
+        except groups.Overlap as error:
+            yield path, str(error)
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     known = list(known)
     listed = ", ".join(known) or "none"
     return f"unknown {kind} '{name}'" + (nearest(name, known) or f" (known: {listed})")
+
+
+def _not_a_state(document: Document, kind: str, name: str, known: Iterable[str]) -> str:
+    """What is said of a name that is none of the `known` states, here a `kind` of state."""
+    if name in document.groups:
+        return f"expected one state, found the group '{name}' ({', '.join(document.groups[name])})"
+    for layer, states in zip(("tissue", "immune"), state_names(document), strict=True):
+        if name in states:
+            return f"expected a {kind}, found '{name}' of the layer '{layer}'"
+    return _unknown(kind, name, [*known, *document.groups])
 
 
 def _field(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
@@ -92,7 +168,7 @@ def _field(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
 def _state(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
     tissue, immune = state_names(document)
     if name not in tissue and name not in immune:
-        yield path, _unknown("state", name, tissue + immune)
+        yield path, _not_a_state(document, "state", name, tissue + immune)
 
 
 def _dimension(value: float | str, path: KeyPath, *wanted: str) -> Iterator[Problem]:
@@ -128,6 +204,28 @@ def secretion_units(field_unit: str) -> tuple[str, str]:
     return f"{field_unit} / min", f"{field_unit} * voxel / min"
 
 
+def release_units(document: Document, field: str, release: float | str | TraitRelease) -> tuple[str, ...]:
+    """Units of a release of a rule. One in proportion to a trait is for one unit of that, which may stand below it."""
+    units_of_amount = amount_units(document.fields[field].unit)
+    if not isinstance(release, TraitRelease):
+        return units_of_amount
+    per_unit = (f"({unit}) / ({document.traits[release.trait].unit})" for unit in units_of_amount)
+    return (*units_of_amount, *per_unit)
+
+
+def carried_units(document: Document, quantity: str, release: TraitRelease) -> tuple[str, str]:
+    """Units of what a quantity of the body gains in proportion to a trait; the unit of the trait may stand below it."""
+    unit = document.body.quantities[quantity].unit
+    return unit, f"({unit}) / ({document.traits[release.trait].unit})"
+
+
+def ratio_unit(document: Document, trait: Trait, key: str, field: str) -> str:
+    """Unit of the ratio of a transfer: of what an amount becomes, per amount."""
+    amount = f"{document.fields[field].unit} * voxel"
+    ends = (amount, trait.unit) if key == "uptake" else (trait.unit, amount)
+    return f"({ends[1]}) / ({ends[0]})"
+
+
 def flow_unit(document: Document, process: Process) -> str:
     """Unit of the rate of a process: quantity that flows per time, and per the quantity that drives it."""
     quantities = document.body.quantities
@@ -151,7 +249,7 @@ def reaction_unit(document: Document, reaction: Reaction) -> str:
 
 
 def _fields(document: Document) -> Iterator[Problem]:
-    taken = set(_COLUMNS)
+    taken = set(COLUMNS)
     for name in document.fields:
         if name.lower() in taken:
             yield ("fields", name), f"'{name}' is already in use (case is ignored); choose another name"
@@ -166,7 +264,7 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
     tissue, _ = state_names(document)
     for state in field.diffusion:
         if state not in (DEFAULT, *tissue):
-            yield (*path, "diffusion", state), _unknown("tissue state", state, [DEFAULT, *tissue])
+            yield (*path, "diffusion", state), _not_a_state(document, "tissue state", state, [DEFAULT, *tissue])
     for key in Boundary.model_fields:
         side = getattr(field.boundary, key)
         for value in ("value", "far") if side else ():
@@ -176,7 +274,7 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
     for holder, held in field.holds.items():
         yield from _holds(document, name, holder, held, (*path, "holds", holder))
     for cause, loss in field.clearance.items():
-        yield from _modulators(document, loss.modulators, (*path, "clearance", cause))
+        yield from _modulators(document, loss.modulators, (*path, "clearance", cause), _Cells.of(document, tissue))
     if field.solver in _SMOOTH and (sudden := _sudden(document, name)):
         yield (
             (*path, "solver"),
@@ -185,11 +283,86 @@ def _field_spec(document: Document, name: str, field: FieldSpec) -> Iterator[Pro
         )
 
 
+PRESSURE = "mmHg"
+
+
+def _flow(document: Document) -> Iterator[Problem]:
+    flow = document.flow
+    advected = [name for name, field in document.fields.items() if field.advection is not None]
+    if flow is None:
+        yield from (
+            (("fields", name, "advection"), "has no effect without 'flow' (the field of the pressure, and the fluid)")
+            for name in advected
+        )
+        return
+    unknown = list(_field(document, flow.field, ("flow", "field")))
+    yield from unknown
+    tissue, _ = state_names(document)
+    for key, known in (("conductivity", [DEFAULT, *tissue]), ("vessels", tissue), ("lymphatics", tissue)):
+        for state in getattr(flow, key):
+            if state not in known:
+                yield ("flow", key, state), _not_a_state(document, "tissue state", state, known)
+    for state, conductivity in flow.conductivity.items():
+        if units.parse(conductivity).magnitude == 0:
+            yield (
+                ("flow", "conductivity", state),
+                "expected a conductivity above 0; for an impermeable tissue, give a millionth of that of the others",
+            )
+    for state, leak in flow.vessels.items():
+        inside = units.number(leak.pressure, PRESSURE) - leak.reflection * units.number(leak.oncotic, PRESSURE)
+        if inside < 0:
+            yield (
+                ("flow", "vessels", state),
+                f"the effective pressure, pressure - reflection * oncotic, is {inside:.4g} mmHg; expected 0 or more. "
+                "Only differences matter, so the same pressure can be added to all",
+            )
+    if not unknown:
+        yield from _pressure(document, flow.field)
+        yield from (problem for name in advected for problem in _advected(document, name, flow.field))
+
+
+def _pressure(document: Document, name: str) -> Iterator[Problem]:
+    """The field of the pressure has no other causes than the flow's."""
+    field, path = document.fields[name], ("fields", name)
+    if convertible(f"1 {field.unit}", [PRESSURE]) is None or convertible(f"1 {PRESSURE}", [field.unit]) is None:
+        yield (*path, "unit"), f"expected a pressure, as '{PRESSURE}', because 'flow' names the field"
+        return
+    for key in ("diffusion", "decay", "clearance", "initial", "advection"):
+        if key in field.model_fields_set:
+            yield (*path, key), "does not apply to the field of the pressure, which follows from 'flow'"
+    if field.solver not in ("auto", "steady"):
+        yield (*path, "solver"), f"found {field.solver}; expected auto or steady for the field of the pressure"
+    acting = [
+        f"states.{state}.{key}.{name}"
+        for state, spec in document.states.items()
+        for key in ("secretion", "uptake", "exchange")
+        if name in getattr(spec, key)
+    ]
+    if acting := acting + _sudden(document, name):
+        yield path, f"'{acting[0]}' does not apply to the field of the pressure, which follows from 'flow'"
+
+
+def _advected(document: Document, name: str, pressure: str) -> Iterator[Problem]:
+    field, path = document.fields[name], ("fields", name)
+    if field.solver in _SMOOTH:
+        yield (
+            (*path, "solver"),
+            f"found {field.solver}, {_SMOOTH[field.solver]} a change by advection; expected auto, explicit or implicit",
+        )
+    own, of_flow = (document.fields[each].boundary.sides() for each in (name, pressure))
+    for i, axis in enumerate("zyx"):
+        if (own[2 * i].kind == "periodic") != (of_flow[2 * i].kind == "periodic"):
+            yield (
+                (*path, "boundary"),
+                f"expected '{axis}' to be periodic for both the field and the pressure '{pressure}', or for none",
+            )
+
+
 def _holds(document: Document, field: str, state: str, value: float | str, path: KeyPath) -> Iterator[Problem]:
     """A fixed concentration, which nothing else in the voxel can change."""
     tissue, _ = state_names(document)
     if state not in tissue:
-        yield path, _unknown("tissue state", state, tissue)
+        yield path, _not_a_state(document, "tissue state", state, tissue)
     yield from _concentration(document, field, value, path)
     spec = document.states.get(state)
     for key in ("secretion", "uptake", "exchange"):
@@ -235,7 +408,13 @@ def _sudden(document: Document, field: str) -> list[str]:
         if field in getattr(reaction, side)
     ]
     therapies = [f"therapies.{name}" for name, therapy in document.therapies.items() if therapy.inject == field]
-    return rules + reactions + therapies
+    traits = [
+        f"traits.{name}.{key}"
+        for name, trait in document.traits.items()
+        for key in ("uptake", "secretion")
+        if field in getattr(trait, key)
+    ]
+    return rules + reactions + traits + therapies
 
 
 def _reactions(document: Document) -> Iterator[Problem]:
@@ -252,11 +431,9 @@ def _reactions(document: Document) -> Iterator[Problem]:
             yield from _dimension(reaction.rate, (*path, "rate"), reaction_unit(document, reaction))
         yield from _modulators(document, reaction.modulators, path)
         for i, modulator in enumerate(reaction.modulators):
-            if len({state in tissue for state in modulator.contact or ()}) > 1:
-                yield (
-                    (*path, "modulators", i, "contact"),
-                    "expected states of one layer, because a modulator reads one cell of the voxel",
-                )
+            at = (*path, "modulators", i, "contact")
+            contacts = [state for argument in modulator.arguments for state in argument.contact or ()]
+            yield from _of_one_layer(contacts, tissue, at, ", because a modulator reads one cell of the voxel")
 
 
 def _states(document: Document) -> Iterator[Problem]:
@@ -276,15 +453,16 @@ def _states(document: Document) -> Iterator[Problem]:
             yield (*path, "yields"), f"'{EMPTY}' is not a cell"
         if (name == EMPTY and state.layer != "tissue") or (name == NONE and state.layer != "immune"):
             yield (*path, "layer"), f"'{EMPTY}' belongs to the layer 'tissue' and '{NONE}' to the layer 'immune'"
+        here = _Cells.of(document, [name])
         for field, secretion in state.secretion.items():
             at = (*path, "secretion", field)
             yield from _field(document, field, at)
-            yield from _modulators(document, secretion.modulators, at)
+            yield from _modulators(document, secretion.modulators, at, here)
             if field in document.fields:
                 yield from _dimension(secretion.rate, at, *secretion_units(document.fields[field].unit))
         for field, loss in state.uptake.items():
             yield from _field(document, field, (*path, "uptake", field))
-            yield from _modulators(document, loss.modulators, (*path, "uptake", field))
+            yield from _modulators(document, loss.modulators, (*path, "uptake", field), here)
         for field, exchange in state.exchange.items():
             yield from _field(document, field, (*path, "exchange", field))
             at = (*path, "exchange", field)
@@ -292,7 +470,9 @@ def _states(document: Document) -> Iterator[Problem]:
                 yield from _concentration(document, field, exchange.blood, (*at, "blood"))
             if exchange.body is not None:
                 yield from _dissolved(document, field, exchange.body, (*at, "body"))
-            yield from _modulators(document, exchange.modulators, at)
+            if exchange.reflection is not None and (document.flow is None or name not in document.flow.vessels):
+                yield (*at, "reflection"), f"has no effect, because 'flow.vessels' has no vessels in state '{name}'"
+            yield from _modulators(document, exchange.modulators, at, here)
         if state.motility is not None:
             yield from _motility(document, name, state.motility, (*path, "motility"))
 
@@ -312,8 +492,8 @@ def _motility(document: Document, state: str, motility: Motility, path: KeyPath)
     other = immune if state in tissue else tissue
     for entered in motility.enters or ():
         if entered not in other:
-            yield (*path, "enters"), _unknown("state of the other layer", entered, other)
-    yield from _modulators(document, motility.modulators, path)
+            yield (*path, "enters"), _not_a_state(document, "state of the other layer", entered, other)
+    yield from _modulators(document, motility.modulators, path, _Cells.of(document, [state]))
 
 
 def _rules(document: Document) -> Iterator[Problem]:
@@ -321,20 +501,64 @@ def _rules(document: Document) -> Iterator[Problem]:
     for name, rule in document.rules.items():
         path: KeyPath = ("rules", name)
         unknown = [p for s in (*rule.leaves, *rule.made) for p in _state(document, s, (*path, "transition"))]
+        unknown += [p for s in _states_of_partners(rule) for p in _state(document, s, (*path, "partner"))]
         yield from unknown
         if not unknown:
             yield from _one_layer(rule, tissue, path)
             yield from _division(document, rule, tissue, path)
             yield from _closing(document, rule, path)
-        yield from _modulators(document, rule.modulators, path)
+            yield from _partner(document, rule, path)
+            yield from _adjustments(document, rule, path)
+        cells = None if unknown else _Cells.of(document, rule.leaves, rule.partners)
+        yield from _modulators(document, rule.modulators, path, cells)
         for field, value in rule.releases.items():
             at = (*path, "releases", field)
-            yield from _field(document, field, at)
-            if field in document.fields:
-                yield from _dimension(value, at, *amount_units(document.fields[field].unit))
-        for key, quantity in (("to_body", rule.to_body), ("from_body", rule.from_body)):
-            if quantity is not None:
-                yield from _cells(document, quantity, (*path, key))
+            unknown = list(_field(document, field, at))
+            if isinstance(value, TraitRelease):
+                unknown += _trait_released(document, rule, value, at)
+                at = (*at, "each")
+            yield from unknown
+            if not unknown:
+                given = value.each if isinstance(value, TraitRelease) else value
+                yield from _dimension(given, at, *release_units(document, field, value))
+        if isinstance(rule.to_body, str):
+            yield from _cells(document, rule.to_body, (*path, "to_body"))
+        else:
+            yield from _to_body(document, rule, path)
+        if rule.from_body is not None:
+            yield from _cells(document, rule.from_body, (*path, "from_body"))
+
+
+def _to_body(document: Document, rule: Rule, path: KeyPath) -> Iterator[Problem]:
+    for quantity, amount in rule.brings.items():
+        at = (*path, "to_body", quantity)
+        unknown = list(_quantity(document, quantity, at))
+        if isinstance(amount, TraitRelease):
+            unknown += _trait_released(document, rule, amount, at)
+            if rule.waits:
+                yield at, "a division or closing brings nothing in proportion to a trait; use a transition"
+        yield from unknown
+        if unknown:
+            continue
+        if isinstance(amount, TraitRelease):
+            yield from _dimension(amount.each, (*at, "each"), *carried_units(document, quantity, amount))
+        else:
+            yield from _dimension(amount, at, document.body.quantities[quantity].unit)
+
+
+def _trait_released(document: Document, rule: Rule, release: TraitRelease, path: KeyPath) -> Iterator[Problem]:
+    """A trait that the rule's cell, or the one beside it, can have before the rule fires."""
+    at, name = (*path, "trait"), release.trait
+    unknown = list(_trait(document, name, at))
+    yield from unknown
+    if unknown:
+        return
+    tissue, _ = state_names(document)
+    trait = document.traits[name]
+    own = (trait.of[0] in tissue) == (rule.enters in tissue)
+    before = rule.leaves if own else [*rule.partners]
+    if before and not set(before) & set(trait.of):
+        yield at, f"has no effect, because state '{before[0]}' does not have the trait '{name}'"
 
 
 def _quantity(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
@@ -384,7 +608,7 @@ def _body(document: Document) -> Iterator[Problem]:
                     f"expected a quantity in '{flow_unit(document, process)}', found '{process.rate}'",
                 )
         for i, modulator in enumerate(process.modulators):
-            if modulator.body is None:
+            if any(argument.body is None for argument in modulator.arguments):
                 yield (
                     (*path, "modulators", i),
                     "a process depends only on quantities of the body ('body: NAME')",
@@ -394,13 +618,203 @@ def _body(document: Document) -> Iterator[Problem]:
 
 def _one_layer(rule: Rule, tissue: list[str], path: KeyPath) -> Iterator[Problem]:
     at = (*path, "transition")
-    layers = {s in tissue for s in (*rule.leaves, *rule.made)}
+    yield from _of_one_layer((*rule.leaves, *rule.made), tissue, at)
+    effects = (rule.waits, rule.add, rule.set, rule.partner, rule.clone, rule.releases, rule.to_body, rule.from_body)
+    if rule.enters in rule.leaves and not any(effects):
+        yield at, f"'{rule.enters}' is on both sides, and the rule changes nothing else"
+
+
+def _of_one_layer(states: Iterable[str], tissue: list[str], path: KeyPath, why: str = "") -> Iterator[Problem]:
+    layers = {"tissue" if state in tissue else "immune": state for state in states}
     if len(layers) > 1:
-        yield at, "expected states of one layer, found states of 'tissue' and of 'immune'"
-    if len(set(rule.leaves)) < len(rule.leaves):
-        yield at, "a state is given twice on the left"
-    if rule.enters in rule.leaves and not rule.waits:
-        yield at, f"'{rule.enters}' is on both sides"
+        yield (
+            path,
+            f"expected states of one layer{why}, found '{layers['tissue']}' of 'tissue' and '{layers['immune']}' of "
+            "'immune'",
+        )
+
+
+def _partner(document: Document, rule: Rule, path: KeyPath) -> Iterator[Problem]:
+    if rule.partner is None:
+        return
+    at, (tissue, immune) = (*path, "partner"), state_names(document)
+    other = immune if rule.enters in tissue else tissue
+    for state in _states_of_partners(rule):
+        if state not in other:
+            yield at, _not_a_state(document, "state of the other layer", state, other)
+    if rule.waits:
+        yield at, "a division or closing takes place without a partner; use a transition"
+
+
+def _states_of_partners(rule: Rule) -> list[str]:
+    """Before and after the rule, each once."""
+    return list(dict.fromkeys((*rule.partners, *rule.partners.values())))
+
+
+def _adjustments(document: Document, rule: Rule, path: KeyPath) -> Iterator[Problem]:
+    tissue, _ = state_names(document)
+    for key, name in itertools.chain((("add", name) for name in rule.add), (("set", name) for name in rule.set)):
+        at, value = (*path, key, name), getattr(rule, key)[name]
+        unknown = list(_trait(document, name, at))
+        yield from unknown
+        if unknown:
+            continue
+        trait = document.traits[name]
+        yield from _of_trait(trait, value, at) if key == "set" else _dimension(value, at, trait.unit)
+        own = (trait.of[0] in tissue) == (rule.enters in tissue)
+        after = (rule.leaves if rule.waits else [rule.enters]) if own else [*rule.partners.values()]
+        if rule.closes:
+            yield at, "closing removes the cell; use a transition"
+        elif not own and not after:
+            yield at, f"'{name}' is a trait of the other layer; expected its cell as 'partner: STATE'"
+        elif lacking := [state for state in after if state not in trait.of]:
+            yield at, f"has no effect, because state '{lacking[0]}' does not have the trait '{name}'"
+        elif name in rule.add and name in rule.set and key == "add":
+            yield at, f"'{name}' stands under 'set' as well; expected one of the two"
+
+
+def _trait(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
+    if name not in document.traits:
+        yield path, _unknown("trait", name, document.traits)
+
+
+def _traits(document: Document) -> Iterator[Problem]:
+    tissue, _ = state_names(document)
+    taken = {*COLUMNS, *OUTPUT, *(name.lower() for name in document.fields)}
+    for name, trait in document.traits.items():
+        path: KeyPath = ("traits", name)
+        if name.lower() in taken:
+            yield path, f"'{name}' is already in use (case is ignored); choose another name"
+        taken.add(name.lower())
+        unknown = [problem for state in trait.of for problem in _state(document, state, (*path, "of"))]
+        yield from unknown
+        if not unknown:
+            yield from _of_one_layer(trait.of, tissue, (*path, "of"))
+        for state in {EMPTY, NONE}.intersection(trait.of):
+            yield (*path, "of"), f"'{state}' is not a cell"
+        yield from _initial_trait(document, trait, path)
+        mutation = trait.mutation
+        for key in ("spread", "becomes"):
+            given = getattr(mutation, key) if mutation is not None else None
+            if given is not None:
+                yield from _of_trait(trait, given, (*path, "mutation", key))
+        if mutation is not None:
+            yield from _probability(mutation.probability, (*path, "mutation", "probability"))
+        for law_name, law in trait.changes.items():
+            yield from _law(document, trait, law, (*path, "changes", law_name))
+        for key in ("uptake", "secretion"):
+            for field, transfer in getattr(trait, key).items():
+                yield from _transfer(document, trait, key, field, transfer, (*path, key, field))
+
+
+def _clones(document: Document) -> Iterator[Problem]:
+    tissue, _ = state_names(document)
+    of = document.clones.of if document.clones is not None else ()
+    unknown = [problem for state in of for problem in _state(document, state, ("clones", "of"))]
+    unclear = unknown or [
+        *_of_one_layer(of, tissue, ("clones", "of")),
+        *((("clones", "of"), f"'{state}' is not a cell") for state in (EMPTY, NONE) if state in of),
+    ]
+    yield from unclear
+    if unclear:
+        return
+    if document.clones is not None:
+        yield from _probability(document.clones.mutation, ("clones", "mutation"))
+    if document.clones is not None and document.clones.mutation > 0:
+        daughters = {rule.daughter for rule in document.rules.values() if rule.daughter is not None}
+        if not daughters.intersection(of):
+            yield ("clones", "mutation"), "has no effect, because no rule makes daughters in these states"
+    for name, rule in document.rules.items():
+        if rule.clone is not None:
+            made = rule.daughter or rule.enters
+            if made not in of:
+                yield (
+                    ("rules", name, "clone"),
+                    f"has no effect, because cells in state '{made}' belong to no clone ('clones.of')",
+                )
+    for name, trait in document.traits.items():
+        if trait.mutation is not None and trait.mutation.clone is not None and not set(trait.of) & set(of):
+            yield (
+                ("traits", name, "mutation", "clone"),
+                "has no effect, because cells with this trait belong to no clone ('clones.of')",
+            )
+
+
+def _transfer(
+    document: Document, trait: Trait, key: str, field: str, transfer: Transfer, path: KeyPath
+) -> Iterator[Problem]:
+    yield from _modulators(document, transfer.modulators, path, _Cells.of(document, trait.of))
+    if field not in document.fields:
+        yield path, _unknown("field", field, document.fields)
+        return
+    amount = f"{document.fields[field].unit} * voxel"
+    if transfer.ratio is not None:
+        yield from _dimension(transfer.ratio, (*path, "ratio"), ratio_unit(document, trait, key, field))
+        if (units.parse(transfer.ratio).magnitude if isinstance(transfer.ratio, str) else transfer.ratio) == 0:
+            yield (*path, "ratio"), "expected 'ratio' above 0"
+    elif convertible(f"1 {amount}", [trait.unit]) is None:
+        yield path, f"needs a 'ratio' in '{ratio_unit(document, trait, key, field)}'"
+
+
+def _of_trait(trait: Trait, value: float | str, path: KeyPath) -> Iterator[Problem]:
+    """A value of a trait, of its unit and not above its `most`."""
+    wrong = list(_dimension(value, path, trait.unit))
+    yield from wrong
+    if trait.most is None or wrong or list(_dimension(trait.most, path, trait.unit)):
+        return
+    if units.number(value, trait.unit) > units.number(trait.most, trait.unit):
+        yield path, f"expected at most the trait's 'most', {trait.most}, found {value}"
+
+
+def _probability(value: float, path: KeyPath) -> Iterator[Problem]:
+    """A probability must not be rounded to 0."""
+    if 0 < value < FINEST_PROBABILITY / 2:
+        yield (
+            path,
+            f"expected 0 or {FINEST_PROBABILITY:.2g} and more, of which probabilities are multiples, found {value:g}",
+        )
+
+
+def _initial_trait(document: Document, trait: Trait, path: KeyPath) -> Iterator[Problem]:
+    if trait.most is not None:
+        yield from _dimension(trait.most, (*path, "most"), trait.unit)
+        if (units.parse(trait.most).magnitude if isinstance(trait.most, str) else trait.most) == 0:
+            yield (*path, "most"), "expected 'most' above 0"
+    at, initial = (*path, "initial"), trait.initial
+    if not isinstance(initial, InitialTrait):
+        yield from _of_trait(trait, initial, at)
+        return
+    wrong = [
+        problem
+        for key in ("normal", "lognormal", "uniform")
+        for parameter in ("mean", "sd", "median", "low", "high")
+        if (given := getattr(getattr(initial, key), parameter, None)) is not None
+        for problem in _of_trait(trait, given, (*at, key, parameter))
+    ]
+    yield from wrong
+    if initial.uniform is not None and not wrong:
+        low, high = (units.number(value, trait.unit) for value in (initial.uniform.low, initial.uniform.high))
+        if low > high:
+            yield (*at, "uniform"), f"expected 'low' of at most 'high', found {low:g} and {high:g}"
+    if initial.lognormal is not None and not wrong and units.number(initial.lognormal.median, trait.unit) == 0:
+        yield (*at, "lognormal", "median"), "expected 'median' above 0"
+    if initial.otherwise is not None:
+        yield from _of_trait(trait, initial.otherwise, (*at, "otherwise"))
+    if initial.column is not None and not any(
+        each.cells for each in (document.tissue, *(site.tissue for site in document.sites.values()))
+    ):
+        yield (*at, "column"), "needs a table of cells ('tissue.cells')"
+
+
+def _law(document: Document, trait: Trait, law: Law, path: KeyPath) -> Iterator[Problem]:
+    for state in law.of or ():
+        if state not in trait.of:
+            yield (*path, "of"), _unknown("state of the trait", state, trait.of)
+    if law.gain is not None:
+        yield from _dimension(law.gain, (*path, "gain"), f"({trait.unit}) / min")
+    if law.towards is not None:
+        yield from _of_trait(trait, law.towards, (*path, "towards"))
+    yield from _modulators(document, law.modulators, path, _Cells.of(document, law.of or trait.of))
 
 
 def _closing(document: Document, rule: Rule, path: KeyPath) -> Iterator[Problem]:
@@ -469,13 +883,11 @@ def _adhesion(document: Document) -> Iterator[Problem]:
 
 
 def _states_in_contact(document: Document, adhesion: Adhesion, path: KeyPath) -> Iterator[Problem]:
-    tissue, immune = state_names(document)
+    tissue, _ = state_names(document)
     for row, others in adhesion.energies.items():
         for place, state in (((*path, row), row), *(((*path, row, other), other) for other in others)):
-            if state in immune:
-                yield place, f"expected a tissue state, found the immune state '{state}'"
-            elif state not in tissue:
-                yield place, _unknown("tissue state", state, tissue)
+            if state not in tissue:
+                yield place, _not_a_state(document, "tissue state", state, tissue)
 
 
 def _given_twice(adhesion: Adhesion, path: KeyPath) -> Iterator[Problem]:
@@ -495,41 +907,88 @@ def is_rigid(document: Document, state: str) -> bool:
     return spec is not None and spec.yields is not None and spec.yields.how == "rigid"
 
 
-def _modulators(document: Document, modulators: Iterable[Modulator], owner: KeyPath) -> Iterator[Problem]:
+@dataclass(frozen=True)
+class _Cells:
+    """States of the cell to which modulators belong, and of the cell of the other layer in its voxel."""
+
+    own: Collection[str]
+    beside: Collection[str]
+
+    @classmethod
+    def of(cls, document: Document, own: Collection[str], partners: Collection[str] = ()) -> "_Cells":
+        """A cell in some states of one layer, and a partner, or any cell of the other layer."""
+        tissue, immune = state_names(document)
+        return cls(own, partners or (immune if set(own) & set(tissue) else tissue))
+
+
+def _modulators(
+    document: Document, modulators: Iterable[Modulator], owner: KeyPath, cells: _Cells | None = None
+) -> Iterator[Problem]:
+    """Of modulators that belong to `cells`; None where these may be any, or are none."""
     for i, modulator in enumerate(modulators):
         path = (*owner, "modulators", i)
-        if modulator.room is not None and owner[0] != "rules":
-            yield (*path, "room"), "only rules can depend on 'room'"
-        yield from _modulator(document, modulator, path)
+        keys = [(key, j) for key in ("increases", "decreases") for j in range(len(getattr(modulator, key) or ()))]
+        places: list[KeyPath] = [*keys] or [()]
+        for argument, place in zip(modulator.arguments, places, strict=True):
+            at = (*path, *place)
+            if argument.room is not None and owner[0] != "rules":
+                yield (*at, "room"), "only rules can depend on 'room'"
+            unclear = list(_modulator(document, argument, at))
+            yield from unclear
+            if cells is not None and not unclear:
+                yield from _looks_at(document, argument, cells, at)
 
 
-def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Iterator[Problem]:
+def _looks_at(document: Document, modulator: Modulator | Signal, cells: _Cells, path: KeyPath) -> Iterator[Problem]:
+    """A modulator must look at what can be there."""
+    if modulator.contact is not None and not set(modulator.contact) & set(cells.beside):
+        yield (
+            (*path, "contact"),
+            f"has no effect, because the cell of the other layer is never in state {_either(modulator.contact)}; "
+            f"expected {_either(cells.beside)}",
+        )
+    trait = document.traits.get(modulator.trait or "")
+    if trait is not None and not set(trait.of) & {*cells.own, *cells.beside}:
+        yield (
+            (*path, "trait"),
+            f"has no effect, because only cells in state {_either(trait.of)} have the trait '{modulator.trait}'",
+        )
+
+
+def _either(states: Iterable[str]) -> str:
+    *first, last = (f"'{state}'" for state in states)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _modulator(document: Document, modulator: Modulator | Signal, path: KeyPath) -> Iterator[Problem]:
     if modulator.room is not None:
         if not tissue_divides(document):
             yield (*path, "room"), NO_DIVISION
         for shape in ("half", "per", "above", "below"):
-            value = getattr(modulator, shape)
+            value = getattr(modulator, shape, None)
             if value is not None:
                 yield from _dimension(value, (*path, shape), "um")
     elif modulator.body is not None:
         yield from _quantity(document, modulator.body, (*path, "body"))
         for shape in ("half", "per", "above", "below"):
-            value = getattr(modulator, shape)
+            value = getattr(modulator, shape, None)
             if value is not None and modulator.body in document.body.quantities:
                 yield from _dimension(value, (*path, shape), document.body.quantities[modulator.body].unit)
+    elif modulator.trait is not None:
+        yield from _trait_seen(document, modulator, path)
     elif modulator.field is not None:
         yield from _field(document, modulator.field, (*path, "field"))
         for shape in ("half", "per", "above", "below"):
-            value = getattr(modulator, shape)
+            value = getattr(modulator, shape, None)
             if value is not None:
                 yield from _concentration(document, modulator.field, value, (*path, shape))
     else:
         for shape in ("half", "per", "above", "below"):
-            value = getattr(modulator, shape)
+            value = getattr(modulator, shape, None)
             if isinstance(value, str) and not units.bare(value):
                 yield (*path, shape), f"expected a number of cells without a unit, found '{value}'"
     for shape in ("half", "per"):
-        value = getattr(modulator, shape)
+        value = getattr(modulator, shape, None)
         if isinstance(value, str) and units.parse(value).magnitude == 0:
             yield (*path, shape), f"expected '{shape}' above 0"
     for key in ("neighbours", "contact"):
@@ -537,8 +996,29 @@ def _modulator(document: Document, modulator: Modulator, path: KeyPath) -> Itera
             yield from _state(document, state, (*path, key))
 
 
+def _trait_seen(document: Document, modulator: Modulator | Signal, path: KeyPath) -> Iterator[Problem]:
+    name = str(modulator.trait)
+    unknown = list(_trait(document, name, (*path, "trait")))
+    yield from unknown
+    if unknown:
+        return
+    for shape in ("half", "per"):
+        value = getattr(modulator, shape, None)
+        if value is not None:
+            yield from _dimension(value, (*path, shape), document.traits[name].unit)
+    for threshold in ("above", "below"):
+        value = getattr(modulator, threshold, None)
+        if value is not None:
+            yield from _of_trait(document.traits[name], value, (*path, threshold))
+    if getattr(modulator, "per", None) is not None and document.traits[name].most is None:
+        yield (
+            (*path, "per"),
+            f"a rate in proportion to '{name}' has no bound; expected 'traits.{name}.most', its greatest value",
+        )
+
+
 def _lattices(document: Document) -> Iterator[Problem]:
-    taken = set(_COLUMNS)
+    taken = set(COLUMNS)
     for name in document.sites:
         if name.lower() in taken:
             yield ("sites", name), f"'{name}' is already in use (case is ignored); choose another name"
@@ -552,7 +1032,7 @@ def _lattices(document: Document) -> Iterator[Problem]:
 def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Iterator[Problem]:
     tissue, _ = state_names(document)
     if spec.background not in tissue:
-        yield (*path, "tissue", "background"), _unknown("tissue state", spec.background, tissue)
+        yield (*path, "tissue", "background"), _not_a_state(document, "tissue state", spec.background, tissue)
     for name, shape in spec.shapes.items():
         for state in (shape.state, *(shape.into or ())):
             yield from _state(document, state, (*path, "tissue", "shapes", name))
@@ -596,7 +1076,7 @@ def _therapies(document: Document) -> Iterator[Problem]:
         elif therapy.inject is not None:
             known = [*document.fields, *document.states]
             if therapy.inject not in known:
-                yield (*path, "inject"), _unknown("field or state", therapy.inject, known)
+                yield (*path, "inject"), _not_a_state(document, "field or state", therapy.inject, known)
             else:
                 unit = f"{document.fields[therapy.inject].unit} * voxel"
                 per_cell = f"{unit} / cell"
@@ -646,6 +1126,13 @@ def _heat(document: Document) -> Iterator[Problem]:
             yield at, "expected a concentration above 0"
 
 
+def _recorded(document: Document) -> Iterator[Problem]:
+    for name in document.record.traits or ():
+        yield from _trait(document, name, ("record", "traits"))
+    if document.clones is None and not document.record.clones:
+        yield ("record", "clones"), "has no effect, because the scenario has no clones"
+
+
 def _trial(document: Document) -> Iterator[Problem]:
     trial = document.trial
     if trial is None:
@@ -663,12 +1150,22 @@ def _trial(document: Document) -> Iterator[Problem]:
         for time in order.at:
             if time not in times:
                 yield (*path, "at"), _unknown(f"time of '{order.outcome}'", time, times)
+    known = columns(trial.outcomes)
+    for arm, conditions in trial.vary.filter.items() if trial.vary else ():
+        here: KeyPath = ("trial", "vary", "filter", arm)
+        if arm not in trial.arms:
+            yield here, _unknown("arm", arm, trial.arms)
+        for compared in conditions:
+            for name in compared.split(RATIO):
+                if name not in known:
+                    yield (*here, compared), _unknown("outcome", name, known)
 
 
 def of_arm(arm: Document, outcomes: Mapping[str, Outcome]) -> Iterator[Problem]:
     """Outcomes of a trial that an arm lacks; a missing rule has zero firings instead."""
+    arm = groups.resolved(arm)
     for name, outcome in outcomes.items():
-        for path, message in _outcome(arm, outcome, ("outcomes", name)):
+        for path, message in _outcome(arm, groups.in_states(outcome, arm.groups), ("outcomes", name)):
             if path[-1] not in ("fired", "barred", "left"):
                 yield path, message
 
@@ -706,15 +1203,40 @@ def _room(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Probl
         )
 
 
+def _box(document: Document, box: Extent, path: KeyPath) -> Iterator[Problem]:
+    spacing = units.number(document.grid.spacing, "um")
+    for axis, low, high in zip("xyz", box.lower, box.upper, strict=True):
+        first, end = (math.ceil(units.number(each, "um") / spacing - 0.5) for each in (low, high))
+        cells = None if document.grid.shape is None else document.grid.shape["xyz".index(axis)]
+        if max(first, 0) >= (end if cells is None else min(end, cells)):
+            yield path, f"covers no voxel along {axis}: found {low} to {high}, voxels of {document.grid.spacing}"
+
+
+def _outcome_of_trait(document: Document, outcome: Outcome, name: str, path: KeyPath) -> Iterator[Problem]:
+    yield from _trait(document, name, (*path, "trait"))
+    trait = document.traits.get(name)
+    if trait is None:
+        return
+    for state in outcome.of or ():
+        if state not in trait.of:
+            yield (*path, "of"), f"'{name}' is a trait of {', '.join(trait.of)}; found '{state}'"
+    if outcome.above is not None:
+        yield from _of_trait(trait, outcome.above, (*path, "above"))
+
+
 def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Problem]:
     for state in outcome.count or outcome.volume or outcome.crushed or outcome.left or outcome.room or ():
         yield from _state(document, state, (*path, outcome.kind))
     if outcome.room is not None:
         yield from _room(document, outcome, path)
+    if outcome.box is not None:
+        yield from _box(document, outcome.box, (*path, "box"))
     for name in (outcome.total, outcome.mean):
         if name is not None:
             yield from _field(document, name, (*path, outcome.kind))
     yield from of_no_amount(document, outcome, path)
+    if outcome.trait is not None:
+        yield from _outcome_of_trait(document, outcome, outcome.trait, path)
     for rule in (outcome.fired, outcome.barred):
         if rule is not None and rule not in document.rules:
             yield (*path, outcome.kind), _unknown("rule", rule, document.rules)

@@ -5,15 +5,12 @@ import functools
 import hashlib
 import re
 import time
-import types
-import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from gpusim.scenario.schema import READ, Document
+from gpusim.scenario.schema import READ
+from gpusim.scenario.walking import marked, value_at
 
 ABSENT = "no such file"
 """Replaces the hash of a missing file."""
@@ -22,28 +19,15 @@ _SETTLED = 2.0
 """Time after which a second change of a file is visible in its date on any file system, s."""
 
 
-def places(
-    data: Any, annotation: Any = Document, metadata: tuple[Any, ...] = ()
-) -> Iterator[tuple[dict[str, Any], str]]:
+def places(data: Any) -> Iterator[tuple[dict[str, Any], str]]:
     """Each mapping in the plain data of a scenario, checked or not, with a key that names an input file.
 
     The schema marks these keys with the type `InputFile`.
     """
-    for form, _ in _forms(annotation, metadata):
-        if isinstance(form, type) and issubclass(form, BaseModel) and isinstance(data, dict):
-            for name, field in form.model_fields.items():
-                key = field.alias or name
-                if key not in data:
-                    continue
-                if isinstance(data[key], str) and any(READ in m for _, m in _forms(field.annotation, field.metadata)):
-                    yield data, key
-                yield from places(data[key], field.annotation, tuple(field.metadata))
-        elif typing.get_origin(form) is dict and isinstance(data, dict):
-            for value in data.values():
-                yield from places(value, typing.get_args(form)[1])
-        elif typing.get_origin(form) in (tuple, list) and isinstance(data, list):
-            for value in data:
-                yield from places(value, typing.get_args(form)[0])
+    for path in dict.fromkeys(marked(data, READ)):
+        holder, key = value_at(data, path[:-1]), path[-1]
+        if isinstance(holder[key], str):
+            yield holder, str(key)
 
 
 def hashes(data: Any) -> dict[str, str]:
@@ -93,16 +77,3 @@ def _hash_of_content(path: Path, *_: int) -> str:
     """Hash of a file, cached while its date and size do not change."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _forms(annotation: Any, metadata: Any = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """The alternatives of an annotation with their metadata, from unions and `Annotated`."""
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        inner, *more = typing.get_args(annotation)
-        yield from _forms(inner, (*metadata, *more))
-    elif origin in (typing.Union, types.UnionType):
-        for inner in typing.get_args(annotation):
-            yield from _forms(inner, metadata)
-    else:
-        yield annotation, tuple(metadata)

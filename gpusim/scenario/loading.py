@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gpusim.errors import ScenarioError
-from gpusim.scenario import inputs
+from gpusim.scenario import inputs, numbers, sources
 from gpusim.scenario.checks import Problem, nearest, problems
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
 from gpusim.scenario.schema import KINDS, Document, Site, Titres, known_keys
@@ -18,6 +18,8 @@ from gpusim.units import RATIOS
 _MOST_FILES = 40
 _MOST_PROBLEMS = 20
 _LONGEST_MESSAGE = 400
+GROUPS = "groups"
+"""The key whose lists are joined, not replaced, when files are merged."""
 SITE_KEYS = tuple(Site.model_fields)
 _KINDS_IN_WORDS = ", ".join(KINDS)
 
@@ -89,7 +91,7 @@ def extended(path: Path) -> Read:
     merged = Read({})
     for file, read in laid.items():
         _require_known(blanks(merged.data, read.data), merged.data, read, str(file))
-        merged.data = merge(merged.data, read.data)
+        merged.data = laid_over(merged.data, read.data)
         merged.places.update(read.places)
     return merged
 
@@ -107,6 +109,7 @@ def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read]) -> None:
     if len(chain) + len(laid) >= _MOST_FILES:
         raise ScenarioError(f"{path}: 'extends' leads to more than {_MOST_FILES} files")
     read = read_file(path)
+    _place_members(read)
     if path not in _shipped().values():
         _anchor(read.data, path.parent)
     bases = read.data.pop("extends", [])
@@ -129,8 +132,13 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
         holder[key] = str((folder / holder[key]).absolute())
 
 
-def merge(base: Any, top: Any) -> Any:
-    """`top` merged over `base`: mappings are merged, other values replaced, keys with a blank removed."""
+def merge(base: Any, top: Any, path: KeyPath = ()) -> Any:
+    """`top` merged over `base`: mappings are merged, groups joined, other values replaced, keys with a blank removed.
+
+    `path` is the path of both in the scenario.
+    """
+    if path[:-1] == (GROUPS,):
+        return _joined(base, top)
     if not (isinstance(base, dict) and isinstance(top, dict)):
         return top
     merged = dict(base)
@@ -138,8 +146,48 @@ def merge(base: Any, top: Any) -> Any:
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = merge(merged[key], value) if key in merged else value
+            merged[key] = merge(merged[key], value, (*path, key)) if key in merged else value
     return merged
+
+
+def laid_over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """A scenario merged over another one; numbers that `top` writes do not keep the sources of the former ones."""
+    merged: dict[str, Any] = merge(base, top)
+    _put_sources(merged, sources.lay_over(_sources(base), top))
+    return merged
+
+
+def _sources(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The sources in unchecked data."""
+    found = data.get(sources.SOURCES)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _put_sources(data: dict[str, Any], found: dict[str, Any]) -> None:
+    """Replace the sources in data, unless they are none by their form, which the schema reports."""
+    if not isinstance(data.get(sources.SOURCES, {}), Mapping):
+        return
+    if found:
+        data[sources.SOURCES] = found
+    else:
+        data.pop(sources.SOURCES, None)
+
+
+def _joined(base: Any, top: Any) -> Any:
+    """The members of a group in two files, each once."""
+    base, top = ([each] if isinstance(each, str) else each for each in (base, top))
+    if not (isinstance(base, list) and isinstance(top, list)):
+        return top
+    return [*base, *(member for member in top if member not in base)]
+
+
+def _place_members(read: Read) -> None:
+    """Make the members of groups known by name, because their numbers change when files are merged."""
+    for path, place in list(read.places.items()):
+        if path[0:1] == (GROUPS,) and len(path) == 3:
+            member = read.data[GROUPS][path[1]][path[2]]
+            if isinstance(member, str):
+                read.places[(*path[:2], member)] = place
 
 
 def blanks(base: Any, top: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
@@ -188,6 +236,8 @@ def override(read: Read, key: str, value: Any, place: str = "--set") -> None:
             here = here[part]
         else:
             raise ScenarioError(f"{place} {key}: {dotted(parts[:i])} has no keys")
+    if parts[0] != sources.SOURCES:
+        _put_sources(read.data, sources.without(_sources(read.data), [dotted(parts)]))
     last = parts[-1]
     if isinstance(last, int):
         _item(here, last, key, place)
@@ -241,7 +291,9 @@ def parse_set(text: str) -> tuple[str, Any]:
 def validated(read: Read, label: str) -> Document:
     """Check data against the schema and for consistency; raises `ScenarioError` with all problems."""
     _fill_in_sites(read, label)
-    return checked(Document, read, label, lambda document: [*problems(document)] or misspelt(document))
+    return checked(
+        Document, read, label, lambda document: [*problems(document), *numbers.problems(document)] or misspelt(document)
+    )
 
 
 def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[Checked], Iterable[Problem]]) -> Checked:
@@ -249,9 +301,8 @@ def checked(schema: type[Checked], read: Read, label: str, problems: Callable[[C
     try:
         document = schema.model_validate(read.data, context={RATIOS: _ratios(read.data)})
     except ValidationError as error:
-        found = [
-            (_path(e["loc"], read.data, e["type"] == "missing"), _message(dict(e), schema)) for e in error.errors()
-        ]
+        errors = [(_path(e["loc"], read.data, e["type"] == "missing"), dict(e)) for e in error.errors()]
+        found = [(path, _message(e, schema)) for path, e in _merged(errors)]
     else:
         found = list(problems(document))
     if found:
@@ -280,6 +331,7 @@ def _fill_in_sites(read: Read, label: str) -> None:
     shared = {key: data.pop(key) for key in SITE_KEYS if key in data}
     for name, site in sites.items():
         _require_known(blanks(shared, site), shared, read, label, ("sites", name))
+    _put_sources(data, sources.of_sites(_sources(data), SITE_KEYS, sites))
     data["sites"] = {name: merge(shared, site or {}) for name, site in sites.items()}
 
 
@@ -314,9 +366,34 @@ def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> KeyPath:
     return tuple(path)
 
 
+_TYPES = {
+    "string_type": "text",
+    "float_type": "a number",
+    "quantity_type": "a number or a quantity",
+    "tuple_type": "a list",
+    "dict_type": "a table of keys and values",
+    "model_type": "a table of keys and values",
+    "model_attributes_type": "a table of keys and values",
+}
+"""What is expected, by the types of pydantic's errors."""
+
+
+def _merged(errors: list[tuple[KeyPath, dict[str, Any]]]) -> list[tuple[KeyPath, dict[str, Any]]]:
+    """Errors of which the two of a value that is neither a number nor a text are one."""
+    types: dict[KeyPath, set[str]] = {}
+    for path, error in errors:
+        types.setdefault(path, set()).add(error["type"])
+    return [
+        (path, error | {"type": "quantity_type"} if types[path] >= {"float_type", "string_type"} else error)
+        for path, error in errors
+    ]
+
+
 def _message(error: dict[str, Any], schema: type[BaseModel]) -> str:
     kind, loc, context = error["type"], error["loc"], error.get("ctx", {})
     if kind == "extra_forbidden":
+        if loc[-1] == "source":
+            return f"unknown key; sources of numbers are given under '{sources.SOURCES}', by the paths of the numbers"
         return f"unknown key{_nearest_key(loc, schema)}"
     if kind == "missing":
         return "is missing"
@@ -324,14 +401,16 @@ def _message(error: dict[str, Any], schema: type[BaseModel]) -> str:
         if loc == ("name",) or loc[0] == "trial":
             return f"{error['input']!r} is not a valid title: at most 80 letters, digits and _ .+-, no dot first"
         return f"{error['input']!r} is not a valid name: at most 40 letters, digits and _, a letter first"
+    if kind == "too_short":
+        return f"expected one or more, found {error['input']!r}"
     if kind == "union_tag_not_found":
         return f"expected a 'kind', one of {_KINDS_IN_WORDS}"
     if kind == "union_tag_invalid":
         return f"unknown kind {context['tag']!r}{nearest(context['tag'], KINDS)} (known: {_KINDS_IN_WORDS})"
-    message = str(context["error"]) if kind == "value_error" else error["msg"]
-    if kind == "value_error" or isinstance(error["input"], dict):
-        return message
-    return f"{message[0].lower()}{message[1:]}, found {error['input']!r}"
+    if kind == "value_error":
+        return str(context["error"])
+    message = f"expected {_TYPES[kind]}" if kind in _TYPES else f"{error['msg'][0].lower()}{error['msg'][1:]}"
+    return f"{message}, found {'a table' if isinstance(error['input'], dict) else repr(error['input'])}"
 
 
 def _nearest_key(loc: tuple[int | str, ...], schema: type[BaseModel]) -> str:

@@ -1,6 +1,7 @@
 """The schema of a scenario file. Positions and sizes are in the order x, y, z."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,20 +19,30 @@ from pydantic import (
     model_validator,
 )
 
-from gpusim.scenario import expressions
+from gpusim.scenario import expressions, groups
+from gpusim.scenario.conditions import number as as_number
 from gpusim.scenario.conditions import parse as parse_condition
-from gpusim.scenario.limits import LONGEST_AXIS
+from gpusim.scenario.limits import LEAST_POWER, LONGEST_AXIS, MOST_POWER
+from gpusim.scenario.sources import Kind, Sources
+from gpusim.scenario.texts import Text
 from gpusim.units import (
     Amount,
+    Conductance,
+    Coordinate,
     Diffusivity,
+    HydraulicConductivity,
     InPFU,
     Length,
+    Pressure,
     PureNumber,
     Rate,
+    SignedAmount,
     Speed,
+    SurfaceDensity,
     Time,
     UnitError,
     Volume,
+    WallConductivity,
     WholeNumber,
     number,
     parse,
@@ -49,13 +60,6 @@ Title = Annotated[str, Field(pattern=r"^\w[\w .+-]{0,79}$")]
 """Title of a scenario or an arm. It becomes the name of a folder, so it contains no path separators."""
 
 
-def _printable(text: str) -> str:
-    if not all(c.isprintable() or c == "\n" for c in text):
-        raise ValueError(f"expected text without control characters, found {text!r}")
-    return text
-
-
-Text = Annotated[str, Field(max_length=2000), AfterValidator(_printable)]
 Layer = Literal["tissue", "immune"]
 CellSide = Literal["closed", "periodic", "open"]
 Position = Literal["centre"] | tuple[Length, Length, Length]
@@ -85,8 +89,43 @@ def _unit(text: str) -> str:
 
 
 Unit = Annotated[str, AfterValidator(_unit), InPFU]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1)]
-"""One name, or a list of them."""
+StateNames = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1), groups.LIST]
+"""A state or a group of states, or a list of them."""
+
+
+def _left(text: str) -> list[str]:
+    ends = _transition(text)
+    return ends[0] if ends else []
+
+
+def _left_in_states(text: str, members: groups.Groups) -> str:
+    return f"{'|'.join(groups.states_of(_left(text), members))} -> {text.partition('->')[2].strip()}"
+
+
+Transition = Annotated[str, groups.Plural(_left, _left_in_states)]
+"""A transition of cells, whose left side names states and groups."""
+
+
+def _partners(text: str) -> tuple[list[str], str | None] | None:
+    """States and groups of a partner, and the state that it enters, None if it keeps its own; None: no partner."""
+    states, arrow, _ = text.partition("->")
+    ends = _transition(text if arrow else f"{states} -> {NONE}")
+    return None if ends is None or len(ends[1]) > 1 else (ends[0], ends[1][0] if arrow else None)
+
+
+def _of_partners(text: str) -> list[str]:
+    found = _partners(text)
+    return found[0] if found else []
+
+
+def _partners_in_states(text: str, members: groups.Groups) -> str:
+    _, arrow, after = text.partition("->")
+    states = "|".join(groups.states_of(_of_partners(text), members))
+    return f"{states} -> {after.strip()}" if arrow else states
+
+
+Partner = Annotated[str, groups.Plural(_of_partners, _partners_in_states)]
+"""States and groups of a partner that keeps its state, or its transition, whose left side names states and groups."""
 
 
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -172,8 +211,9 @@ DiffusivityByState = Annotated[
     BeforeValidator(_by_state),
     AfterValidator(_needs_default),
     PlainSerializer(_as_written),
+    groups.TABLE,
 ]
-"""One diffusion coefficient, or a table by tissue state with a `default` for all other states."""
+"""One diffusion coefficient, or a table by tissue state or group with a `default` for all other states."""
 
 
 class Side(_Part):
@@ -237,37 +277,122 @@ class Boundary(_Part):
         return self
 
 
-class Modulator(_Part):
-    """A factor on a rate, as a function of one argument.
+def _exponent(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, found {'true' if value else 'false'}")
+    return value
 
-    Arguments: a `field`, the number of `neighbours` in some states, the presence of a cell of the other layer in
-    `contact`, a quantity of the `body`, or `room` (true; only for rules): the distance to the nearest voxel that can
-    take a tissue cell, up to the largest reach of a division. Functions: Hill function (`half`, `power`), proportion
-    (`per`), threshold (`above`, `below`). `effect: inhibits` reverses a Hill function; `at_zero` and `at_saturation`
-    set its two limits.
-    """
+
+def _whole(value: float) -> float:
+    return int(value) if value == int(value) else value
+
+
+Power = Annotated[
+    float,
+    BeforeValidator(_exponent),
+    Field(ge=LEAST_POWER, le=MOST_POWER),
+    AfterValidator(_whole),
+    PlainSerializer(_whole, return_type=Any),
+]
+"""Exponent of a Hill function, whole or not."""
+
+Factor = Annotated[PureNumber, Field(ge=0, le=1e6)]
+
+
+class _Argument(_Part):
+    """What a rate depends on."""
 
     field: Name | None = None
-    neighbours: Names | None = None
-    contact: Names | None = None
+    neighbours: StateNames | None = None
+    contact: StateNames | None = None
     body: Name | None = None
+    trait: Name | None = None
     room: Literal[True] | None = None
     neighbourhood: Literal[6, 18, 26] = 26
     half: Amount | None = None
-    power: Annotated[WholeNumber, Field(ge=1, le=4)] = 1
+    power: Power = 1
+
+    @property
+    def _given(self) -> int:
+        arguments = (self.field, self.neighbours, self.contact, self.body, self.trait, self.room)
+        return sum(v is not None for v in arguments)
+
+
+class Signal(_Argument):
+    """One of several arguments of a joint response, as those of a modulator: with x = argument / `half`, x^`power`."""
+
+    half: Amount
+
+    @model_validator(mode="after")
+    def _one(self) -> "Signal":
+        if self._given != 1:
+            raise ValueError("expected exactly one of 'field', 'neighbours', 'contact', 'body', 'trait', 'room'")
+        if not isinstance(self.half, str) and self.half <= 0:
+            raise ValueError("expected 'half' above 0")
+        return self
+
+
+Signals = Annotated[tuple[Signal, ...], Field(min_length=1, max_length=100)]
+
+
+class Modulator(_Argument):
+    """A factor on a rate, as a function of one argument, or a joint response to several.
+
+    Arguments: a `field`, the number of `neighbours` in some states, the presence of a cell of the other layer in
+    `contact`, a quantity of the `body`, a `trait` of either cell of the voxel (0 if neither has it), or `room` (true;
+    only for rules): the distance to the nearest voxel that can take a tissue cell, as far as divisions reach.
+    Functions: Hill function (`half`, `power`), proportion (`per`), threshold (`above`, `below`). `effect: inhibits`
+    reverses a Hill function; `at_zero` and `at_saturation` set its two limits.
+
+    A joint response: with s the sum of x^power over the signals in `increases` (x = argument / half), and t that over
+    those in `decreases`, u = (`at_zero` + `at_saturation` * s) / (1 + s), and the factor is
+    (u + `at_inhibition` * t) / (1 + t).
+    """
+
     per: Amount | None = None
     above: Amount | None = None
     below: Amount | None = None
     effect: Literal["activates", "inhibits"] = "activates"
-    at_zero: Annotated[PureNumber, Field(ge=0, le=1e6)] | None = None
-    at_saturation: Annotated[PureNumber, Field(ge=0, le=1e6)] | None = None
+    increases: Signals | None = None
+    decreases: Signals | None = None
+    at_zero: Factor | None = None
+    at_saturation: Factor | None = None
+    at_inhibition: Factor | None = None
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Those of a joint response; empty for a function of one argument."""
+        return (*(self.increases or ()), *(self.decreases or ()))
+
+    @property
+    def arguments(self) -> tuple["Signal | Modulator", ...]:
+        """All that the factor depends on."""
+        return self.signals or (self,)
+
+    @model_validator(mode="after")
+    def _joint(self) -> "Modulator":
+        if self.at_inhibition is not None and self.decreases is None:
+            raise ValueError("'at_inhibition' applies only to a joint response with 'decreases'")
+        if not self.signals:
+            return self
+        for key in ("half", "power", "per", "above", "below", "effect", "neighbourhood"):
+            if key in self.model_fields_set:
+                raise ValueError(f"'{key}' belongs to each of the signals of 'increases' and 'decreases'")
+        if self.at_saturation is not None and self.increases is None:
+            raise ValueError("'at_saturation' applies only to a joint response with 'increases'")
+        return self
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Modulator":
-        if sum(v is not None for v in (self.field, self.neighbours, self.contact, self.body, self.room)) != 1:
-            raise ValueError("expected exactly one of 'field', 'neighbours', 'contact', 'body', 'room'")
+        if self._given + bool(self.signals) != 1:
+            raise ValueError(
+                "expected exactly one of 'field', 'neighbours', 'contact', 'body', 'trait', 'room', or a joint "
+                "response ('increases', 'decreases')"
+            )
+        if self.signals:
+            return self
         shapes = [k for k in ("half", "per", "above", "below") if getattr(self, k) is not None]
-        if len(shapes) > 1 or ((self.field or self.body or self.room) is not None and not shapes):
+        if len(shapes) > 1 or ((self.field or self.body or self.trait or self.room) is not None and not shapes):
             raise ValueError("expected exactly one of 'half', 'per', 'above', 'below'")
         for shape in shapes:
             value = getattr(self, shape)
@@ -400,19 +525,35 @@ class InitialField(_Part):
         return self
 
 
-Initial = Annotated[
-    Annotated[Amount, Tag("amount")] | Annotated[InitialField, Tag("by position")],
-    Discriminator(lambda value: "by position" if isinstance(value, dict | InitialField) else "amount"),
-]
+_AMOUNT, _WITH_KEYS = Tag("amount"), Tag("with keys")
+_AMOUNT_OR_KEYS = Discriminator(lambda value: "with keys" if isinstance(value, dict | BaseModel) else "amount")
+
+Initial = Annotated[Annotated[Amount, _AMOUNT] | Annotated[InitialField, _WITH_KEYS], _AMOUNT_OR_KEYS]
 """An amount, or a concentration that depends on position."""
+
+
+class Advection(_Part):
+    """Transport of a field by the flow of interstitial fluid, with the velocity of `flow` * `retardation` / `volume`.
+
+    `volume` is the fraction of the tissue's volume that is available to the solute; concentrations are per volume of
+    tissue. `retardation` is the velocity of the solute relative to that of the fluid.
+    """
+
+    volume: Annotated[PureNumber, Field(gt=0, le=1)] = 1.0
+    retardation: Annotated[PureNumber, Field(gt=0, le=1)] = 1.0
+
+
+def _as_advection(value: object) -> object:
+    return {} if value is True else None if value is False else value
 
 
 class FieldSpec(_Part):
     """A concentration on the grid, in its own `unit`.
 
-    `clearance` lists further losses by name, whose modulators may depend on fields, cells or the body. `holds` gives
-    tissue states with a fixed concentration in their voxels. The solvers `implicit2` and `steady` are not allowed for a
-    field that rules release, reactions change or therapies inject.
+    `advection: true`, or its keys: the flow of fluid carries the field (see `flow`). `clearance` lists further losses
+    by name, whose modulators may depend on fields, cells or the body. `holds` gives tissue states, or groups of them,
+    with a fixed concentration in their voxels. The solvers `implicit2` and `steady` are not allowed for a field that
+    flow carries, rules release, reactions change or therapies inject.
 
     Only for figures and reports: `label`, `colours` (a colour map of matplotlib), and `role`: `virus` is shown first,
     and the peak of an `effector` is reported.
@@ -421,15 +562,15 @@ class FieldSpec(_Part):
     unit: Unit
     diffusion: DiffusivityByState = {DEFAULT: "0 um^2/min"}
     boundary: Boundary = Boundary()
+    advection: Annotated[Advection | None, BeforeValidator(_as_advection)] = None
     decay: Rate = "0 /min"
     clearance: dict[Name, Loss] = {}
-    holds: dict[Name, Amount] = {}
+    holds: Annotated[dict[Name, Amount], groups.TABLE] = {}
     initial: Initial = 0.0
     solver: Literal["auto", "explicit", "implicit", "implicit2", "steady"] = "auto"
     label: Text | None = None
     colours: Literal["viridis", "cividis", "inferno", "magma", "plasma"] | None = None
     role: Literal["virus", "effector"] | None = None
-    source: Text | None = None
 
 
 MOST_CONSUMED = 2
@@ -449,7 +590,6 @@ class Reaction(_Part):
     makes: dict[Name, Amount] = {}
     rate: Amount
     modulators: tuple[Modulator, ...] = ()
-    source: Text | None = None
 
     @field_validator("consumes", "makes")
     @classmethod
@@ -484,13 +624,16 @@ class Exchange(_Part):
     """Exchange between a voxel and the blood: permeability * (concentration in the blood - concentration in the voxel).
 
     The blood has a constant concentration (`blood`), or contains a quantity of the `body`, dissolved in a `volume`;
-    the body then gains what the voxels lose. Modulators act on the permeability.
+    the body then gains what the voxels lose. Modulators act on the permeability. `reflection` is the reflection
+    coefficient of the solute: where `flow` has vessels in this state, the fluid that leaks from them brings 1 -
+    `reflection` times the concentration of the blood (solvent drag). It needs a constant `blood`.
     """
 
     permeability: Rate
     blood: Amount | None = None
     body: Name | None = None
     volume: Volume | None = None
+    reflection: Fraction | None = None
     modulators: tuple[Modulator, ...] = ()
 
     @model_validator(mode="after")
@@ -501,6 +644,8 @@ class Exchange(_Part):
             raise ValueError("'body' and 'volume' go together: the volume that the quantity is dissolved in")
         if self.volume is not None and parse(self.volume).magnitude == 0:
             raise ValueError("expected a 'volume' above 0")
+        if self.reflection is not None and self.blood is None:
+            raise ValueError("'reflection' applies only to a constant concentration of the blood ('blood')")
         return self
 
 
@@ -526,9 +671,8 @@ class Motility(_Part):
     speed: Speed
     persistence: Time = "0 min"
     chemotaxis: Chemotaxis | None = None
-    enters: Names | None = None
+    enters: StateNames | None = None
     modulators: tuple[Modulator, ...] = ()
-    source: Text | None = None
 
 
 class Yielding(_Part):
@@ -574,7 +718,6 @@ class State(_Part):
     label: Text | None = None
     colour: Colour | None = None
     role: StateRole | None = None
-    source: Text | None = None
 
 
 EMPTY = "empty"
@@ -585,32 +728,195 @@ OUTSIDE = "outside"
 """In place of a state that a rule enters: the voxel is closed up."""
 
 
+class Normal(_Part):
+    """A normal distribution; values beyond the range of the trait are set to its ends."""
+
+    mean: Amount
+    sd: Amount
+
+
+class Lognormal(_Part):
+    """A lognormal distribution: its `median`, and the factor `fold` (geometric standard deviation)."""
+
+    median: Amount
+    fold: Annotated[PureNumber, Field(ge=1, le=1e6)]
+
+
+class Between(_Part):
+    """A uniform distribution."""
+
+    low: Amount
+    high: Amount
+
+
+class InitialTrait(_Part):
+    """Initial values of a trait: one distribution, or a `column` of the cell table.
+
+    With a column, cells from elsewhere (shapes, grafts, rules) begin with `otherwise`.
+    """
+
+    normal: Normal | None = None
+    lognormal: Lognormal | None = None
+    uniform: Between | None = None
+    column: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    otherwise: Amount | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "InitialTrait":
+        if sum(v is not None for v in (self.normal, self.lognormal, self.uniform, self.column)) != 1:
+            raise ValueError("expected exactly one of 'normal', 'lognormal', 'uniform', 'column'")
+        if self.otherwise is not None and self.column is None:
+            raise ValueError("'otherwise' applies only to 'column'")
+        return self
+
+
+class Mutation(_Part):
+    """Mutation of a trait at a division: with a `probability`, the value of the daughter changes.
+
+    By a normally distributed amount (standard deviation `spread`), by a lognormally distributed factor (geometric
+    standard deviation `fold`), or it `becomes` a value. With `clone: new`, the daughter then founds a clone.
+    """
+
+    probability: Fraction
+    spread: Amount | None = None
+    fold: Annotated[PureNumber, Field(gt=1, le=1e6)] | None = None
+    becomes: Amount | None = None
+    clone: Literal["new"] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Mutation":
+        if sum(v is not None for v in (self.spread, self.fold, self.becomes)) != 1:
+            raise ValueError("expected exactly one of 'spread', 'fold', 'becomes'")
+        return self
+
+
+class Law(_Part):
+    """Change of a trait: a constant `gain`, exponential `growth`, or an approach `towards` a value at a `rate`.
+
+    Modulators act on the gain, the growth or the rate. `of`: the states in which the trait changes so (by default, all
+    that have it).
+    """
+
+    of: StateNames | None = None
+    gain: Amount | None = None
+    growth: Rate | None = None
+    towards: Amount | None = None
+    rate: Rate | None = None
+    modulators: tuple[Modulator, ...] = ()
+
+    @model_validator(mode="after")
+    def _one(self) -> "Law":
+        if sum(v is not None for v in (self.gain, self.growth, self.towards)) != 1:
+            raise ValueError("expected exactly one of 'gain', 'growth', 'towards'")
+        if (self.rate is None) != (self.towards is None):
+            raise ValueError("'towards' (a value) and 'rate' go together")
+        return self
+
+
+class Transfer(_Part):
+    """A transfer between a trait of a cell and a field of its voxel, at a `rate` times its modulators.
+
+    `ratio`: what one unit of amount becomes, as in "20 vp/PFU"; by default, both have one unit.
+    """
+
+    rate: Rate
+    ratio: Amount | None = None
+    modulators: tuple[Modulator, ...] = ()
+
+
+class Trait(_Part):
+    """A number that each cell of some states (`of`, all of one layer) has: from 0 to `most`, in a `unit`.
+
+    Cells take it along. A cell that enters one of the states from another state begins with an `initial` value.
+    `at_division`: both cells have the value of the mother (`copy`), half of it each (`share`), or initial values
+    (`reset`). `changes`: laws of its change, by name. `uptake`: what cells take up from fields of their voxel into the
+    trait; `secretion`: what they give of it to fields.
+
+    Only for figures and reports: `label`.
+    """
+
+    of: StateNames
+    unit: Unit = "dimensionless"
+    most: Amount | None = None
+    initial: Annotated[Annotated[Amount, _AMOUNT] | Annotated[InitialTrait, _WITH_KEYS], _AMOUNT_OR_KEYS] = 0.0
+    at_division: Literal["copy", "share", "reset"] = "copy"
+    mutation: Mutation | None = None
+    changes: dict[Name, Law] = {}
+    uptake: dict[Name, Transfer] = {}
+    secretion: dict[Name, Transfer] = {}
+    label: Text | None = None
+
+
+class Clones(_Part):
+    """Clones: each cell of some states (`of`, all of one layer) belongs to one, and so do its daughters.
+
+    `founders`: at time 0, all cells are of `one` clone, or `each` founds its own. A cell that enters one of the states
+    from another state founds a clone. `mutation`: probability that a daughter founds one, at each division.
+    """
+
+    of: StateNames
+    founders: Literal["one", "each"] = "one"
+    mutation: Fraction = 0.0
+
+
+class TraitRelease(_Part):
+    """A release in proportion to a trait: the amount for `each` unit of it."""
+
+    trait: Name
+    each: Amount
+
+
+Release = Annotated[Annotated[Amount, _AMOUNT] | Annotated[TraitRelease, _WITH_KEYS], _AMOUNT_OR_KEYS]
+"""An amount, or an amount in proportion to a trait."""
+
+
+_NAME_ONLY = Tag("name")
+ToBody = Annotated[
+    Annotated[Name, _NAME_ONLY] | Annotated[dict[Name, Release], Field(min_length=1), _WITH_KEYS],
+    Discriminator(lambda value: "with keys" if isinstance(value, dict) else "name"),
+]
+"""A quantity of the body that gains a cell, or amounts by quantity."""
+
+
 class Rule(_Part):
     """A transition `from|from -> to` at a `rate`, once a cell has been in its state for `after`; division; closing.
 
     A division `mother -> mother + daughter` has a rate per mother. It takes place if there is room for the daughter: a
     neighbouring voxel that can take a cell, or one within `reach`, towards which the cells in between are displaced by
-    one voxel (depending on `yields` of their states). Both cells then begin their time in the state anew.
+    one voxel (depending on `yields` of their states). A voxel is within the reach if its near side is. Both cells then
+    begin their time in the state anew.
 
     Closing, `from -> outside`, removes what is in the voxel, and the cells between it and the outside follow by one
-    voxel, so that a free voxel arrives there. Outside are free voxels that are joined, over faces, to an open side of
-    the grid or to a state with `outside: true`, and these states. It takes place if the outside is within `reach`.
+    voxel, so that a free voxel arrives there. Outside are voxels in a state with `outside: true`, and free voxels that
+    a cube with an edge of three voxels can reach from these or from an open side of the grid. Closing takes place if
+    the outside is within `reach` along a straight line.
 
-    `to_body` and `from_body` name the quantity of the body to which a firing adds a cell, or from which it takes one.
+    `add` and `set` change traits of the cell, or of its partner. The `partner` is the cell of the other layer in the
+    voxel. The rule requires one in the given states: `state|state` keeps its state, `state|state -> state` enters
+    another one together with the transition. A rule that has another effect may begin and end in the same state.
+    `clone: new`: the cell, or the daughter of a division, founds a clone.
+
+    `to_body`: the quantity of the body to which a firing adds a cell; or several quantities, each with the amount that
+    a firing adds, which may be in proportion to the value of a trait before the transition. `from_body`: the quantity
+    from which a firing takes a cell.
+
     Only for reports: `label` names the firings, and the role `harm` marks firings that harm the host.
     """
 
-    transition: str
+    transition: Transition
     rate: Rate
     after: Time = "0 min"
     reach: Length | None = None
     modulators: tuple[Modulator, ...] = ()
-    releases: dict[Name, Amount] = {}
-    to_body: Name | None = None
+    releases: dict[Name, Release] = {}
+    add: dict[Name, SignedAmount] = {}
+    set: dict[Name, Amount] = {}
+    partner: Partner | None = None
+    clone: Literal["new"] | None = None
+    to_body: ToBody | None = None
     from_body: Name | None = None
     label: Text | None = None
     role: Literal["harm"] | None = None
-    source: Text | None = None
 
     @field_validator("transition")
     @classmethod
@@ -620,7 +926,44 @@ class Rule(_Part):
                 "expected 'state -> state', 'state|state -> state', of a division 'state -> state + state', "
                 f"or of closing 'state -> {OUTSIDE}', found {text!r}"
             )
+        if len(set(_left(text))) < len(_left(text)):
+            raise ValueError("a state is given twice on the left")
         return text
+
+    @field_validator("partner")
+    @classmethod
+    def _arrow_of_one(cls, text: str | None) -> str | None:
+        if text is None:
+            return text
+        found = _partners(text)
+        if found is None:
+            raise ValueError(
+                f"expected 'state', 'state|state', 'state -> state' or 'state|state -> state', found {text!r}"
+            )
+        if len(set(found[0])) < len(found[0]):
+            raise ValueError("a state is given twice" + (" on the left" if "->" in text else ""))
+        return text
+
+    @property
+    def partners(self) -> dict[str, str]:
+        """States of the cell of the other layer that has to take part, each with its state after the rule."""
+        found = _partners(self.partner) if self.partner is not None else None
+        return {state: found[1] or state for state in found[0]} if found else {}
+
+    @property
+    def all_made(self) -> list[str]:
+        """States that come of the rule, in both layers."""
+        return [*self.made, *dict.fromkeys(self.partners.values())]
+
+    @property
+    def brings(self) -> dict[str, float | str | TraitRelease]:
+        """What a firing adds to quantities of the body."""
+        return {self.to_body: "1 cell"} if isinstance(self.to_body, str) else self.to_body or {}
+
+    @property
+    def carries(self) -> list[tuple[str, TraitRelease]]:
+        """What of it is in proportion to traits, by quantity."""
+        return [(name, each) for name, each in self.brings.items() if isinstance(each, TraitRelease)]
 
     @property
     def leaves(self) -> list[str]:
@@ -654,9 +997,13 @@ class Rule(_Part):
 
     @property
     def _ends(self) -> tuple[list[str], list[str]]:
-        ends = _transition(self.transition)
-        assert ends
-        return ends
+        return _ends(self.transition)
+
+
+def _ends(transition: str) -> tuple[list[str], list[str]]:
+    ends = _transition(transition)
+    assert ends
+    return ends
 
 
 MOST_ENERGY = 100
@@ -672,14 +1019,14 @@ class Adhesion(_Part):
 
     `rate`: attempts to swap, per pair of voxels. An attempt succeeds with the probability 1 / (1 + exp(dE / kT)), where
     dE is the change of the sum of the contact energies over all pairs of neighbours (26 for each voxel). `energies`
-    gives the energy of a contact between two states, in kT, rounded to 0.001 kT: negative for adhesion. Each pair of
-    the states in the table is given once; `empty` with itself is 0 by default. Only states in the table swap. All
-    others stay in place, and their contacts have no energy. States that yield `rigid` have contacts, but stay in place.
+    gives the energy of a contact between two states or groups, in kT, rounded to 0.001 kT: negative for adhesion. Each
+    pair of the states in the table is given once; `empty` with itself is 0 by default. Only states in the table swap.
+    All others stay in place, and their contacts have no energy. States that yield `rigid` have contacts, but stay in
+    place.
     """
 
     rate: Rate
-    energies: Annotated[dict[Name, dict[Name, ContactEnergy]], Field(min_length=1)]
-    source: Text | None = None
+    energies: Annotated[dict[Name, dict[Name, ContactEnergy]], Field(min_length=1), groups.CONTACTS]
 
     @property
     def states(self) -> list[str]:
@@ -693,6 +1040,59 @@ class Adhesion(_Part):
             if found is not None:
                 return round(found, ENERGY_DIGITS)
         return None
+
+
+ConductivityByState = Annotated[
+    dict[Name, HydraulicConductivity],
+    BeforeValidator(_by_state),
+    AfterValidator(_needs_default),
+    PlainSerializer(_as_written),
+    groups.TABLE,
+]
+"""One hydraulic conductivity, or a table by tissue state or group with a `default` for all other states."""
+
+
+class Leak(_Part):
+    """Vessels that exchange fluid with the tissue, by Starling's equation.
+
+    The volume of fluid that enters a volume of tissue per time is `conductivity` * `surface` * (`pressure` -
+    `reflection` * `oncotic` - pressure of the tissue). `conductivity` is that of the vessel wall, `surface` the surface
+    of the vessels per volume of tissue, `pressure` that in the vessels, `oncotic` the oncotic pressure of the plasma
+    minus that of the tissue, and `reflection` the reflection coefficient of the plasma proteins.
+    """
+
+    conductivity: WallConductivity
+    surface: SurfaceDensity
+    pressure: Pressure
+    oncotic: Pressure = "0 mmHg"
+    reflection: Fraction = 1.0
+
+
+class Lymphatics(_Part):
+    """Lymph vessels. The volume of fluid that they take from a volume of tissue per time is `conductance` * (pressure
+    of the tissue - `pressure`).
+
+    The lymph takes advected fields along, at the concentration of the fluid.
+    """
+
+    conductance: Conductance
+    pressure: Pressure = "0 mmHg"
+
+
+class Flow(_Part):
+    """Flow of interstitial fluid by Darcy's law: velocity = - conductivity * gradient of the pressure.
+
+    `field` names the field of the pressure, whose `boundary` and `holds` are the pressure at the sides and in voxels of
+    some states. It needs no other keys: the pressure is in equilibrium with the leak of `vessels` and with
+    `lymphatics`, both by tissue state or group, and is solved anew at the interval `every`, with the tissue of that
+    time. Only differences of pressure matter, so the lowest pressure can be set to 0.
+    """
+
+    field: Name
+    conductivity: ConductivityByState
+    vessels: Annotated[dict[Name, Leak], groups.TABLE] = {}
+    lymphatics: Annotated[dict[Name, Lymphatics], groups.TABLE] = {}
+    every: Time = "1 hour"
 
 
 NOTHING = "nothing"
@@ -709,7 +1109,6 @@ class Quantity(_Part):
     initial: Amount = 0.0
     label: Text | None = None
     role: Literal["reserve", "memory"] | None = None
-    source: Text | None = None
 
 
 class Process(_Part):
@@ -722,7 +1121,6 @@ class Process(_Part):
     rate: Amount
     by: Name | None = None
     modulators: tuple[Modulator, ...] = ()
-    source: Text | None = None
 
     @field_validator("transition")
     @classmethod
@@ -752,7 +1150,7 @@ class _Shape(_Part):
     """Cells of `state` in a `fraction` of the voxels of a region, only where the present state is in `into`."""
 
     state: Name
-    into: Names | None = None
+    into: StateNames | None = None
     fraction: Fraction = 1.0
 
 
@@ -770,12 +1168,17 @@ class Sphere(_Shape):
     radius: Length
 
 
-class Box(_Shape):
+class Extent(_Part):
+    """Voxel centres from `lower` up to, not including, `upper`, each three lengths along x, y, z."""
+
+    lower: tuple[Length, Length, Length]
+    upper: tuple[Length, Length, Length]
+
+
+class Box(_Shape, Extent):
     """Voxel centres from `lower` up to, not including, `upper`."""
 
     kind: Literal["box"]
-    lower: tuple[Length, Length, Length]
-    upper: tuple[Length, Length, Length]
 
 
 class Cylinder(_Shape):
@@ -878,7 +1281,8 @@ class Tissue(_Part):
     """The tissue at time 0: the background, then an image, the cells of a table, and shapes in the order given.
 
     `length_unit` is the length of one unit of the table's coordinates, such as the edge of a pixel (by default, that
-    of the format, or 1 um).
+    of the format, or 1 um). `origin` is the corner of the grid in the coordinates of the table, along x, y, z; without
+    it, the middle of the cells is the middle of the grid.
     """
 
     background: Name = "empty"
@@ -887,6 +1291,7 @@ class Tissue(_Part):
     table: TableReading = TableReading()
     columns: Columns = Columns()
     length_unit: Length | None = None
+    origin: tuple[Coordinate, Coordinate, Coordinate] | None = None
     types: tuple[CellType, ...] = ()
     margin: Length = "40 um"
     depth: Depth = Depth()
@@ -916,11 +1321,11 @@ class Therapy(_Part):
 
     inject: Name | None = None
     infuse: Name | None = None
-    resect: Names | None = None
+    resect: StateNames | None = None
     site: Name | None = None
     amount: Amount | None = None
-    targets: Names | None = None
-    into: Names | None = None
+    targets: StateNames | None = None
+    into: StateNames | None = None
     leaves: Name | None = None
     at: Position = "centre"
     to: Position | None = None
@@ -928,7 +1333,6 @@ class Therapy(_Part):
     start: Time = "0 min"
     every: Time | None = None
     doses: Annotated[WholeNumber, Field(ge=1, le=10_000)] = 1
-    source: Text | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "Therapy":
@@ -983,36 +1387,43 @@ class Heat(_Part):
     to the sum.
     """
 
-    tumour: Names
-    effectors: Names
-    cd8: Names
+    tumour: StateNames
+    effectors: StateNames
+    cd8: StateNames
     cytokines: dict[Name, Amount]
 
 
 class Outcome(_Part):
     """A number that is measured in a run, at its end or at given times.
 
-    `count`: the number of cells in some states. `volume`: their volume in mm^3. `total`: the amount of a field whose
+    `count`: the number of cells in some states. `volume`: their volume in mm^3; both in the whole lattice, or in a
+    `box` of it. `total`: the amount of a field whose
     unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume. `fired`:
     the firings of a rule since the start. `barred`: the divisions by a rule for which there was no room. `crushed`: the
     cells in some states that divisions have crushed. `left`: those that have left through open sides. `room`: the share
-    of the cells in some states that are at most `within` from the nearest voxel that can take a tissue cell, such as
-    the dividing share of a tumour; 0 without cells. `body`: a quantity of the body. `lesion`: a property of the largest
-    lesion (number of cells, diameter in um, CD8 cells per mm^2 in core or margin, mean heat of the core), 0 without
-    lesions. `site`: only at this site, instead of all. `take`: instead of the present value, the highest or lowest so
-    far, at the times of the snapshots.
+    of the cells in some states that a division with the reach `within` would find room for, such as the dividing share
+    of a tumour; 0 without cells. `trait`: the mean of a trait over the cells that have it (or those
+    `of` some states), a `quantile` of its values, or the share of these cells whose value is at least `above`; 0
+    without cells. `body`: a quantity of the body. `lesion`: a property of the largest lesion (number of cells, diameter
+    in um, CD8 cells per mm^2 in core or margin, mean heat of the core), 0 without lesions. `site`: only at this site,
+    instead of all. `take`: instead of the present value, the highest or lowest so far, at the times of the snapshots.
     """
 
-    count: Names | None = None
-    volume: Names | None = None
+    count: StateNames | None = None
+    volume: StateNames | None = None
+    box: Extent | None = None
     total: Name | None = None
     mean: Name | None = None
     fired: Name | None = None
     barred: Name | None = None
-    crushed: Names | None = None
-    left: Names | None = None
-    room: Names | None = None
+    crushed: StateNames | None = None
+    left: StateNames | None = None
+    room: StateNames | None = None
     within: Length | None = None
+    trait: Name | None = None
+    of: StateNames | None = None
+    quantile: Fraction | None = None
+    above: Amount | None = None
     body: Name | None = None
     lesion: Literal["cells", "diameter", "core", "margin", "heat"] | None = None
     site: Name | None = None
@@ -1032,10 +1443,31 @@ class Outcome(_Part):
             raise ValueError("an outcome of the 'body' has no 'site'")
         if (self.room is None) != (self.within is None):
             raise ValueError("'room' and 'within' go together: the share of cells that have room within a distance")
+        if self.box is not None and self.count is None and self.volume is None:
+            raise ValueError("'box' applies only to a 'count' or a 'volume'")
+        for key in ("of", "quantile", "above"):
+            if self.trait is None and getattr(self, key) is not None:
+                raise ValueError(f"'{key}' applies only to a 'trait'")
+        if self.quantile is not None and self.above is not None:
+            raise ValueError("expected at most one of 'quantile', 'above'")
         return self
 
 
-OUTCOME_KINDS = ("count", "volume", "total", "mean", "fired", "barred", "crushed", "left", "room", "body", "lesion")
+OUTCOME_KINDS = (
+    *("count", "volume", "total", "mean", "fired", "barred", "crushed", "left", "room", "trait", "body", "lesion"),
+)
+END = "end"
+"""The time of an outcome that is taken when the run ends."""
+
+
+def column(name: str, time: str) -> str:
+    """The column of an outcome at a time in a table."""
+    return name if time == END else f"{name}@{time}"
+
+
+def columns(outcomes: Mapping[str, Outcome]) -> dict[str, tuple[Outcome, str]]:
+    """Columns of outcomes in a table, each with its outcome and its time: "tumour", "tumour@3 day"."""
+    return {column(name, time): (outcome, time) for name, outcome in outcomes.items() for time in outcome.at or (END,)}
 
 
 def _nothing_changed(arms: Any) -> Any:
@@ -1074,6 +1506,33 @@ class Order(_Part):
         return self
 
 
+RATIO = " / "
+"""Between two outcomes whose ratio a condition is on."""
+
+
+def _of_numbers(condition: Condition) -> Condition:
+    for each in condition if isinstance(condition, tuple) else (condition,):
+        tests = parse_condition(each) if isinstance(each, str) else ()
+        if isinstance(each, bool) or any(isinstance(t.value, str) and as_number(t.value) is None for t in tests):
+            raise ValueError(f"expected a condition on a number, such as '> 20' or '20 to 40', found {each!r}")
+    return condition
+
+
+class Vary(_Part):
+    """Sets of plausible numbers, at which `gpusim robustness` runs the arms once each.
+
+    `sets`: how many. `kinds`: the numbers that vary within their ranges, by the kind of their source. `posterior`: a
+    CSV table of joint draws, with a column for each number, named by its path. `filter`: by arm, conditions on outcomes
+    (columns of the table, or the ratio of two: `tumour@5 day / tumour@0 day`) for a second share, over the sets that
+    meet all of them.
+    """
+
+    sets: Annotated[WholeNumber, Field(ge=1, le=2**20)] = 24
+    kinds: Annotated[tuple[Kind, ...], BeforeValidator(_listed), Field(min_length=1)] = ("assumed", "fitted")
+    posterior: InputFile | None = None
+    filter: dict[Title, dict[str, Annotated[Condition, AfterValidator(_of_numbers)]]] = {}
+
+
 class Trial(_Part):
     """Arms that differ by changed values (dotted paths, as for --set) and share their seeds.
 
@@ -1084,6 +1543,7 @@ class Trial(_Part):
     replicates: Annotated[WholeNumber, Field(ge=1, le=10_000)] = 8
     outcomes: Annotated[dict[Name, Outcome], Field(min_length=1)]
     expected: tuple[Order, ...] = ()
+    vary: Vary | None = None
 
 
 class Checkpoints(_Part):
@@ -1098,14 +1558,24 @@ class Checkpoints(_Part):
 
 
 class Record(_Part):
-    """Output to the result folder: snapshots at the interval `every`, the last state, checkpoints."""
+    """Output to the result folder: snapshots at the interval `every`, the last state, checkpoints.
+
+    Snapshots contain all fields, both layers, the `traits` listed (by default, all) and, unless `clones` is false, the
+    labels of clones.
+    """
 
     every: Time = "6 hour"
+    traits: Annotated[tuple[Name, ...], BeforeValidator(_listed)] | None = None
+    clones: bool = True
     checkpoints: Checkpoints = Checkpoints()
 
 
 class Document(_Part):
-    """A whole scenario."""
+    """A whole scenario.
+
+    `groups` are named sets of states and of other groups. A group stands for its states wherever several states can be
+    named. A file adds to the groups of the files that it extends.
+    """
 
     name: Title = "unnamed"
     description: Text = ""
@@ -1114,8 +1584,12 @@ class Document(_Part):
     grid: Grid = Grid()
     time: TimeSpec = TimeSpec()
     fields: dict[Name, FieldSpec] = {}
+    flow: Flow | None = None
     reactions: dict[Name, Reaction] = {}
     states: dict[Name, State] = {}
+    groups: dict[Name, StateNames] = {}
+    traits: dict[Name, Trait] = {}
+    clones: Clones | None = None
     rules: dict[Name, Rule] = {}
     adhesion: Adhesion | None = None
     tissue: Tissue = Tissue()
@@ -1125,8 +1599,9 @@ class Document(_Part):
     heat: Heat | None = None
     record: Record = Record()
     trial: Trial | None = None
+    sources: Sources = {}
 
-    @field_validator("fields", "reactions", "states", "rules")
+    @field_validator("fields", "reactions", "states", "groups", "traits", "rules")
     @classmethod
     def _room(cls, table: dict[str, object]) -> dict[str, object]:
         if len(table) > 200:

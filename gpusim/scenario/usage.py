@@ -6,20 +6,33 @@ a note. Parts of the library serve several scenarios and are not checked.
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from gpusim import units
+from gpusim.scenario import groups
 from gpusim.scenario.checks import Problem
 from gpusim.scenario.reading import read_file
-from gpusim.scenario.schema import EMPTY, NONE, Document, FieldSpec, InitialField, Quantity, State, Tissue
+from gpusim.scenario.schema import (
+    EMPTY,
+    NONE,
+    Document,
+    FieldSpec,
+    InitialField,
+    Outcome,
+    Quantity,
+    State,
+    Tissue,
+    Trait,
+    TraitRelease,
+)
 
-_WRITES = {"inject", "infuse", "to_body", "transition"}
+_WRITES = {"inject", "infuse", "to_body", "transition", "partner"}
 """Keys whose value is written, not read."""
-_TEXTS = {"name", "description", "source", "unit", "initial", "arms", "label", "role", "colour", "colours"}
+_TEXTS = {"name", "description", "sources", "unit", "initial", "arms", "label", "role", "colour", "colours"}
 _LISTED = 8
 _LIKE = 0.8
 _SHORTEST = 6
@@ -27,13 +40,16 @@ _SHORTEST = 6
 
 
 def misspelt(document: Document) -> Iterator[Problem]:
-    """Unused names that resemble one in use."""
+    """Unused names that resemble one in use, in a document as written."""
+    named = _named_groups(document)
+    document = groups.resolved(document)
     fields, quantities = _read(document)
     reachable = _reachable(document, _tissues(document).values(), _injected(document))
     for path, kind, used, verdict in (
         (("fields",), document.fields, fields, "nothing reads"),
         (("body", "quantities"), document.body.quantities, quantities, "nothing reads"),
         (("states",), document.states, reachable, "no cell can be in state"),
+        (("groups",), document.groups, named, "nothing uses the group"),
     ):
         for name in _unused(kind, used):
             meant = [other for other in kind if other in used and _alike(name, other)]
@@ -41,8 +57,10 @@ def misspelt(document: Document) -> Iterator[Problem]:
                 yield (*path, name), f"{verdict} '{name}'; did you mean '{meant[0]}'?"
 
 
-def notes(document: Document) -> list[str]:
-    """Sentences on parts that have no effect."""
+def notes(document: Document, outcomes: Iterable[Outcome] = ()) -> list[str]:
+    """Sentences on parts that have no effect in a document as written, of which a study may take `outcomes`."""
+    named = _named_groups(document, outcomes)
+    document = groups.resolved(document)
     fields, quantities = _read(document)
     reachable = _reachable(document, _tissues(document).values(), _injected(document))
     found = []
@@ -54,9 +72,18 @@ def notes(document: Document) -> list[str]:
             "nothing reads quantity {} of the body: it is recorded, and has no effect",
         ),
         (document.states, reachable, "no cell can be in state {}: nothing places such cells, and no rule ends there"),
+        (document.groups, named, "nothing uses group {}: it has no effect"),
     ):
         if unused := _unused(kind, used):
             found.append(verdict.format(_named(unused)))
+    words, traits = _words(document), document.traits
+    acting = {name for name, trait in traits.items() if trait.uptake or trait.secretion or _founds(trait)}
+    if unused := [name for name in traits if name not in words | acting]:
+        found.append(f"nothing reads trait {_named(unused)}: it is recorded, and has no effect")
+    divided = {state for rule in document.rules.values() if rule.daughter for state in (*rule.leaves, *rule.made)}
+    mutating = [name for name, trait in traits.items() if trait.mutation and not divided.intersection(trait.of)]
+    if mutating:
+        found.append(f"no rule divides cells with trait {_named(mutating)}: its mutation has no effect")
     for site, tissue in _tissues(document).items():
         at = f" at {site}" if document.sites else ""
         here = _reachable(document, [tissue], _injected(document, site))
@@ -64,6 +91,10 @@ def notes(document: Document) -> list[str]:
         wants = [_want(document, name, site, here) for name in document.fields if name in needed]
         found += [f"{sentence}{at}" for sentence in wants if sentence]
     return found
+
+
+def _founds(trait: Trait) -> bool:
+    return trait.mutation is not None and trait.mutation.clone is not None
 
 
 def _named(names: Iterable[str]) -> str:
@@ -75,16 +106,40 @@ def _named(names: Iterable[str]) -> str:
 # Names
 
 
-def _unused(kind: dict[str, FieldSpec] | dict[str, Quantity] | dict[str, State], used: set[str]) -> list[str]:
-    return [name for name, spec in kind.items() if name not in used and (name, spec.source) not in _library()]
+def _unused(
+    kind: Mapping[str, FieldSpec] | Mapping[str, Quantity] | Mapping[str, State] | groups.Groups, used: set[str]
+) -> list[str]:
+    return [name for name, spec in kind.items() if name not in used and (name, _mark(spec)) not in _library()]
+
+
+def _mark(spec: FieldSpec | Quantity | State | tuple[str, ...]) -> str | None:
+    """What tells a part of the library from one of a scenario with the same name; groups have no mark."""
+    if isinstance(spec, tuple):
+        return None
+    return spec.colour if isinstance(spec, State) else spec.unit
 
 
 @functools.lru_cache(maxsize=1)
-def _library() -> set[tuple[str, str]]:
-    """Names and sources in the shipped files."""
+def _library() -> set[tuple[str, str | None]]:
+    """Names and marks of the parts in the shipped files."""
     read = [read_file(path).data for path in Path(str(resources.files("gpusim") / "presets")).rglob("*.yaml")]
-    kinds = [(d.get("fields"), d.get("states"), d.get("body", {}).get("quantities")) for d in read]
-    return {(name, spec.get("source")) for each in kinds for kind in each if kind for name, spec in kind.items()}
+    found: set[tuple[str, str | None]] = set()
+    for data in read:
+        found |= {(name, spec.get("unit")) for name, spec in data.get("fields", {}).items()}
+        found |= {(name, spec.get("colour")) for name, spec in data.get("states", {}).items() if "colour" in spec}
+        found |= {(name, spec.get("unit", "cell")) for name, spec in data.get("body", {}).get("quantities", {}).items()}
+        found |= {(name, None) for name in data.get("groups", {})}
+    return found
+
+
+def _named_groups(document: Document, outcomes: Iterable[Outcome] = ()) -> set[str]:
+    """Groups that something names, outcomes of a study and arms of a trial too, and the groups in these."""
+    parts = (document.model_copy(update={"groups": {}}), *outcomes)
+    named = _in_arms(document)
+    named |= {name for part in parts for _, plural, value in groups.names(part) for name in plural.names(value)}
+    while new := {inner for name in named for inner in document.groups.get(name, ())} - named:
+        named |= new
+    return named
 
 
 def _read(document: Document) -> tuple[set[str], set[str]]:
@@ -92,15 +147,21 @@ def _read(document: Document) -> tuple[set[str], set[str]]:
 
     Names in an arm of a trial count as read.
     """
-    words = {word for path, word in _leaves(document.model_dump(exclude_unset=True)) if _looks(path)}
-    words |= _in_arms(document)
+    words = _words(document)
     for reaction in document.reactions.values():  # the other fields of the reaction depend on it
         words |= set(reaction.consumes) if len(reaction.consumes) > 1 or reaction.makes else set()
+    taken_up = {field for trait in document.traits.values() for field in trait.uptake}
     exchanged = {field for state in document.states.values() for field, e in state.exchange.items() if e.body}
-    fields = words | exchanged | set(document.heat.cytokines if document.heat else ())
+    fields = words | taken_up | exchanged | set(document.heat.cytokines if document.heat else ())
     ends = [process.ends for process in document.body.processes.values()]
     quantities = words | {leaves for leaves, enters in ends if leaves and enters}
     return fields & document.fields.keys(), quantities & document.body.quantities.keys()
+
+
+def _words(document: Document) -> set[str]:
+    """Texts that are read, in the document and in the arms of its trial."""
+    texts = _leaves(document.model_dump(exclude_unset=True))
+    return {word for path, word in texts if _looks(path)} | _in_arms(document)
 
 
 def _leaves(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -173,7 +234,7 @@ def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]
         found |= {tissue.background}
         found |= {shape.state for shape in tissue.shapes.values()} | {each.state for each in tissue.types}
         found |= set(tissue.image.labels.values()) if tissue.image else set()
-    while new := {made for r in document.rules.values() if found.intersection(r.leaves) for made in r.made} - found:
+    while new := {made for r in document.rules.values() if found.intersection(r.leaves) for made in r.all_made} - found:
         found |= new
     return found
 
@@ -194,7 +255,7 @@ def _looked_at_by(document: Document, states: set[str]) -> set[str]:
 
 def _want(document: Document, name: str, site: str, here: set[str]) -> str:
     """A sentence on a field that has no source or is used up, else empty; `here` are the states of a site."""
-    if name in _in_arms(document):
+    if name in _in_arms(document) or (document.flow is not None and name == document.flow.field):
         return ""
     states = {state: spec for state, spec in document.states.items() if state in here}
     if name in _injected(document, site) or _made(document, name, states) or _from_outside(document.fields[name]):
@@ -216,8 +277,11 @@ def _made(document: Document, field: str, states: dict[str, State]) -> bool:
     """Whether cells in some states or the blood supply a field, rules release it, or reactions make it."""
     if any(field in reaction.makes for reaction in document.reactions.values()):
         return True
+    if any(field in trait.secretion and states.keys() & {*trait.of} for trait in document.traits.values()):
+        return True
     releases = [r.releases.get(field) for r in document.rules.values() if {EMPTY, NONE, *states}.intersection(r.leaves)]
-    return any(map(_some, releases)) or any(_makes(state, field) for state in states.values())
+    amounts = [each.each if isinstance(each, TraitRelease) else each for each in releases]
+    return any(map(_some, amounts)) or any(_makes(state, field) for state in states.values())
 
 
 def _makes(state: State, field: str) -> bool:

@@ -8,7 +8,7 @@ SHA256SUMS                        of study.yaml or trial.yaml, and of the tables
 Of a study:
 runs/KEY.json                     the outcomes of a finished run; KEY is a hash of all that they depend on
 stores/KEY/                       the result folder of a run, with `keep: stores`
-table.parquet                     one row a run
+table.parquet                     one row a run; of the sets of a trial, sets.csv and orders.csv
 
 Of a trial:
 ARM/SEED/                         the result folder of a run, and its outcomes.json, written last
@@ -31,8 +31,9 @@ from gpusim.record.files import explained, locked, read_sealed, remove_unready, 
 from gpusim.record.provenance import PROVENANCE
 from gpusim.scenario import Scenario
 
-STUDY, RUNS, STORES = "study.yaml", "runs", "stores"
+STUDY, RUNS, STORES = layout.STUDY, "runs", "stores"
 TRIAL, OUTCOMES, TABLE = "trial.yaml", "outcomes.json", "outcomes.csv"
+SETS, ORDERS = "sets.csv", "orders.csv"
 LOG = "log.csv"
 
 

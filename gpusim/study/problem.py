@@ -31,19 +31,24 @@ class Found:
 
     Attributes:
         estimate, low, high: float64 [parameters], the ends those of 95% intervals.
-        points: float64 [points, parameters]; columns: more of each point (weight, or chi2).
+        particles: float64 [particles, parameters], draws of the posterior; weights: float64 [particles].
+        logs: float64 [particles, values], log(simulated / measured) there, with the chance of the subjects.
         seeds: float64 [values], standard deviation of the logarithm of each value between runs that differ by their
             seed alone.
         notes: what a user should know.
+        trials: float64 [trials, parameters], what was tried besides, if anything; chi2: float64 [trials], of each.
     """
 
     estimate: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    points: np.ndarray
-    columns: dict[str, np.ndarray]
+    particles: np.ndarray
+    weights: np.ndarray
+    logs: np.ndarray
     seeds: np.ndarray
     notes: tuple[str, ...] = ()
+    trials: np.ndarray | None = None
+    chi2: np.ndarray | None = None
 
 
 def quantile(points: np.ndarray, weights: np.ndarray, q: float) -> np.ndarray:
@@ -81,9 +86,11 @@ class Problem:
         return list(self.study.document.parameters)
 
     @property
-    def deviation(self) -> float:
-        """Standard deviation of the logarithm of a measured value."""
-        return float(np.sqrt(np.log1p(self.study.document.fit.error**2)))
+    def deviation(self) -> np.ndarray:
+        """Standard deviation of the logarithm of each measured value by its error: float64 [values]."""
+        error = self.study.document.fit.error
+        errors = [error[name] if isinstance(error, dict) else error for name in self.data.names]
+        return np.sqrt(np.log1p(np.square(errors)))
 
     def values(self, cube: Sequence[float]) -> dict[str, Any]:
         """Parameters at shares of their ranges."""
@@ -155,6 +162,11 @@ def pose(study: Study, data: Data, setting: Setting) -> Problem:
         raise ScenarioError(
             "replicates: for abc, measured and simulated values must be means of equally many runs: expected "
             f"{fit.subjects} (fit.subjects), found {document.replicates}"
+        )
+    if isinstance(fit.error, dict) and fit.error.keys() != set(data.names):
+        raise ScenarioError(
+            f"fit.error: expected an error for each measured outcome ({', '.join(sorted(set(data.names)))}), found "
+            f"{', '.join(sorted(fit.error)) or 'none'}"
         )
     outcomes = {}
     for name in dict.fromkeys(data.names):

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpusim.analysis.outcomes import columns
 from gpusim.errors import ScenarioError
+from gpusim.model import step_notes
 from gpusim.record import provenance
 from gpusim.record.provenance import Provenance
 from gpusim.scenario import Document, Scenario, inputs, usage
 from gpusim.scenario.checks import Problem, nearest, of_arm
 from gpusim.scenario.loading import checked, extended, find, override, pass_through, validated
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file
-from gpusim.scenario.schema import Outcome
+from gpusim.scenario.schema import Outcome, columns
+from gpusim.scenario.sources import SOURCES
 from gpusim.study import folder
 from gpusim.study.design import Point
 from gpusim.study.schema import StudyDocument
@@ -108,13 +109,18 @@ class Study:
 
     @property
     def notes(self) -> list[str]:
-        """What may be meant, though nothing comes of it, at the first point; as `Scenario.notes`."""
-        documents = {arm: self.scenario(arm) for arm in self.document.arms}
-        found = [note for document in documents.values() for note in usage.notes(document)]
+        """What may be meant, though nothing comes of it, as `Scenario.notes`, and rule steps that are too large.
+
+        Both are of the first point.
+        """
+        documents = {arm: self.scenario(arm).model_copy(update={SOURCES: {}}) for arm in self.document.arms}
+        outcomes = list(self.document.outcomes.values())
+        found = [note for document in documents.values() for note in usage.notes(document, outcomes)]
         twins = itertools.combinations(documents, 2)
         return [
             *dict.fromkeys(found),
             *(f"arm '{b}' is the same as '{a}'" for a, b in twins if documents[a] == documents[b]),
+            *notes_on_steps({arm: Scenario(document) for arm, document in documents.items()}),
         ]
 
     @property
@@ -156,9 +162,21 @@ class Study:
                 yield ("outcomes", name, "fired"), f"unknown rule '{outcome.fired}'{close}"
 
 
+def notes_on_steps(arms: Mapping[str, Scenario]) -> list[str]:
+    """Notes on rule steps that are too large for the rates of an arm, each told of the first arm that has it.
+
+    Raises `ScenarioError`.
+    """
+    found: dict[str, str] = {}
+    for arm, scenario in arms.items():
+        for note in step_notes(scenario):
+            found.setdefault(note, arm)
+    return [f"arm '{arm}': {note}" for note, arm in found.items()]
+
+
 def runs_of_trial(scenario: Scenario) -> list[Run]:
     """Every run of a scenario with arms, by arm and seed. Raises `ScenarioError`."""
-    trial = scenario.document.trial
+    trial = scenario.written.trial  # a group in an outcome stands for the states that it has in the arm
     assert trial is not None, "has arms"
     folder.require_names(scenario)
     found, taken = [], columns(trial.outcomes)

@@ -14,7 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from gpusim.scenario.schema import Arms, Name, Outcome, Text, Title
+from gpusim.scenario.schema import Arms, Name, Outcome, Title
+from gpusim.scenario.texts import Text
 from gpusim.units import Amount, PureNumber, UnitError, WholeNumber, number, parse
 
 
@@ -32,7 +33,8 @@ def split(quantity: float | str) -> tuple[float, str]:
             return float(text[:end]), text[end:].strip()
         except ValueError:
             continue
-    return float(parse(text).magnitude), text
+    parse(text)
+    return 1.0, text  # such as "/min" or "(3 um)"
 
 
 class Range(_Part):
@@ -143,17 +145,24 @@ Sensitivity = Annotated[
 ]
 
 
+_Error = Annotated[PureNumber, Field(gt=0, le=2)]
+_Errors = Annotated[
+    Annotated[_Error, Tag("one")] | Annotated[dict[Name, _Error], Tag("by outcome")],
+    Discriminator(lambda v: "by outcome" if isinstance(v, dict) else "one"),
+]
+
+
 class Fit(_Part):
     """How parameters are fitted to measured values.
 
-    `error` is the relative standard deviation of one measurement (0.1: a tenth), taken to be
-    lognormal; `subjects`, how many animals or patients a measured value is the mean of: in a model each
+    `error` is the relative standard deviation of one measurement (0.1: a tenth), taken to be lognormal, for all
+    outcomes or by outcome; `subjects`, how many animals or patients a measured value is the mean of: in a model each
     differs by its seed. `abc`: sequential Monte Carlo by `populations` of `particles`; `optuna`: `trials` of a
     tree-structured Parzen estimator, `batch` at a time.
     """
 
     method: Literal["abc", "optuna"] = "abc"
-    error: Annotated[PureNumber, Field(gt=0, le=2)] = 0.1
+    error: _Errors = 0.1
     subjects: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 1
     particles: Annotated[WholeNumber, Field(ge=10, le=100_000)] = 100
     populations: Annotated[WholeNumber, Field(ge=1, le=100)] = 8

@@ -73,7 +73,8 @@ def search(problem: Problem, connect: Connect, tell: Callable[[], None]) -> Foun
         )
     chi2 = (problem.residuals(np.array(logs)) ** 2).sum(axis=1)
     seeds = np.sqrt(document.replicates * np.diag(matched.surface.scatter))
-    return Found(middle, low, high, np.array(cube), {"chi2": chi2}, seeds, notes)
+    logs_there = matched.simulated(points, np.random.default_rng(document.seed))
+    return Found(middle, low, high, points, weights, logs_there, seeds, notes, np.array(cube), chi2)
 
 
 def _succeeded(cube: list[list[float]], logs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -50,8 +50,10 @@ def search(problem: Problem, connect: Connect, tell: Callable[[], None]) -> Foun
     effective = weights.sum() ** 2 / (weights**2).sum()
     if (effective + 1) * (1 - LEVEL) / 2 < 1:
         notes.append(f"{effective:.0f} effective particles are too few for a 95% interval; give more 'particles'")
-    seeds = connect().executor.submit(problem.between_seeds, list(middle)).result()
-    return Found(middle, low, high, cube, {"weight": weights}, seeds, tuple(notes))
+    executor = connect().executor
+    seeds = executor.submit(problem.between_seeds, list(middle)).result()
+    logs = [future.result() for future in [executor.submit(problem.logs, list(particle)) for particle in cube]]
+    return Found(middle, low, high, cube, weights, np.array(logs), seeds, tuple(notes))
 
 
 class _Model:

@@ -38,12 +38,12 @@ class Noise:
     """What measured values differ by from a model's means, as covariance of their logarithms.
 
     Attributes:
-        error: standard deviation of the measurement alone.
+        error: float64 [values], standard deviation of each measurement alone.
         runs: that a simulated value is the mean of, over the subjects that a measured one is the mean of.
         together: bool [values, values], whether two values are of the same subjects.
     """
 
-    error: float
+    error: np.ndarray
     runs: float
     together: np.ndarray
 
@@ -151,17 +151,22 @@ class Match:
         log_weight = self._log_likelihood(points) - log_drawn
         return points, np.exp(log_weight - log_weight.max())
 
+    def simulated(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """log(simulated / measured) at points, with the chance of the subjects: float64 [points, values]."""
+        chance = rng.multivariate_normal(np.zeros(len(self.between)), self.between, len(points), method="eigh")
+        return self.surface(points) + self.shift + chance
+
     def _log_likelihood(self, points: np.ndarray) -> np.ndarray:
         variance = self.noise.error**2 + np.diag(self.between)
         sums = (self.surface.slopes(self.middle) / variance[:, None]).T
-        fixed = sums @ (self.noise.error**2 * np.eye(len(variance)) + self.between) @ sums.T
+        fixed = sums @ (np.diag(self.noise.error**2) + self.between) @ sums.T
         values, vectors = np.linalg.eigh(fixed)
         whiten = (vectors / np.sqrt(np.maximum(values, 1e-9 * values.max()))).T
         by_surface, turn = np.linalg.eigh(whiten @ sums @ self.surface.scatter @ sums.T @ whiten.T)
         whiten = turn.T @ whiten @ sums
         spread = 1 + self.surface.leverage(points)[:, None] * np.maximum(by_surface, 0)
         standard = (self.surface(points) + self.shift) @ whiten.T / np.sqrt(spread)
-        exact = self.noise.error**2 * (whiten**2).sum(axis=1) / spread
+        exact = whiten**2 @ self.noise.error**2 / spread
         freedom = self.surface.freedom / np.maximum(1 - exact, 1e-3) ** 2
         # Gaussian where the error of measurement is all, Student's where the scatter, estimated itself, is.
         found = -np.log(spread) / 2 - (freedom + 1) / 2 * np.log1p(standard**2 / freedom)
@@ -205,7 +210,7 @@ def _match(surface: Surface, noise: Noise) -> Match:
     slopes = surface.slopes(middle) * root[:, None]
     inverse = np.linalg.inv(slopes.T @ slopes + _FLAT * np.eye(len(middle)))
     gain = inverse @ slopes.T * root
-    exact = noise.error**2 * np.eye(len(root))
+    exact = np.diag(noise.error**2)
     whole = exact + between + surface.leverage(middle[None])[0] * surface.scatter
     # The region must be wide enough to tell the slopes from the scatter of single trials.
     wide = exact + np.where(noise.together, max(noise.runs, 1.0) * surface.scatter, 0.0)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from gpusim.analysis.outcomes import columns
 from gpusim.errors import GpusimError, ResultError, ScenarioError
 from gpusim.record import layout, sums
 from gpusim.record.files import explained, is_empty
 from gpusim.record.provenance import Provenance, agree
 from gpusim.scenario import Scenario
+from gpusim.scenario.schema import columns
 from gpusim.study.execution import Connect, Ended, Setting, Workers, execute, on_gpu, reason, shares_of, workers
 from gpusim.study.folder import TABLE, TRIAL, owned, put
-from gpusim.study.runs import Run, runs_of_trial
+from gpusim.study.runs import Run, notes_on_steps, runs_of_trial
 from gpusim.study.sweep import table
 
 ENOUGH_ON_CPU, ENOUGH_ON_GPU = 2**15, 2**24
@@ -59,6 +59,11 @@ class Trial:
         for arm, rows in self.table.groupby("arm", sort=False):
             values = (rows[column] for column in self.outcomes)
             yield str(arm), [f"{v.median():.4g} ({v.min():.4g} to {v.max():.4g})" for v in values]
+
+
+def trial_notes(scenario: Scenario) -> list[str]:
+    """The notes of a scenario with arms, also on rule steps that are too large in an arm. Raises `ScenarioError`."""
+    return [*scenario.notes, *notes_on_steps({arm: scenario.arm(arm) for arm in scenario.arms})]
 
 
 def run_trial(

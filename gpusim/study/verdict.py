@@ -2,12 +2,14 @@
 
 import enum
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from gpusim.analysis.outcomes import END, column
+from gpusim.scenario.schema import END, Order, column
+from gpusim.scenario.schema import Trial as Spec
 from gpusim.study.trial import Trial
 
 SIGNIFICANT = 0.05
@@ -91,19 +93,27 @@ def verdicts(trial: Trial) -> list[Verdict]:
     """What came of each order that the scenario expects, at each time of its outcome."""
     spec = trial.scenario.document.trial
     assert spec is not None, "has arms"
-    found = []
+    return [_verdict(what, values, order.suspended) for order, what, values in ordered(spec, trial.table)]
+
+
+def ordered(spec: Spec, table: pd.DataFrame) -> Iterator[tuple[Order, str, dict[str, np.ndarray]]]:
+    """Each order that a trial expects, at each time of its outcome: what is compared, and its values, lowest first.
+
+    Args:
+        table: columns `arm`, `seed`, then the outcomes.
+
+    The values are float64 [seeds] by arm or, if the times of one arm are compared, by time.
+    """
     for order in spec.expected:
         times = order.at or spec.outcomes[order.outcome].at or (END,)
         if len(order.arms) == 1:
             (arm,) = order.arms
-            by_time = {time: _by_seed(trial.table, arm, column(order.outcome, time)) for time in times}
-            found.append(_verdict(f"{order.outcome} of {arm}", by_time, order.suspended))
+            by_time = {time: _by_seed(table, arm, column(order.outcome, time)) for time in times}
+            yield order, f"{order.outcome} of {arm}", by_time
             continue
         for time in times:
             name = column(order.outcome, time)
-            by_arm = {arm: _by_seed(trial.table, arm, name) for arm in order.arms}
-            found.append(_verdict(name, by_arm, order.suspended))
-    return found
+            yield order, name, {arm: _by_seed(table, arm, name) for arm in order.arms}
 
 
 def _by_seed(table: pd.DataFrame, arm: str, name: str) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 
 from gpusim import memory, units
 from gpusim.errors import ScenarioError
-from gpusim.scenario import Scenario
+from gpusim.scenario import Document, Scenario
+from gpusim.scenario.schema import InitialTrait
 from gpusim.tissue import cells, images, labels, shapes
 from gpusim.tissue.cells import Placement
 
@@ -20,12 +21,16 @@ BUILDING_PER_VOXEL = 52
 
 @dataclass(frozen=True)
 class InitialTissue:
-    """Both cell layers at time 0, uint8 [z, y, x], how the table of cells was placed, and what to know of the files."""
+    """Both cell layers at time 0, uint8 [z, y, x], how the table of cells was placed, and what to know of the files.
+
+    `columns`: by trait, its values from the table, float32 [z, y, x]; NaN where there is no cell of the table.
+    """
 
     tissue: np.ndarray
     immune: np.ndarray
     placements: tuple[Placement, ...] = field(default=())
     notes: tuple[str, ...] = ()
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -61,7 +66,7 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         states_of = spec.image.labels
         shape = shape or labels.fitting_shape(image, spacing, spec.depth)
     if spec.cells is not None:
-        table = cells.read(Path(spec.cells), spec, spec.image.instances if spec.image else None)
+        table = cells.read(Path(spec.cells), spec, spec.image.instances if spec.image else None, _columns(document))
         notes += table.notes
         if image is not None and table.keys is not None:
             image, states_of, unmatched = labels.of_instances(image, table, spec)
@@ -73,10 +78,11 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
     tissue = np.full(shape, names.index(spec.background), np.uint8)
     immune = np.full(shape, none, np.uint8)
     placements: tuple[Placement, ...] = ()
+    columns: dict[str, np.ndarray] = {}
     if image is not None:
         labels.place(image, states_of, spec, tissue, immune, names, none, spacing)
     if table is not None and table.keys is None:
-        placements = cells.place(table, spec, tissue, immune, names, none, spacing)
+        placements, columns = cells.place(table, spec, tissue, immune, names, none, spacing)
     for number, (name, spec_shape) in enumerate(spec.shapes.items()):
         state = names.index(spec_shape.state)
         layer = tissue if state < none else immune
@@ -87,5 +93,16 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         if not mask.any():
             raise ScenarioError(f"tissue.shapes.{name}: covers no voxel of the grid")
         # A small fraction of a small region may pick none.
-        layer[mask if picked is None else mask & picked] = state
-    return InitialTissue(tissue, immune, placements, tuple(notes))
+        covered = mask if picked is None else mask & picked
+        layer[covered] = state
+        for trait, values in columns.items():
+            if (names.index(document.traits[trait].of[0]) < none) == (layer is tissue):
+                values[covered] = np.nan
+    return InitialTissue(tissue, immune, placements, tuple(notes), columns)
+
+
+def _columns(document: Document) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Columns of the table of cells that hold traits, and the states that have these, by trait."""
+    initial = {name: trait.initial for name, trait in document.traits.items()}
+    columns = {name: each.column for name, each in initial.items() if isinstance(each, InitialTrait)}
+    return {name: (column, document.traits[name].of) for name, column in columns.items() if column is not None}

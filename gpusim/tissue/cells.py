@@ -6,8 +6,8 @@ voxel among the 26 around (in a section, the 8), and are left out where none is 
 counted.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ class Cells:
     """Rows of a table: the number of the type that each fits, int64 [rows], -1 for none.
 
     `centres` in um, float64 [rows, 3] in x, y, z; rows of a section have z = 0. `keys`: the column that was asked for.
+    `traits`: values by trait, float64 [rows]; NaN for rows whose states do not have it.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Cells:
     flat: bool
     notes: tuple[str, ...] = ()
     keys: np.ndarray | None = None
+    traits: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def fitting_shape(self, spacing: float, margin: float, spec: Tissue) -> tuple[int, int, int]:
         """Voxels as (z, y, x) that hold all centres with a margin around."""
@@ -63,8 +65,13 @@ class Placement:
     left_out: int
 
 
-def read(path: Path, spec: Tissue, key: str | None = None) -> Cells:
+def read(
+    path: Path, spec: Tissue, key: str | None = None, traits: Mapping[str, tuple[str, Sequence[str]]] | None = None
+) -> Cells:
     """Read a table of cells; with a `key`, that column instead of the centres.
+
+    Args:
+        traits: columns with their values, and the states that have them, by trait.
 
     Raises `ScenarioError` naming file, row and column.
     """
@@ -77,7 +84,13 @@ def read(path: Path, spec: Tissue, key: str | None = None) -> Cells:
     times = [name for name in table.names if formats.minutes(name)]
     samples = [name for name in (found.samples if found else ()) if name in table.names]
     places = [plain(key)] if key else list(found.columns if found else ())
-    columns = list(dict.fromkeys([*places, *wanted, *times, *samples]))
+    of_traits = {name: plain(column) for name, (column, _) in (traits or {}).items()}
+    if of_traits and key:
+        raise ScenarioError(
+            f"traits.{next(iter(of_traits))}.initial.column: a table that labels an image gives no values of traits; "
+            "expected a table with positions"
+        )
+    columns = list(dict.fromkeys([*places, *wanted, *times, *samples, *of_traits.values()]))
     for column in columns:
         if column not in table.names:
             listed = ", ".join(table.names[:20])
@@ -93,7 +106,27 @@ def read(path: Path, spec: Tissue, key: str | None = None) -> Cells:
     centres, flat, notes = _centres(label, frame, found, spec)
     if found.columns == table.centres and spec.table.obsm is None:
         notes.append(f"centres from {table.source}")
-    return Cells(str(path), types, centres, flat, _said(path, [*table.found, *notes], missed))
+    values = {
+        name: _of_trait(label, frame, plain(column), types, spec, states)
+        for name, (column, states) in (traits or {}).items()
+    }
+    return Cells(str(path), types, centres, flat, _said(path, [*table.found, *notes], missed), traits=values)
+
+
+def _of_trait(
+    label: str, frame: pd.DataFrame, column: str, types: np.ndarray, spec: Tissue, states: Sequence[str]
+) -> np.ndarray:
+    """Values of a trait, float64 [rows]; NaN for rows whose states do not have it. Raises `ScenarioError`."""
+    numbered = [i for i, each in enumerate(spec.types) if each.state in states]
+    rows = np.isin(types, numbered)
+    found = np.full(len(frame), np.nan)
+    found[rows] = numbers(label, frame[rows], column)
+    if (found < 0).any():
+        first = int(np.flatnonzero(found < 0)[0])
+        raise ScenarioError(
+            f"{label}:{frame.index[first]}: column '{column}': expected a trait of 0 or more, found {found[first]:g}"
+        )
+    return found
 
 
 def _said(path: Path, found: Sequence[str], missed: Sequence[str]) -> tuple[str, ...]:
@@ -243,12 +276,19 @@ def place(
     names: tuple[str, ...],
     none: int,
     spacing: float,
-) -> tuple[Placement, ...]:
-    """Put the cells into both layers, uint8 [z, y, x], in place; returns an account by type."""
+) -> tuple[tuple[Placement, ...], dict[str, np.ndarray]]:
+    """Put the cells into both layers, uint8 [z, y, x], in place.
+
+    Returns an account by type, and values by trait: float32 [z, y, x], NaN where there is no cell of the table.
+    """
     nz, ny, nx = tissue.shape
-    middle = (table.centres.max(axis=0) + table.centres.min(axis=0)) / 2
-    size = np.array([nx, ny, nz]) * spacing
-    index = np.floor((table.centres - middle + size / 2) / spacing).astype(np.int64)
+    if spec.origin is not None:
+        corner = np.array([units.number(each, "um") for each in spec.origin])
+        index = np.floor((table.centres - corner) / spacing).astype(np.int64)
+    else:
+        middle = (table.centres.max(axis=0) + table.centres.min(axis=0)) / 2
+        size = np.array([nx, ny, nz]) * spacing
+        index = np.floor((table.centres - middle + size / 2) / spacing).astype(np.int64)
     section = table.flat
     if section:
         index[:, 2] = 0
@@ -257,19 +297,20 @@ def place(
     inside = np.all((index >= 0) & (index < [nx, ny, depth]), axis=1)
     account: list[Placement] = []
     planes = [np.full((depth, ny, nx), -1, np.int16) for _ in range(2)]
+    rows_at = [np.full((depth, ny, nx), -1, np.int64) for _ in range(2)]
     for i, cell_type in enumerate(spec.types):
         state = names.index(cell_type.state)
-        plane = planes[int(state >= none)]
+        plane, row_at = planes[int(state >= none)], rows_at[int(state >= none)]
         rows = np.flatnonzero((types == i) & inside)
         waiting = []
         placed = 0
-        for x, y, z in index[rows]:
+        for row, (x, y, z) in zip(rows, index[rows], strict=True):
             if plane[z, y, x] < 0:
-                plane[z, y, x] = state
+                plane[z, y, x], row_at[z, y, x] = state, row
                 placed += 1
             else:
-                waiting.append((x, y, z))
-        moved = sum(_move(plane, spot, state) for spot in waiting)
+                waiting.append((row, (x, y, z)))
+        moved = sum(_move(plane, row_at, spot, state, int(row)) for row, spot in waiting)
         count = int(np.sum(types == i))
         account.append(Placement(cell_type.state, count, placed, moved, count - placed - moved))
     rest = int(np.sum(types < 0))
@@ -277,7 +318,13 @@ def place(
         account.append(Placement("(no type)", rest, 0, 0, rest))
     for plane, layer in zip(planes, (tissue, immune), strict=True):
         sections.lay(plane, layer, spec.depth)
-    return tuple(account)
+    columns = {}
+    for name, values in table.traits.items():
+        known = np.append(values, np.nan).astype(np.float32)  # of no row
+        by_layer = [known[rows] for rows in rows_at]
+        plane = np.where(np.isnan(by_layer[0]), by_layer[1], by_layer[0])
+        columns[name] = np.array(sections.volume(plane, tissue.shape, spec.depth, nothing=np.nan))
+    return tuple(account), columns
 
 
 _STEPS = sorted(
@@ -286,12 +333,12 @@ _STEPS = sorted(
 )
 
 
-def _move(plane: np.ndarray, spot: tuple[int, int, int], state: int) -> bool:
-    """Give a cell the nearest free voxel around `spot` (x, y, z); False where there is none."""
+def _move(plane: np.ndarray, row_at: np.ndarray, spot: tuple[int, int, int], state: int, row: int) -> bool:
+    """Give the cell of a row the nearest free voxel around `spot` (x, y, z); False where there is none."""
     x, y, z = spot
     for dz, dy, dx in _STEPS:
         k, j, i = z + dz, y + dy, x + dx
         if 0 <= k < plane.shape[0] and 0 <= j < plane.shape[1] and 0 <= i < plane.shape[2] and plane[k, j, i] < 0:
-            plane[k, j, i] = state
+            plane[k, j, i], row_at[k, j, i] = state, row
             return True
     return False

@@ -13,7 +13,7 @@ import numpy as np
 
 from gpusim import units
 from gpusim.errors import ScenarioError
-from gpusim.scenario.schema import Box, Cylinder, Position, Shape, Sphere, Vessels
+from gpusim.scenario.schema import Box, Cylinder, Extent, Position, Shape, Sphere, Vessels
 
 Point = tuple[float, float, float]
 
@@ -63,6 +63,15 @@ def within(shape: tuple[int, int, int], spacing: float, centre: Point, radius: f
     return inside
 
 
+def in_box(shape: tuple[int, int, int], spacing: float, box: Extent) -> np.ndarray:
+    """Voxels with their centre in a box, bool [z, y, x]."""
+    lower, upper = point(box.lower, shape, spacing), point(box.upper, shape, spacing)
+    mask = np.ones(shape, bool)
+    for a, low, high in zip(_offsets(shape, spacing, (0, 0, 0)), lower, upper, strict=True):
+        mask &= (a >= low) & (a < high)
+    return mask
+
+
 def near_segment(shape: tuple[int, int, int], spacing: float, start: Point, end: Point, radius: float) -> np.ndarray:
     """Voxels with their centre within `radius` of a segment, bool [z, y, x]."""
     x, y, z = _offsets(shape, spacing, start)
@@ -84,10 +93,7 @@ def region(
     if isinstance(spec, Sphere):
         mask = within(shape, spacing, point(spec.centre, shape, spacing), units.number(spec.radius, "um"))
     elif isinstance(spec, Box):
-        lower, upper = point(spec.lower, shape, spacing), point(spec.upper, shape, spacing)
-        mask = np.ones(shape, bool)
-        for a, low, high in zip(_offsets(shape, spacing, (0, 0, 0)), lower, upper, strict=True):
-            mask &= (a >= low) & (a < high)
+        mask = in_box(shape, spacing, spec)
     elif isinstance(spec, Cylinder):
         start, end = point(spec.start, shape, spacing), point(spec.end, shape, spacing)
         mask = near_segment(shape, spacing, start, end, units.number(spec.radius, "um"))

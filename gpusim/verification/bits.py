@@ -10,7 +10,13 @@ from gpusim.errors import NumericalError, ScenarioError
 from gpusim.verification.case import Finding, Machine, near
 from gpusim.verification.models import randomised
 
-_REFUSALS = ("covers no voxel", "'steady' needs a decay", "moves a step")
+_REFUSALS = (
+    "covers no voxel",
+    "'steady' needs a decay",
+    "moves a step",
+    "does not conserve the mass",
+    "nothing determines the",
+)
 """What chance may bring together that no run can have."""
 
 

@@ -24,7 +24,7 @@ from trame.widgets import vuetify3 as v3
 from vtkmodules.vtkInteractionStyle import vtkInteractorStyleTrackballCamera
 from vtkmodules.vtkRenderingCore import vtkRenderWindowInteractor
 
-from gpusim.analysis import ALL_TUMOUR_CELLS
+from gpusim.engine.dataset import CLONES
 from gpusim.errors import GpusimError
 from gpusim.units import duration
 from gpusim.viz import scene
@@ -39,7 +39,7 @@ from gpusim.viz.sources import MAIN, ROLES, FromSimulation, Source, main_of
 _SIZE = (1280, 800)
 _LAYER_NAMES = {
     "field": "volume",
-    "surface": "tumour surface",
+    "surface": "surface",
     "section": "cells on the cut",
     "core": "dead core",
     "front": "infected cells",
@@ -47,6 +47,8 @@ _LAYER_NAMES = {
     "cells": "immune cells",
     "box": "edges",
 }
+_BY_STATE = "state"
+"""What cells are coloured by, if not a trait or their clones, which leave out the volume."""
 _LEFT, _RIGHT = 0.2, 0.96
 """Ends of the curves' axis over the width of their picture."""
 _PLAY_SECONDS = 0.35
@@ -110,6 +112,12 @@ class App:
                 "playing": False,
                 "field": first.field_names[0],
                 "fields": first.field_names,
+                "trait": _BY_STATE,
+                "traits": [
+                    _BY_STATE,
+                    *(trait for trait in first.traits if self._in_all(trait)),
+                    *([CLONES] if all(s.moment(0, s.sites[0]).has_clones for s in self.sources) else []),
+                ],
                 "layers": list(scene.LAYERS),
                 "layer_items": [{"title": _LAYER_NAMES[name], "value": name} for name in scene.LAYERS],
                 "opacity": 1.0,
@@ -133,12 +141,16 @@ class App:
             }
         )
 
+    def _in_all(self, trait: str) -> bool:
+        return all(trait in source.moment(0, source.sites[0]).traits for source in self.sources)
+
     def _settable(self) -> dict[str, Any]:
         """The states that a page may set, with their types."""
         state, short, layer = self.state, Annotated[str, Field(max_length=80)], Literal[tuple(scene.LAYERS)]
         types = {
             "index": Annotated[int, Field(ge=0, le=state.last)],
             "field": Literal[tuple(state.fields)],
+            "trait": Literal[tuple(state.traits)],
             "site": Literal[tuple(state.sites)],
             "theme": Literal[tuple(THEMES)],
             "layers": Annotated[list[layer], Field(max_length=len(scene.LAYERS))],  # type: ignore[valid-type]
@@ -163,10 +175,14 @@ class App:
 
     def _look(self) -> Look:
         state = self.state
+        trait = None if state.trait in (_BY_STATE, CLONES) else state.trait
         return Look(
-            field=state.field,
+            field=state.field if state.trait == _BY_STATE else None,
             theme=THEMES[state.theme],
             span=self._spans.get(state.field),
+            trait=trait,
+            clones=state.trait == CLONES,
+            trait_span=self._spans.get(state.trait),
             cut=state.cut,
             centre=(state.cut_x / 100 * self.size[0], state.cut_y / 100 * self.size[1]),
             hidden=frozenset(scene.LAYERS) - set(state.layers),
@@ -183,13 +199,15 @@ class App:
         state = self.state
         moments = [source.moment(self._index(source), state.site) for source in self.sources]
         look = self._look()
-        if look.span is None or self.live:
+        shown_by = look.trait or (CLONES if look.clones else state.field)
+        if shown_by not in self._spans or self.live:
             # One meaning of the colours over time and in both views.
             ends = [moments[0], *(s.moment(len(s.minutes) // 2, state.site) for s in self.sources), *moments]
-            span = scene.span_of(moment.values(state.field) for moment in ends)
-            before = self._spans.get(state.field, (0.0, 0.0))
-            self._spans[state.field] = (0.0, max(span[1], before[1])) if self.live else span
-            look = replace(look, span=self._spans[state.field])
+            found = scene.spanned(replace(look, hidden=frozenset(), span=None, trait_span=None), ends)
+            span = (found.span if look.trait is None else found.trait_span) or (0.0, 1.0)
+            before = self._spans.get(shown_by, (0.0, 0.0))
+            self._spans[shown_by] = (0.0, max(span[1], before[1])) if self.live else span
+            look = self._look()
         writing = []
         for i, moment in enumerate(moments):
             self.plotter.subplot(0, i)
@@ -315,7 +333,7 @@ class App:
 
     def _build(self) -> None:
         state, change = self.state, self.state.change
-        change("index", "field", "layers", "opacity", "cut", "cut_x", "cut_y", "site")(self._refresh_soon)
+        change("index", "field", "trait", "layers", "opacity", "cut", "cut_x", "cut_y", "site")(self._refresh_soon)
         if self.live:
             change("dose_x", "dose_y", "dose_z")(self._refresh_soon)
         change("site")(self.refresh_curves)
@@ -383,6 +401,7 @@ class App:
         plain = {"density": "compact", "hide_details": True, "variant": "outlined", "classes": "ma-3"}
         slider = {"density": "compact", "hide_details": True, "classes": "mx-4 my-1", "thumb_size": 14}
         v3.VSelect(v_model=("field",), items=("fields",), label="volume shows", **plain)
+        v3.VSelect(v_model=("trait",), items=("traits",), label="cells coloured by", v_if="traits.length > 1", **plain)
         v3.VSelect(v_model=("site",), items=("sites",), label="site", v_if="sites.length > 1", **plain)
         v3.VSelect(v_model=("layers",), items=("layer_items",), label="layers", multiple=True, **plain)
         v3.VSelect(v_model=("theme",), items=("themes", list(THEMES)), label="theme", **plain)
@@ -457,7 +476,7 @@ def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: st
     shown: dict[str, list[str]] = {"tumour": moment.tumour_states, **{role: moment.having(role) for role in ROLES}}
     first = {of: states[0] for of, states in shown.items() if states}
     colours = {HEAT: "#f0763b", MAIN: "#35b779", **{of: moment.colours[state] for of, state in first.items()}}
-    labels = {of: moment.label(state) for of, state in first.items()} | {"tumour": ALL_TUMOUR_CELLS}
+    labels = {of: moment.label(state) for of, state in first.items()} | {"tumour": moment.tumour_cells}
     for each, (label, names) in zip(axes, panels, strict=True):
         for curves, style in zip(found, ("-", "--"), strict=False):
             for name in names:

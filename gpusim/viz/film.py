@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -26,9 +25,7 @@ def frames(moments: Moments, look: Look, size: tuple[int, int], count: int, turn
 
     A full turn, 360, goes round instead. Colours mean the same in all of them.
     """
-    if look.span is None:
-        some = some_of(len(moments), LOOKED_AT)
-        look = replace(look, span=scene.span_of(_values(moments[i](), look) for i in some))
+    look = scene.spanned(look, (moments[i]() for i in some_of(len(moments), LOOKED_AT)))
     with Stage(size, look) as stage:
         on_stage = -1
         for number in range(count):
@@ -40,10 +37,6 @@ def frames(moments: Moments, look: Look, size: tuple[int, int], count: int, turn
             whole = abs(turn) >= 360
             stage.turn(turn * share if whole else turn / 2 * float(np.sin(2 * np.pi * share)))
             yield stage.picture()
-
-
-def _values(moment: Moment, look: Look) -> np.ndarray:
-    return moment.values(look.field or moment.field_names[0])
 
 
 def save_mp4(pictures: Iterator[np.ndarray], target: Path, size: tuple[int, int], rate: int) -> None:

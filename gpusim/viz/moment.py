@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpusim.analysis import (
-    ALL_TUMOUR_CELLS,
     field_label,
     heat_of,
     main_field,
     state_label,
     states_with,
+    trait_label,
+    tumour_cells_label,
     tumour_states,
 )
+from gpusim.analysis.ancestry import Ancestry
 from gpusim.analysis.regions import body_of
 from gpusim.analysis.room import room
 from gpusim.errors import ResultError
-from gpusim.record import Result
+from gpusim.record import Result, layout
 from gpusim.scenario.checks import NO_DIVISION, nearest, tissue_divides
 from gpusim.scenario.schema import NONE
 from gpusim.units import UnitError, duration, number
-from gpusim.viz.palette import HEAT_MAP, MAP, Theme, field_map, state_colours
+from gpusim.viz.palette import HEAT_MAP, MAP, TRAIT_MAP, Theme, field_map, state_colours
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -38,10 +40,31 @@ if TYPE_CHECKING:
 HEAT = "heat"
 ROOM = "room"
 _LABELS = {HEAT: "tumour heat", ROOM: "distance to room"}
-TUMOUR_CELLS = ALL_TUMOUR_CELLS
-"""What the volume shows where a scenario has neither fields nor heat."""
 LOOKED_AT = 24
 """Snapshots whose fields are read to say something of all of them, at most."""
+
+
+LEAST_CLONE = 0.01
+"""Share of all cells that a family of clones has at some snapshot; smaller ones are shown as parts of their parents."""
+
+
+@dataclass(frozen=True)
+class Clones:
+    """Clones of cells.
+
+    Args:
+        numbers: int64 [z, y, x], of the clone or of the ancestor that it is shown as a part of; 0: none.
+        cells: int64 [clones + 1], of each number; ranked: clones that are shown, by their most cells at a snapshot, the
+            largest first.
+    """
+
+    numbers: np.ndarray
+    cells: np.ndarray
+    ranked: Sequence[int]
+
+    def at(self, voxels: tuple[slice, ...]) -> Clones:
+        """The same at some of the voxels; `cells` are those of all."""
+        return replace(self, numbers=np.ascontiguousarray(self.numbers[voxels]))
 
 
 @dataclass(frozen=True)
@@ -50,8 +73,10 @@ class Moment:
 
     Args:
         tissue, immune: states by number, uint8 [z, y, x].
-        read: a field by its name, float32 [z, y, x], in its own unit.
+        read: a field or a trait by its name, float32 [z, y, x], in its own unit.
         states: their names, by number. spacing: voxel edge, um. minutes: simulated time.
+        traits: names of those that can be read.
+        clones: those of its cells; None if they cannot be read.
         title: of the scenario, and of the site where there are several.
         thinned: whether voxels stand for blocks of smaller ones. Heat and room are then read as fields are, because
             the coarse voxels have lost most of the cells.
@@ -64,6 +89,8 @@ class Moment:
     states: list[str]
     spacing: float
     minutes: float
+    traits: Sequence[str] = ()
+    clones: Callable[[], Clones] | None = None
     title: str = ""
     thinned: bool = False
     _fields: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
@@ -76,13 +103,18 @@ class Moment:
         Without heat and fields, it is made of the tumour's cells.
         """
         fields = sorted(self.document.fields, key=lambda name: name != main_field(self.document))
-        shown = [*([HEAT] if self.document.heat else []), *fields] or [TUMOUR_CELLS]
+        shown = [*([HEAT] if self.document.heat else []), *fields] or [self.tumour_cells]
         return [*shown, *([ROOM] if tissue_divides(self.document) and ROOM not in shown else [])]
 
     @property
     def tumour_states(self) -> list[str]:
         """States that make up a tumour, living and infected."""
         return [name for name in tumour_states(self.document) if name in self.states]
+
+    @property
+    def tumour_cells(self) -> str:
+        """Label of the cells in `tumour_states`; also of the volume of a scenario without fields and heat."""
+        return tumour_cells_label(self.document)
 
     def having(self, *roles: StateRole) -> list[str]:
         """States with one of these roles."""
@@ -94,13 +126,17 @@ class Moment:
         return state_colours(self.document)
 
     def label(self, name: str) -> str:
-        """A state, a field or heat as a reader calls it."""
+        """A state, a trait, a field or heat as a reader calls it."""
         if name in self.states:
             return state_label(self.document, name)
+        if name in self.traits:
+            return trait_label(self.document, name)
         return field_label(self.document, name) if name in self.document.fields else _LABELS.get(name, name)
 
     def map(self, name: str, ground: Theme) -> Colormap:
-        """The colour map of heat or of a field."""
+        """The colour map of heat, of a field or of a trait."""
+        if name in self.traits:
+            return field_map(TRAIT_MAP, ground)
         own = self.document.fields[name].colours if name in self.document.fields else None
         return field_map(HEAT_MAP if name == HEAT else own or MAP, ground)
 
@@ -131,7 +167,7 @@ class Moment:
         return wanted[self.tissue] | wanted[self.immune]
 
     def values(self, name: str) -> np.ndarray:
-        """Heat, a field, room or, without heat and fields, the tumour's cells: float32 [z, y, x].
+        """Heat, a field, a trait, room or, without heat and fields, the tumour's cells: float32 [z, y, x].
 
         Raises `ResultError`.
         """
@@ -139,14 +175,47 @@ class Moment:
             self._fields[name] = self._values(name)
         return self._fields[name]
 
+    def trait(self, name: str) -> np.ndarray:
+        """A trait: float32 [z, y, x], in its unit; 0 where no cell has it. Raises `ResultError`."""
+        if name not in self.traits:
+            known = ", ".join(self.traits) or "none"
+            unrecorded = name in self.document.traits
+            why = "is not recorded (record.traits)" if unrecorded else f"unknown trait{nearest(name, self.traits)}"
+            raise ResultError(f"trait '{name}': {why} (known: {known})")
+        return self.values(name)
+
+    def states_with(self, trait: str) -> list[str]:
+        """States whose cells have a trait."""
+        return [name for name in self.document.traits[trait].of if name in self.states]
+
+    @property
+    def has_clones(self) -> bool:
+        """Whether pictures can show clones."""
+        return self.document.clones is not None and self.clones is not None
+
+    def shown_clones(self) -> Clones:
+        """Clones of its cells. Raises `ResultError`."""
+        if self.document.clones is None:
+            raise ResultError("clones: the scenario has no clones ('clones: {of: STATES}')")
+        if self.clones is None:
+            raise ResultError("clones: pictures show them only of a result that contains them (record.clones)")
+        return self.clones()
+
+    def of_cells(self, trait: str) -> np.ndarray:
+        """Values of a trait of the cells that have it: float32 [cells], in its unit. Raises `ResultError`."""
+        values = self.trait(trait)
+        return values[self.cells(self.states_with(trait))]
+
     def _values(self, name: str) -> np.ndarray:
+        if name in self.traits:
+            return self.read(name)
         if name == ROOM and name not in self.document.fields and not tissue_divides(self.document):
             raise ResultError(f"field '{name}' {NO_DIVISION}")
         if name not in self.field_names:
             raise ResultError(
                 f"field '{name}': unknown field{nearest(name, self.field_names)} (known: {', '.join(self.field_names)})"
             )
-        if name == TUMOUR_CELLS:
+        if name == self.tumour_cells:
             return self.cells(self.tumour_states).astype(np.float32)
         if name == HEAT and self.document.heat is not None and not self.thinned:
             cytokines = {each: self.read(each) for each in self.document.heat.cytokines}
@@ -156,13 +225,15 @@ class Moment:
         return self.read(name)
 
     def unit(self, name: str) -> str:
-        """Unit of a field or of room; heat and cells have none."""
+        """Unit of a field, a trait or room; heat and cells have none."""
+        if name in self.traits:
+            return self.document.traits[name].unit.removeprefix("dimensionless")
         if name in self.document.fields:
             return self.document.fields[name].unit
         return "um" if name == ROOM else ""
 
     def coarsened(self, factor: int) -> Moment:
-        """The same with voxels `factor` times as large: means of fields, the middle one of cells."""
+        """The same with voxels `factor` times as large: means of fields, the middle one of cells and traits."""
         if factor == 1:
             return self
         middle = np.s_[factor // 2 :: factor]
@@ -171,7 +242,12 @@ class Moment:
             self,
             tissue=np.ascontiguousarray(self.tissue[thinned]),
             immune=np.ascontiguousarray(self.immune[thinned]),
-            read=lambda name: block_mean(self.values(name), factor),
+            read=lambda name: (
+                np.ascontiguousarray(self.values(name)[thinned])
+                if name in self.traits
+                else block_mean(self.values(name), factor)
+            ),
+            clones=self.clones and (lambda: self.shown_clones().at(thinned)),
             spacing=self.spacing * factor,
             thinned=True,
             _fields={},
@@ -242,8 +318,25 @@ def moment_of_result(result: Result, snapshot: int = -1) -> Moment:
         states=result.state_names,
         spacing=result.spacing,
         minutes=float(result.times[snapshot]),
+        traits=result.trait_names,
+        clones=(lambda: _clones(result, snapshot)) if layout.records_clones(result.document) else None,
         title=_title(result.scenario, result.site),
     )
+
+
+@lru_cache(maxsize=4)
+def _ancestry(result: Result) -> tuple[np.ndarray, Sequence[int]]:
+    """What clones of a result are shown as, and these by their size."""
+    found = Ancestry.of(result)
+    into = found.gathered(found.large(LEAST_CLONE))
+    return into, found.ranked(into)
+
+
+def _clones(result: Result, snapshot: int) -> Clones:
+    into, ranked = _ancestry(result)
+    numbers = into[result.clone_numbers(snapshot)]
+    cells = np.bincount(numbers[numbers > 0], minlength=len(into))
+    return Clones(numbers, cells, ranked)
 
 
 def moment_of_simulation(simulation: Replicate, site: str | None = None) -> Moment:
@@ -253,10 +346,11 @@ def moment_of_simulation(simulation: Replicate, site: str | None = None) -> Mome
         document=simulation.scenario.site(here.name).document,
         tissue=here.tissue,
         immune=here.immune,
-        read=here.field,
+        read=here.array,
         states=list(here.model.states.names),
         spacing=here.model.spacing,
         minutes=simulation.minutes,
+        traits=here.model.traits.names,
         title=_title(simulation.scenario, here.name),
     )
 

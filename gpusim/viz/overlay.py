@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 
-from gpusim.analysis import ALL_TUMOUR_CELLS
 from gpusim.scenario.schema import EMPTY, NONE, StateRole
 from gpusim.units import duration
 from gpusim.viz.moment import Moment
-from gpusim.viz.palette import mixed
-from gpusim.viz.scene import Shown
+from gpusim.viz.palette import NAMED_CLONES, SMALL_CLONE, clone_colours, mixed
+from gpusim.viz.scene import Shown, colours_of, states_by_cell
 
 ROOM = 0.25
 """Share of a picture's width, at its right, that the legend takes."""
@@ -37,8 +37,13 @@ def length_label(length: float) -> str:
     return f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
 
 
+def number_label(value: float) -> str:
+    """A number of a colour bar: "0.25", "10,000", "1e+06"."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
 def field_label(moment: Moment, name: str) -> str:
-    """A field as a legend calls it, with its unit."""
+    """A field or a trait as a legend calls it, with its unit."""
     unit = moment.unit(name).replace("um", "µm")
     return f"{moment.label(name)}, {unit}".removesuffix(", ")
 
@@ -130,10 +135,19 @@ class _Pen:
         left = self.width * (1 - self.room) + 0.5 * self.letter
         y = self.edge + self.letter
         layers = {layer for shown in self.shown for layer in shown.layers}
+        moment, look = self.shown[0].moment, self.shown[0].look
         if "field" in layers:
-            y = self._colour_bar(left, y)
-        moment = self.shown[0].moment
-        colours = moment.colours
+            y = self._colour_bar(left, y, self.shown[0].field, self.shown[0].span)
+        if look.trait is not None and look.trait_span is not None:
+            y = self._colour_bar(left, y, look.trait, look.trait_span)
+        colours: dict[str, str | Colormap] = {**colours_of(moment, look)}
+        if look.trait is not None:
+            colours |= dict.fromkeys(moment.states_with(look.trait), moment.map(look.trait, look.theme))
+        if look.clones:
+            clones = self._clones()
+            y = self._states(left, y, "clones", clones)
+            several = ListedColormap([colour for colour, _ in clones.values() if isinstance(colour, str)])
+            colours |= dict.fromkeys(states_by_cell(moment, look), several)
         names = moment.states[: moment.states.index(NONE)]
         drawn: dict[str, tuple[StateRole, ...]] = {
             "front": ("exposed", "infected"),
@@ -146,7 +160,7 @@ class _Pen:
         numbers = {moment.label(name): (colours[name], self._numbers([name])) for name in names if name in known}
         if "surface" in layers and "section" not in layers:
             numbers = {
-                ALL_TUMOUR_CELLS: (self.shown[0].look.theme.surface, self._numbers(moment.tumour_states)),
+                moment.tumour_cells: (self.shown[0].look.theme.surface, self._numbers(moment.tumour_states)),
                 **numbers,
             }
         y = self._states(left, y, "tissue cells", numbers)
@@ -154,27 +168,41 @@ class _Pen:
             immune = {moment.label(name): (colours[name], self._numbers([name])) for name in moment.immune_states}
             self._states(left, y, "immune cells", immune)
 
+    def _clones(self) -> dict[str, tuple[str | Colormap, list[int]]]:
+        """The largest clones and the others, each with its colour and its cells in each of the scenes."""
+        of_each = [shown.moment.shown_clones() for shown in self.shown]
+        named = list(of_each[0].ranked[:NAMED_CLONES])
+        found: dict[str, tuple[str | Colormap, list[int]]] = {
+            f"clone {clone}": (colour, [int(clones.cells[clone]) for clones in of_each])
+            for clone, colour in clone_colours(named).items()
+        }
+        others = [int(clones.cells.sum() - clones.cells[named].sum()) for clones in of_each]
+        return found | {"other clones": (SMALL_CLONE, others)}
+
     def _numbers(self, states: Sequence[str]) -> list[int]:
         """Cells in some states, of each scene."""
         return [sum(shown.cells[name] for name in states) for shown in self.shown]
 
-    def _colour_bar(self, left: float, y: float) -> float:
+    def _colour_bar(self, left: float, y: float, name: str, span: tuple[float, float]) -> float:
         shown = self.shown[0]
-        name = shown.field
         self.text(left, y, field_label(shown.moment, name), weight="bold")
         width, thick = self.width - left - self.edge - 0.5 * self.letter, 0.9 * self.letter
-        colours = shown.moment.map(name, shown.look.theme)
         y += 1.1 * self.letter
-        for i in range(256):
-            self.box(left + i * width / 256, y, width / 256 + 0.5, thick, colours(i))
-        low, high = shown.span
+        self._gradient(left, y, width, thick, shown.moment.map(name, shown.look.theme), 256)
+        low, high = span
         for share in (0.0, 0.5, 1.0):
             at = left + share * width
             self.box(at - 0.5, y + thick, 1, 0.25 * self.letter, self.faint)
-            self.text(at, y + thick + 0.85 * self.letter, f"{low + share * (high - low):.3g}", 0.9, ha="center")
+            self.text(at, y + thick + 0.85 * self.letter, number_label(low + share * (high - low)), 0.9, ha="center")
         return y + thick + 3.0 * self.letter
 
-    def _states(self, left: float, y: float, heading: str, given: Mapping[str, tuple[str, list[int]]]) -> float:
+    def _gradient(self, x: float, y: float, width: float, height: float, colours: Colormap, steps: int) -> None:
+        for i in range(steps):
+            self.box(x + i * width / steps, y, width / steps + 0.5, height, colours((i + 0.5) / steps))
+
+    def _states(
+        self, left: float, y: float, heading: str, given: Mapping[str, tuple[str | Colormap, list[int]]]
+    ) -> float:
         """Kinds of cell that occur, by label, each with its colour and how many there are in each of the scenes."""
         numbers = {label: of for label, of in given.items() if any(of[1])}
         if not numbers:
@@ -187,17 +215,20 @@ class _Pen:
             self.text(right, y, head, 0.95, ha="right", color=self.faint)
         for label, (colour, of_each) in numbers.items():
             y += 1.5 * self.letter
-            # Round at any shape of the picture: pixels, not shares of it.
-            self.figure.add_artist(
-                Circle(
-                    (left + radius, self.height - y),
-                    radius,
-                    transform=None,
-                    facecolor=colour,
-                    edgecolor=mixed(colour, self.ink, 0.45),
-                    linewidth=0.05 * self.letter,
+            if isinstance(colour, str):
+                # Round at any shape of the picture: pixels, not shares of it.
+                self.figure.add_artist(
+                    Circle(
+                        (left + radius, self.height - y),
+                        radius,
+                        transform=None,
+                        facecolor=colour,
+                        edgecolor=mixed(colour, self.ink, 0.45),
+                        linewidth=0.05 * self.letter,
+                    )
                 )
-            )
+            else:
+                self._gradient(left, y - 0.6 * radius, 2.2 * radius, 1.2 * radius, colour, 16)
             self.text(left + 3.2 * radius, y, label, 0.95)
             for right, number in zip(columns, of_each, strict=True):
                 self.text(right, y, f"{number:,}", 0.95, ha="right", color=self.faint)

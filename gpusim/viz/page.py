@@ -38,7 +38,7 @@ def save_page(moment: Moment, target: Path, look: Look) -> Shown:
     for part in scene.parts(shown.moment, shown.look):
         plot += _object(part)
         shown.layers.append(part.layer)
-    if "field" not in look.hidden and min(shown.moment.tissue.shape) > 1:
+    if shown.look.has_volume and min(shown.moment.tissue.shape) > 1:
         for shell in _shells(shown):
             plot += shell
         shown.layers.append("field")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,15 +36,21 @@ THEMES = {
 
 _OTHERS = ("#117733", "#882255", "#44aa99", "#ddcc77", "#aa4499", "#332288", "#88ccee", "#cc6677")
 """For states without a colour of their own, in their order."""
+SMALL_CLONE = "#9a9a9a"
+"""For clones that are not among the largest."""
 _VACANT = "#ffffff"
 
 # Maps of one hue order and steady lightness; on a light ground they run from pale to dark.
-HEAT_MAP, MAP = "inferno", "viridis"
-"""Names of the map of heat, and of a field without one of its own."""
+HEAT_MAP, MAP, TRAIT_MAP = "inferno", "viridis", "magma"
+"""Names of the map of heat, of a field without one of its own, and of traits."""
 _LIGHT = {
     "inferno": LinearSegmentedColormap.from_list(
         "heat_on_light", ["#fff3d6", "#fdc66b", "#f0763b", "#b52c4b", "#4f1160"]
-    )
+    ),
+    # Its low end stands out from the ground and from faded cells.
+    "magma": LinearSegmentedColormap.from_list(
+        "trait_on_light", ["#fcd7a0", "#f79a5e", "#dd4f6a", "#9c179e", "#2d0a8c"]
+    ),
 }
 
 
@@ -60,6 +67,15 @@ def state_colours(document: Document) -> dict[str, str]:
     own = {name: given[name].colour for name in names if name in given and given[name].colour}
     spare = (colour for colour in _OTHERS * 32 if colour not in own.values())
     return {name: own.get(name) or (_VACANT if name in (EMPTY, NONE) else next(spare)) for name in names}
+
+
+def clone_colours(ranked: Sequence[int]) -> dict[int, str]:
+    """A colour for each clone, "#rrggbb": distinct ones for the first, which are the largest, grey for the others."""
+    return {clone: _OTHERS[i] if i < len(_OTHERS) else SMALL_CLONE for i, clone in enumerate(ranked)}
+
+
+NAMED_CLONES = len(_OTHERS)
+"""Clones with a colour of their own, at most."""
 
 
 def field_map(name: str, ground: Theme) -> Colormap:

@@ -29,14 +29,21 @@ def portrait(
     cut: bool = True,
     hide: Iterable[str] = (),
     span: tuple[float, float] | None = None,
+    trait: str | None = None,
+    clones: bool = False,
     opacity: float = 1.0,
     size: tuple[int, int] | None = None,
 ) -> Image.Image:
     """What `gpusim.plottable.Plottable.plot` says. Raises `ResultError`."""
+    if clones and trait is not None:
+        raise ResultError("plot: expected 'clones' or a 'trait', because a cell has one colour")
     look = scene.Look(
         field=field,
         theme=palette.theme(theme),
-        span=span,
+        span=span if trait is None else None,
+        trait=trait,
+        clones=clones,
+        trait_span=span if trait is not None else None,
         cut=cut,
         hidden=frozenset(hide),
         view=scene.view_of(view) if view else None,
@@ -46,6 +53,8 @@ def portrait(
         raise ResultError(f"plot: no site '{site}' (known: {', '.join(subject.sites)})")
     sites = [site] if site is not None else list(subject.sites)
     moments = [moment for each in sites for moment in _moments(subject, each, at, field)]
+    if clones:
+        moments[0].shown_clones()  # refused here where there are none
     wide = (round(1.1 * _HEIGHT * len(moments) / (1 - ROOM)), _HEIGHT)
     return Image.fromarray(picture(moments, look, size or wide)[0])
 

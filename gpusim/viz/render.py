@@ -83,9 +83,7 @@ def picture(moments: Sequence[Moment], look: Look, size: tuple[int, int]) -> tup
 
     Their colours mean the same, and all of one place are cut open where the first of them is. Raises `ResultError`.
     """
-    if look.span is None:
-        values = (moment.values(look.field or moment.field_names[0]) for moment in moments)
-        look = replace(look, span=scene.span_of(values))
+    look = scene.spanned(look, moments)
     width, height = size
     share = (1 - ROOM) / len(moments)
     pixels = np.zeros((height, width, 3), np.uint8)

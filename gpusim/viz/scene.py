@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -17,7 +18,7 @@ from gpusim.errors import ResultError
 from gpusim.scenario.schema import EMPTY, NONE, StateRole
 from gpusim.viz import geometry
 from gpusim.viz.moment import Moment
-from gpusim.viz.palette import THEMES, Theme
+from gpusim.viz.palette import SMALL_CLONE, THEMES, Theme, clone_colours, mixed
 
 # It warns of a display that is not there, and then does without.
 vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
@@ -35,6 +36,11 @@ OPACITY = 0.7 * np.linspace(0, 1, 9) ** 0.8
 _PIXELS_PER_CELL = 9
 """Edge of a voxel on a face of the cut, pixels of its texture, at most."""
 _PIXELS_OF_A_FACE = 700
+_FADED = 0.6
+"""Share of the gaps' colour in that of cells without the trait that others are coloured by."""
+
+Paint = Callable[[np.ndarray, Any], np.ndarray]
+"""RGB of cells, 0 to 1, by their states and by an index of where they are."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,9 @@ class Look:
     Args:
         field: heat or a field; by default the first of `Moment.field_names`.
         span: lowest and highest value of the field's colours; by default 0 and a round number above its largest.
+        trait: what cells are coloured by, instead of their state; without `field`, there is no volume then.
+        trait_span: lowest and highest value of its colours, as `span`.
+        clones: whether cells are coloured by their clones, instead of a trait; no volume either.
         cut: whether the quarter that looks at the camera is cut out. centre: where, um (x, y); the tumour's middle.
         view: azimuth and elevation, degrees; by default from a corner, from above where the lattice is flat.
         hidden: layers left out. opacity: of the volume, 1 as it comes.
@@ -55,6 +64,9 @@ class Look:
     field: str | None = None
     theme: Theme = THEMES["dark"]
     span: tuple[float, float] | None = None
+    trait: str | None = None
+    trait_span: tuple[float, float] | None = None
+    clones: bool = False
     cut: bool = True
     centre: tuple[float, float] | None = None
     hidden: frozenset[str] = frozenset()
@@ -66,6 +78,16 @@ class Look:
         unknown = sorted(self.hidden - set(LAYERS))
         if unknown:
             raise ResultError(f"hide '{unknown[0]}': expected one of {', '.join(LAYERS)}")
+
+    @property
+    def has_volume(self) -> bool:
+        """Whether a field is shown."""
+        return "field" not in self.hidden and (not self.by_cell or self.field is not None)
+
+    @property
+    def by_cell(self) -> bool:
+        """Whether cells of one state have different colours."""
+        return self.trait is not None or self.clones
 
 
 @dataclass(frozen=True)
@@ -129,7 +151,7 @@ def fill(plotter: pv.Plotter, moment: Moment, look: Look) -> Shown:
     for part in parts(shown.moment, shown.look):
         _add(plotter, part)
         shown.layers.append(part.layer)
-    if "field" not in shown.look.hidden:
+    if shown.look.has_volume:
         _add_volume(plotter, shown)
     return shown
 
@@ -145,14 +167,25 @@ def stage(moment: Moment, look: Look) -> Shown:
     if moment.is_flat:  # the cells lie open on its floor
         look = replace(look, cut=False, hidden=look.hidden | {"surface", "core", "front"})
     coarse = moment.coarsened(factor)
-    span = look.span or span_of([coarse.values(name)])
-    return Shown(coarse, look, name, span, [], dict(zip(moment.states, map(int, numbers), strict=True)), factor)
+    look = spanned(look, [coarse])
+    return Shown(
+        coarse,
+        look,
+        name,
+        look.span or (0.0, 1.0),
+        [],
+        dict(zip(moment.states, map(int, numbers), strict=True)),
+        factor,
+    )
 
 
 def parts(moment: Moment, look: Look) -> Iterator[Part]:
     """The shapes of a moment, those that are hidden or empty left out."""
-    colours = moment.colours
+    colours, paint = colours_of(moment, look), painter(moment, look)
     spacing, kept = moment.spacing, _kept(moment, look)
+    front = moment.having("exposed", "infected")
+    if look.by_cell and not look.cut and not moment.is_flat:  # no section shows these
+        front = list(dict.fromkeys([*front, *states_by_cell(moment, look)]))
     body = functools.cache(lambda: moment.body)
     makers: dict[str, Callable[[], Part]] = {
         "box": lambda: Part("box", _box(moment, look), look.theme.faint, 0.5, flat=True),
@@ -160,30 +193,84 @@ def parts(moment: Moment, look: Look) -> Iterator[Part]:
             "surface",
             opened(geometry.rounded(body(), spacing), moment, look),
             look.theme.surface,
-            0.36 if look.theme.dark else 0.3,
+            (0.36 if look.theme.dark else 0.3) * (0.4 if look.by_cell else 1.0),
         ),
         "core": lambda: Part(
             "core",
             geometry.rounded(smoothed(moment.cells(moment.having("dead")) & kept), spacing),
-            _first(moment, "dead", look),
+            _first(moment, "dead", colours, look),
         ),
-        "front": lambda: _balls("front", moment, moment.tissue, moment.having("exposed", "infected"), kept, colours),
+        "front": lambda: _balls("front", moment, moment.tissue, front, kept, paint),
         "vessels": lambda: Part(
             "vessels",
             geometry.tubes(moment.cells(moment.having("vessel")) & kept, spacing),
-            _first(moment, "vessel", look),
+            _first(moment, "vessel", colours, look),
         ),
-        "section": lambda: Part("section", _section(moment, look, body(), colours), None, flat=True),
-        "cells": lambda: _balls("cells", moment, moment.immune, moment.immune_states, kept, colours),
+        "section": lambda: Part("section", _section(moment, look, body(), paint), None, flat=True),
+        "cells": lambda: _balls("cells", moment, moment.immune, moment.immune_states, kept, paint),
     }
     for name, make in makers.items():
         if name not in look.hidden and (part := make()).mesh.n_points:
             yield part
 
 
-def _first(moment: Moment, role: StateRole, look: Look) -> str:
+def colours_of(moment: Moment, look: Look) -> dict[str, str]:
+    """The colour of each state, "#rrggbb"; faded for states without the trait or clones that cells are coloured by."""
+    if not look.by_cell:
+        return moment.colours
+    with_trait = states_by_cell(moment, look)
+    return {n: c if n in with_trait else mixed(c, look.theme.gap, _FADED) for n, c in moment.colours.items()}
+
+
+def states_by_cell(moment: Moment, look: Look) -> list[str]:
+    """States whose cells have colours of their own: those with the trait, or with clones."""
+    if look.trait is not None:
+        return moment.states_with(look.trait)
+    clones = moment.document.clones
+    return [name for name in clones.of if name in moment.states] if look.clones and clones is not None else []
+
+
+def painter(moment: Moment, look: Look) -> Paint:
+    """The colours of cells, by their states and by where they are: RGB, 0 to 1."""
+    colours = colours_of(moment, look)
+    palette = np.array([to_rgb(colours[name]) for name in moment.states])
+    if EMPTY in moment.states:
+        palette[moment.states.index(EMPTY)] = to_rgb(look.theme.gap)
+    has = np.isin(np.arange(len(moment.states)), [moment.states.index(n) for n in states_by_cell(moment, look)])
+    if look.clones:
+        return _painter_of_clones(moment, palette, has)
+    if look.trait is None:
+        return lambda states, _: palette[states]
+    values, colour_map = moment.trait(look.trait), moment.map(look.trait, look.theme)
+    low, high = look.trait_span or (0.0, 1.0)
+
+    def paint(states: np.ndarray, where: Any) -> np.ndarray:
+        found, coloured = palette[states], has[states]
+        found[coloured] = colour_map(np.clip((values[where][coloured] - low) / (high - low), 0.0, 1.0))[..., :3]
+        return found
+
+    return paint
+
+
+def _painter_of_clones(moment: Moment, palette: np.ndarray, has: np.ndarray) -> Paint:
+    clones = moment.shown_clones()
+    colours = clone_colours(clones.ranked)
+    table = np.tile(to_rgb(SMALL_CLONE), (int(clones.numbers.max(initial=0)) + 1, 1))
+    for clone, colour in colours.items():
+        if clone < len(table):
+            table[clone] = to_rgb(colour)
+
+    def paint(states: np.ndarray, where: Any) -> np.ndarray:
+        found, coloured = palette[states], has[states]
+        found[coloured] = table[clones.numbers[where][coloured]]
+        return found
+
+    return paint
+
+
+def _first(moment: Moment, role: StateRole, colours: dict[str, str], look: Look) -> str:
     """The colour of the first state with a role."""
-    return next((moment.colours[name] for name in moment.having(role)), look.theme.ink)
+    return next((colours[name] for name in moment.having(role)), look.theme.ink)
 
 
 def _add(plotter: pv.Plotter, part: Part) -> None:
@@ -271,10 +358,31 @@ def coarsening(shape: tuple[int, ...], memory: int | None = None) -> int:
     return factor
 
 
+def spanned(look: Look, moments: Iterable[Moment]) -> Look:
+    """A look with the spans of colours that it lacks, for all moments, which are read one after the other."""
+    of_field = look.has_volume and look.span is None
+    of_trait = look.trait is not None and look.trait_span is None
+    fields, traits = [0.0], [0.0]
+    for moment in moments if of_field or of_trait else ():
+        if of_field:
+            fields.append(_top(moment.values(look.field or moment.field_names[0])))
+        if of_trait and look.trait is not None and (values := moment.of_cells(look.trait)).size:
+            traits.append(_top(values))
+    look = replace(look, span=_up_to(max(fields))) if of_field else look
+    return replace(look, trait_span=_up_to(max(traits))) if of_trait else look
+
+
+def _top(values: np.ndarray) -> float:
+    return float(np.quantile(values, 0.999))
+
+
+def _up_to(top: float) -> tuple[float, float]:
+    return 0.0, round_up(top) if top > 0 else 1.0
+
+
 def span_of(fields: Iterable[np.ndarray]) -> tuple[float, float]:
     """From 0 to a round number that no more than a few voxels of the fields pass."""
-    top = max(float(np.quantile(each, 0.999)) for each in fields)
-    return 0.0, round_up(top) if top > 0 else 1.0
+    return _up_to(max(map(_top, fields)))
 
 
 def round_up(value: float) -> float:
@@ -356,19 +464,17 @@ def _box(moment: Moment, look: Look) -> pv.PolyData:
     return pv.merge(lines)
 
 
-def _section(moment: Moment, look: Look, density: np.ndarray, colours: dict[str, str]) -> pv.PolyData:
+def _section(moment: Moment, look: Look, density: np.ndarray, paint: Paint) -> pv.PolyData:
     """The two faces of the cut within the tumour: a disc for each cell, in its state's colour.
 
     Of a flat lattice, its middle plane as a floor.
     """
     shown = np.where(moment.immune == moment.states.index(NONE), moment.tissue, moment.immune)
-    palette = np.array([to_rgb(colours[name]) for name in moment.states])
     gap = np.array(to_rgb(look.theme.gap))
-    if EMPTY in moment.states:
-        palette[moment.states.index(EMPTY)] = gap
     if moment.is_flat:
-        layer = moment.tissue[moment.tissue.shape[0] // 2]
-        return _face(layer, np.ones(layer.shape), palette, gap, 2, [0.0, 0.0, 0.0], moment.spacing)
+        middle = moment.tissue.shape[0] // 2
+        layer = moment.tissue[middle]
+        return _face(paint(layer, np.s_[middle]), np.ones(layer.shape), gap, 2, [0.0, 0.0, 0.0], moment.spacing)
     if not look.cut:
         return pv.PolyData()
     (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
@@ -384,49 +490,46 @@ def _section(moment: Moment, look: Look, density: np.ndarray, colours: dict[str,
     ):
         lowest = [0.0, 0.0, 0.0]
         lowest[axis], lowest[1 - axis] = at * moment.spacing, first * moment.spacing
-        piece = _face(shown[plane], density[plane], palette, gap, axis, lowest, moment.spacing)
+        piece = _face(paint(shown[plane], plane), density[plane], gap, axis, lowest, moment.spacing)
         if piece.n_cells:
             pieces.append(piece)
     return pv.merge(pieces) if pieces else pv.PolyData()
 
 
 def _face(
-    cells: np.ndarray,
+    colours: np.ndarray,
     density: np.ndarray,
-    palette: np.ndarray,
     gap: np.ndarray,
     axis: int,
     lowest: list[float],
     spacing: float,
 ) -> pv.PolyData:
-    """Discs on a plane across an axis (x 0, y 1, z 2), for states [up, across], where the density is the body's."""
-    if not cells.size:  # the cut is at the lattice's side
+    """Discs on a plane across an axis (x 0, y 1, z 2), where the density is the body's; colours: [up, across, RGB]."""
+    if not density.size:  # the cut is at the lattice's side
         return pv.PolyData()
-    fine = min(_PIXELS_PER_CELL, max(2 * _PIXELS_OF_A_FACE // (sum(cells.shape) + 1), 3))
+    fine = min(_PIXELS_PER_CELL, max(2 * _PIXELS_OF_A_FACE // (sum(density.shape) + 1), 3))
     aside = np.abs(np.arange(fine) - (fine - 1) / 2) / (fine / 2)
-    distance = np.tile(np.hypot(aside[:, None], aside[None, :]), cells.shape)[..., None]
-    colour = palette[cells].repeat(fine, axis=0).repeat(fine, axis=1)
+    distance = np.tile(np.hypot(aside[:, None], aside[None, :]), density.shape)[..., None]
+    colour = colours.repeat(fine, axis=0).repeat(fine, axis=1)
     colour = np.where(distance < 0.75, colour, np.where(distance < 1.0, 0.8 * colour + 0.2 * gap, gap))
     inside = ndimage.zoom(np.pad(density, 1, mode="edge"), fine, order=1, grid_mode=True, mode="grid-constant")
     inside = inside[fine:-fine, fine:-fine] >= geometry.LEVEL
     across, up = ((1, 2), (0, 2), (0, 1))[axis]
     counts = [1, 1, 1]
-    counts[across], counts[up] = cells.shape[1] * fine + 1, cells.shape[0] * fine + 1
+    counts[across], counts[up] = density.shape[1] * fine + 1, density.shape[0] * fine + 1
     plane = pv.ImageData(dimensions=counts, spacing=(spacing / fine,) * 3, origin=lowest)
     plane.cell_data["colour"] = (colour.reshape(-1, 3) * 255).round().astype(np.uint8)
     return plane.extract_cells(np.flatnonzero(inside.reshape(-1))).extract_surface(algorithm="dataset_surface")
 
 
-def _balls(
-    layer: str, moment: Moment, cells: np.ndarray, states: list[str], kept: np.ndarray, colours: dict[str, str]
-) -> Part:
+def _balls(layer: str, moment: Moment, cells: np.ndarray, states: list[str], kept: np.ndarray, paint: Paint) -> Part:
     """A ball in the place of each cell in these states."""
     numbers = [moment.states.index(state) for state in states if state in moment.states]
     found = np.argwhere(np.isin(cells, numbers) & kept)
     cloud = pv.PolyData((found[:, ::-1] + 0.5) * moment.spacing) if len(found) else pv.PolyData()
-    table = (np.array([to_rgb(colours[each]) for each in moment.states]) * 255).round().astype(np.uint8)
     if len(found):
-        cloud.point_data["colour"] = table[cells[tuple(found.T)]]
+        where = tuple(found.T)
+        cloud.point_data["colour"] = (paint(cells[where], where) * 255).round().astype(np.uint8)
     return Part(layer, cloud, None, radius=0.42 * moment.spacing)
 
 

@@ -47,8 +47,8 @@ struct HostBlock {
 static constexpr HostBlock blockDim{};
 
 template <typename T>
-inline void atomicAdd(T* target, T value) {
-    __atomic_fetch_add(target, value, __ATOMIC_RELAXED);
+inline T atomicAdd(T* target, T value) {
+    return __atomic_fetch_add(target, value, __ATOMIC_RELAXED);
 }
 
 template <typename T>

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpusim.analysis import tumour_states, volume_label, whole
+from gpusim.analysis import tumour_cells_label, tumour_states, volume_label, whole
 from gpusim.scenario import Scenario
 
 
@@ -35,5 +35,6 @@ def test_a_tumour_is_its_infected_cells_too():
     assert tumour_states(named.document) == ["cancer", "sick", "late"]
     bare = Scenario.parse("grid: {shape: [4, 4, 4]}\nstates: {infected: {}, other: {}, t: {layer: immune}}")
     assert tumour_states(bare.document) == ["infected", "other"]  # no roles: all that is resident
+    assert [tumour_cells_label(each.document) for each in (named, bare)] == ["all tumour cells", "all tissue cells"]
     document = Scenario.load("cold-to-hot").document
     assert tumour_states(document) == list(document.heat.tumour)

@@ -43,7 +43,7 @@ def expected(cells, sources):
         for (sz, sy, sx), resistance in sources:
             ways += [resistance + length((z - sz, y - sy, x - sx + turn)) for turn in (-nx, 0, nx)]
         found[z, y, x] = min(ways)
-    return np.minimum(found, 61)
+    return np.minimum(found, 65)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_room_is_the_shortest_way_over_faces_edges_and_corners(simulation):
     np.testing.assert_allclose(found, expected(tissue, sources) * SPACING / 10, rtol=1e-6)
 
 
-def test_beyond_the_reach_room_is_a_tenth_of_a_voxel_more():
+def test_beyond_the_reach_room_is_half_a_voxel_more():
     text = """
     grid: {shape: [30, 3, 3], spacing: 10 um}
     states: {a: {}, wall: {yields: rigid}}
@@ -73,8 +73,8 @@ def test_beyond_the_reach_room_is_a_tenth_of_a_voxel_more():
     tissue[..., 0], tissue[..., 4] = 0, 2
     tissue[0, 0, 4] = 1
     found = room(gpusim.Scenario.parse(text).document, tissue)
-    np.testing.assert_allclose(found[0, 0, :9], [0, 10, 20, 30, 40, 50, 60, 61, 61], rtol=1e-6)
-    assert found[1, 1, 4] == found[2, 2, 5] == pytest.approx(61)
+    np.testing.assert_allclose(found[0, 0, :9], [0, 10, 20, 30, 40, 50, 60, 65, 65], rtol=1e-6)
+    assert found[1, 1, 4] == found[2, 2, 5] == pytest.approx(65)
 
 
 def test_the_engine_finds_the_same_room():
@@ -86,7 +86,7 @@ def test_the_engine_finds_the_same_room():
     text = COLONY.replace("rate: 0.004 /min, reach: 60 um}", mark).replace("{cell: {}", "{cell: {}, marked: {}")
     scenario = gpusim.Scenario.parse(text)
     with gpusim.Simulation(scenario, "numpy") as marked:
-        cells, near = marked.tissue == 1, within(scenario.document, marked.tissue, "22 um")
+        cells, near = marked.tissue == 1, room(scenario.document, marked.tissue) < 22
         marked.step(12)
         np.testing.assert_array_equal(marked.tissue == marked.model.states.number("marked"), cells & near)
 
@@ -98,7 +98,29 @@ def test_an_outcome_is_the_share_of_cells_that_have_room(simulation, states, dis
     numbers = [simulation.model.states.number(state) for state in states]
     layers = [simulation.tissue, simulation.immune]
     rooms = np.concatenate([room(simulation.scenario.document, layers[0])[np.isin(layer, numbers)] for layer in layers])
-    assert 0 < found == np.mean(rooms <= float(distance.split()[0]) * (1 + 1e-6))
+    # The nearest side of the voxel that can take a cell is half a voxel nearer than its centre.
+    assert 0 < found == np.mean(rooms - SPACING / 2 < float(distance.split()[0]) * (1 - 1e-6))
+
+
+def test_the_share_with_room_is_of_what_a_division_reaches():
+    """Without a `reach`: the 26 neighbours of a free voxel, and none of those beyond."""
+    text = QUIET.replace("states", "rules: {r: {transition: a -> a + a, rate: 1e-4 /min}}, states")
+    tissue = np.ones((5, 5, 5), np.uint8)
+    tissue[2, 2, 2] = 0
+    near = within(gpusim.Scenario.parse(text).document, tissue, "34 um")
+    assert near[1:4, 1:4, 1:4].all()
+    assert near.sum() == 27
+
+
+@pytest.mark.parametrize("reach", [1, 2, 3, 4, 6, 10])
+@pytest.mark.parametrize("normal", [(1, 0, 0), (1, 1, 0), (1, 1, 1)])
+def test_a_rim_as_deep_as_the_reach_has_room_whatever_way_the_surface_lies(reach, normal):
+    """Layers of cells under a plane surface, which is half a layer outside the centres of the first."""
+    division = f"r: {{transition: a -> a + a, rate: 0.01 /h, reach: {20 * reach} um}}"
+    text = f"{{grid: {{shape: [31, 31, 31]}}, states: {{a: {{}}}}, rules: {{{division}}}}}"
+    layer = np.einsum("i,i...", normal, np.indices((31, 31, 31))) - 20  # from 1 on
+    near = within(gpusim.Scenario.parse(text).document, (layer > 0).astype(np.uint8), f"{20 * reach} um")
+    assert layer[near].max() / np.linalg.norm(normal) == pytest.approx(reach, abs=0.5)
 
 
 def test_without_cells_the_share_is_0(simulation):
@@ -142,7 +164,7 @@ class TestDrawing:
         gpusim.run(simulation.scenario, tmp_path / "out", backend="numpy")
         result = Result(tmp_path / "out")
         for moment in (moments.moment_of_simulation(simulation), moments.moment_of_result(result, 0)):
-            assert moment.field_names == ["all tumour cells", "room"]
+            assert moment.field_names == ["all tissue cells", "room"]
             assert moment.unit("room") == "um"
             np.testing.assert_array_equal(moment.values("room"), room(result.document, simulation.tissue))
 

@@ -27,7 +27,7 @@ from gpusim.backends.source import kernel_source
 WAITING = {
     "restrict_finest", "restrict_coarse", "restrict_mass", "restrict_coupling", "restrict_mean", "sum_fields",
     "propose_moves", "move", "count_exchange", "bid_for_room", "settle_bids", "divide",
-    "swap_cells", "bid_for_lines", "settle_lines", "close_up",
+    "swap_cells", "bid_for_lines", "settle_lines", "close_up", "measure_outflow",
 }  # fmt: skip
 """Kernels in which the threads of a block wait for each other; the player stops at any other that does."""
 

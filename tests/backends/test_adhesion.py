@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from backends.nothing import no_traits
 from backends.played import PlayedDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,7 +55,8 @@ def swapped(backend, arrays, boundary, *, sweeps, share, background=B, energies=
 def tables(backend, replicates, energies=ENERGIES):
     seeds = np.arange(replicates, dtype=np.uint64) + np.uint64(2**33)
     found = {"energies": energies, "swaps": SWAPS, "acceptance": acceptance(), "seeds": seeds}
-    return {name: backend.array(values) for name, values in found.items()}
+    arrays = {name: backend.array(values) for name, values in found.items()}
+    return arrays | {"traits": no_traits(backend, replicates), "first_trait": 0, "end_trait": 0}
 
 
 def one_pass(backend, cells, cut, boundary, sweep, each):
@@ -70,7 +72,13 @@ def one_pass(backend, cells, cut, boundary, sweep, each):
 def with_nothing_else(cells):
     """Cells of which nothing but the state is told."""
     none = np.zeros((len(cells), 0, 0, 0), np.uint8)
-    return {"cells": cells, "clock": np.zeros(cells.shape, np.uint16), "heading": none, "claim": none}
+    return {
+        "cells": cells,
+        "clock": np.zeros(cells.shape, np.uint16),
+        "heading": none,
+        "claim": none,
+        "clone": none.astype(np.uint64),
+    }
 
 
 PLAYED = pytest.param("played", marks=[pytest.mark.slow, *backend_parameters()[1].marks])
@@ -183,6 +191,7 @@ def test_no_cell_is_lost_or_doubled_and_all_backends_agree(backend, shape, sides
         "clock": random.integers(0, 2**16, size).astype(np.uint16),
         "heading": random.integers(0, 7, size).astype(np.uint8),
         "claim": random.integers(0, 64, size).astype(np.uint8),
+        "clone": random.integers(0, 2**63, size).astype(np.uint64),
     }
     ends = swapped(backend, begun, boundary, sweeps=2, share=0.8)
     for before, after in zip(*(zip(*each.values(), strict=True) for each in (begun, ends)), strict=True):

@@ -4,42 +4,30 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import backend_parameters, first_backend
 from scipy import ndimage
 
 import gpusim
-from gpusim import backends
 
 FREE, _, _, MARKED = range(4)
 
 
-@pytest.fixture(scope="module", params=backend_parameters())
-def backend(request):
-    return backends.create(*request.param)
-
-
-@pytest.fixture(scope="module", params=first_backend("numpy", "cpu2", "cuda"))
-def machine(request):
-    return backends.create(*request.param)
-
-
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_outside_is_what_a_cube_reaches(backend, data):
+def test_outside_is_what_a_cube_reaches(every_machine, data):
     shape = data.draw(st.tuples(*[st.integers(1, 9)] * 3))
     taken = data.draw(st.sampled_from([0.0, 0.02, 0.1, 0.5]))
     random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     cells = random.choice(4, (1, *shape), p=[0.99 - taken, taken / 2, taken / 2, 0.01])
     sides = data.draw(st.tuples(*[st.sampled_from(["closed", "periodic", "open"])] * 3))
     boundary = sum((1 << a) * (s == "periodic") + (24 << 2 * a) * (s == "open") for a, s in enumerate(sides))
-    about = {"regions": backend.array(np.array([1, 0, 0, 2], np.uint8)), "boundary": boundary}
-    about["cells"] = backend.lattice(cells.astype(np.uint8))
-    labels = backend.lattice(np.zeros((1, *shape), np.uint32))
-    found = backend.lattice(np.zeros((1, *shape), np.uint8))
-    backend.launch("begin_regions", **about, labels=labels)
-    backend.launch("join_regions", labels=labels, boundary=boundary)
-    backend.launch("mark_outside", **about, labels=labels, outside=found)
-    np.testing.assert_array_equal(backend.to_numpy(found)[0] != 0, reached(cells[0], sides))
+    about = {"regions": every_machine.array(np.array([1, 0, 0, 2], np.uint8)), "boundary": boundary}
+    about["cells"] = every_machine.lattice(cells.astype(np.uint8))
+    labels = every_machine.lattice(np.zeros((1, *shape), np.uint32))
+    found = every_machine.lattice(np.zeros((1, *shape), np.uint8))
+    every_machine.launch("begin_regions", **about, labels=labels)
+    every_machine.launch("join_regions", labels=labels, boundary=boundary)
+    every_machine.launch("mark_outside", **about, labels=labels, outside=found)
+    np.testing.assert_array_equal(every_machine.to_numpy(found)[0] != 0, reached(cells[0], sides))
 
 
 def reached(cells, sides):

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import backend_parameters, first_backend
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 
 import gpusim
-from gpusim import backends
 from gpusim.model.tables import RIGID
 
 STEPS = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
@@ -56,34 +54,26 @@ def shortest(cells, boundary):
     return np.where(cells == WALL, RIGID, np.minimum(found, FAR)).astype(np.uint8)
 
 
-@pytest.fixture(scope="module", params=backend_parameters())
-def backend(request):
-    return backends.create(*request.param)
-
-
-@pytest.fixture(scope="module", params=first_backend("numpy", "cpu2", "cuda"))
-def machine(request):
-    return backends.create(*request.param)
-
-
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_room_is_the_shortest_way_to_a_voxel_that_can_take_a_cell(backend, data):
+def test_room_is_the_shortest_way_to_a_voxel_that_can_take_a_cell(every_machine, data):
     shape = data.draw(st.tuples(*[st.integers(1, 4)] * 2, st.sampled_from([1, 2, 3, 9, 10, 13])))
     cells = np.random.default_rng(data.draw(st.integers(0, 2**32))).choice(4, (1, *shape), p=[0.1, 0.6, 0.2, 0.1])
     sides = data.draw(st.tuples(*[st.sampled_from(["closed", "periodic", "open"])] * 3))
     boundary = sum((1 << a) * (s == "periodic") + (24 << 2 * a) * (s == "open") for a, s in enumerate(sides))
-    yields = backend.array(np.repeat(YIELDS[:, None], 4, axis=1))
-    own, other, room, spare = (backend.lattice(a.astype(np.uint8)) for a in (cells, 0 * cells, 0 * cells, 0 * cells))
+    yields = every_machine.array(np.repeat(YIELDS[:, None], 4, axis=1))
+    own, other, room, spare = (
+        every_machine.lattice(a.astype(np.uint8)) for a in (cells, 0 * cells, 0 * cells, 0 * cells)
+    )
     begun = {"yields": yields, "cells": own, "other": other, "boundary": boundary}
-    backend.launch("begin_room", room=room, **begun)
+    every_machine.launch("begin_room", room=room, **begun)
     for source, target in [(room, spare), (spare, room)] * 5:
-        backend.launch("spread_room", room=source, next=target, passes=1, boundary=boundary)
-    np.testing.assert_array_equal(backend.to_numpy(room)[0], shortest(cells[0], boundary))
-    if backend.voxels_at_once:
-        backend.launch("begin_room", room=room, **begun)
-        backend.launch("spread_room", room=room, next=spare, passes=10, boundary=boundary)
-        np.testing.assert_array_equal(backend.to_numpy(room)[0], shortest(cells[0], boundary))
+        every_machine.launch("spread_room", room=source, next=target, passes=1, boundary=boundary)
+    np.testing.assert_array_equal(every_machine.to_numpy(room)[0], shortest(cells[0], boundary))
+    if every_machine.voxels_at_once:
+        every_machine.launch("begin_room", room=room, **begun)
+        every_machine.launch("spread_room", room=room, next=spare, passes=10, boundary=boundary)
+        np.testing.assert_array_equal(every_machine.to_numpy(room)[0], shortest(cells[0], boundary))
 
 
 CROWD = """

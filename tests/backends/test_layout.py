@@ -52,7 +52,7 @@ def test_a_difference_does_not_compile(text, message, tmp_path, monkeypatch):
 def test_a_shape_that_the_kernels_forget_does_not_compile(tmp_path, monkeypatch):
     monkeypatch.setenv("GPUSIM_CACHE", str(tmp_path))
     unit = next(text for text in source.host_units() if '#line 1 "rules.cu"' in text)
-    forgotten = unit.replace("enum Shape { ", "enum Shape { GAUSS = 4, ")
+    forgotten = unit.replace("enum Shape { ", "enum Shape { GAUSS = 99, ")
     assert forgotten != unit
     with pytest.warns(UserWarning, match="compiling kernels"), pytest.raises(BackendError, match="GAUSS.* not handled"):
         compiler.load(forgotten)

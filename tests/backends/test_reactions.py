@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from backends.nothing import no_traits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -57,6 +58,7 @@ class Reacting:
             "immune": backend.lattice(np.zeros(one, np.uint8)),
             "counts": backend.lattice(np.zeros((0, len(seeds), 0, 0, 0), np.uint8)),
             "body": backend.array(np.zeros((0, len(seeds)), np.float32)),
+            "traits": no_traits(backend, len(seeds)),
         }
         values = [np.broadcast_to(np.asarray(each, np.float32), one) for each in fields]
         self.fields = backend.lattice(np.stack(values))

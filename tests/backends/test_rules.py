@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from backends.nothing import no_births, no_trait_tables, no_traits
 from scipy import stats
 
 from gpusim.backends import create
 from gpusim.backends.base import Window
 from gpusim.backends.groups import CellTables
-from gpusim.model.tables import MODULATOR, MOTILITY, RELEASE, RULE, Shape, Source
+from gpusim.model.tables import ADJUSTMENT, EGRESS, MODULATOR, MOTILITY, RELEASE, RULE, Shape, Source
 
 SHAPE = (4, 16, 16)
 VOXELS = 4 * 16 * 16
@@ -30,7 +31,9 @@ class Applied:
             backend.array(np.full((4, 4), 2**32 - 1, np.uint32)),
             backend.array(np.zeros(4, MOTILITY)),
             backend.array(np.array([*modulators], MODULATOR)),
-            backend.array(np.array([*releases], RELEASE)),
+            backend.array(np.array([(field, -1, amount) for field, amount in releases], RELEASE)),
+            backend.array(np.zeros(0, ADJUSTMENT)),
+            backend.array(np.zeros(0, EGRESS)),
         )
         one = (1, *SHAPE)
         clock = backend.lattice(np.broadcast_to(np.asarray(clock, np.uint16), one).copy())
@@ -45,16 +48,27 @@ class Applied:
             )
         )
         fired = backend.array(np.zeros((max(1, len(rules)), 1), np.uint64))
-        nothing = backend.array(np.zeros((1, 0, 0, 0), np.uint8))
+        nothing, nothing_long, no_clones = (
+            backend.array(np.zeros((1, 0, 0, 0), dtype)) for dtype in (np.uint8, np.uint16, np.uint64)
+        )
         backend.launch(
             "apply_rules",
             tables,
+            no_trait_tables(backend),
+            no_births(backend),
             window=Window(0, *planes) if planes else None,
             seeds=backend.array(np.array([1], np.uint64)),
             step=2,
             purpose=3,
             cells=cells,
             other=other,
+            other_clock=nothing_long,
+            other_claim=nothing,
+            clone=no_clones,
+            other_clone=no_clones,
+            traits=no_traits(backend),
+            first_trait=0,
+            end_trait=0,
             counts=counts,
             body=backend.array(np.array(body, np.float32)[:, None]),
             room=nothing,
@@ -63,6 +77,7 @@ class Applied:
             claim=nothing,
             fields=values,
             fired=fired,
+            carried=backend.array(np.zeros((3, 0, 1), np.uint64)),
         )
         self.cells, self.clock, self.field = (backend.to_numpy(a) for a in (after[0], clock[0], values[:, 0]))
         self.fired = backend.to_numpy(fired)[:, 0].astype(int).tolist()
@@ -77,7 +92,7 @@ def test_a_launch_of_no_blocks_does_nothing(backend):
 
 
 def rule(to, hazard, after=0, modulators=(0, 0), releases=(0, 0)):
-    return (to, -1, 0, hazard, after, *modulators, *releases)
+    return (to, -1, 0, hazard, after, *modulators, *releases, 0, 0, 0, 0, 0, -1, -1)
 
 
 def test_a_clock_counts_up_and_is_held_at_its_end(backend):

@@ -1,5 +1,7 @@
 """What is done to a running simulation from outside: it equals a therapy, is recorded, and can be repeated."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -185,6 +187,19 @@ def test_a_change_of_therapies_counts_for_those_still_to_come():
         assert simulation.count("t") + simulation.fired["leave"] == 7
         with pytest.raises(gpusim.ScenarioError, match="has no effect"):
             simulation.change({"therapies.first.amount": "8 cell"})
+
+
+def test_a_change_warns_where_the_rule_step_is_too_large_for_the_new_rate():
+    """The step stays as it is; a note that was there before is not told again."""
+    divides = {"divide": {"transition": "source -> source + source", "rate": "0.004 /min"}}
+    with gpusim.Simulation(scenario(rules=divides), "numpy") as simulation:
+        with pytest.warns(
+            UserWarning, match="change: the rule step of 4 min .* rule 'divide': its hazard .* 0.024 per"
+        ):
+            simulation.change({"rules.divide.rate": "0.006 /min"})
+        with warnings.catch_warnings(action="error"):
+            simulation.change({"rules.grow.rate": "0.02 /min"})
+            simulation.change({"rules.divide.rate": "0.005 /min"})
 
 
 def acted(folder=None, **more):

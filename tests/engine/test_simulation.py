@@ -80,7 +80,7 @@ def test_a_fault_is_found_wherever_it_is(simulate, value):
 
 def test_a_step_too_large_for_its_rules_is_noted(simulate):
     text = DECAY + "rules: {leave: {transition: source -> empty, rate: 0.3 /min}}"
-    assert "rule step of 1 min is too large: a hazard reaches 0.3" in simulate(text).model.notes[0]
+    assert "rule step of 1 min is too large for rule 'leave': its hazard reaches 0.3" in simulate(text).model.notes[0]
     assert not simulate(text, time={"step": {"rules": "0.2 min", "field": "0.2 min"}}).model.notes
 
 

@@ -23,6 +23,8 @@ fields:
   virus: {unit: PFU/voxel, diffusion: 100 um^2/min, initial: 2, decay: 0.1 /min}
   gmcsf: {unit: µg/mL, initial: 38}
 states: {tumour: {}, ctl: {layer: immune, motility: {speed: 4 um/min}}}
+traits:
+  load: {of: tumour, unit: µg, most: 9 µg, initial: {uniform: {low: 1 µg, high: 3 µg}}}
 rules:
   growth: {transition: empty -> tumour, rate: 0.1 /min}
 tissue:
@@ -79,14 +81,14 @@ def test_paraview_gets_every_time_and_voxel(result, tmp_path, name):
     for i, image in enumerate(images.values()):
         assert image.bounds == (0, 1400, 0, 100, 0, 80)
         assert image.dimensions == (71, 6, 5)
-        for field in ("virus", "gmcsf", "tissue", "immune"):
+        for field in ("virus", "gmcsf", "tissue", "immune", "load"):
             values = image.cell_data[field]
             assert values.dtype == result.array(field, i).dtype
             assert np.array_equal(values.reshape(4, 5, 70), result.array(field, i))
         names = image.GetFieldData().GetAbstractArray("states")
         assert [names.GetValue(k) for k in range(names.GetNumberOfValues())] == result.state_names
         units = image.GetFieldData().GetAbstractArray("units")
-        assert [units.GetValue(k) for k in (0, 1)] == ["virus: PFU/voxel", "gmcsf: ug/mL"]
+        assert [units.GetValue(k) for k in range(3)] == ["virus: PFU/voxel", "gmcsf: ug/mL", "load: ug"]
 
 
 def test_napari_gets_channels_labels_units_and_a_pyramid(result, tmp_path):
@@ -96,17 +98,18 @@ def test_napari_gets_channels_labels_units_and_a_pyramid(result, tmp_path):
     assert export(result, tmp_path / "a.ome.zarr") == "ome-zarr"
     found = {node.zarr.basename(): node for node in Reader(parse_url(tmp_path / "a.ome.zarr"))()}
     image = found["a.ome.zarr"]
-    assert image.metadata["channel_names"] == ["virus", "gmcsf"]
+    assert image.metadata["channel_names"] == ["virus", "gmcsf", "load"]
     assert {a["name"]: a.get("unit") for a in image.metadata["axes"]} == {
         "t": "minute",
         "c": None,
         **dict.fromkeys("zyx", "micrometer"),
     }
     full, half = image.data
-    assert full.shape == (4, 2, 4, 5, 70)
+    assert full.shape == (4, 3, 4, 5, 70)
     assert half.shape[-1] == 35
     for i in range(len(TIMES)):
         assert np.array_equal(np.asarray(full[i, 0]), result.array("virus", i))
+        assert np.array_equal(np.asarray(full[i, 2]), result.trait("load", i))
     blocks = result.array("virus", 1).reshape(2, 2, 5, 35, 2).mean(axis=(1, 4))
     assert np.allclose(np.asarray(half[1, 0]), blocks, rtol=1e-6)
     scale, translation = image.metadata["coordinateTransformations"][1]
@@ -145,7 +148,7 @@ def test_the_image_is_valid_ngff(result, tmp_path):
 def test_pandas_gets_every_cell(result, tmp_path, name, read):
     export(result, tmp_path / name)
     table = read(tmp_path / name)
-    assert list(table) == ["time_min", "x_um", "y_um", "z_um", "layer", "state"]
+    assert list(table) == ["time_min", "x_um", "y_um", "z_um", "layer", "state", "load"]
     assert table["time_min"].unique().tolist() == TIMES
     for i, minutes in enumerate(TIMES):
         now = table[table["time_min"] == minutes]
@@ -156,19 +159,56 @@ def test_pandas_gets_every_cell(result, tmp_path, name, read):
             rebuilt = np.full_like(states, result.state_names.index({"tissue": "empty", "immune": "none"}[layer]))
             rebuilt[z, y, x] = [result.state_names.index(state) for state in rows["state"]]
             assert np.array_equal(rebuilt, states)
+            loads = rows["load"].to_numpy(np.float32)
+            assert (
+                np.array_equal(loads, result.trait("load", i)[z, y, x]) if layer == "tissue" else np.isnan(loads).all()
+            )
 
 
 def test_physicell_gets_its_columns_about_the_middle(result, tmp_path):
     export(result, tmp_path / "cells.csv", "physicell")
     lines = (tmp_path / "cells.csv").read_text().splitlines()
     # PhysiCell tells its newer format by the x that a table begins with.
-    assert lines[0] == "x,y,z,type"
+    assert lines[0] == "x,y,z,type,custom:load"
     table = pd.read_csv(tmp_path / "cells.csv")
     cells = int((result.array("tissue") == 1).sum() + (result.array("immune") == 2 + 1).sum())
     assert len(table) == cells == len(lines) - 1
     assert set(table["type"]) == {"tumour", "ctl"}
+    assert (table["custom:load"] >= 1).equals(table["type"] == "tumour")
     assert table[["x", "y", "z"]].min().tolist() == [-690, -40, -30]
     assert table[["x", "y", "z"]].max().tolist() == [690, 40, 30]
+
+
+def test_pcdl_gets_what_physicell_would_have_written(result, tmp_path):
+    pcdl = pytest.importorskip("pcdl")
+    assert export(result, tmp_path / "a.multicellds") == "multicellds"
+    for i, time in enumerate(TIMES):
+        step = pcdl.TimeStep(str(tmp_path / "a.multicellds" / f"output{i:08d}.xml"), verbose=False)
+        assert step.get_time() == time
+        cells = step.get_cell_df()
+        tissue, immune = result.array("tissue", i), result.array("immune", i)
+        assert dict(cells.cell_type.value_counts()) == {
+            name: count for name, count in (("tumour", (tissue == 1).sum()), ("ctl", (immune == 3).sum())) if count
+        }
+        # The middle of the grid is the origin.
+        spacing, shape = result.spacing, np.array(tissue.shape)
+        at = (
+            (cells[["position_z", "position_y", "position_x"]].to_numpy() / spacing + shape / 2 - 0.5)
+            .round()
+            .astype(int)
+        )
+        of_tissue = (cells.cell_type == "tumour").to_numpy()
+        assert (tissue[tuple(at[of_tissue].T)] == 1).all()
+        assert (immune[tuple(at[~of_tissue].T)] == 3).all()
+        assert np.allclose(cells.load[of_tissue], result.trait("load", i)[tuple(at[of_tissue].T)])
+        assert not cells.dead.any()
+        values = step.get_conc_df().sort_values(["voxel_k", "voxel_j", "voxel_i"]).virus.to_numpy()
+        assert np.allclose(values, result.array("virus", i).ravel())
+        assert step.get_unit_dict()["virus"] == "PFU/voxel"
+        graph = step.get_neighbor_graph_dict()
+        lattice = {cell: tuple(voxel) for cell, voxel in zip(cells.index, at, strict=True)}
+        for cell, others in list(graph.items())[::50]:
+            assert all(np.abs(np.subtract(lattice[cell], lattice[other])).max() <= 1 for other in others)
 
 
 def test_one_time_can_be_chosen(result, tmp_path):
@@ -251,15 +291,19 @@ def test_the_command_guesses_the_format_and_explains_a_mistake(result, tmp_path,
     assert str(run("-o", "b.csv", "--format", "excel").exception) == f"'excel': expected one of {', '.join(FORMATS)}"
 
 
-@pytest.mark.parametrize(("format", "column"), [("csv", "state"), ("physicell", "type")])
-def test_a_table_goes_out_and_in_again(result, tmp_path, format, column):
+@pytest.mark.parametrize(
+    ("format", "column", "trait"), [("csv", "state", "load"), ("physicell", "type", "custom:load")]
+)
+def test_a_table_goes_out_and_in_again(result, tmp_path, format, column, trait):
     export(result, tmp_path / "cells.csv", format, at=10.0)
     types = [{"state": state, "where": {column: state}} for state in ("tumour", "ctl")]
     tissue = {"shapes": None, "cells": str(tmp_path / "cells.csv"), "types": types}
-    scenario = gpusim.Scenario.parse(TEXT).with_(tissue=tissue)
+    traits = {"load": {"initial": {"uniform": None, "column": trait}}}
+    scenario = gpusim.Scenario.parse(TEXT).with_(tissue=tissue, traits=traits)
     with gpusim.Simulation(scenario, "numpy") as simulation:
         for layer in ("tissue", "immune"):
             assert np.array_equal(getattr(simulation, layer), result.array(layer))
+        assert np.array_equal(simulation.trait("load"), result.trait("load"))
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet"])

@@ -26,12 +26,13 @@ states:
   tumour: {secretion: {virus: 1 PFU/min}, uptake: {oxygen: 10 /min}}
   vessel: {exchange: {oxygen: {permeability: 1 /min, blood: 38}, virus: {permeability: 0.1 /min, body: virions, volume: 5 mL, modulators: [{contact: ctl}]}}}
   ctl: {layer: immune, motility: {speed: 4 um/min, persistence: 10 min, chemotaxis: {field: virus, half: 1, sensitivity: 300 um}}}
+groups: {resident: [tumour, vessel], cells: [resident, ctl]}
 body:
   quantities: {cells: {unit: cell, initial: 5}, virions: {unit: PFU}}
   processes: {growth: {transition: nothing -> cells, by: cells, rate: 0.01 /min}}
 rules:
-  growth: {transition: empty -> tumour, rate: 0.1 /min, after: 1 min, modulators: [{neighbours: tumour, per: 26}, {field: virus, half: 1, power: 2}], releases: {virus: 3 PFU}}
-  arrival: {transition: none -> ctl, rate: 0.1 /min, modulators: [{contact: vessel}, {body: cells, per: 10 cell}], from_body: cells}
+  growth: {transition: empty -> tumour, rate: 0.1 /min, after: 1 min, modulators: [{neighbours: cells, per: 26}, {field: virus, half: 1, power: 2}], releases: {virus: 3 PFU}}
+  arrival: {transition: none -> ctl, rate: 0.1 /min, modulators: [{contact: resident}, {body: cells, per: 10 cell}], from_body: cells}
 adhesion: {rate: 2 /h, energies: {tumour: {tumour: -1, empty: 0.5, vessel: -0.2}, vessel: {vessel: 0, empty: 0}}}
 tissue:
   background: empty
@@ -47,7 +48,7 @@ therapies:
   stock: {inject: virus, amount: 3 MOI, targets: tumour, site: near, radius: 40 um}
   more: {inject: tumour, amount: 3 cell, site: near, into: [empty, vessel], radius: 30 um}
   drip: {infuse: virions, amount: 50 PFU, start: 1 min, every: 1 min, doses: 2}
-  cut: {resect: [tumour, ctl], site: near, radius: 25 um, start: 1 min}
+  cut: {resect: cells, site: near, radius: 25 um, start: 1 min}
 sites:
   near: {}
   far: {grid: {shape: [4, 4, 3], spacing: 15 um}, tissue: {shapes: {a: null, b: {fraction: 0.5}}}}
@@ -59,7 +60,7 @@ trial:
     no dose: {therapies.dose: null}
     faster: {rules.growth.rate: 1 /min, 'rules.growth.modulators[0].per': 13, sites.far.grid.shape: [5, 4, 3]}
   outcomes:
-    burden: {count: tumour, site: near}
+    burden: {count: resident, site: near}
     virus: {total: virus, take: highest, at: [2 min, 10 min]}
     grown: {fired: growth}
     blood: {body: cells, take: lowest}
@@ -74,6 +75,7 @@ NASTY = [
     *("0 um", "0 min", "0 /min", "1e300 um", "1e-300 um", "1e308 1/fs", "1e308 km^2/fs", "1e300 day", "1e-300 min"),
     *("1e308 PFU", "1e308 PFU/voxel", "nan um", "inf /min", "1/(0 min)", "1 um/0", "30 degC", "1e5 dB", "-1 um"),
     *("virus", "oxygen", "tumour", "empty", "none", "ctl", "vessel", "nothing", "cells", "time", "body", "Virus"),
+    *("resident", "resident -> empty", "cells|empty -> none", ["cells", "resident"]),
     *("a -> b", "empty -> tumour", "|->|", "->", " " * 300 + "->", "tumour|empty|vessel -> none", "nothing -> nothing"),
     *(
         "../../etc/passwd",
@@ -175,4 +177,4 @@ def survives(text):
 
 def written(data):
     """Data as the YAML text that gives it back (1e400 and its kin included)."""
-    return yaml.safe_dump(data, allow_unicode=True)
+    return yaml.safe_dump(data, allow_unicode=True, sort_keys=False)

@@ -42,15 +42,15 @@ FREE = {
         "--overwrite",
         "--resume",
     ],
-    "check": ["--set", "--replicates"],
-    "show": ["--rows"],
+    "check": ["--set", "--replicates", "--json", "--diagram"],
+    "show": ["--rows", "--site", "--means"],
     "heat": [],
     "digest": [],
     "export": ["--format", "--at", "--site", "--overwrite", "-o"],
     "compare": ["--no-pictures"],
     "presets": [],
 }
-FLAGS = {"--overwrite", "--no-pictures"}
+FLAGS = {"--overwrite", "--no-pictures", "--json", "--diagram", "--means"}
 ENDINGS = st.sampled_from(
     ["t.csv", "t.parquet", "t.zarr", "t.vtkhdf", "t.pvd", "t", "", "no/such/t.csv", "good", "a.txt"]
 )

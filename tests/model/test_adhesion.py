@@ -84,7 +84,7 @@ ENERGIES = {"a": {"a": -1, "b": 0, "empty": 0}, "b": {"b": -1, "empty": 0}}
     [
         ({"energies": ENERGIES | {"b": {"b": -1}}}, "energies", "found none for 'b: {empty: ...}'"),
         ({"energies": ENERGIES | {"c": {"a": 1}}}, "energies.c", "unknown tissue state 'c'"),
-        ({"energies": {"a": {"a": 0, "ctl": 1}}}, "energies.a.ctl", "found the immune state 'ctl'"),
+        ({"energies": {"a": {"a": 0, "ctl": 1}}}, "energies.a.ctl", "expected a tissue state, found 'ctl'"),
         ({"energies": ENERGIES | {"b": {"a": 1, "b": 0, "empty": 0}}}, "energies.b.a", "is given twice"),
         ({"energies": {"a": {"a": float("nan"), "b": 0}, "b": {"b": 0}}}, "energies.a.a", "number"),
         ({"energies": {"a": {"a": -101, "b": 0}, "b": {"b": 0}}}, "energies.a.a", "100"),
@@ -93,7 +93,7 @@ ENERGIES = {"a": {"a": -1, "b": 0, "empty": 0}, "b": {"b": -1, "empty": 0}}
         ({"energies": {"a": {"a": 1, "wall": 0}, "wall": {"wall": 0}}}, "energies", "found 1"),
         ({"energies": {"a": {"a": 1, "b": 1}, "b": {"b": 1}}}, "energies", "have no effect"),
         ({"energies": {"a": {"a": 1e-4, "b": 0}, "b": {"b": 0}}}, "energies", "have no effect"),
-        ({"energies": {}}, "energies", "at least 1"),
+        ({"energies": {}}, "energies", "expected one or more"),
         ({"rate": 3}, "rate", "with its unit"),
         ({"rate": "3 um"}, "rate", "1/min"),
         ({"rate": "1000 /min"}, "rate", "attempts in a rule step"),

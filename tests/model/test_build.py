@@ -260,12 +260,19 @@ def test_a_point_beyond_any_side_is_refused(axis):
 def test_rules_are_noted_where_their_step_is_too_large():
     # Infection goes by up to 0.18 /min: a hazard of 0.72 in a step of 4 min; at 0.5 min it is 0.09.
     (note,) = built().notes
-    assert note.startswith("the rule step of 4 min is too large: a hazard reaches 0.72 per step")
+    assert note.startswith("the rule step of 4 min is too large for rule 'infection': its hazard reaches 0.72 per step")
     assert built(time={"step": {"field": "0.5 min", "rules": "0.5 min"}}).notes == ()
     (note,) = built(time={"step": {"field": "0.6 min", "rules": "0.6 min"}}).notes
-    assert "a hazard reaches 0.108 per step" in note
+    assert "hazard reaches 0.108 per step" in note
 
 
 def test_a_quantity_that_can_not_be_converted_names_the_scenario():
     with pytest.raises(ScenarioError, match="unnamed: a quantity is too large in"):
         built(therapies={"dose": {"amount": "1e23 PFU"}}, grid={"spacing": "0.001 um"})
+
+
+def test_transfers_are_noted_where_their_step_is_too_large():
+    trait = {"of": "tumour", "unit": "PFU", "uptake": {"virus": {"rate": "0.6 /min", "ratio": 1}}}
+    step = {"field": "0.5 min", "rules": "0.5 min"}
+    (note,) = built(traits={"t": trait}, time={"step": step}).notes
+    assert "uptake into traits or their secretion: the rate times the step reaches 0.3 per step" in note

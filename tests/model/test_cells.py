@@ -119,7 +119,7 @@ def test_the_step_follows_from_the_highest_rate_that_modulators_allow(modulators
 def test_a_hazard_of_neighbours_in_both_layers_is_noted():
     growth = {"rate": "0.001 /min", "modulators": [{"neighbours": ["tumour", "ctl"]}]}
     given = built(rules={"growth": growth})  # steps of 4 min
-    assert "a hazard reaches 0.208 per step" in given.notes[0]
+    assert "its hazard reaches 0.208 per step" in given.notes[0]
     assert most_likely(given, "empty", "none") == pytest.approx(pade(0.208), rel=1e-3)
 
 
@@ -218,7 +218,7 @@ def test_every_row_knows_its_modulators_and_releases():
     assert cells.rule_names == ("growth", "death", "decay", "decay")
     assert cells.rules["first_release"].tolist() == [0, 1, 3, 3]
     assert cells.rules["end_release"].tolist() == [1, 3, 3, 3]
-    assert cells.releases.tolist() == [(1, 3), (0, 5), (1, 7)]
+    assert cells.releases.tolist() == [(1, -1, 3), (0, -1, 5), (1, -1, 7)]
     sources = [
         [Source(int(s)) for s in cells.modulators["source"][row["first_modulator"] : row["end_modulator"]]]
         for row in (*cells.rules, cells.motilities[3], cells.motilities[4])

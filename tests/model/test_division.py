@@ -43,9 +43,9 @@ DIVIDES = "rules: {division: {transition: a -> a + b, rate: 0.01 /min, reach: 60
             "'resistance' applies only to 'crushed'",
         ),
         (
-            DIVIDES + "\nstates: {b: {yields: {how: crushed, resistance: 80 um}}}",
+            DIVIDES + "\nstates: {b: {yields: {how: crushed, resistance: 49 um}}}",
             "states.b.yields.resistance",
-            "beyond the reach",
+            "beyond the reach of every division, so that the cell is never crushed; expected at most 48 um",
         ),
         (
             "rules: {r: {transition: a -> b, rate: 1 /min, modulators: [{room: true, half: 30 um}]}}",
@@ -76,6 +76,19 @@ def test_bad_divisions_are_refused_where_they_stand(text, place, reason):
         build(base.with_(**document))
     assert place in str(caught.value)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("transition", "rate", "reaches"), [("a -> a + b", "0.021 /min", "0.021"), ("a -> b", "0.12 /min", "0.12")]
+)
+def test_a_step_that_is_too_long_for_a_rule_is_noted_with_its_limit(transition, rate, reaches):
+    base = gpusim.Scenario.parse("{grid: {shape: [4, 4, 4]}, states: {a: {}, b: {}}}").with_(
+        time={"step": {"rules": "1 min"}}
+    )
+    limit = {"a -> a + b": "0.02", "a -> b": "0.1"}[transition]
+    (note,) = build(base.with_(rules={"r": {"transition": transition, "rate": rate}})).notes
+    assert f"too large for rule 'r': its hazard reaches {reaches} per step; above {limit}" in note
+    assert build(base.with_(rules={"r": {"transition": transition, "rate": f"{limit} /min"}})).notes == ()
 
 
 def test_a_division_shortens_the_step_of_the_rules():

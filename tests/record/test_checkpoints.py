@@ -1,3 +1,4 @@
+import errno
 import shutil
 import zipfile
 
@@ -7,7 +8,7 @@ from fuzz.scenarios import SMALL
 
 import gpusim
 from gpusim import ResultError
-from gpusim.record import Recorder, Result, checkpoint, layout
+from gpusim.record import Recorder, Result, checkpoint, files, layout, recorder, sums
 from gpusim.record.checkpoint import DamagedError
 
 TEXT = """
@@ -164,6 +165,31 @@ def test_with_all_damaged_the_run_begins_again(tmp_path, whole):
     with pytest.warns(UserWarning, match="damaged|begins again"):
         assert record(tmp_path / "out", resume=True)["digest"] == whole[0]["digest"]
     assert contents(tmp_path / "out") == contents(whole[1])
+
+
+@pytest.mark.parametrize("missing", [layout.SUMS, layout.SUMMARY])
+def test_a_run_that_a_full_disk_stopped_at_its_end_goes_on_from_its_last_checkpoint(
+    tmp_path, whole, monkeypatch, missing
+):
+    def full(path, text, written=files.write_text):
+        if path.name == missing and checkpoint.files(path.parent):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written(path, text)
+
+    with monkeypatch.context() as patch:
+        for module in (recorder, sums):
+            patch.setattr(module, "write_text", full)
+        with pytest.raises(ResultError, match="cannot be written: No space left"):
+            record(tmp_path / "out")
+        # Once more when it goes on: what is there can be read.
+        with pytest.raises(ResultError, match="cannot be written: No space left"):
+            record(tmp_path / "out", resume=True)
+        assert Result(tmp_path / "out").counts["step"].iloc[-1] == 12
+    expected, folder = whole
+    done = record(tmp_path / "out", resume=True)
+    assert done["resumed_at_step"] == 9
+    assert done["digest"] == expected["digest"]
+    assert contents(tmp_path / "out") == contents(folder)
 
 
 def test_a_folder_that_lost_rows_or_snapshots_goes_back_further(tmp_path, whole):

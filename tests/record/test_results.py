@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import yaml
 
 import gpusim
 from gpusim import ResultError
@@ -122,3 +123,14 @@ def test_a_damaged_result_is_read_or_refused_in_a_line(tmp_path):
     assert refusals.keys() == READ.keys()
     assert all("\n" not in text and str(tmp_path) in text for text in refusals.values())
     assert Result(tmp_path / "out").digest() == Result(tmp_path / "out").summary["digest"]
+
+
+def test_a_result_of_an_earlier_version_with_texts_on_sources_is_read(tmp_path):
+    record(tmp_path / "out")
+    path = tmp_path / "scenario.yaml"
+    data = yaml.safe_load((tmp_path / "out" / "scenario.yaml").read_text(encoding="utf-8"))
+    data.setdefault("states", {}).setdefault("old", {})["source"] = "Somebody et al. 1999."
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    assert "old" in gpusim.Scenario.recorded(path).document.states
+    with pytest.raises(gpusim.ScenarioError, match="sources"):
+        gpusim.Scenario.load(path)

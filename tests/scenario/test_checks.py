@@ -58,11 +58,49 @@ fields.oxygen.initial = 1 um
 fields.oxygen.diffusion.stroma = 1 um^2/min
     fields.oxygen.diffusion.stroma: unknown tissue state 'stroma' (known: default, empty, tumour, vessel)
 fields.oxygen.diffusion.ctl = 1 um^2/min
-    fields.oxygen.diffusion.ctl: unknown tissue state 'ctl'
+    fields.oxygen.diffusion.ctl: expected a tissue state, found 'ctl' of the layer 'immune'
 fields.oxygen.boundary.x_low.value = 1 um
     fields.oxygen.boundary.x_low.value: expected a number or
 fields.oxygen.boundary.z = {permeability: 1 um/min, far: 1 um}
     fields.oxygen.boundary.z.far: expected a number or a quantity in 'mmHg', found '1 um'
+traits.virus = {of: tumour}
+    traits.virus: 'virus' is already in use (case is ignored)
+traits.load = {of: nobody}
+    traits.load.of: unknown state 'nobody'
+traits.load = {of: [tumour, ctl]}
+    traits.load.of: expected states of one layer, found 'tumour' of 'tissue' and 'ctl' of 'immune'
+traits.load = {of: none}
+    traits.load.of: 'none' is not a cell
+traits.load = {of: tumour, most: 5, initial: 6}
+    traits.load.initial: expected at most the trait's 'most', 5.0, found 6.0
+traits.load = {of: tumour, most: 0}
+    traits.load.most: expected 'most' above 0
+traits.load = {of: tumour, unit: PFU, initial: 3 ng}
+    traits.load.initial: expected a number or a quantity in 'PFU', found '3 ng'
+traits.load = {of: tumour, initial: {column: load}}
+    traits.load.initial.column: needs a table of cells ('tissue.cells')
+traits.load = {of: tumour, mutation: {probability: 0.1, becomes: 1 ng}}
+    traits.load.mutation.becomes: expected a number or
+traits.load = {of: tumour, changes: {a: {gain: 1 PFU/hour}}}
+    traits.load.changes.a.gain: expected a number or a quantity in '(dimensionless) / min', found '1 PFU/hour'
+traits.load = {of: tumour, changes: {a: {growth: 1 /hour, of: vessel}}}
+    traits.load.changes.a.of: unknown state of the trait 'vessel' (known: tumour)
+traits.load = {of: tumour, uptake: {virus: {rate: 1 /hour}}}
+    traits.load.uptake.virus: needs a 'ratio' in '(dimensionless) / (PFU/mL * voxel)'
+traits.load = {of: tumour, unit: PFU, uptake: {virsu: {rate: 1 /hour}}}
+    traits.load.uptake.virsu: unknown field 'virsu'; did you mean 'virus'?
+traits.load = {of: tumour}; rules.death.modulators = [{trait: load, per: 1}]
+    rules.death.modulators[0].per: a rate in proportion to 'load' has no bound
+rules.death.modulators = [{trait: load, half: 1}]
+    rules.death.modulators[0].trait: unknown trait 'load' (known: none)
+traits.load = {of: tumour}; rules.death.add = {load: 1}
+    rules.death.add.load: has no effect, because state 'empty' does not have the trait 'load'
+traits.kills = {of: ctl}; rules.death.add = {kills: 1}
+    rules.death.add.kills: 'kills' is a trait of the other layer; expected its cell as 'partner: STATE'
+rules.death.partner = ctl -> tumour
+    rules.death.partner: expected a state of the other layer, found 'tumour' of the layer 'tissue'
+traits.load = {of: tumour}; rules.death.releases = {virus: {trait: load, each: 1 ng}}
+    rules.death.releases.virus.each: expected a number or a quantity in 'PFU/mL' or
 fields.virus.clearance.trap.modulators[0].contact = cdl
     fields.virus.clearance.trap.modulators[0].contact
 fields.virus.solver = implicit2
@@ -152,13 +190,13 @@ states.ctl.motility.chemotaxis = {field: oxygen, half: 0, sensitivity: 1 um}
 states.ctl.motility.chemotaxis = {field: oxygen, half: 0 kPa, sensitivity: 1 um}
     states.ctl.motility.chemotaxis.half: expected 'half' above 0
 states.ctl.motility.enters = ctl
-    states.ctl.motility.enters: unknown state of the other layer 'ctl'
+    states.ctl.motility.enters: expected a state of the other layer, found 'ctl' of the layer 'immune'
 states.tumour.motility = {speed: 1 um/min, enters: vessel}
-    states.tumour.motility.enters: unknown state of the other layer 'vessel' (known: none, ctl)
+    states.tumour.motility.enters: expected a state of the other layer, found 'vessel' of the layer 'tissue'
 states.ctl.motility.modulators[0].contact = x
     states.ctl.motility.modulators[0].contact: unknown state 'x'
 rules.death.transition = tumour -> ctl
-    rules.death.transition: expected states of one layer, found states of 'tissue' and of 'immune'
+    rules.death.transition: expected states of one layer, found 'tumour' of 'tissue' and 'ctl' of 'immune'
 rules.death.transition = tumour|vessel|tumour -> empty
     rules.death.transition: a state is given twice
 rules.death.transition = tumour|empty -> empty
@@ -175,6 +213,74 @@ rules.egress.to_body = drug
     rules.egress.to_body: expected a quantity in cells; 'drug' is in 'mg'
 rules.egress.from_body = drug
     rules.egress.from_body: expected a quantity in cells
+traits.load = {of: tumour, initial: {uniform: {low: 3, high: 2}}}
+    traits.load.initial.uniform: expected 'low' of at most 'high', found 3 and 2
+traits.load = {of: tumour, initial: {lognormal: {median: 0, fold: 2}}}
+    traits.load.initial.lognormal.median: expected 'median' above 0
+traits.load = {of: tumour, mutation: {probability: 1e-12, becomes: 1}}
+    traits.load.mutation.probability: expected 0 or 2.3e-10 and more, of which probabilities are multiples, found 1e-12
+traits.load = {of: tumour, most: 5}; rules.death.modulators = [{trait: load, above: 6}]
+    rules.death.modulators[0].above: expected at most the trait's 'most', 5.0, found 6.0
+traits.kills = {of: ctl, most: 5}; rules.egress.transition = ctl -> ctl; rules.egress.set = {kills: 6}
+    rules.egress.set.kills: expected at most the trait's 'most', 5.0, found 6.0
+traits.load = {of: []}
+    traits.load.of: expected one or more, found []
+traits.load = {of: tumour, initial: []}
+    traits.load.initial: expected a number or a quantity, found []
+traits.load = 3
+    traits.load: expected a table of keys and values, found 3
+rules.egress.to_body = 3
+    rules.egress.to_body: expected text, found 3
+rules.egress.from_body = {cells: 1}
+    rules.egress.from_body: expected text, found a table
+rules.egress = {transition: ctl -> ctl, rate: 1 /day}
+    rules.egress.transition: 'ctl' is on both sides, and the rule changes nothing else
+clones = {of: none, mutation: 0.1}
+    clones.of: 'none' is not a cell
+clones = {of: tumour, mutation: 0.1}
+    clones.mutation: has no effect, because no rule makes daughters in these states
+rules.egress.to_body = {drug: 1 mg, cell: 1}
+    rules.egress.to_body.cell: unknown quantity of the body 'cell'; did you mean 'cells'?
+rules.egress.to_body = {drug: 1 PFU}
+    rules.egress.to_body.drug: expected a number or a quantity in 'mg', found '1 PFU'
+rules.egress.to_body = {}
+    rules.egress.to_body: expected one or more, found {}
+rules.egress.to_body = {drug: -1 mg}
+    rules.egress.to_body.drug: expected a quantity of 0 or more, found '-1 mg'
+rules.egress.to_body = {drug: {trait: load, each: 1 mg}}
+    rules.egress.to_body.drug.trait: unknown trait 'load' (known: none)
+traits.load = {of: ctl, unit: ng}; rules.egress.to_body = {drug: {trait: load, each: 1 mL}}
+    rules.egress.to_body.drug.each: expected a number or a quantity in 'mg' or '(mg) / (ng)', found '1 mL'
+traits.load = {of: vessel}; rules.death.releases = {virus: {trait: load, each: 1}}
+    rules.death.releases.virus.trait: has no effect, because state 'tumour' does not have the trait 'load'
+traits.load = {of: vessel}; rules.death.to_body = {drug: {trait: load, each: 1}}
+    rules.death.to_body.drug.trait: has no effect, because state 'tumour' does not have the trait 'load'
+traits.load = {of: vessel}; rules.egress.to_body = {drug: {trait: load, each: 1}}; rules.egress.partner = tumour
+    rules.egress.to_body.drug.trait: has no effect, because state 'tumour' does not have the trait 'load'
+traits.ag = {of: ctl}; rules.egress.transition = ctl -> ctl + ctl; rules.egress.to_body = {drug: {trait: ag, each: 1}}
+    rules.egress.to_body.drug: a division or closing brings nothing in proportion to a trait; use a transition
+rules.egress.partner = tumour|tumour
+    rules.egress.partner: a state is given twice
+rules.egress.partner = tumour|ctl
+    rules.egress.partner: expected a state of the other layer, found 'ctl' of the layer 'immune'
+rules.egress.partner = tumor
+    rules.egress.partner: unknown state 'tumor'; did you mean 'tumour'?
+rules.egress.partner = tumour -> vessel + vessel
+    rules.egress.partner: expected 'state', 'state|state', 'state -> state' or 'state|state -> state', found
+traits.hits = {of: tumour}; rules.egress.partner = tumour|vessel; rules.egress.add = {hits: 1}
+    rules.egress.add.hits: has no effect, because state 'vessel' does not have the trait 'hits'
+rules.egress.modulators = [{contact: ctl}]
+    rules.egress.modulators[0].contact: has no effect, because the cell of the other layer is never in state
+rules.egress.partner = tumour; rules.egress.modulators = [{contact: vessel}]
+    rules.egress.modulators[0].contact: has no effect, because the cell of the other layer is never in
+states.tumour.secretion.virus.modulators[0].contact = vessel
+    states.tumour.secretion.virus.modulators[0].contact: has no effect, because the cell of the other layer is never in
+fields.virus.clearance.trap.modulators[0].contact = tumour
+    fields.virus.clearance.trap.modulators[0].contact: has no effect, because the cell of the other layer is never in
+traits.load = {of: vessel}; rules.death.modulators = [{trait: load, half: 1}]
+    rules.death.modulators[0].trait: has no effect, because only cells in state 'vessel' have the trait 'load'
+traits.load = {of: vessel}; rules.egress.partner = tumour; rules.egress.modulators = [{trait: load, half: 1}]
+    rules.egress.modulators[0].trait: has no effect, because only cells in state 'vessel' have the trait 'load'
 rules.death.modulators[0].field = x
     rules.death.modulators[0].field: unknown field 'x'
 rules.death.modulators[0].half = 1 mmHg
@@ -218,7 +324,7 @@ sites = {Time: {}}
 sites = {a: {}, A: {}}
     sites.A: 'A' is already in use (case is ignored); choose another name
 sites = {a: {tissue: {background: ctl}}}
-    sites.a.tissue.background: unknown tissue state 'ctl'
+    sites.a.tissue.background: expected a tissue state, found 'ctl' of the layer 'immune'
 tissue.shapes.a.state = x
     tissue.shapes.a: unknown state 'x'
 tissue.shapes.a.into = x

@@ -102,8 +102,11 @@ def test_an_unused_name_that_resembles_a_used_one_is_refused(changes, message):
     ],
 )
 def test_what_may_be_meant_is_noted(changes, note):
-    (found,) = laid_over(changes if changes.startswith("{") else f"{{{changes}}}").notes
+    *others, found = laid_over(changes if changes.startswith("{") else f"{{{changes}}}").notes
     assert found.startswith(note)
+    # A vessel that is not in the tissue is noted first.
+    first = [other.partition(":")[0] for other in others]
+    assert first == ["no cell can be in state 'vessel'"] * ("no 'vessel'" in note)
 
 
 @pytest.mark.parametrize(
@@ -165,11 +168,11 @@ def test_an_arm_that_takes_away_what_is_not_there_is_refused():
         scenario.notes  # noqa: B018
 
 
-@pytest.mark.parametrize("text", ["rules: {los: }", "rules: {loss: {source: assumed, a slow loss}}", "body: {x: }"])
+@pytest.mark.parametrize("text", ["rules: {los: }", "rules: {loss: {rate: 1 /day, a slow loss}}", "body: {x: }"])
 def test_a_blank_that_takes_nothing_away_is_refused(text, tmp_path):
     (tmp_path / "base.yaml").write_text(TEXT)
     path = tmp_path / "top.yaml"
-    path.write_text(f"extends: base.yaml\n{text.replace('source: assumed, a', 'source: assumed, a')}\n")
+    path.write_text(f"extends: base.yaml\n{text}\n")
     with pytest.raises(ScenarioError, match=r"top\.yaml:2: .*: is blank, but there is no such key to remove"):
         Scenario.load(path)
 
@@ -177,7 +180,7 @@ def test_a_blank_that_takes_nothing_away_is_refused(text, tmp_path):
 def test_what_may_be_left_out_may_be_blank(tmp_path):
     (tmp_path / "base.yaml").write_text(TEXT)
     path = tmp_path / "top.yaml"
-    path.write_text("extends: base.yaml\nheat:\ntherapies:\nrules: {loss: {releases: , source: }}\n")
+    path.write_text("extends: base.yaml\nheat:\ntherapies:\nrules: {loss: {releases: , label: }}\n")
     assert Scenario.load(path).document.therapies == {}
     assert Scenario.load(path, {"therapies": None, "rules.loss": None}).notes
 
@@ -251,3 +254,18 @@ def test_a_reactant_without_a_source_is_noted_and_a_reaction_is_a_source():
     ]
     release = {"consumes": {"complex": 1}, "makes": {"antibody": 0.1}, "rate": "0.01 /min"}
     assert laid_over(ANTIBODY % 0).with_(reactions={"release": release}).notes == []
+
+
+@pytest.mark.parametrize(
+    ("trait", "notes"),
+    [
+        ("{of: dead}", ["nothing reads trait 't': it is recorded, and has no effect"]),
+        ("{of: dead, unit: PFU, initial: 3, secretion: {virus: {rate: 0.1 /hour}}}", []),
+        (
+            "{of: infected, unit: PFU, uptake: {virus: {rate: 0.1 /hour}}, mutation: {probability: 0.1, becomes: 0}}",
+            ["no rule divides cells with trait 't': its mutation has no effect"],
+        ),
+    ],
+)
+def test_a_trait_that_acts_on_nothing_and_a_mutation_without_divisions_are_noted(trait, notes):
+    assert laid_over(f"traits: {{t: {trait}}}").notes == notes

@@ -51,7 +51,7 @@ def test_the_mistake_reads_so(tmp_path):
 @pytest.mark.slow
 def test_the_worked_example(tmp_path, monkeypatch):
     (tmp_path / "spread.yaml").write_text(blocks("yaml")[0])
-    (line,) = [text.strip() for text in blocks("sh") if "sweep" in text]
+    (line,) = [text.strip() for text in blocks("sh") if "sweep spread" in text]
     done = command(line, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "3 points, 2 arms, 2 replicates: 12 runs" in done.stdout
@@ -108,7 +108,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, module
 
 @pytest.mark.slow
 def test_the_published_growth_curve(tmp_path, connect):
-    _, scenario, study = blocks("yaml")
+    *_, scenario, study = blocks("yaml")
     for name, text in (("lung.yaml", scenario), ("lung-study.yaml", study), ("lung.csv", blocks("csv")[0])):
         (tmp_path / name).write_text(text)
     loaded = Study.load(tmp_path / "lung-study.yaml")
@@ -120,4 +120,4 @@ def test_the_published_growth_curve(tmp_path, connect):
         # Another version of Optuna may try other points, but must find the same minimum.
         assert row.estimate == pytest.approx(estimate, abs=0.25 * (high - low))
         assert row.high - row.low == pytest.approx(high - low, rel=0.5)
-    assert found.points["chi2"].min() < 1.0
+    assert found.trials["chi2"].min() < 1.0

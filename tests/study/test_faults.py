@@ -36,10 +36,11 @@ import multiprocessing, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it would be ignored
 sys.modules.update({modules})
 from gpusim.study import execution
-wait, done = execution.wait, 0
+wait, done, acted = execution.wait, 0, False
 def watched(pending, **options):
-    global done
-    if done == {runs}:
+    global done, acted
+    if done >= {runs} and not acted:  # two runs may end at once
+        acted = True
         {act}
     found = wait(pending, **options)
     done += len(found.done)
@@ -51,7 +52,7 @@ gpusim.cli.main()
 CTRL_C = "os.killpg(0, signal.SIGINT)"
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 TERMINATED = "os.kill(os.getpid(), signal.SIGTERM)"
-WORKERS_KILLED = "[worker.kill() for worker in multiprocessing.active_children()]; done += 1"
+WORKERS_KILLED = "[worker.kill() for worker in multiprocessing.active_children()]"
 DASK, POOL = {}, {"distributed": None}
 STOPPED = "gpusim: stopped; finished runs are kept; to continue: gpusim run --resume out\n"
 

@@ -29,12 +29,12 @@ MINUTES = np.array([0.0, 10, 20, 30, 40, 50, 60])
 
 
 def posterior_of_a_decay(values, error):
-    """Mean and standard deviation of log(initial) and log-free decay: a straight line through logarithms."""
+    """Mean and standard deviation of log(initial) and decay, and the latter of the line, by linear regression."""
     deviation = np.sqrt(np.log1p(error**2))
     design = np.column_stack([np.ones_like(MINUTES), -MINUTES])
     covariance = deviation**2 * np.linalg.inv(design.T @ design)
     middle = np.linalg.lstsq(design, np.log(values), rcond=None)[0]
-    return middle, np.sqrt(np.diag(covariance))
+    return middle, np.sqrt(np.diag(covariance)), np.sqrt(np.einsum("ni,ij,nj->n", design, covariance, design))
 
 
 @pytest.mark.parametrize("method", ["optuna", pytest.param("abc", marks=pytest.mark.slow)])
@@ -47,7 +47,7 @@ def test_a_decay_is_fitted_as_the_straight_line_of_its_logarithms(write, tmp_pat
     table.write_text("min,drug\n" + "".join(f"{m},{v}\n" for m, v in zip(MINUTES, values, strict=True)))
     setting = Setting(tmp_path / "out", "numpy")
     found = fit(pose(study, Data.read(table, study), setting), connect)
-    middle, deviation = posterior_of_a_decay(values, 0.1)
+    middle, deviation, of_line = posterior_of_a_decay(values, 0.1)
     initial, decay = found.estimates
     assert (initial.unit, decay.unit) == ("", "/min")
     # Three standard errors of 40 particles: 0.2 deviations of a median, 0.15 of the width of an interval.
@@ -55,6 +55,45 @@ def test_a_decay_is_fitted_as_the_straight_line_of_its_logarithms(write, tmp_pat
     assert decay.estimate == pytest.approx(middle[1], abs=0.6 * deviation[1])
     assert np.log(initial.high / initial.low) == pytest.approx(2 * 1.96 * deviation[0], rel=0.45)
     assert decay.high - decay.low == pytest.approx(2 * 1.96 * deviation[1], rel=0.45)
+    # The model has no chance of its own: the band is that of the regression line.
+    against = found.against
+    assert against["minutes"].tolist() == MINUTES.tolist()
+    assert against["measured"].to_numpy() == pytest.approx(values)
+    error = np.log(against["measured_high"] / against["measured_low"])
+    assert error.to_numpy() == pytest.approx(2 * 1.96 * np.sqrt(np.log1p(0.01)), rel=1e-3)
+    line = middle[0] - middle[1] * MINUTES
+    # Four standard errors of a median of 40 particles, as there are seven times.
+    assert (np.abs(np.log(against["median"]) - line) < 0.8 * of_line).all()
+    assert np.log(against["high"] / against["low"]).to_numpy() == pytest.approx(2 * 1.96 * of_line, rel=0.45)
+    assert list(found.particles) == ["fields.drug.initial", "fields.drug.decay", "weight"]
+    assert (found.trials is None) == (method == "abc")
+
+
+def test_outcomes_weigh_by_their_own_errors(write, tmp_path, connect):
+    """Two readings of one decay, one six times less exact: weighted linear regression of the logarithms."""
+    text = DECAYING.replace("METHOD", "optuna").replace("error: 0.1", "error: {drug: 0.05, rough: 0.3}")
+    study = Study.load(write(text.replace("  drug: {mean: drug}", "  drug: {mean: drug}\n  rough: {mean: drug}")))
+    rng = np.random.default_rng(5)
+    deviation = np.repeat(np.sqrt(np.log1p(np.square([0.05, 0.3]))), len(MINUTES))
+    logs = np.tile(np.log(5) - 0.02 * MINUTES, 2) + deviation * rng.normal(size=2 * len(MINUTES))
+    rows = zip(MINUTES, *np.exp(logs).reshape(2, -1), strict=True)
+    (tmp_path / "data.csv").write_text("min,drug,rough\n" + "".join(f"{m},{a},{b}\n" for m, a, b in rows))
+    setting = Setting(tmp_path / "out", "numpy")
+    found = fit(pose(study, Data.read(tmp_path / "data.csv", study), setting), connect).estimates
+    design = np.column_stack([np.ones(2 * len(MINUTES)), -np.tile(MINUTES, 2)]) / deviation[:, None]
+    middle = np.linalg.lstsq(design, logs / deviation, rcond=None)[0]
+    wide = 1.96 * np.sqrt(np.diag(np.linalg.inv(design.T @ design)))
+    assert np.log(found[0].estimate) == pytest.approx(middle[0], abs=0.3 * wide[0])
+    assert found[1].estimate == pytest.approx(middle[1], abs=0.3 * wide[1])
+    assert np.log(found[0].high / found[0].low) == pytest.approx(2 * wide[0], rel=0.45)
+    assert found[1].high - found[1].low == pytest.approx(2 * wide[1], rel=0.45)
+
+
+def test_an_error_is_given_for_every_measured_outcome(write, tmp_path):
+    study = Study.load(write(DECAYING.replace("METHOD", "optuna").replace("error: 0.1", "error: {drugs: 0.1}")))
+    (tmp_path / "data.csv").write_text("min,drug\n0,5\n10,4\n")
+    with pytest.raises(gpusim.ScenarioError, match=r"fit.error: expected an error .*\(drug\), found drugs"):
+        pose(study, Data.read(tmp_path / "data.csv", study), Setting(tmp_path / "out", "numpy"))
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import gpusim
 from gpusim.study.design import points, value_at
 from gpusim.study.runs import Study, seed_of
 from gpusim.study.schema import Range, StudyDocument
+from gpusim.units import number
 
 DOSES = """\
 name: doses
@@ -141,6 +142,12 @@ def test_a_range_ends_where_it_says(scale):
     assert middle == pytest.approx(0.4 if scale == "linear" else np.sqrt(0.07), rel=1e-12)
 
 
+def test_an_end_in_parentheses_is_not_multiplied_by_itself():
+    parameter = Range.model_validate({"from": "(3 um)", "to": "9 um"})
+    assert number(value_at(parameter, 0.0), "um") == 3
+    assert number(value_at(parameter, 1.0), "um") == pytest.approx(9)
+
+
 def test_a_study_is_plain_data_and_reads_back(write):
     study = Study.load(write(DOSES))
     text = yaml.safe_dump(study.document.model_dump(mode="json", exclude_unset=True))
@@ -149,6 +156,7 @@ def test_a_study_is_plain_data_and_reads_back(write):
 
 def test_a_study_has_the_notes_of_its_scenarios(write, tmp_path):
     text = "name: s\nscenario: growth.yaml\narms: {a: {}, b: {}}\noutcomes: {deaths: {fired: death}}\n"
+    text += "set: {rules.division.rate: 1e-4 /min}\n"  # the steps are small enough
     assert Study.load(write(text)).notes == ["arm 'b' is the same as 'a'"]
     with (tmp_path / "growth.yaml").open("a") as file:
         file.write("fields: {tracer: {unit: ng/mL, initial: 1}}\n")
@@ -156,8 +164,31 @@ def test_a_study_has_the_notes_of_its_scenarios(write, tmp_path):
     assert "tracer" in note
 
 
+def test_a_step_that_is_too_large_for_an_arm_is_noted(write):
+    text = (
+        "name: s\nscenario: growth.yaml\narms: {a: {}, b: {rules.death.rate: 0.01 /min}}\noutcomes: {o: {fired: death}}"
+    )
+    (note,) = Study.load(write(text + "\nset: {rules.division.rate: 1e-4 /min}\n")).notes
+    assert note.startswith("arm 'b': the rule step of 30 min is too large for rule 'death': its hazard reaches 0.3 ")
+
+
 def test_a_rule_that_an_arm_leaves_out_is_known(write):
     text = "name: s\nscenario: growth.yaml\narms: {a: {}, b: {rules.death: null}}\noutcomes: {deaths: {fired: death}}\n"
     assert Study.load(write(text)).columns
     with pytest.raises(gpusim.ScenarioError, match="unknown rule 'birth'"):
         Study.load(write(text.replace("fired: death", "fired: birth")))
+
+
+def test_outcomes_of_a_study_name_groups_of_states(tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "grid: {shape: [2, 2, 2]}\ntime: {until: 1 h}\nstates: {a: {}, b: {}}\ngroups: {both: [a, b], spare: [b]}\n"
+        "rules: {change: {transition: a -> b, rate: 1 /h}}\ntissue: {background: a}\n"
+    )
+    study = tmp_path / "study.yaml"
+    study.write_text("scenario: base.yaml\noutcomes: {cells: {count: both}}\n")
+    assert Study.load(study).notes == ["nothing uses group 'spare': it has no effect"]
+    study.write_text("scenario: base.yaml\noutcomes: {cells: {count: bothe}}\n")
+    with pytest.raises(
+        gpusim.ScenarioError, match=r"study.yaml:2: outcomes.cells.count: unknown state 'bothe'.*mean 'both'"
+    ):
+        Study.load(study)

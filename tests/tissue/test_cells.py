@@ -39,6 +39,25 @@ def test_cells_land_where_they_are(tmp_path):
     assert np.argwhere(found.immune == 4)[0].tolist() == [0, 4, 2]
 
 
+def test_an_origin_keeps_positions(tmp_path):
+    rows = [(-45, 12, "tumor", 0), (30, 0, "stroma", 0), (-60, 0, "tumor", 0)]
+    changes = {"grid.shape": [10, 5, 1], "tissue.origin": ["-50 um", "-10 um", "0 um"]}
+    found = build(scenario(tmp_path, rows).overridden(changes)).initial
+    # Voxels of 10 um: (-45 + 50) / 10 and (12 + 10) / 10; the last lies outside.
+    assert np.argwhere(found.tissue == 1).tolist() == [[0, 2, 0]]
+    assert np.argwhere(found.tissue == 2).tolist() == [[0, 1, 8]]
+    assert found.placements[0].left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [(["1", "1 um", "1 um"], "expected a quantity"), (["-1 min", "1 um", "1 um"], "expected a quantity in 'um'")],
+)
+def test_an_origin_has_lengths(tmp_path, origin, message):
+    with pytest.raises(ScenarioError, match=message):
+        scenario(tmp_path, [(0, 0, "tumor", 0)]).overridden({"tissue.origin": origin})
+
+
 def test_cells_that_collide_are_moved_or_left_out_and_all_counted(tmp_path):
     rows = [(50, 50, "stroma", 0)] * 3 + [(50, 50, "tumor", 0)] * 9
     found = build(scenario(tmp_path, rows)).initial

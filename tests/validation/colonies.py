@@ -18,7 +18,7 @@ import gpusim
 from gpusim.record.files import write_text
 from gpusim.verification.growth import COLONY, in_cones
 
-REACHES = (4, 4.4, 10)
+REACHES = (2, 3, 4, 10)
 """Voxels."""
 SIZES = (20_000, 100_000)
 """Cells at which the shape is taken."""

@@ -23,7 +23,7 @@ def test_colonies_are_round(grown):
 
 
 def test_the_radius_grows_by_a_rim_as_wide_as_the_reach(grown):
-    """A rough front narrows the rim of four voxels by less than half a voxel."""
+    """A rim consists of whole layers of cells, and the front is rough: half a voxel of the rim's four."""
     for colony in grown:
         found, expected, off = colonies.speed(colony, 4, 1_500)
         assert found == pytest.approx(expected, rel=0.5 / 4)

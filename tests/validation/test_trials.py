@@ -12,6 +12,8 @@ import gpusim
 from gpusim.analysis.phenotype import Phenotype, phenotype
 from gpusim.backends import availability
 from gpusim.study.folder import TABLE
+from gpusim.study.robustness import Sets
+from gpusim.study.sweep import column
 from gpusim.study.trial import run_trial
 from gpusim.study.verdict import verdicts
 
@@ -32,7 +34,26 @@ def test_what_a_trial_expects_holds(name):
     assert all(verdict.as_required for verdict in found), "\n".join(map(str, found))
 
 
+@pytest.mark.parametrize("name", sorted(trials.stored(trials.SETS)))
+def test_the_kept_sets_of_a_trial_are_those_that_it_draws(name):
+    """The same sets on every machine; those of another version of the scenario are marked so in the documentation."""
+    found = trials.robust(name)
+    assert (found.orders()["n"] > 0).any()
+    if not trials.up_to_date(name):
+        pytest.skip("of an earlier version of the scenario")
+    sets = Sets.of(found.scenario.with_(trial={"vary": {"sets": found.table["set"].nunique()}}))
+    parameters = sets.study.document.parameters
+    for point, (_, values) in zip(sets.points, found.drawn.sort_index().iterrows(), strict=True):
+        drawn = {path: column(parameters[path])(point[path]) for path in values.index}
+        assert values.to_dict() == pytest.approx(drawn, rel=1e-5)
+
+
 def test_there_is_no_table_without_its_trial():
+    assert (
+        {path.stem for path in trials.ROBUSTNESS.glob("*.csv")}
+        == trials.stored(trials.SETS).keys()
+        <= set(trials.NAMES)
+    )
     assert trials.stored().keys() == set(trials.NAMES)
     assert {path.stem for path in trials.TABLES.iterdir()} == set(trials.NAMES)
 

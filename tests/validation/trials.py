@@ -3,6 +3,7 @@
     python tests/validation/trials.py                      # trials whose digest has moved
     python tests/validation/trials.py --update             # run these in full, show old beside new, keep the new
     python tests/validation/trials.py --update NAME ...    # run these trials, whether their digest has moved or not
+    python tests/validation/trials.py --robustness OUT ... # keep the sets in these folders of `gpusim robustness`
 
 A trajectory is a function of code and scenario, so a table stands as long as its digest does. A full run takes
 minutes for each trial. It can be stopped and started again: finished runs are kept in `results/trials` (or
@@ -29,19 +30,24 @@ import numpy as np
 import pandas as pd
 
 import gpusim
-from gpusim.analysis.outcomes import columns, measure
+from gpusim.analysis.outcomes import measure
 from gpusim.backends import availability
 from gpusim.engine.replicate import Replicate
 from gpusim.model import Model, build
 from gpusim.model.fingerprint import fingerprint
 from gpusim.record.files import write_text
 from gpusim.scenario import presets
+from gpusim.scenario.schema import columns
 from gpusim.study.folder import TABLE
+from gpusim.study.robustness import Robustness, Sets
 from gpusim.study.trial import Trial, run_trial
 from gpusim.study.verdict import verdicts
 from gpusim.tissue.shapes import Uniform
 
 HERE = Path(__file__).parent
+ROBUSTNESS = HERE / "robustness"
+SETS = HERE / "robustness.json"
+"""For each kept table of sets: digest of its trial and of the sets, as they were when it was run."""
 DIGESTS = HERE / "trials.json"
 TABLES = HERE / "tables"
 NAMES = tuple(name for name in presets() if gpusim.Scenario.load(name).arms)
@@ -82,23 +88,42 @@ def numbers(model: Model) -> dict[str, object]:
     # What a model does not use is left out: it goes as it went before there was such a thing.
     if not len(model.reactions):
         del found["reactions"]
+    if model.flow is None:
+        del found["flow"]
     unused = [name for name, none in (("held", np.isnan), ("feeding", np.logical_not)) if _all(none, model, name)]
     found["exchange"] = _without(model.exchange, unused)
     if all(values.ndim == 0 for values in model.fields.initial):
         found["fields"] = _without(model.fields, [], initial=np.array(model.fields.initial, float))
     cells, of_divisions = dataclasses.replace(model.cells, ceilings=np.zeros(0)), ("daughter", "reach")
     unused = [name for name in ("closing", "adhesion") if getattr(cells, name) is None]
+    for kind in ("traits", "clones"):
+        if not len(found[kind]):
+            del found[kind]
+    if not len(cells.adjustments) and not (cells.rules["partner"] >= 0).any():
+        unused.append("adjustments")
+        others = ("first_adjustment", "end_adjustment", "founds", "partner", "partner_to")
+        cells = dataclasses.replace(cells, rules=_without_columns(cells.rules, others))
+    if not len(cells.egresses):
+        unused.append("egresses")
+        cells = dataclasses.replace(cells, rules=_without_columns(cells.rules, ("first_egress", "end_egress")))
+        found["body"] = _without(model.body, ["carried"])
+    if not (cells.releases["trait"] >= 0).any():
+        cells = dataclasses.replace(cells, releases=_without_columns(cells.releases, ["trait"]))
     found["cells"] = _without(cells, unused)
     found["resections"] = tuple(_without(each, [] if each.leaves else ["leaves"]) for each in model.resections)
     if not any(model.claims) and not cells.boundary:
-        columns = [column for column in cells.rules.dtype.names or () if column not in of_divisions]
-        rules = np.array([tuple(row[columns]) for row in cells.rules], [(c, cells.rules.dtype[c]) for c in columns])
+        rules = _without_columns(cells.rules, of_divisions)
         found["cells"] = _without(cells, (*unused, "ways", "boundary", "background"), rules=rules)
     return found | {"initial": (model.initial.tissue, model.initial.immune)}
 
 
 def _all(none: Callable[[np.ndarray], np.ndarray], model: Model, name: str) -> bool:
     return bool(none(getattr(model.exchange, name)).all())
+
+
+def _without_columns(table: np.ndarray, columns: Sequence[str]) -> np.ndarray:
+    kept = [column for column in table.dtype.names or () if column not in columns]
+    return np.array([tuple(row[kept]) for row in table], [(column, table.dtype[column]) for column in kept])
 
 
 def _without(part: object, names: Sequence[str], **other: object) -> object:
@@ -134,15 +159,15 @@ def stir(replicate: Replicate) -> None:
     replicate.restore({"steps": 0, "seconds": 0.0}, arrays)
 
 
-def stored() -> dict[str, str]:
+def stored(path: Path = DIGESTS) -> dict[str, str]:
     """Digests that belong to the kept tables."""
-    digests: dict[str, str] = json.loads(DIGESTS.read_text(encoding="utf-8")) if DIGESTS.exists() else {}
+    digests: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return digests
 
 
-def store(digests: dict[str, str]) -> None:
+def store(digests: dict[str, str], path: Path = DIGESTS) -> None:
     """Write the digests that belong to the kept tables."""
-    write_text(DIGESTS, json.dumps(dict(sorted(digests.items())), indent=1) + "\n")
+    write_text(path, json.dumps(dict(sorted(digests.items())), indent=1) + "\n")
 
 
 def kept(name: str) -> Trial:
@@ -150,6 +175,38 @@ def kept(name: str) -> Trial:
     if not (TABLES / f"{name}.csv").is_file():
         raise FileNotFoundError(f"{name} has no table yet; run: python tests/validation/trials.py --update {name}")
     return Trial(TABLES, gpusim.Scenario.load(name), pd.read_csv(TABLES / f"{name}.csv"))
+
+
+def robust(name: str) -> Robustness | None:
+    """The kept sets of a trial; None if there are none."""
+    path = ROBUSTNESS / f"{name}.csv"
+    return Robustness(gpusim.Scenario.load(name), pd.read_csv(path)) if path.is_file() else None
+
+
+def up_to_date(name: str) -> bool:
+    """Whether the kept sets of a trial are those of the present scenario and code."""
+    found = robust(name)
+    return found is not None and digest_of_sets(found) == stored(SETS)[name]
+
+
+def digest_of_sets(found: Robustness) -> str:
+    """Digest of a trial, as kept for its table, and of the sets that are drawn for it now."""
+    count = int(found.table["set"].nunique())
+    drawn = Sets.of(found.scenario.with_(trial={"vary": {"sets": count}})).points
+    return hashlib.sha256((stored()[found.scenario.document.name] + json.dumps(drawn)).encode()).hexdigest()
+
+
+def keep_sets(folder: Path) -> None:
+    """Keep the finished sets in a folder, numbers with six digits."""
+    found = Robustness.open(folder)
+    name = found.scenario.document.name
+    table = found.table
+    table[found.drawn.columns] = table[found.drawn.columns].map(lambda value: float(f"{value:.6g}"))
+    ROBUSTNESS.mkdir(exist_ok=True)
+    write_text(ROBUSTNESS / f"{name}.csv", table.to_csv(index=False))
+    store({**stored(SETS), name: digest_of_sets(found)}, SETS)
+    for row in found.rows():
+        print("  ".join(row))
 
 
 def chosen() -> tuple[str, ...]:
@@ -208,7 +265,12 @@ def main() -> None:
     parser.add_argument("--update", action="store_true", help="run anew and keep: NAMEs, or those that have moved")
     parser.add_argument("--folder", type=Path, default=HERE.parents[1] / "results" / "trials", help="of the runs")
     parser.add_argument("--jobs", type=int, help="processes at a time; one a core by default")
+    parser.add_argument("--robustness", nargs="+", type=Path, metavar="OUT", help="keep the sets in these folders")
     options = parser.parse_args()
+    if options.robustness:
+        for folder in options.robustness:
+            keep_sets(folder)
+        return
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no trial {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     well = True

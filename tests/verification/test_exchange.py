@@ -199,6 +199,31 @@ def test_the_steady_state_does_not_depend_on_the_step(solver):
     assert found[0] == pytest.approx(found[1], rel=2e-5)
 
 
+# Rounding
+
+SLOW = """
+grid: {{shape: [6, 5, 4]}}
+time: {{until: {until} min, step: {{field: 1 min, rules: 1 min}}}}
+fields: {{c: {{unit: ng/mL, diffusion: {D} um^2/min, decay: {k} /min, initial: {initial}, solver: {solver}}}}}
+states:
+  cell: {{secretion: {{c: {{rate: {s} ng/mL/min, modulators: [{{field: c, half: 2 ng/mL, effect: inhibits}}]}}}}}}
+tissue: {{background: cell}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("solver", "D", "roundings"),
+    [("explicit", 30, 1), ("explicit", 300, 5), ("implicit", 300, 1), ("implicit2", 300, 4)],
+)
+@pytest.mark.parametrize("k", [3e-3, pytest.param(1e-3, marks=pytest.mark.slow)])
+def test_a_slow_decay_stops_where_a_step_is_less_than_its_rounding(solver, D, roundings, k):
+    # Secretion in proportion to 2 / (2 + c), 2 k at most: c^2 + 2 c = 4.
+    exact = np.sqrt(5) - 1
+    for initial in (0.99 * exact, 1.01 * exact):
+        found, _ = simulated(SLOW.format(D=D, k=k, s=2 * k, solver=solver, initial=initial, until=round(8 / k)))
+        assert abs(found["c"].mean() / exact - 1) < roundings * 1e-7 / k
+
+
 # Stiffness
 
 STIFF = """
@@ -211,6 +236,24 @@ fields:
 states: {{cell: {{{what}}}}}
 tissue: {{background: cell}}
 """
+
+
+GROWING = """
+grid: {{shape: [8, 8, 8]}}
+time: {{until: 400 min, step: {{field: 1 min, rules: 1 min}}}}
+fields: {{c: {{unit: ng/mL, diffusion: 2000 um^2/min, initial: 1e36, solver: {solver}}}}}
+states: {{cell: {{secretion: {{c: {{rate: 3 ng/mL/min, modulators: [{{field: c, per: 1 ng/mL}}]}}}}}}}}
+tissue: {{shapes: {{ball: {{kind: sphere, state: cell, radius: 50 um}}}}}}
+"""
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cpu"])
+@pytest.mark.parametrize("solver", SOLVERS[:2])
+def test_a_growth_beyond_the_range_of_numbers_is_told_by_the_check_alone(solver, backend):
+    with gpusim.Simulation(gpusim.Scenario.parse(GROWING.format(solver=solver)), backend) as simulation:
+        simulation.step(150)
+        with pytest.raises(gpusim.GpusimError, match="field 'c' at voxel .* is (inf|nan) ng/mL"):
+            simulation.check()
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

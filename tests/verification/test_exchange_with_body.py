@@ -97,14 +97,63 @@ def test_the_books_balance_over_ten_thousand_steps(solver, diffusion, room):
     assert lost > 0.2
 
 
+TINY = {"opened": False, "permeability": "1e-7 /min", "volume": "1 mL", "blood": "0"}
+"""A flow of less than two of the last digits of a concentration, which numbers rounded to nearest would not follow."""
+
+
+@pytest.mark.parametrize(("solver", "diffusion", "room"), SOLVERS)
+def test_voxels_lose_a_tiny_flow(solver, diffusion, room):
+    off, lost = drift(solver, diffusion, 300, **TINY)
+    assert abs(off) < 2e-6
+    assert lost == pytest.approx(0.25 * 3e-5, abs=2e-6)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("diffusion", [300, 2])
-def test_voxels_lose_a_flow_of_a_ten_millionth_a_step(diffusion):
-    """That is less than two of the last digits of what they have, which numbers rounded to nearest would not follow."""
-    off, lost = drift("explicit", diffusion, 10_000, opened=False, permeability="1e-7 /min", volume="1 mL", blood="0")
+@pytest.mark.parametrize(("solver", "diffusion", "room"), SOLVERS)
+def test_voxels_lose_a_flow_of_a_ten_millionth_a_step(solver, diffusion, room):
+    off, lost = drift(solver, diffusion, 10_000, **TINY)
     vessels = 0.25  # of 60 voxels
     assert abs(off) < 1e-5
     assert lost == pytest.approx(vessels * 1e-3, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("permeability", "opened"), [("2.4 /min", False), ("2.4 /min", True), ("0.3 /min", False), ("0.3 /min", True)]
+)
+def test_the_books_balance_as_long_as_implicit2_is_allowed(permeability, opened):
+    off, lost = drift("implicit2", 300, 40, opened=opened, permeability=permeability, volume="1 mL", blood="0")
+    assert abs(off) < 1e-5
+    assert lost > 0.3
+
+
+def test_a_fast_exchange_with_the_body_is_refused_for_implicit2():
+    """The second stage would begin below 0, where it is limited to 0: with 5 /min, 4.5% more arrived than was lost."""
+    with pytest.raises(gpusim.ScenarioError) as caught:
+        drift("implicit2", 300, 1, permeability="5 /min")
+    message = "fields.drug.solver: found implicit2, which does not conserve the mass of a fast exchange with the body"
+    assert message in str(caught.value)
+    assert "(here the highest loss times the time step is 5); expected at most 2.4" in str(caught.value)
+
+
+@pytest.mark.parametrize("solver", ["implicit", "implicit2"])
+def test_changes_are_the_same_bits_on_every_backend(solver, simulate):
+    """With a wall that opens with the field itself, D by state, open and periodic sides."""
+    text = TEXT.format(
+        diffusion="{default: 1e4 um^2/min, vessel: 10 um^2/min}",
+        initial=2,
+        volume="1e-6 mL",
+        blood=0,
+        background="empty",
+    )
+    text = text.replace("initial: 2", f"initial: 2, solver: {solver}, boundary: {{x: periodic, z_low: {{value: 1}}}}")
+    opened = {"modulators": [{"field": "drug", "half": 1}]}
+    changes = {"states": {"vessel": {"exchange": {"drug": opened}}}}
+    with gpusim.Simulation(gpusim.Scenario.parse(text).with_(**changes), "numpy") as twin:
+        twin.step(3)
+        expected = twin.digest()
+    simulation = simulate(text, **changes)
+    simulation.step(3)
+    assert simulation.digest() == expected
 
 
 def test_a_flow_of_a_ten_millionth_a_step_arrives(simulate):
@@ -157,3 +206,59 @@ def test_a_wall_with_a_threshold_on_the_field_itself_is_refused():
         scenario = gpusim.Scenario.parse(text).with_(states={"vessel": {"exchange": {"drug": opened}}})
         with pytest.raises(gpusim.ScenarioError, match="states.vessel.exchange.drug: a wall to the body can't open"):
             build(scenario)
+
+
+OPENED = """
+grid: {{shape: [6, 5, 4], spacing: 20 um}}
+time: {{until: 10000 min, step: {{field: 2 min, rules: 2 min}}}}
+fields: {{c: {{unit: ng/mL, diffusion: {diffusion} um^2/min, decay: 0.01 /min, initial: 3, solver: {solver}}}}}
+states:
+  cell: {{secretion: {{c: 0.5 ng/mL/min}}}}
+  vessel:
+    exchange:
+      c:
+        permeability: {permeability} /min
+        body: blood
+        volume: 1 L
+        modulators: [{{field: c, half: 1, power: {power}}}]
+body: {{quantities: {{blood: {{unit: ng, initial: 0}}}}}}
+tissue: {{background: cell, shapes: {{v: {{kind: everywhere, state: vessel, fraction: 0.4}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("solver", "diffusion", "permeability", "power"),
+    [
+        ("explicit", 300, 100, 1),
+        ("implicit", 30000, 100, 1),
+        ("implicit2", 300, 1, 1),
+        ("steady", 30000, 100, 1),
+        ("explicit", 300, 4, 4),
+        ("implicit", 300, 3.9, 2),
+        ("implicit", 300, 0.88, 4),
+        ("implicit2", 300, 1, 4),
+    ],
+)
+def test_a_field_that_opens_its_own_exchange_comes_to_rest(solver, diffusion, permeability, power):
+    text = OPENED.format(solver=solver, diffusion=diffusion, permeability=permeability, power=power)
+    with gpusim.Simulation(gpusim.Scenario.parse(text), "cpu", threads=1) as simulation:
+        simulation.step(300)
+        before = simulation.field("c")
+        simulation.step()
+        assert simulation.field("c") == pytest.approx(before, rel=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("solver", "permeability", "power", "message"),
+    [
+        ("explicit", 100, 4, "expected 1, or a highest rate of"),
+        ("implicit", 0.91, 4, "expected 1, or a highest rate of 0.88 /min"),
+        ("implicit", 4.1, 2, "expected 1, or a highest rate of 4 /min"),
+        ("steady", 0.01, 2, "for solver 'steady': found modulators by 'c' of power 2 in all; expected 1"),
+    ],
+)
+def test_a_field_that_opens_its_own_exchange_too_steeply_is_refused(solver, permeability, power, message):
+    text = OPENED.format(solver=solver, diffusion=300, permeability=permeability, power=power)
+    with pytest.raises(gpusim.ScenarioError, match="states.vessel.exchange.c: the concentration would not") as caught:
+        gpusim.Simulation(gpusim.Scenario.parse(text), "numpy")
+    assert message in str(caught.value)

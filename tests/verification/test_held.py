@@ -215,7 +215,7 @@ def test_a_state_with_no_diffusion_is_a_wall(simulate, solver):
             {"fields": {"c": {"holds": {"vesel": 3}}}},
             "fields.c.holds.vesel: unknown tissue state 'vesel'; did you mean",
         ),
-        ({"fields": {"c": {"holds": {"ctl": 3}}}}, "fields.c.holds.ctl: unknown tissue state 'ctl'"),
+        ({"fields": {"c": {"holds": {"ctl": 3}}}}, "fields.c.holds.ctl: expected a tissue state, found 'ctl'"),
         ({"fields": {"c": {"holds": {"vessel": "3 um"}}}}, "holds.vessel: expected a number or a quantity in 'mmHg'"),
         ({"fields": {"c": {"holds": {"vessel": -1}}}}, "holds.vessel: expected a number from 0"),
         ({"fields": {"c": {"holds": {"tumour": 1}}}}, "'states.tumour.uptake.c' would have no effect"),

@@ -34,6 +34,19 @@ rules: {rules}
         ("{neighbours: [a, b], neighbourhood: 18, per: 36}", 0.5),
         ("{neighbours: none, neighbourhood: 6}", 6.0),
         ("{contact: none}", 1.0),
+        ("{field: f, half: 5, power: 8}", 0.14366),  # 0.8^8 / (1 + 0.8^8)
+        ("{field: f, half: 5, power: 2.5}", 0.36403),  # 0.8^2.5 / (1 + 0.8^2.5)
+        ("{field: f, half: 3, power: 100, effect: inhibits, at_saturation: 0.5}", 0.5),
+        # u = (1 + 1) / (1 + 1 + 1), of 4 / 4 and 26 / 26; (u + 0.5) / 2
+        (
+            "{increases: [{field: f, half: 4}, {neighbours: a, half: 26}], decreases: [{field: f, half: 4, power: 3}], "
+            "at_inhibition: 0.5}",
+            7 / 12,
+        ),
+        (
+            "{decreases: [{field: f, half: 4, power: 7}, {neighbours: a, half: 26}], at_zero: 2, at_inhibition: 0}",
+            2 / 3,
+        ),
     ],
 )
 def test_a_modulator_multiplies_the_hazard(simulate, modulator, expected):

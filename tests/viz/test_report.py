@@ -2,19 +2,26 @@
 
 import io
 import re
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
+from commands import run
 
 pytest.importorskip("matplotlib")
 
+from matplotlib import pyplot as plt
+
 import gpusim
 from gpusim.analysis.response import Reading
+from gpusim.analysis.survival import Event, Times
 from gpusim.record import Recorder, Result
 from gpusim.study.verdict import Comparison, Verdict
-from gpusim.viz import report
-from gpusim.viz.moment import TUMOUR_CELLS, moment_of_result
-from gpusim.viz.report import _figure, _responses, _verdicts, groups, save_report
+from gpusim.viz import plots
+from gpusim.viz.moment import moment_of_result
+from gpusim.viz.plots.trials import change_of_diameters
+from gpusim.viz.report import Given, methods, page, runs, save_report
 
 pytestmark = pytest.mark.slow
 
@@ -40,10 +47,11 @@ def folders(tmp_path_factory):
 
 
 def test_results_are_compared_on_one_page_that_loads_nothing(folders, tmp_path):
-    page = tmp_path / "report.html"
-    save_report(folders, page)
-    text = page.read_text()
-    assert text.count("<svg") == 3
+    save_report(folders, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    headings = re.findall(r"<h2>(.*?)</h2>", text)
+    assert headings[:4] == ["All tumour cells", "Tumour heat", "Sum of diameters", "Response"]
+    assert text.count("<svg") == 6  # three curves, waterfall, spider, infiltration
     assert text.count("data:image/png;base64,") == 2
     assert "treated" in text
     assert "&lt;untreated&gt;" in text
@@ -51,6 +59,9 @@ def test_results_are_compared_on_one_page_that_loads_nothing(folders, tmp_path):
     assert not re.search(r"""(src|href)=["'](https?:)?//""", text)
     row = re.search(r"<td>treated</td><td>[+-]\d+%</td><td></td><td>1 (CR|PR|SD|PD)</td>", text)
     assert row, text[text.index("Response") :][:600]
+    sources = text[text.index("Sources of the numbers") :]
+    assert re.search(r"<td>treated</td>(<td>\d+</td>){4}<td>1</td></tr>", sources)  # the fraction was changed
+    assert "Immunity 44(2):233-245" in sources
 
 
 def test_pictures_of_one_report_share_their_colours(folders, tmp_path, monkeypatch):
@@ -61,8 +72,8 @@ def test_pictures_of_one_report_share_their_colours(folders, tmp_path, monkeypat
         looks.append(look)
         path.write_bytes(b"")
 
-    monkeypatch.setattr(report, "save_picture", save_picture)
-    monkeypatch.setattr(report, "_shown_field", lambda moment: ("virus", "virus, PFU/voxel"))
+    monkeypatch.setattr(runs, "save_picture", save_picture)
+    monkeypatch.setattr(runs, "_shown_field", lambda moment: ("virus", "virus, PFU/voxel"))
     save_report(folders, tmp_path / "report.html")
     assert len(looks) == 2
     (span,) = {look.span for look in looks}
@@ -80,13 +91,13 @@ def test_only_an_order_that_held_has_a_tick():
     def verdict(p, seeds, difference=1.0):
         return Verdict("left", {"a": 1.0, "b": 2.0}, (Comparison("a", "b", difference, (0, 2), 1.0, p),), seeds)
 
-    page = _verdicts([verdict(0.01, 8), verdict(0.25, 2), verdict(0.5, 8)])
-    assert re.findall(r"<li class=(\w+)>(\S+)", page) == [
+    text = runs.verdicts([verdict(0.01, 8), verdict(0.25, 2), verdict(0.5, 8)])
+    assert re.findall(r"<li class=(\w+)>(\S+)", text) == [
         ("held", "held:"),
         ("too_few", "in"),
         ("not_held", "NOT"),
     ]
-    assert re.findall(r"li\.(\w+)::marker {{ content: \"(\S+)", report._PAGE) == [
+    assert re.findall(r"li\.(\w+)::marker {{ content: \"(\S+)", page.PAGE) == [
         ("held", "\\2713"),
         ("not_held", "\\2717"),
         ("too_few", "?"),
@@ -96,9 +107,18 @@ def test_only_an_order_that_held_has_a_tick():
 def test_the_lesions_of_each_site_stand_apart():
     start, end = {"injected": 100.0, "distant": 80.0, "lung": 0.0, "liver": 0.0}, {"injected": 10.0, "distant": 60.0}
     run = [Reading(0.0, start, 0.0), Reading(1440.0, end | {"lung": 12.0, "liver": 0.0}, 0.0)]
-    assert "<td>-54%</td><td>injected -90%, distant -25%, lung new in 2 of 2, liver none</td>" in _responses(
+    assert "<td>-54%</td><td>injected -90%, distant -25%, lung new in 2 of 2, liver none</td>" in runs._responses(
         {"virus": [run, run]}
     )
+
+
+def test_each_of_several_sites_has_its_curves():
+    two = [Reading(0.0, {"primary": 100.0, "lung": 50.0}, 0.0), Reading(1440.0, {"primary": 50.0, "lung": 60.0}, 0.0)]
+    one = [Reading(0.0, {"primary": 80.0}, 0.0), Reading(1440.0, {"primary": 90.0}, 0.0)]
+    text = runs._by_site({"virus": [two, two], "control": [one]})
+    assert re.findall("<h3>(.*?)</h3>", text) == ["primary", "lung"]
+    assert text.count("<svg") == 2
+    assert runs._by_site({"control": [one]}) == ""
 
 
 def test_a_result_without_heat_or_fields_is_compared_and_drawn(tmp_path):
@@ -108,18 +128,19 @@ def test_a_result_without_heat_or_fields_is_compared_and_drawn(tmp_path):
             simulation.run()
             recorder.record()
             recorder.finish()
-        assert moment_of_result(Result(tmp_path / "plain"), -1).values(TUMOUR_CELLS).sum() == 64
+        assert moment_of_result(Result(tmp_path / "plain"), -1).values("all tissue cells").sum() == 64
     save_report([tmp_path / "plain"], tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text()
-    assert "as the scenario has no 'heat': plain" in page
-    assert "<h2>Response</h2>" not in page
-    assert page.count("data:image/png") >= 1
+    text = (tmp_path / "report.html").read_text()
+    assert "<h2>All tissue cells</h2>" in text
+    assert "as the scenario has no 'heat': plain" in text
+    assert "<h2>Response</h2>" not in text
+    assert text.count("data:image/png") >= 1
 
 
 @pytest.mark.parametrize("name", [r"$\frac$", "$x", "a$^b$"])
 def test_a_folder_may_have_the_name_of_a_formula(name):
     days = np.linspace(0, 1, 3)
-    figure = _figure({name: (days, np.ones((2, 3)))}, "cells")
+    figure = runs._figure({name: (days, np.ones((2, 3)))}, "cells")
     figure.savefig(io.BytesIO(), format="svg")
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [name]
@@ -127,12 +148,12 @@ def test_a_folder_may_have_the_name_of_a_formula(name):
 
 def test_what_is_no_result_is_refused(tmp_path):
     with pytest.raises(gpusim.ResultError, match="no such folder"):
-        groups([tmp_path / "none"])
+        Given.of([tmp_path / "none"])
 
 
 def test_a_folder_with_an_underscore_has_its_place_in_the_legend():
     series = {"_out": (np.array([0.0, 1.0]), np.ones((1, 2)))}
-    (legend,) = [axes.get_legend() for axes in _figure(series, "cells").axes]
+    (legend,) = [axes.get_legend() for axes in runs._figure(series, "cells").axes]
     assert [text.get_text() for text in legend.get_texts()] == ["_out"]
 
 
@@ -143,3 +164,134 @@ def test_results_without_heat_give_no_figures_of_it(tmp_path, recwarn):
     save_report([tmp_path / "out"], tmp_path / "page.html", pictures=False)
     assert (tmp_path / "page.html").read_text().count("<svg") == 1
     assert not recwarn.list
+
+
+def test_a_paragraph_on_methods_names_model_lattice_seeds_program_and_digest(folders):
+    results = {name: [Result(folder)] for name, folder in zip(("a", "b"), folders, strict=True)}
+    text = methods.paragraph(results)
+    summary = Result(folders[0]).summary
+    document = Result(folders[0]).scenario.document
+    for expected in (
+        f"gpusim {gpusim.__version__} ({summary['backend']} backend)",
+        "scenario cold-to-hot, for 12 h on a lattice of 12 x 12 x 12 voxels of 20 um.",
+        f"{len(document.states)} cell states, {len(document.fields)} fields",
+        f"{len(document.rules)} stochastic rules",
+        f"The 2 arms (a and b) were run with the same seed {document.seed}.",
+        f"the digest of the last state of the first run (seed {document.seed}) is {summary['digest']}.",
+    ):
+        assert expected in text
+    assert "  " not in text
+
+
+def runs_of(*diameters):
+    return [[Reading(1440.0 * i, {"primary": d}, 0.0) for i, d in enumerate(run)] for run in diameters]
+
+
+def test_waterfall_and_spider_plots_have_the_changes_of_each_run():
+    read = {"control": runs_of((100, 120, 150)), "virus": runs_of((100, 50, 80), (200, 0, 0))}
+    (axes,) = plots.waterfall(read).axes
+    # Then two empty bars, for the legend.
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([20, -50, -100, 0, 0])
+    (axes,) = plots.spider(read).axes
+    assert axes.lines[1].get_ydata().tolist() == pytest.approx([0, -50, -20])
+    assert change_of_diameters(runs_of((0, 0, 30))[0]).tolist() == [0, 0, np.inf]
+    plt.close("all")
+
+
+def test_a_kaplan_meier_plot_has_the_shares_and_the_runs_at_risk():
+    times = Times(np.array([1.0, 2.0, 4.0, 4.0]) * 1440, np.array([True, True, False, False]), (1, 2, 3, 4))
+    axes, below = plots.survival({"virus": times}, Event.PROGRESSION).axes
+    days, share = axes.lines[0].get_data()
+    assert dict(zip(days, share, strict=True)) == pytest.approx({0: 1, 1: 0.75, 2: 0.5, 4: 0.5})
+    assert [text.get_text() for text in below.texts] == ["4", "4", "3", "2", "2"]
+    assert axes.get_ylabel() == "runs without progression"
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A swept study of a small grid, by the command."""
+    pytest.importorskip("pyarrow")
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "decay.yaml").write_text(
+        "name: decay\ngrid: {shape: [6, 6, 6]}\ntime: {until: 2 hour, step: {rules: 10 min}}\n"
+        "states: {tumour: {role: tumour}}\ntissue: {background: tumour}\n"
+        "rules: {death: {transition: tumour -> empty, rate: 0.1 /hour}}\n"
+    )
+    (folder / "study.yaml").write_text(
+        "name: decay\nscenario: decay.yaml\ndescription: Does <death> matter?\n"
+        "parameters: {rules.death.rate: [0.1 /hour, 0.4 /hour], time.until: [1 hour, 2 hour]}\n"
+        "replicates: 2\noutcomes: {left: {count: tumour}}\n"
+    )
+    done = run("sweep", "study.yaml", "--workers", "1", folder=folder)
+    return folder, done
+
+
+def test_a_sweep_prints_a_row_for_each_point_and_leaves_tables_and_figures(study):
+    folder, done = study
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (head,) = [i for i, line in enumerate(lines) if line.startswith("rules.death.rate, /hour")]
+    assert lines[head].split()[-1] == "left"
+    results = folder / "results" / "decay"
+    points = pd.read_csv(results / "points.csv")
+    for line, row in zip(lines[head + 1 :], points.to_dict("records"), strict=False):
+        assert line.split()[:2] == [f"{row['rules.death.rate']:g}", f"{row['time.until']:g}"]
+        assert f"{row['left median']:.4g}" in line
+    runs_table = pd.read_parquet(results / "table.parquet")
+    assert pd.read_csv(results / "table.csv").drop(columns="failure").shape == (8, runs_table.shape[1] - 1)
+    assert points["left median"].tolist() == runs_table.groupby("point")["left"].median().tolist()
+    assert {path.name for path in (results / "figures").iterdir()} == {"map.png", "variance.png", "effects.png"}
+    # A rate of four times and twice the time: exp(-0.1) of 216 cells are left at first, exp(-0.8) at last.
+    assert points["left median"].iloc[0] == pytest.approx(216 * np.exp(-0.1), abs=15)
+    assert points["left median"].iloc[-1] == pytest.approx(216 * np.exp(-0.8), abs=22)
+
+
+def test_a_report_on_a_study_has_its_points_and_figures(study, tmp_path):
+    folder, _ = study
+    save_report([folder / "results" / "decay"], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "Does &lt;death&gt; matter?" in text
+    assert text.count("<svg") == 3
+    assert text.count("<tr>") == 5
+    assert "4 points, 8 runs, 0 failed" in text
+    save_report([folder / "results" / "decay"], tmp_path / "report.html", dose="rules.death.rate")
+    assert "expected 4 doses of 0 or more, found 2" in (tmp_path / "report.html").read_text()
+    with pytest.raises(
+        gpusim.ResultError, match=r"'rules.deth.rate' is no swept number .*did you mean 'rules.death.rate'"
+    ):
+        save_report([folder / "results" / "decay"], tmp_path / "report.html", dose="rules.deth.rate")
+
+
+def test_a_study_without_a_table_or_with_a_changed_one_is_refused(study, tmp_path):
+    folder, _ = study
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "results" / "decay", copy)
+    with (copy / "table.parquet").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(gpusim.ResultError, match=r"table\.parquet"):
+        save_report([copy], tmp_path / "report.html")
+    (copy / "table.parquet").unlink()
+    (copy / "SHA256SUMS").unlink()
+    with pytest.raises(gpusim.ResultError, match="no table yet"):
+        save_report([copy], tmp_path / "report.html")
+
+
+def test_a_real_section_is_compared_with_a_result(folders, tmp_path):
+    rows = [
+        f"{20 * i + 5},{20 * j + 5},{'tumor' if i < 15 else 'stroma'},{int(i == 20)},{int(i == 20)},0"
+        for i in range(30)
+        for j in range(20)
+    ]
+    (tmp_path / "core.csv").write_text("x_um,y_um,region,CD3,CD8,FOXP3\n" + "\n".join(rows) + "\n")
+    done = run("compare", str(folders[0]), "core.csv", "--no-pictures", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "report.html").read_text()
+    space = text[text.index("CD8 cells in space") :]
+    # 20 CD8 cells in 0.4 mm x 0.3 mm outside the tumour, and none inside.
+    row = re.search(r"<td>outside, /mm²</td><td>(\d+)</td>", space)
+    assert int(row[1]) == round(20 / (0.4 * 0.3))
+    assert re.search(r"<td>in tumour, /mm²</td><td>0</td>", space)
+    refused = run("compare", "core.csv", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "expected one result" in refused.stderr

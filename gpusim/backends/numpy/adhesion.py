@@ -19,6 +19,8 @@ def swap_cells(
     clock: np.ndarray,
     heading: np.ndarray,
     claim: np.ndarray,
+    clone: np.ndarray,
+    traits: np.ndarray,
     step: int,
     purpose: int,
     boundary: int,
@@ -26,6 +28,8 @@ def swap_cells(
     axis: int,
     first: int,
     attempt: int,
+    first_trait: int,
+    end_trait: int,
     origin: int,
 ) -> None:
     """Let the pairs of one pass swap, of which every third voxel along the axis begins one."""
@@ -43,7 +47,7 @@ def swap_cells(
     rises = word < acceptance[np.minimum(np.abs(change), acceptance.size - 1)]
     swapped = rises != (change < 0)  # a fall is accepted where the rise would not be
     a, b = a[swapped], b[swapped]
-    for array in (cells, clock, heading, claim):
+    for array in (cells, clock, heading, claim, clone, *traits[first_trait:end_trait]):
         if array.size:
             values = array.reshape(-1)
             values[a], values[b] = values[b], values[a]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gpusim.model.tables import response
+from gpusim.model.tables import Source, Sums, factor
 
 RELATIVE_ERROR = 1e-8
 """Of a quantity, in one step of the integration."""
@@ -70,8 +70,9 @@ def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray) -> 
         found = [0.0] * len(values)
         for leaves, enters, by, rate, factors in processes:
             flow = rate if by < 0 else rate * seen[by]
-            for factor in factors:
-                flow *= factor(seen)
+            sums = Sums()
+            for look in factors:
+                flow *= look(seen, sums)
             if leaves >= 0:
                 found[leaves] -= flow
             if enters >= 0:
@@ -81,10 +82,11 @@ def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray) -> 
     return rates
 
 
-def _factor(row: np.void) -> Callable[[Sequence[float]], float]:
+def _factor(row: np.void) -> Callable[[Sequence[float], Sums], float]:
     """A row of the table of modulators that looks at the body, in float64."""
     index = int(row["index"])
-    return lambda values: float(response(row, np.float64(values[index])))
+    nothing = row["source"] == Source.NOTHING
+    return lambda values, sums: float(factor(row, np.float64(0.0 if nothing else values[index]), sums))
 
 
 def _moved(values: Values, rates: Values, step: float) -> Values:

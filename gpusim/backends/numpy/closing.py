@@ -190,12 +190,16 @@ def close_up(
     clock: np.ndarray,
     heading: np.ndarray,
     claim: np.ndarray,
+    clone: np.ndarray,
+    traits: np.ndarray,
     bids: np.ndarray,
     fired: np.ndarray,
     step: int,
     purpose: int,
     boundary: int,
     vacant: int,
+    first_trait: int,
+    end_trait: int,
     origin: int,
     first_counted: int,
     end_counted: int,
@@ -208,7 +212,8 @@ def close_up(
     count(fired, numbers, place, (first_counted, end_counted), cells.shape)
     of_line = found.reshape(-1)[place].astype(int)
     all_lines = _Lines(lines, found.shape, boundary, draw, place)
-    arrays = [own, *(array.reshape(-1) for array in (clock, heading, claim) if array.size)]
+    travelling = (clock, heading, claim, clone, *traits[first_trait:end_trait])
+    arrays = [own, *(array.reshape(-1) for array in travelling if array.size)]
     place = place.copy()
     for at, on in itertools.islice(_along(all_lines, of_line // MOST_TRIES, of_line % MOST_TRIES), 1, None):
         for array in arrays:

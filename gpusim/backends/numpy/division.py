@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 
+from gpusim.backends.numpy.clones import Clones
 from gpusim.backends.numpy.random import Draw, philox, voxel_random
 from gpusim.backends.numpy.sides import is_open, padded, part, periodic
-from gpusim.backends.numpy.tally import count
+from gpusim.backends.numpy.tally import count, counted_here
+from gpusim.backends.numpy.traits import Traits
 from gpusim.model.tables import CORNER, EDGE, FACE, NO_BID, PERIODIC, RIGID, Claim
 
 _STEPS = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
@@ -189,6 +191,10 @@ def settle_bids(
 def divide(
     rules: np.ndarray,
     rule_begin: np.ndarray,
+    adjustments: np.ndarray,
+    trait_rows: np.ndarray,
+    quantiles: np.ndarray,
+    lineage: np.ndarray,
     yields: np.ndarray,
     seeds: np.ndarray,
     room: np.ndarray,
@@ -197,14 +203,21 @@ def divide(
     clock: np.ndarray,
     heading: np.ndarray,
     claim: np.ndarray,
+    clone: np.ndarray,
+    traits: np.ndarray,
     bids: np.ndarray,
     fired: np.ndarray,
     taken: np.ndarray,
     left: np.ndarray,
+    born: np.ndarray,
+    births: np.ndarray,
+    newborn: np.ndarray,
     step: int,
     purpose: int,
     boundary: int,
     vacant: int,
+    first_trait: int,
+    end_trait: int,
     origin: int,
     first_counted: int,
     end_counted: int,
@@ -215,13 +228,24 @@ def divide(
     mothers = np.flatnonzero(granted)
     numbers = rule_begin[own[mothers]] + claims[mothers] - 1
     count(fired, numbers, mothers, counted, room.shape)
+    of_layer = Traits(trait_rows, quantiles, traits.reshape(len(traits), own.size), range(first_trait, end_trait))
+    of_daughters = _divide_traits(of_layer, mothers, own[mothers], rules, numbers, adjustments, ways.draw)
+    labels = np.zeros(mothers.size, np.uint64)
+    if len(lineage) and clone.size:
+        clones, here = Clones(lineage, born, births, newborn), counted_here(mothers, counted, room.shape)
+        stays = ways.go_on(mothers) >= 0
+        labels = _divide_clones(
+            clones, clone.reshape(-1), mothers, rules, numbers, ways.draw, of_layer, of_daughters, here, stays
+        )
     own[mothers] = rules["to"][numbers]
-    travelling = [array.reshape(-1) for array in (clock, heading, claim) if array.size]
+    travelling = [array.reshape(-1) for array in (clock, heading, claim, clone) if array.size]
     for array in (clock, claim):  # she keeps her heading
         array.reshape(-1)[mothers] = 0
-    arrays = [own, *travelling]
-    hands = [np.zeros(mothers.size, array.dtype) for array in arrays]
+    arrays = [own, *travelling, *(of_layer.values[t] for t in of_layer.numbers)]
+    hands = [*(np.zeros(mothers.size, array.dtype) for array in (own, *travelling)), *of_daughters]
     hands[0][:] = rules["daughter"][numbers]
+    if clone.size:
+        hands[len(travelling)][:] = labels
     place, going = mothers.copy(), np.arange(mothers.size)
     while going.size:
         further = ways.go_on(place[going])
@@ -233,3 +257,48 @@ def divide(
     count(taken, hands[0], place, counted, room.shape)
     leaves = (hands[0] != vacant) & (ways.room[place] < yields[hands[0], 0])
     count(left, hands[0][leaves], place[leaves], counted, room.shape)
+
+
+def _divide_traits(
+    traits: Traits,
+    mothers: np.ndarray,
+    states: np.ndarray,
+    rules: np.ndarray,
+    numbers: np.ndarray,
+    adjustments: np.ndarray,
+    draw: Draw,
+) -> list[np.ndarray]:
+    """Give mothers, whose states are those before, what they then have; returns what their daughters have, by trait."""
+    of_daughters = [np.zeros(mothers.size, np.float32) for _ in traits.numbers]
+    for number in np.unique(numbers):
+        here = numbers == number
+        for of_trait, t in zip(of_daughters, traits.numbers, strict=True):
+            mother, daughter = traits.divided(t, mothers[here], states[here], rules[number], adjustments, draw)
+            traits.values[t, mothers[here]], of_trait[here] = mother, daughter
+    return of_daughters
+
+
+def _divide_clones(
+    clones: Clones,
+    labels: np.ndarray,
+    mothers: np.ndarray,
+    rules: np.ndarray,
+    numbers: np.ndarray,
+    draw: Draw,
+    traits: Traits,
+    of_daughters: list[np.ndarray],
+    counted: np.ndarray,
+    stays: np.ndarray,
+) -> np.ndarray:
+    """Give mothers their labels, and note the clones that are founded; returns the daughters' labels.
+
+    `stays`: which daughters do not leave the lattice at once, through an open side.
+    """
+    found = np.zeros(mothers.size, np.uint64)
+    for number in np.unique(numbers):
+        here = np.flatnonzero(numbers == number)
+        at, values = mothers[here], [of_trait[here] for of_trait in of_daughters]
+        labels[at], found[here] = clones.divided(
+            at, labels[at], rules[number], draw, traits, values, counted[here], stays[here]
+        )
+    return found

@@ -51,6 +51,7 @@ def exchange_rates(
     source: np.ndarray,
     counts: np.ndarray,
     body: np.ndarray,
+    traits: np.ndarray,
     first_map: np.ndarray,
     second_map: np.ndarray,
     rhs: np.ndarray,
@@ -62,12 +63,11 @@ def exchange_rates(
     diffusion = Diffusion(coupling, coupling_by, boundary, resistance, far)
     rates = (effects, begin, modulators, walls, production, loss)
     tables = ExchangeTables(*rates, forms, own, times, masses, diffusion)
-    conditions = Conditions(tissue, immune, counts, body)
+    conditions = Conditions(tissue, immune, counts, body, traits)
     maps = Maps(map_slots, first_map, second_map, permeable)
-    with np.errstate(all="ignore"):
-        for field in active:
-            for first, end in slabs(conditions.tissue.shape):
-                _Rates(fields, source, rhs, conditions, tables, maps, int(field), first, end).make(from_c, from_second)
+    for field in active:
+        for first, end in slabs(conditions.tissue.shape):
+            _Rates(fields, source, rhs, conditions, tables, maps, int(field), first, end).make(from_c, from_second)
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Conditions:
     immune: np.ndarray
     counts: np.ndarray
     body: np.ndarray
+    traits: np.ndarray
 
 
 class _Rates:
@@ -98,8 +99,9 @@ class _Rates:
         tissue, immune = conditions.tissue, conditions.immune
         size = tissue.size
         flat = (fields.reshape(len(fields), size), conditions.counts.reshape(len(conditions.counts), size))
-        self._of_tissue = Slab(tissue, immune, *flat, conditions.body, first, end, tables.modulators)
-        self._of_immune = Slab(immune, tissue, *flat, conditions.body, first, end, tables.modulators)
+        traits = conditions.traits.reshape(len(conditions.traits), size)
+        seen = (*flat, conditions.body, first, end, tables.modulators, traits)
+        self._of_tissue, self._of_immune = Slab(tissue, immune, *seen), Slab(immune, tissue, *seen)
         self._tables, self._maps, self._body, self._field = tables, maps, conditions.body, field
         self._shape, self._planes, self._states = tissue.shape, slice(first, end), tissue
         self._source, self._rhs = source[field], rhs[field, first:end].reshape(-1)
@@ -346,9 +348,8 @@ def count_exchange(
         through = permeable[number, planes]
         there = through > 0
         blood = body[wall["quantity"]] * wall["dilution"]
-        with np.errstate(all="ignore"):
-            flow = (times[wall["field"]] * through[there]) * (fields[wall["field"], planes][there] - blood)
-            bounded = np.where(flow < _MOST_FLOW, np.where(flow > -_MOST_FLOW, flow, -_MOST_FLOW), _MOST_FLOW)
+        flow = (times[wall["field"]] * through[there]) * (fields[wall["field"], planes][there] - blood)
+        bounded = np.where(flow < _MOST_FLOW, np.where(flow > -_MOST_FLOW, flow, -_MOST_FLOW), _MOST_FLOW)
         scaled = bounded * np.float32(FLOW_WHOLE)
         whole = scaled.astype(np.int64)
         left = (scaled - whole.astype(np.float32)) * np.float32(FLOW_FRACTION)

@@ -3,11 +3,19 @@
 import numpy as np
 
 from gpusim.backends.numpy.random import Draw, voxel_random
+from gpusim.model.tables import PURPOSES
 
 _LOW = np.uint64(0xFFFFFFFF)
 _ALONG_A_ROW = np.uint64(0xC13FA9A9)
 _BY_STEP = 0x9E3779B9, 0x91E10DA5
 """For even and for odd passes."""
+
+
+def voxel_lots(voxels: np.ndarray, number: int, draw: Draw) -> tuple[np.ndarray, ...]:
+    """Four lots (uint64, below 2^32) of each voxel, by number, which go on from step to step by the golden section."""
+    words = voxel_random(voxels, Draw(draw.seed, 0, draw.purpose + PURPOSES * number, draw.origin))
+    shift = np.uint64((draw.step * _BY_STEP[0]) & 0xFFFFFFFF)
+    return tuple((word + shift) & _LOW for word in words)
 
 
 def sum_by_lot(c: np.ndarray, change: np.ndarray, lots: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import assert_never
 
 import numpy as np
 
-from gpusim.model.tables import Source, members, response
+from gpusim.model.tables import Source, Sums, factor, members
 
 
 @dataclass
@@ -15,7 +15,8 @@ class Slab:
     Attributes:
         own, other: uint8 [z, y, x], the whole layers.
         fields: float32 [F, voxels]; counts: uint8 [counts, voxels]; body: float32 [quantities].
-        modulators: table of `model.tables.MODULATOR`; room: uint8 [voxels], at which rules alone look.
+        modulators: table of `model.tables.MODULATOR`; traits: float32 [traits, voxels], of both layers; room: uint8
+            [voxels], at which rules alone look.
     """
 
     own: np.ndarray
@@ -26,6 +27,7 @@ class Slab:
     first: int
     end: int
     modulators: np.ndarray
+    traits: np.ndarray
     room: np.ndarray | None = None
 
     @classmethod
@@ -37,14 +39,16 @@ class Slab:
         counts: np.ndarray,
         body: np.ndarray,
         modulators: np.ndarray,
+        traits: np.ndarray,
         first: int,
         end: int,
         room: np.ndarray | None = None,
     ) -> "Slab":
-        """The same from fields [F, z, y, x], counts [counts, z, y, x] and room [z, y, x]."""
+        """The same from fields [F, z, y, x], counts [counts, z, y, x], traits [traits, z, y, x] and room [z, y, x]."""
         flat, counted = fields.reshape(len(fields), own.size), counts.reshape(len(counts), own.size)
+        of_cells = traits.reshape(len(traits), own.size)
         around = None if room is None else room.reshape(-1)
-        return cls(own, other, flat, counted, body, first, end, modulators, around)
+        return cls(own, other, flat, counted, body, first, end, modulators, of_cells, around)
 
     @property
     def offset(self) -> int:
@@ -62,9 +66,9 @@ class Slab:
 
     def times(self, value: np.ndarray, first: int, end: int, voxels: np.ndarray) -> np.ndarray:
         """The same of rates by voxel and the modulators `first` to `end`."""
+        sums = Sums()
         for modulator in self.modulators[first:end]:
-            with np.errstate(all="ignore"):
-                value = value * response(modulator, self._value(modulator, voxels))
+            value = value * factor(modulator, self._value(modulator, voxels), sums)
         return np.where(value > 0, value, np.float32(0))
 
     def _value(self, modulator: np.void, voxels: np.ndarray) -> np.ndarray:
@@ -76,9 +80,13 @@ class Slab:
                 return self.counts[index][voxels + self.offset].astype(np.float32)
             case Source.BODY:
                 return np.full(voxels.size, self.body[index], np.float32)
+            case Source.TRAIT:
+                return self.traits[index][voxels + self.offset]
             case Source.ROOM:
                 assert self.room is not None
                 return self.room[voxels + self.offset].astype(np.float32)
+            case Source.NOTHING:
+                return np.zeros(voxels.size, np.float32)
             case Source.CONTACT:
                 cells = self.other[self.first : self.end].reshape(-1)[voxels]
                 return members(modulator["states"])[cells].astype(np.float32)

@@ -25,6 +25,7 @@ def propose_moves(
     fields: np.ndarray,
     counts: np.ndarray,
     body: np.ndarray,
+    traits: np.ndarray,
     heading: np.ndarray,
     bid: np.ndarray,
     step: int,
@@ -38,7 +39,7 @@ def propose_moves(
     moving = np.flatnonzero(motilities["hop"] > 0)
     bid[...] = 0
     for first, end in slabs(cells.shape):
-        slab = Slab.of(cells, other, fields, counts, body, modulators, first, end)
+        slab = Slab.of(cells, other, fields, counts, body, modulators, traits, first, end)
         states = cells[first:end].reshape(-1)
         for state in moving[moving != vacant]:
             voxels = np.flatnonzero(states == state)
@@ -96,7 +97,8 @@ def beside(heading: int, voxels: np.ndarray, shape: tuple[int, ...], boundary: i
 
 def _can_enter(slab: Slab, row: np.void, vacant: int, there: np.ndarray) -> np.ndarray:
     own, other = slab.own.reshape(-1), slab.other.reshape(-1)
-    inside = (there >= 0) & (own[there] == vacant) & (members(row["enters"])[other[there]] > 0)
+    at = np.maximum(there, 0)
+    inside = (there >= 0) & (own[at] == vacant) & (members(row["enters"])[other[at]] > 0)
     free: np.ndarray = inside | (there == BEYOND)
     return free
 
@@ -108,17 +110,16 @@ def _weights(slab: Slab, row: np.void, at: np.ndarray, boundary: int) -> list[np
     values = slab.fields[row["field"]]
 
     def occupancy(where: np.ndarray) -> np.ndarray:
-        ratio = values[where] * row["scale"]
+        ratio = values[np.maximum(where, 0)] * row["scale"]
         r = np.where(ratio < np.float32(1e9), ratio, np.float32(1e9))
         seen: np.ndarray = r / (np.float32(1) + r)
         return seen
 
-    with np.errstate(all="ignore"):
-        here = occupancy(at)
-        there = [beside(h, at, slab.own.shape, boundary) for h in _HEADINGS]
-        found = [np.float32(1) + row["sensitivity"] * (occupancy(voxels) - here) for voxels in there]
-        held = [np.where(weight > 0, weight, np.float32(0)) for weight in found]
-        return [np.where(v == BEYOND, np.float32(1), weight) for v, weight in zip(there, held, strict=True)]
+    here = occupancy(at)
+    there = [beside(h, at, slab.own.shape, boundary) for h in _HEADINGS]
+    found = [np.float32(1) + row["sensitivity"] * (occupancy(voxels) - here) for voxels in there]
+    held = [np.where(weight > 0, weight, np.float32(0)) for weight in found]
+    return [np.where(v == BEYOND, np.float32(1), weight) for v, weight in zip(there, held, strict=True)]
 
 
 def move(
@@ -126,10 +127,14 @@ def move(
     clock: np.ndarray,
     heading: np.ndarray,
     claim: np.ndarray,
+    clone: np.ndarray,
+    traits: np.ndarray,
     bid: np.ndarray,
     left: np.ndarray,
     boundary: int,
     vacant: int,
+    first_trait: int,
+    end_trait: int,
     first_counted: int,
     end_counted: int,
 ) -> None:
@@ -150,7 +155,7 @@ def move(
     wins[1:] = targets[1:] != targets[:-1]
     targets, voxels = targets[wins], voxels[wins]
     count(left, cells.reshape(-1)[leaving], leaving, (first_counted, end_counted), bid.shape)
-    travelling = [(array, 0) for array in (clock, heading, claim) if array.size]
+    travelling = [(array, 0) for array in (clock, heading, claim, clone, *traits[first_trait:end_trait]) if array.size]
     for array, vacated in ((cells, vacant), *travelling):
         values = array.reshape(-1)
         values[targets] = values[voxels]

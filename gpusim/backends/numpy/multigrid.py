@@ -57,7 +57,6 @@ class _Finest:
     exchange_by: np.ndarray
     map_slots: np.ndarray
     map: np.ndarray
-    lowest = np.float32(0)
 
     def entry(self, field: int) -> int:
         """Where a field stands in the arrays of the level."""
@@ -80,7 +79,6 @@ class _Coarse:
     slots: np.ndarray
     masses: np.ndarray
     couplings: np.ndarray
-    lowest = _ANY_VALUE
 
     def entry(self, field: int) -> int:
         return int(self.slots[field])
@@ -136,11 +134,13 @@ def smooth_finest(
     immune: np.ndarray,
     first_map: np.ndarray,
     c: np.ndarray,
+    lowest: np.float32,
     colour: int,
 ) -> None:
-    """One colour of a sweep of Gauss-Seidel on `c`, in place."""
+    """One colour of a sweep of Gauss-Seidel on `c`, in place, not below `lowest`."""
     level = Level(_diffusion(coupling, coupling_by, boundary, resistance))
-    _smooth(c, rhs, _Finest(level, tissue, immune, mass, exchange_by, map_slots, first_map), active, colour)
+    operator = _Finest(level, tissue, immune, mass, exchange_by, map_slots, first_map)
+    _smooth(c, rhs, operator, active, lowest, colour)
 
 
 def smooth_coarse(
@@ -162,11 +162,18 @@ def smooth_coarse(
 ) -> None:
     """The same on a coarser level."""
     level = Level(_diffusion(coupling, coupling_by, boundary, resistance), edge, wz, wy, wx)
-    _smooth(c, rhs, _Coarse(level, slots, mass, couplings), active, colour)
+    _smooth(c, rhs, _Coarse(level, slots, mass, couplings), active, _ANY_VALUE, colour)
 
 
-def _smooth(c: np.ndarray, rhs: np.ndarray, operator: _Finest | _Coarse, active: np.ndarray, colour: int) -> None:
-    shape, lowest = c.shape[1:], operator.lowest
+def _smooth(
+    c: np.ndarray,
+    rhs: np.ndarray,
+    operator: _Finest | _Coarse,
+    active: np.ndarray,
+    lowest: np.float32,
+    colour: int,
+) -> None:
+    shape = c.shape[1:]
     for field in active:
         at = operator.entry(field)
         (z, y, x), count = _colours(shape, operator.level.diffusion.boundary[field])
@@ -382,10 +389,10 @@ def prolong(
     coarse: np.ndarray,
     c: np.ndarray,
     edge: np.float32,
+    lowest: np.float32,
 ) -> None:
-    """Add to `c` the correction interpolated from `coarse`; on the finest level, not below zero."""
+    """Add to `c` the correction interpolated from `coarse`, not below `lowest`."""
     shape, on_finest = c.shape[1:], edge == 1
-    lowest = np.float32(0) if on_finest else _ANY_VALUE
     for field in active:
         # Along y, then z, then x: the order of the kernel's nested sums.
         correction = coarse[slots[field]]

@@ -2,14 +2,12 @@
 
 import numpy as np
 
-from gpusim.backends.numpy.lots import sum_by_lot
+from gpusim.backends.numpy.lots import sum_by_lot, voxel_lots
 from gpusim.backends.numpy.modulators import Slab
-from gpusim.backends.numpy.random import Draw, voxel_random
+from gpusim.backends.numpy.random import Draw
 from gpusim.backends.numpy.slabs import slabs
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
-_GOLDEN = 0x9E3779B9
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 def react(
@@ -23,6 +21,7 @@ def react(
     immune: np.ndarray,
     counts: np.ndarray,
     body: np.ndarray,
+    traits: np.ndarray,
     step: int,
     purpose: int,
     origin: int,
@@ -30,12 +29,11 @@ def react(
     """Let the fields of each voxel react with each other over a step."""
     draw, size = Draw(int(seeds), step, purpose, origin), tissue.size
     flat = (fields.reshape(len(fields), size), counts.reshape(len(counts), size))
-    with np.errstate(all="ignore"):
-        for first, end in slabs(tissue.shape):
-            seen = (*flat, body, first, end, modulators)
-            of_tissue, of_immune = Slab(tissue, immune, *seen), Slab(immune, tissue, *seen)
-            for reaction in reactions:
-                _react(reaction, terms, held, tissue.reshape(-1), of_tissue, of_immune, draw)
+    for first, end in slabs(tissue.shape):
+        seen = (*flat, body, first, end, modulators, traits.reshape(len(traits), size))
+        of_tissue, of_immune = Slab(tissue, immune, *seen), Slab(immune, tissue, *seen)
+        for reaction in reactions:
+            _react(reaction, terms, held, tissue.reshape(-1), of_tissue, of_immune, draw)
 
 
 def _react(
@@ -87,5 +85,4 @@ def _extent_of_two(k: np.ndarray, alpha: np.ndarray, a: np.ndarray, beta: np.nda
 
 def _sum_by_lot(c: np.ndarray, change: np.ndarray, voxels: np.ndarray, number: int, draw: Draw) -> np.ndarray:
     """c + change of some voxels, for term `number`."""
-    words = voxel_random(voxels, Draw(draw.seed, 0, draw.purpose + 256 * (number // 4), draw.origin))
-    return sum_by_lot(c, change, (words[number % 4] + np.uint64(draw.step * _GOLDEN)) & _LOW)
+    return sum_by_lot(c, change, voxel_lots(voxels, number // 4, draw)[number % 4])

@@ -102,33 +102,32 @@ def walled_step(
     number, level = first, Level(Diffusion(coupling, coupling_by, boundary, resistance, far))
     shape: tuple[int, int, int] = tissue.shape
     zero, one = np.float32(0), np.float32(1)
-    with np.errstate(all="ignore"):
-        for field in active:
-            draw = Draw(int(seeds), number, purpose + 256 * int(field), origin)
-            implicit, slot = bool(implicit_exchange[field]), map_slots[field]
-            for first, end in slabs(shape):
-                planes = slice(first, end)
-                c, lost, gained = (each[planes] for each in (source[field], first_map[slot], second_map[slot]))
-                rate, brought, net = (np.zeros_like(c) for _ in range(3))
-                for w in np.flatnonzero(walls["field"] == field):
-                    through = times[field] * permeable[w, planes]
-                    blood = body[walls[w]["quantity"]] * walls[w]["dilution"]
-                    rate, brought = rate + through, brought + through * blood
-                    net = net + through * (blood - c)
-                stencil = Stencil(shape, level, field, first, end, states=tissue)
-                inflow, border = stencil.inflow(source[field]), stencil.border() or (zero, zero)
-                exchanged = (gained - lost * c) + net
-                net = exchanged + (inflow + (border[1] - border[0] * c))
-                whole = one + ((lost + rate) + border[0])
-                change = net / whole if implicit else net
-                if not implicit and number % 2 == 0:
-                    change = np.float32(0.5) * ((target[field, planes] - c) + change)
-                value = sum_by_lot(c, change, row_lots(first, end, shape, number, step, draw))
-                if implicit:
-                    rest = ((c + (gained + brought)) + (inflow + border[1])) / whole
-                    value = np.where(change < np.float32(-0.5) * c, rest, value)
-                value = np.where(value < _TRACE, zero, value)
-                target[field, planes] = np.where(lost > _FASTEST, gained, value)
+    for field in active:
+        draw = Draw(int(seeds), number, purpose + 256 * int(field), origin)
+        implicit, slot = bool(implicit_exchange[field]), map_slots[field]
+        for first, end in slabs(shape):
+            planes = slice(first, end)
+            c, lost, gained = (each[planes] for each in (source[field], first_map[slot], second_map[slot]))
+            rate, brought, net = (np.zeros_like(c) for _ in range(3))
+            for w in np.flatnonzero(walls["field"] == field):
+                through = times[field] * permeable[w, planes]
+                blood = body[walls[w]["quantity"]] * walls[w]["dilution"]
+                rate, brought = rate + through, brought + through * blood
+                net = net + through * (blood - c)
+            stencil = Stencil(shape, level, field, first, end, states=tissue)
+            inflow, border = stencil.inflow(source[field]), stencil.border() or (zero, zero)
+            exchanged = (gained - lost * c) + net
+            net = exchanged + (inflow + (border[1] - border[0] * c))
+            whole = one + ((lost + rate) + border[0])
+            change = net / whole if implicit else net
+            if not implicit and number % 2 == 0:
+                change = np.float32(0.5) * ((target[field, planes] - c) + change)
+            value = sum_by_lot(c, change, row_lots(first, end, shape, number, step, draw))
+            if implicit:
+                rest = ((c + (gained + brought)) + (inflow + border[1])) / whole
+                value = np.where(change < np.float32(-0.5) * c, rest, value)
+            value = np.where(value < _TRACE, zero, value)
+            target[field, planes] = np.where(lost > _FASTEST, gained, value)
 
 
 def _plain(diffusion: Diffusion, field: int) -> bool:

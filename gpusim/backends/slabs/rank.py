@@ -10,6 +10,7 @@ There is one replicate: planes of one field then follow each other in memory. Ar
 what a rank itself has to read of a table, it has on the host too.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,10 +204,27 @@ class Rank:
     def _counting(self, name: str, given: dict[str, Any], window: Window) -> None:
         """Launch it here, and add up what it counts over the ranks' own planes."""
         sums = {each: self._inner.array(np.zeros_like(given[each].host)) for each in launch_of(name).sums}
-        self._run(name, {**given, **sums}, window)
+        appended = _BIRTHS if launch_of(name).appends and given["births"].host.size else ()
+        tables = {each: self._inner.array(np.zeros_like(given[each].host)) for each in appended}
+        self._run(name, {**given, **sums, **tables}, window)
+        if appended:
+            self._append(given, tables)
         for each, mine in sums.items():
-            if each != "left" or given["boundary"]:  # no cell leaves where no side is open
+            if mine.size and (each != "left" or given["boundary"]):  # no cell leaves where no side is open
                 self._messages.add(held(given[each]), mine)
+
+    def _append(self, given: dict[str, Any], mine: dict[str, Array]) -> None:
+        """Add what each rank has noted of births to the tables that all have the whole of."""
+        born, births, newborn = (self._inner.to_numpy(mine[each]) for each in _BIRTHS)
+        count = min(int(born[0]), births.shape[1])
+        of_ranks = self._world.allgather((int(born[0]), births[0, :count], newborn[0, :count]))
+        total = self._inner.to_numpy(held(given["born"]))
+        first = int(total[0])
+        for number, values in ((1, held(given["births"])), (2, held(given["newborn"]))):
+            rows = np.concatenate([each[number] for each in of_ranks])[: values.shape[1] - first]
+            if len(rows) and rows.size:
+                self._inner.write(values[0, first : first + len(rows)], np.ascontiguousarray(rows))
+        self._inner.write(held(given["born"]), total + np.uint64(sum(each[0] for each in of_ranks)))
 
     def _along_ways(self, kernel: Kernel, given: dict[str, Any], cut: Cut) -> None:
         """The same on copies with as many more planes as the ways of mothers take; those held are kept of them."""
@@ -223,28 +241,30 @@ class Rank:
                 self._keep(given[each.name], around[each.name])
 
     def _widened(self, array: Part, wide: Cut) -> Part:
-        """A copy [1, planes, y, x] of the planes of a wider cut."""
-        own, shape = array.cut, (1, wide.high - wide.low, *array.values.shape[-2:])
-        copied = Part(self._inner.array(np.empty(shape, array.values.dtype)), wide)
-        self._inner.copy(copied.own, array.own)
-        sent, received = [], []
-        for rank in range(self._world.size):
-            theirs, wanted = own.seen_by(rank), wide.seen_by(rank)
-            if rank == own.rank:
-                continue
-            first, end = max(own.first, wanted.low), min(own.end, wanted.high)
-            if first < end:
-                sent.append(Message(array.values[0, first - own.low : end - own.low], rank, 3))
-            first, end = max(theirs.first, wide.low), min(theirs.end, wide.high)
-            if first < end:
-                received.append(Message(copied.values[0, first - wide.low : end - wide.low], rank, 3))
-        self._messages.exchange(sent, received)
+        """A copy [..., planes, y, x] of the planes of a wider cut."""
+        own, (*leading, _, ny, nx) = array.cut, array.values.shape
+        copied = Part(self._inner.array(np.empty((*leading, wide.high - wide.low, ny, nx), array.values.dtype)), wide)
+        for entry in np.ndindex(*leading):
+            self._inner.copy(copied.own[entry], array.own[entry])
+            sent, received = [], []
+            for rank in range(self._world.size):
+                theirs, wanted = own.seen_by(rank), wide.seen_by(rank)
+                if rank == own.rank:
+                    continue
+                first, end = max(own.first, wanted.low), min(own.end, wanted.high)
+                if first < end:
+                    sent.append(Message(array.values[entry][first - own.low : end - own.low], rank, 3))
+                first, end = max(theirs.first, wide.low), min(theirs.end, wide.high)
+                if first < end:
+                    received.append(Message(copied.values[entry][first - wide.low : end - wide.low], rank, 3))
+            self._messages.exchange(sent, received)
         return copied
 
     def _keep(self, array: Part, found: Part) -> None:
         """Take what has been found of a wider cut."""
-        first = array.cut.low - found.cut.low
-        self._inner.copy(array.values, found.values[:, first : first + array.values.shape[1]])
+        first, (*leading, planes, _, _) = array.cut.low - found.cut.low, array.values.shape
+        for entry in np.ndindex(*leading):
+            self._inner.copy(array.values[entry], found.values[entry][first : first + planes])
 
     def _run(self, name: str, given: dict[str, Any], window: Window | None = None) -> None:
         """Launch it here."""
@@ -294,7 +314,7 @@ class Rank:
             one = {name: sums[i][f : f + 1] for i, name in enumerate(("whole", "fraction", "fault"))}
             self._run("sum_fields", {"fields": own[f : f + 1], "replicate": replicate, **one})
         mine = self._inner.to_numpy(sums)
-        first = fields.cut.first * own[0, 0, 0].size
+        first = fields.cut.first * math.prod(own.shape[3:])
         mine[2] = np.where(mine[2] == _NO_FAULT, _NO_FAULT, mine[2] + np.uint64(first))
         of_ranks = np.stack(self._world.allgather(mine))
         found = (of_ranks[:, 0].sum(axis=0), of_ranks[:, 1].sum(axis=0), of_ranks[:, 2].min(axis=0))
@@ -306,6 +326,7 @@ class Rank:
         self._inner.close()
 
 
+_BIRTHS = ("born", "births", "newborn")
 _NO_FAULT = np.uint64(2**64 - 1)
 
 
@@ -322,8 +343,10 @@ def _first_part(kernel: Kernel, given: dict[str, Any]) -> Part | None:
 
 
 def _entries(kernel: Kernel, given: dict[str, Any], name: str) -> np.ndarray | None:
-    """Entries of an array that a launch writes; None where it has no axis of fields."""
+    """Entries of an array that a launch writes; None where it has no axis of fields or traits."""
     (axes,) = (each.axes for each in kernel.parameters if each.name == name)
+    if axes[0] == "traits":
+        return np.arange(given["first_trait"], given["end_trait"])
     return None if axes[0] == "R" else _places(axes[0], given["active"].host, given)
 
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from gpusim.backends.base import Backend
 from gpusim.engine.state import State
-from gpusim.engine.transport import exchange, multigrid
+from gpusim.engine.transport import advection, changes, exchange, multigrid
+from gpusim.engine.transport.advection import Advection
+from gpusim.engine.transport.changes import ChangeSolver, by_change
 from gpusim.engine.transport.choice import MOST_PASSES, Choice, choices
 from gpusim.engine.transport.diffusion import by_state
 from gpusim.engine.transport.explicit import ExplicitSolver
@@ -31,8 +33,14 @@ def _require_ends(fields: Fields) -> None:
 
 def memory(model: Model) -> int:
     """Bytes that the solvers of one replicate of a model take beside its state."""
-    levels = multigrid.memory(_cycled(model, choices(model)), by_state(model), model.shape)
-    return levels + exchange.memory(model)
+    found = choices(model)
+    levels = multigrid.memory(_cycled(model, found), by_state(model), model.shape)
+    base = model.voxels * changes.BYTES_PER_VOXEL * _any_by_change(model, found)
+    return levels + base + exchange.memory(model) + advection.memory(model)
+
+
+def _any_by_change(model: Model, found: list[Choice]) -> bool:
+    return any(by_change(model, f, choice.solver) for f, choice in enumerate(found))
 
 
 def _cycled(model: Model, found: list[Choice]) -> np.ndarray:
@@ -56,23 +64,52 @@ class Transport:
         cycled = _cycled(model, self.choices)
         levels = Multigrid(cycled, by_state(model), replicates, model.shape, backend)
         schemes = [choice.scheme for choice in self.choices]
-        self._solvers: list[ExplicitSolver | ImplicitSolver] = []
+        self._solvers: list[ExplicitSolver | ImplicitSolver | ChangeSolver] = []
+        planes = model.shape if _any_by_change(model, self.choices) else (0, 0, 0)
+        base = backend.lattice(np.zeros((replicates, *planes), np.float32))
 
         def add(solver: str, fields: list[int]) -> None:
             if solver == "explicit":
                 self._solvers.append(ExplicitSolver(model, backend, fields, schemes, self._maps, seeds))
+            elif by_change(model, fields[0], solver):
+                (f,) = fields
+                self._solvers.append(ChangeSolver(model, backend, f, solver, levels, self._maps, seeds, base))
             else:
                 self._solvers.append(ImplicitSolver(model, backend, fields, solver, levels, self._maps))
 
         # Fields that are stepped by themselves come first, one by one on every backend: their effects look at others.
         together: dict[str, list[int]] = {}
+        pressure = model.flow.field if model.flow is not None else None
+        self._advection = Advection(model, replicates, backend, levels, self._maps) if model.flow is not None else None
         for f, (choice, by_itself) in enumerate(zip(self.choices, exchange.alone(model.exchange), strict=True)):
+            if f == pressure:
+                continue
             if by_itself:
                 add(choice.solver, [f])
             else:
                 together.setdefault(choice.solver, []).append(f)
         for solver in sorted(together, key=lambda each: each != "explicit"):
             add(solver, together[solver])
+
+    def settle(self, state: State) -> None:
+        """Solve for the pressure of fluid that flows, after which `state` is whole."""
+        if self._advection is not None:
+            self._advection.settle(state)
+
+    def forget(self) -> None:
+        """Take nothing for granted of a state that has been replaced."""
+        if self._advection is not None:
+            self._advection.forget()
+
+    def passes_of_advection(self, state: State) -> int:
+        """Passes of the present flow in a step. Raises `NumericalError` where it is too fast."""
+        return self._advection.passes(state) if self._advection is not None else 0
+
+    def carry(self, state: State, step: int) -> bool:
+        """Take the advection of step number `step`, in place, and say whether there is any."""
+        if self._advection is not None:
+            self._advection.advance(state, step)
+        return self._advection is not None
 
     def advance(self, state: State, step: int) -> None:
         """Take step number `step`: advance `state.fields`, in place; `state.spare` is overwritten."""
@@ -92,6 +129,6 @@ def _maps(model: Model, replicates: int, backend: Backend, found: list[Choice]) 
             forms.append(form | Form.WALLED if walled[f] else form)
             times[f] = choice.scheme.time
         else:
-            forms.append(Form.OPERATOR)
+            forms.append(Form.OPERATOR | Form.WALLED if by_change(model, f, choice.solver) else Form.OPERATOR)
             times[f], masses[f] = time_and_mass(choice.solver, model.step, float(model.exchange.decay[f]))
     return exchange.ExchangeMaps(model, replicates, backend, forms, times, masses)

@@ -49,7 +49,10 @@ class Expected:
 
 def expected(document: Document, model: Model, choices: list[Choice]) -> list[Expected]:
     """The expected error of each field."""
-    causes: list[list[Expected]] = [[Expected(_of_solver(model, f, c), "solver")] for f, c in enumerate(choices)]
+    pressure = model.flow.field if model.flow is not None else None  # in equilibrium by definition
+    causes: list[list[Expected]] = [
+        [Expected(_of_solver(model, f, c) if f != pressure else 0.0, "solver")] for f, c in enumerate(choices)
+    ]
     names = model.fields.names
     for f, lag in enumerate(lags(document, model.fields, model.exchange, model.cells.modulators)):
         if lag.of >= 0:

@@ -113,12 +113,13 @@ class ExchangeMaps:
             masses=backend.array(masses.astype(np.float32)),
             diffusion=diffusion(model, times, backend),
         )
-        once = np.flatnonzero((exchange.slots >= 0) & ~exchange.own)
+        by_change = np.array(forms) == Form.OPERATOR | Form.WALLED  # anew for each solve
+        once = np.flatnonzero((exchange.slots >= 0) & ~exchange.own & ~by_change)
         self._once = backend.array(once.astype(np.int32)) if once.size else None
         self._one = [backend.array(np.array([f], np.int32)) for f in range(len(forms))]
 
     def follow(self, state: State) -> None:
-        """Make the maps of a step, of all fields whose effects do not depend on the field itself."""
+        """Make the maps of a step, of all fields but those whose maps are made for each pass or solve."""
         if self._once is not None:
             self._make(state, state.fields, self._once, 0.0, 0.0)
 
@@ -128,7 +129,7 @@ class ExchangeMaps:
         """Make the maps of a field whose effects depend on it, where it stands in `source`.
 
         In the form OPERATOR, the second map becomes from_c * c + from_second * second map, and the right-hand side
-        that and what is produced.
+        that and what is produced. With WALLED, the former is what a voxel held at the beginning of the stage.
         """
         self._make(state, source, self._one[field], from_c, from_second)
 
@@ -143,6 +144,7 @@ class ExchangeMaps:
             immune=state.immune.cells,
             counts=state.counts,
             body=state.body,
+            traits=state.traits,
             fields=state.fields,
             source=source,
             rhs=state.spare,

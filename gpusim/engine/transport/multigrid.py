@@ -13,6 +13,9 @@ from gpusim.model.tables import PERIODIC, slots
 SWEEPS_BEFORE = 1
 SWEEPS_AFTER = 1
 
+ANY_VALUE = -3e38
+"""Concentrations are never negative; corrections and changes may be."""
+
 
 def level_shapes(shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
     """Shapes from the finest level to a single voxel; an axis of 2n or 2n - 1 voxels becomes one of n."""
@@ -47,13 +50,14 @@ class Recipe:
     """What a solve consists of: V-cycles, or else sweeps on the finest level alone.
 
     Fields of one solve share their `periodic` axes (bits 1 (z), 2 (y), 4 (x)) and whether their D is
-    `varying` by tissue state.
+    `varying` by tissue state. A solution is not below `lowest`.
     """
 
     sweeps: int = 0
     cycles: int = 0
     periodic: int = 0
     varying: bool = False
+    lowest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class Multigrid:
 
     def _cycle(self, depth: int, c: Array, rhs: Array, operator: Finest, active: Array, recipe: Recipe) -> None:
         if depth == len(self._coarse):  # one voxel: the first sweep is exact
-            self._on_level("smooth", depth, operator, c=c, rhs=rhs, active=active, colour=0)
+            self._smooth(depth, c, rhs, operator, active, recipe, 0)
             return
         for _ in range(SWEEPS_BEFORE):
             self._sweep(depth, c, rhs, operator, active, recipe)
@@ -166,13 +170,21 @@ class Multigrid:
         self._on_level("restrict", depth, operator, c=c, rhs=rhs, active=active, **into)
         self._cycle(depth + 1, coarse.correction, coarse.rhs, operator, active, recipe)
         level = self._levels[depth]
-        self._backend.launch("prolong", level, operator.diffusion, active=active, c=c, coarse=coarse.correction)
+        lowest = ANY_VALUE if depth else recipe.lowest
+        given = {"active": active, "c": c, "coarse": coarse.correction, "lowest": lowest}
+        self._backend.launch("prolong", level, operator.diffusion, **given)
         for _ in range(SWEEPS_AFTER):
             self._sweep(depth, c, rhs, operator, active, recipe)
 
     def _sweep(self, depth: int, c: Array, rhs: Array, operator: Finest, active: Array, recipe: Recipe) -> None:
         for colour in range(colours(self._shapes[depth], recipe.periodic)):
-            self._on_level("smooth", depth, operator, c=c, rhs=rhs, active=active, colour=colour)
+            self._smooth(depth, c, rhs, operator, active, recipe, colour)
+
+    def _smooth(
+        self, depth: int, c: Array, rhs: Array, operator: Finest, active: Array, recipe: Recipe, colour: int
+    ) -> None:
+        limit = {} if depth else {"lowest": recipe.lowest}
+        self._on_level("smooth", depth, operator, c=c, rhs=rhs, active=active, colour=colour, **limit)
 
     def _on_level(self, operation: str, depth: int, operator: Finest, **given: Any) -> None:
         """Launch the kernel for the finest level or that for coarser ones."""

@@ -13,6 +13,7 @@ import pytest
 
 import gpusim
 from gpusim.backends import availability
+from gpusim.record import Result
 
 MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 JOB = Path(__file__).with_name("job.py")
@@ -94,6 +95,33 @@ def test_a_shipped_scenario_has_the_digest_of_one_process(ranks, tmp_path):
     assert (summary["digest"], summary["counts"]) == (expected, counts)
     assert f"backend slabs:cpu on {ranks} ranks" in done.stdout
     assert len(re.findall("digest", done.stdout)) == 1  # the first rank alone talks
+
+
+TRAITS = """
+grid: {shape: [9, 8, 10]}
+time: {until: 1 hour, step: {rules: 6 min}}
+record: {every: 30 min}
+states: {one: {}, t: {layer: immune, motility: {speed: 4 um/min}}}
+traits:
+  load: {of: one, most: 90, initial: {uniform: {low: 1, high: 4}}, changes: {a: {growth: 0.3 /hour}}}
+  kills: {of: t, most: 20}
+rules: {hit: {transition: t -> t, rate: 1 /hour, partner: one -> empty, add: {kills: 1}}}
+tissue: {background: one, shapes: {few: {kind: everywhere, state: t, fraction: 0.2}}}
+"""
+
+
+@needs_mpi
+@needs_cpu
+def test_recorded_traits_are_those_of_one_process(tmp_path):
+    (tmp_path / "traits.yaml").write_text(TRAITS)
+    done = gpusim_on(2, tmp_path / "traits.yaml", "--backend", "slabs:cpu", "-o", tmp_path / "two", "--no-picture")
+    assert done.returncode == 0, done.stderr
+    gpusim.run(tmp_path / "traits.yaml", tmp_path / "one", backend="cpu")
+    tables = [(tmp_path / name / "counts.csv").read_bytes() for name in ("one", "two")]
+    assert tables[0] == tables[1]
+    one, two = (Result(tmp_path / name) for name in ("one", "two"))
+    assert one.digest() == two.digest()
+    assert one.summary["traits"] == two.summary["traits"]
 
 
 ONE_RANK_WITHOUT = """

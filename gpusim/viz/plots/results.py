@@ -1,7 +1,4 @@
-"""Figures for papers, on matplotlib: each function draws into axes and gives them back.
-
-Lengths in um, times in days. A figure of a result: `counts(result)`; of replicates: `counts([result, result, ...])`.
-"""
+"""Figures of one result or of its replicates: `counts(result)`, `counts([result, result, ...])`."""
 
 from __future__ import annotations
 
@@ -12,29 +9,25 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gpusim.analysis import state_label, states_with
+from gpusim.analysis.ancestry import Ancestry
 from gpusim.analysis.regions import depth
+from gpusim.analysis.roles import tumour_name
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.scenario.schema import EMPTY, NONE
-from gpusim.study.trial import Trial
 from gpusim.units import duration
+from gpusim.viz import scene
 from gpusim.viz.moment import Moment, moment_of_result
 from gpusim.viz.overlay import field_label, length_label, round_length
-from gpusim.viz.palette import THEMES, mixed, state_colours
-
-DAY = 1440.0
-_LINES = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "text.parse_math": False,  # a folder may be called $x$
-}
+from gpusim.viz.palette import NAMED_CLONES, THEMES, clone_colours, state_colours
+from gpusim.viz.plots.style import DAY, LINES, dark, new_axes
+from gpusim.viz.scene import Look
 
 
 def counts(
@@ -58,13 +51,13 @@ def counts(
     wanted = list(states) if states is not None else _worth_showing(replicates[0], tables[0])
     document = replicates[0].scenario.document
     colours = state_colours(document)
-    with mpl.rc_context(_LINES):
-        axes = axes or _axes()
+    with mpl.rc_context(LINES):
+        axes = axes or new_axes()
         for state in wanted:
             low, middle, high, days = _band(tables, f"cells.{state}")
-            axes.plot(days, middle, color=_line(colours[state]), linewidth=1.6, label=state_label(document, state))
+            axes.plot(days, middle, color=dark(colours[state]), linewidth=1.6, label=state_label(document, state))
             if len(tables) > 1:
-                axes.fill_between(days, low, high, color=_line(colours[state]), alpha=0.25, linewidth=0)
+                axes.fill_between(days, low, high, color=dark(colours[state]), alpha=0.25, linewidth=0)
         if log:
             axes.set_yscale("symlog", linthresh=10)
         axes.set(xlabel="time, days", ylabel="cells")
@@ -92,7 +85,7 @@ def depth_in_tumour(moment: Moment) -> np.ndarray:
     """Distance of voxel centres from the tumour's edge, um, above 0 inside: float [z, y, x]. Raises `ResultError`."""
     found = depth(moment.body >= 0.5, moment.spacing)
     if np.isinf(found).any():
-        raise ResultError(f"there is no edge of a tumour at {duration(moment.minutes)}")
+        raise ResultError(f"there is no edge of a {tumour_name(moment.document)} at {duration(moment.minutes)}")
     return found
 
 
@@ -117,8 +110,8 @@ def radial_profiles(moment: Moment, names: Sequence[str], *, axes: Axes | None =
     beyond = depth_in_tumour(moment)
     edges = _edges(beyond, moment.spacing)
     colours = moment.colours
-    with mpl.rc_context(_LINES):
-        axes = axes or _axes()
+    with mpl.rc_context(LINES):
+        axes = axes or new_axes()
         spare = iter(["#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"])
         for name in names:
             values = profile(moment, name, beyond, edges)
@@ -126,12 +119,19 @@ def radial_profiles(moment: Moment, names: Sequence[str], *, axes: Axes | None =
             is_state = name in moment.states
             unit = "cells/mm³" if is_state else moment.unit(name).replace("um", "µm")
             label = f"{moment.label(name)} (1 = {f'{top:.3g} {unit}'.rstrip()})"
-            colour = _line(colours[name]) if is_state else next(spare)
+            colour = dark(colours[name]) if is_state else next(spare)
             style = "-" if is_state else "--"
             axes.plot((edges[1:] + edges[:-1]) / 2, values / (top or 1), style, color=colour, label=label)
         axes.axvline(0, color="#808080", linewidth=0.8)
-        axes.text(0, 1.02, " tumour →", fontsize=8, color="#606060", transform=axes.get_xaxis_transform())
-        axes.set(xlabel="distance from the tumour's edge, µm", ylabel="of the largest mean")
+        axes.text(
+            0,
+            1.02,
+            f" {tumour_name(moment.document)} →",
+            fontsize=8,
+            color="#606060",
+            transform=axes.get_xaxis_transform(),
+        )
+        axes.set(xlabel=f"distance from the {tumour_name(moment.document)}'s edge, µm", ylabel="of the largest mean")
         axes.set_ylim(bottom=0)
         axes.margins(x=0)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, fontsize=8)
@@ -147,8 +147,8 @@ def kymograph(result: Result, name: str, *, axes: Axes | None = None) -> Axes:
     days = result.times / DAY
     bounds = np.concatenate([[days[0]], (days[1:] + days[:-1]) / 2, [days[-1]]]) if len(days) > 1 else [0, 1]
     is_state = name in first.states
-    with mpl.rc_context(_LINES):
-        axes = axes or _axes()
+    with mpl.rc_context(LINES):
+        axes = axes or new_axes()
         colours = "Greys" if is_state else first.map(name, THEMES["paper"])
         image = axes.pcolormesh(
             bounds, edges, np.array(columns).T, cmap=colours, shading="flat", vmin=0, rasterized=True
@@ -160,118 +160,92 @@ def kymograph(result: Result, name: str, *, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def phase_map(
-    table: pd.DataFrame, x: str, y: str, value: str, *, axes: Axes | None = None, label: str | None = None
-) -> Axes:
-    """The mean of a column over two swept ones, such as the outcome over dose and time of injection.
+def muller(result: Result, *, least: float = 0.01, axes: Axes | None = None) -> Axes:
+    """Shares of clones over time (a Muller plot): the area of a clone lies within that of its parent.
 
-    Raises `ResultError` where a column is missing.
+    A clone is drawn if its family (itself and its descendants) has at least the share `least` of all cells at some
+    snapshot. Other clones are drawn as parts of their parents. The largest clones have colours and numbers, others are
+    grey. Raises `ResultError`, also for a result without clones, or with a single snapshot.
     """
-    for column in (x, y, value):
-        if column not in table.columns:
-            raise ResultError(f"no column '{column}' in the table (it has: {', '.join(map(str, table.columns))})")
-    grid = table.pivot_table(index=y, columns=x, values=value, aggfunc="mean")
-    with mpl.rc_context({**_LINES, "axes.spines.top": True, "axes.spines.right": True}):
-        axes = axes or _axes()
-        image = axes.imshow(grid.to_numpy(float), origin="lower", aspect="auto", cmap="cividis")
-        axes.set_xticks(range(grid.shape[1]), [f"{v:g}" if np.isreal(v) else str(v) for v in grid.columns])
-        axes.set_yticks(range(grid.shape[0]), [f"{v:g}" if np.isreal(v) else str(v) for v in grid.index])
-        axes.set(xlabel=x, ylabel=y)
-        low, high = np.nanmin(grid.to_numpy(float)), np.nanmax(grid.to_numpy(float))
-        for (row, column), number in np.ndenumerate(grid.to_numpy(float)):
-            if np.isfinite(number) and grid.size <= 100:
-                bright = (number - low) > 0.6 * ((high - low) or 1)
-                axes.text(column, row, f"{number:.3g}", ha="center", va="center", color="black" if bright else "white")
-        axes.figure.colorbar(image, ax=axes, label=label or value)
+    ancestry = Ancestry.of(result)
+    if len(result.times) < 2:
+        raise ResultError(f"{result.folder}: expected at least two snapshots; found 1")
+    into = ancestry.gathered(ancestry.large(least))
+    colours = clone_colours(ancestry.ranked(into))
+    shares, low = _nested(ancestry, into)
+    days, drawn = result.times / DAY, np.unique(into).tolist()
+    with mpl.rc_context(LINES):
+        axes = axes or new_axes(6.4, 3.8)
+        for clone in drawn:
+            colour = colours.get(clone, "#d0d0d0")
+            top = low[clone] + shares[clone]
+            here = shares[clone] > 0
+            here[:-1] |= here[1:]  # from the snapshot before its birth on
+            axes.fill_between(days, low[clone], top, here, facecolor=colour, edgecolor="white", linewidth=0.3)
+        named = [Patch(facecolor=colours[clone], label=f"clone {clone}") for clone in list(colours)[:NAMED_CLONES]]
+        if len(colours) > NAMED_CLONES:
+            named.append(Patch(facecolor=list(colours.values())[-1], label=f"{len(colours) - NAMED_CLONES} others"))
+        axes.set(xlabel="time, days", ylabel="share of cells", ylim=(0, 1), xlim=(days[0], days[-1]))
+        small = len(ancestry.parents) - len(drawn) - (0 not in drawn)
+        axes.set_title(
+            f"{small:,} clones with families below {least:.3g} of all cells are shown as parts of their parents",
+            fontsize=8,
+            loc="left",
+        )
+        axes.legend(handles=named, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
     return axes
 
 
-def arms(trial: Trial, outcomes: Sequence[str] | None = None) -> Figure:
-    """The arms of a trial: a panel for each outcome, a dot for each seed, a line at the median.
-
-    Args:
-        outcomes: columns of its table; those of the expected orders where left out, or all.
-
-    Raises `ResultError` where the table has no such column.
-    """
-    spec = trial.scenario.document.trial
-    assert spec is not None, "has arms"
-    known = trial.outcomes
-    ordered = {order.outcome for order in spec.expected}
-    wanted = list(outcomes) if outcomes is not None else [c for c in known if c.split("@")[0] in ordered] or known
-    for column in wanted:
-        if column not in known:
-            raise ResultError(f"no outcome '{column}' in the trial (it has: {', '.join(known)})")
-    names = list(spec.arms)
-    with mpl.rc_context(_LINES):
-        size = (2.2 + 2.0 * len(wanted), 0.9 + 0.34 * len(names))
-        figure, panels = plt.subplots(1, len(wanted), figsize=size, sharey=True, squeeze=False, layout="constrained")
-        for panel, column in zip(panels[0], wanted, strict=True):
-            for row, arm in enumerate(names):
-                values = trial.table[trial.table["arm"] == arm][column].to_numpy(float)
-                shift = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
-                colour = f"C{row}"
-                panel.plot(values, row + shift, "o", color=colour, alpha=0.55, markersize=3.5, markeredgewidth=0)
-                panel.plot([np.median(values)] * 2, [row - 0.34, row + 0.34], color=colour, linewidth=2)
-            panel.set(xlabel=column.replace("_", " "), xlim=(0, None) if (trial.table[column] >= 0).all() else None)
-            panel.tick_params(axis="y", length=0)
-        panels[0][0].set_yticks(range(len(names)), names)
-        panels[0][0].invert_yaxis()
-    return figure
+def _nested(ancestry: Ancestry, into: np.ndarray) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Shares of the families of the clones that others are gathered into, and the lower edges of their areas."""
+    drawn = sorted({0, *into.tolist()})
+    totals = np.array([ancestry.families(ancestry.cells(i))[drawn] for i in range(len(ancestry.present))], float)
+    all_cells = np.maximum(totals[:, :1], 1.0)
+    shares = dict(zip(drawn, (totals / all_cells).T, strict=True))
+    children: dict[int, list[int]] = {clone: [] for clone in drawn}
+    for clone in drawn[1:]:
+        children[int(ancestry.parents[clone])].append(clone)  # its family is smaller, so that the parent is drawn too
+    low = {0: np.zeros(len(totals))}
+    for clone in drawn:
+        own = shares[clone] - sum((shares[child] for child in children[clone]), np.zeros(len(totals)))
+        gap = own / (len(children[clone]) + 1)
+        edge = low[clone] + gap
+        for child in children[clone]:
+            low[child] = edge
+            edge = edge + shares[child] + gap
+    return shares, low
 
 
-def sensitivity(table: pd.DataFrame, outcome: str | None = None) -> Figure:
-    """Indices of each parameter, their 95% intervals, and the noise that an index must pass to show an effect.
-
-    Args:
-        table: as `gpusim sensitivity` leaves it. outcome: one of its outcomes; the first where left out.
-
-    Raises `ResultError` where the table has no such outcome.
-    """
-    known = list(dict.fromkeys(table["outcome"]))
-    if outcome is not None and outcome not in known:
-        raise ResultError(f"no outcome '{outcome}' in the table (it has: {', '.join(known)})")
-    chosen = table[table["outcome"] == (outcome or known[0])]
-    shown = [name for name in ("mu_star", "first", "total") if name in table]
-    names = list(dict.fromkeys(chosen["arm"]))
-    with mpl.rc_context(_LINES):
-        size = (2.6 + 3.2 * len(shown), 1.1 + 0.34 * len(chosen))
-        figure, panels = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False, layout="constrained")
-        for panel, index in zip(panels[0], shown, strict=True):
-            rows = np.arange(len(chosen))
-            colours = [f"C{names.index(arm)}" for arm in chosen["arm"]]
-            widths = chosen[f"{index}_half_width"].to_numpy(float)
-            panel.barh(rows, chosen[index], xerr=widths, color=colours, height=0.6, error_kw={"elinewidth": 1})
-            noise = chosen[f"{index}_noise"].to_numpy(float)
-            panel.barh(rows, noise, color="none", edgecolor="#404040", hatch="////", height=0.8, linewidth=0.8)
-            panel.set(xlabel={"mu_star": "mean absolute effect (mu*)"}.get(index, f"{index} index"))
-            panel.axvline(0, color="#808080", linewidth=0.8)
-        several = len(names) > 1
-        labels = [f"{p}, {arm}" if several else p for p, arm in zip(chosen["parameter"], chosen["arm"], strict=True)]
-        panels[0][0].set_yticks(range(len(chosen)), labels)
-        panels[0][0].invert_yaxis()
-        hatched = Patch(facecolor="none", edgecolor="#404040", hatch="////", label="noise of seeds (95%)")
-        figure.legend(handles=[hatched], loc="outside lower right", fontsize=8)
-        figure.suptitle(outcome or known[0], fontsize=10)
-    return figure
-
-
-def section(moment: Moment, *, z: float | None = None, axes: Axes | None = None, legend: bool = True) -> Axes:
+def section(
+    moment: Moment,
+    *,
+    z: float | None = None,
+    trait: str | None = None,
+    axes: Axes | None = None,
+    legend: bool = True,
+) -> Axes:
     """What a pathologist sees: the cells in a plane across z (um; by default through the tumour's middle).
 
-    A mobile cell hides the resident one of its voxel.
+    A mobile cell hides the resident one of its voxel. With a trait, cells that have it are coloured by its value.
+    Raises `ResultError` for an unknown trait.
     """
     layer = _layer(moment, z)
     none = moment.states.index(NONE)
     shown = np.where(moment.immune[layer] == none, moment.tissue[layer], moment.immune[layer])
-    colours = moment.colours | {EMPTY: THEMES["paper"].gap}
+    look = scene.spanned(Look(trait=trait, theme=THEMES["paper"], hidden=frozenset(["field"])), [moment])
+    colours = scene.colours_of(moment, look) | {EMPTY: look.theme.gap}
     width, height, _ = moment.size
-    with mpl.rc_context(_LINES):
-        axes = axes or _axes(5.2, 4.2)
-        table = ListedColormap([colours[name] for name in moment.states])
-        norm = BoundaryNorm(np.arange(len(moment.states) + 1) - 0.5, len(moment.states))
-        axes.imshow(shown, origin="lower", extent=(0, width, 0, height), cmap=table, norm=norm, interpolation="nearest")
+    with mpl.rc_context(LINES):
+        axes = axes or new_axes(5.2, 4.2)
+        painted = scene.painter(moment, look)(shown, layer)
+        axes.imshow(painted, origin="lower", extent=(0, width, 0, height), interpolation="nearest")
         present = [name for i, name in enumerate(moment.states) if (shown == i).any()]
+        if trait is not None:
+            with_trait = moment.states_with(trait)
+            present = [name for name in present if name not in with_trait]
+            scale = ScalarMappable(Normalize(*(look.trait_span or (0, 1))), moment.map(trait, look.theme))
+            label = f"{field_label(moment, trait)}\n({', '.join(map(moment.label, with_trait))})"
+            axes.figure.colorbar(scale, ax=axes, label=label, location="bottom", fraction=0.05, pad=0.02)
         if legend:
             patches = [
                 Patch(facecolor=colours[n], edgecolor="#606060", linewidth=0.4, label=moment.label(n)) for n in present
@@ -288,7 +262,7 @@ def section(moment: Moment, *, z: float | None = None, axes: Axes | None = None,
 def summary(result: Result, *, snapshot: int = -1) -> Figure:
     """One page of a result: section, counts, profiles, kymograph of what the volume would show."""
     moment = moment_of_result(result, snapshot)
-    with mpl.rc_context(_LINES):
+    with mpl.rc_context(LINES):
         figure, axes = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
         section(moment, axes=axes[0, 0])
         counts(result, axes=axes[0, 1])
@@ -318,13 +292,3 @@ def _edges(depth: np.ndarray, spacing: float) -> np.ndarray:
     steps = np.arange(np.floor(low / spacing), np.ceil(float(depth.max()) / spacing) + 1)
     edges: np.ndarray = steps * spacing
     return edges
-
-
-def _line(colour: str) -> str:
-    """A colour that is dark enough for a line on white."""
-    return mixed(colour, "#000000", 0.18)
-
-
-def _axes(width: float = 5.6, height: float = 3.4) -> Axes:
-    figure = plt.figure(figsize=(width, height), layout="constrained")
-    return figure.subplots()

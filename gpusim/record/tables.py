@@ -1,4 +1,4 @@
-"""The table of counts: one line at a time, each handed to the system at once."""
+"""Tables that grow during a run: each line is handed to the system at once."""
 
 import csv
 import hashlib
@@ -15,17 +15,20 @@ def same(path: Path, size: int, sha256: str) -> bool:
         return hashlib.sha256(file.read(size)).hexdigest() == sha256
 
 
-class CountsTable:
+class Table:
     """Appends rows to `path`; begins it with `columns`, or after its first `size` bytes.
 
     Args:
         sha256: of these bytes.
 
+    Attributes:
+        path: of the file.
+
     Raises `OSError`; `ValueError` where the file is shorter than `size`, or its first bytes are others.
     """
 
     def __init__(self, path: Path, columns: Iterable[str], size: int | None = None, sha256: str = "") -> None:
-        self._path = path
+        self.path = path
         kept = b""
         if size is not None:
             kept = path.read_bytes()[:size]
@@ -41,17 +44,17 @@ class CountsTable:
         else:
             self._file.truncate(size)
 
-    def add(self, row: Iterable[Any]) -> None:
-        """Add a row. Raises `FileNotFoundError` where the file has vanished meanwhile."""
-        if not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+    def add(self, *rows: Iterable[Any]) -> None:
+        """Add rows. Raises `FileNotFoundError` where the file has vanished meanwhile."""
+        if not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
             raise FileNotFoundError(None, "another file has taken its place")
-        self._write(row)
+        self._write(*rows)
 
-    def _write(self, row: Iterable[Any]) -> None:
-        line = io.StringIO(newline="")
-        csv.writer(line).writerow(row)
-        self._file.write(line.getvalue())
-        self._sha.update(line.getvalue().encode())
+    def _write(self, *rows: Iterable[Any]) -> None:
+        lines = io.StringIO(newline="")
+        csv.writer(lines).writerows(rows)
+        self._file.write(lines.getvalue())
+        self._sha.update(lines.getvalue().encode())
 
     def synced(self) -> tuple[int, str]:
         """Bytes of the file, all of them on the disk, and their SHA-256."""

@@ -1,13 +1,12 @@
-"""One page that compares results or the arms of trials, with nothing to load from elsewhere."""
+"""Parts of a report on runs: curves, lesions, responses, times to events, outcomes, pictures, sources."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
 import statistics
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,76 +15,136 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gpusim.analysis import ALL_TUMOUR_CELLS, field_label, state_label, states_with, tumour_states, whole
+from gpusim.analysis import (
+    field_label,
+    state_label,
+    states_with,
+    trait_label,
+    tumour_states,
+    whole,
+)
 from gpusim.analysis.response import Reading, Response, readings, response
-from gpusim.errors import ResultError
+from gpusim.analysis.survival import Event, effects, eradication, progression, seed_of
 from gpusim.record import Result
-from gpusim.study.folder import TABLE
+from gpusim.scenario import numbers, references
+from gpusim.study.robustness import HEAD, Robustness
 from gpusim.study.trial import Trial
-from gpusim.study.verdict import Verdict, verdicts
+from gpusim.study.verdict import Verdict
+from gpusim.viz import plots
 from gpusim.viz.moment import LOOKED_AT, Moment, moment_of_result, some_of
 from gpusim.viz.overlay import field_label as written
 from gpusim.viz.palette import THEMES
+from gpusim.viz.plots.style import DAY
+from gpusim.viz.plots.style import colour as colour_of
 from gpusim.viz.render import save_picture
+from gpusim.viz.report.page import inline, table
 from gpusim.viz.scene import Look, span_of
 
-DAY = 1440.0
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b3a8c", "#000000")
 _PICTURE = (640, 480)
 
 Groups = Mapping[str, Sequence[Result]]
 """What is compared, by its label: replicates of one arm, or a single result."""
 
 
-def groups(folders: Iterable[Path]) -> tuple[dict[str, list[Result]], list[Verdict]]:
-    """Results by label, and the verdicts of trials among them. Raises `ResultError`."""
-    found: dict[str, list[Result]] = {}
-    found_of_trials: list[Verdict] = []
-    given = list(folders)
-    for folder in given:
-        if not (folder / TABLE).is_file():
-            found[folder.name if folder.name not in found else str(folder)] = [Result(folder)]
-            continue
-        trial = Trial.open(folder)
-        found_of_trials += verdicts(trial)
-        for arm, rows in trial.table.groupby("arm", sort=False):
-            label = str(arm) if len(given) == 1 else f"{folder.name}: {arm}"
-            found[label] = [Result(folder / str(arm) / str(seed)) for seed in rows["seed"]]
-    if not found:
-        raise ResultError("compare: expected one result or more")
-    return found, found_of_trials
-
-
-def save_report(folders: Sequence[Path], target: Path, *, pictures: bool = True) -> None:
-    """Write the page. Raises `ResultError`, `ScenarioError`."""
-    compared, found = groups(folders)
-    parts = [
-        _verdicts(found),
-        f"<h2>{ALL_TUMOUR_CELLS.capitalize()}</h2>"
-        + _inline(_curves(compared, _tumour_cells, ALL_TUMOUR_CELLS))
-        + _which_cells(compared),
-        *_lesions(compared),
-        "<h2>At the end</h2>" + _table(compared),
-    ]
-    if pictures:
-        parts.append("<h2>Pictures</h2>" + _pictures(compared))
-    title = ", ".join(folder.name for folder in folders)
-    target.write_text(_PAGE.format(title=html.escape(title), body="\n".join(parts)), encoding="utf-8")
-
-
-def _lesions(compared: Groups) -> list[str]:
+def lesions(compared: Groups) -> list[str]:
     """Heat, diameters and response, of those whose scenario has `heat`: it says what a lesion is."""
     known = {label: results for label, results in compared.items() if all(r.document.heat for r in results)}
     read = {label: [readings(result) for result in results] for label, results in known.items()}
     parts = known and [
         "<h2>Tumour heat</h2>"
-        + _inline(_over_readings(read, lambda r: r.heat, "mean heat of the largest lesion's core")),
-        "<h2>Sum of diameters</h2>" + _inline(_over_readings(read, lambda r: r.total, "sum of diameters, um")),
-        "<h2>Response</h2>" + _responses(read),
+        + inline(_over_readings(read, lambda r: r.heat, "mean heat of the largest lesion's core")),
+        "<h2>Sum of diameters</h2>"
+        + inline(_over_readings(read, lambda r: r.total, "sum of diameters, um"))
+        + _by_site(read),
+        "<h2>Response</h2>" + _responses(read) + _of_each_run(read),
+        _time_to_event(known, read),
     ]
     without = ", ".join(html.escape(label) for label in compared if label not in known)
     missing = f"<p>Without lesions, heat and response, as the scenario has no 'heat': {without}.</p>" if without else ""
     return [*parts, missing]
+
+
+def _by_site(read: Mapping[str, list[list[Reading]]]) -> str:
+    """Sums of diameters at each site, of those that have it; empty with a single site."""
+    sites = list(dict.fromkeys(site for runs in read.values() for run in runs for site in run[0].diameters))
+    if len(sites) < 2:
+        return ""
+    parts = []
+    for site in sites:
+        having = {name: runs for name, runs in read.items() if site in runs[0][0].diameters}
+        figure = _over_readings(having, lambda r, site=site: r.diameters[site], "sum of diameters, um")
+        parts.append(f"<h3>{html.escape(site)}</h3>{inline(figure)}")
+    return "".join(parts)
+
+
+def _of_each_run(read: Mapping[str, list[list[Reading]]]) -> str:
+    """Waterfall and spider plots, of several runs of two readings or more."""
+    if sum(len(run) > 1 for runs in read.values() for run in runs) < 2:
+        return ""
+    return inline(plots.waterfall(read)) + inline(plots.spider(read))
+
+
+def _time_to_event(known: Groups, read: Mapping[str, list[list[Reading]]]) -> str:
+    """Kaplan-Meier curves of progression and of eradication, and the arms in pairs; of arms of several runs."""
+    several = [name for name, runs in read.items() if len(runs) > 1 and all(len(run) > 1 for run in runs)]
+    if not several:
+        return ""
+    arms = {
+        Event.PROGRESSION: {name: progression(read[name], [seed_of(each) for each in known[name]]) for name in several},
+        Event.ERADICATION: {name: eradication(known[name]) for name in several},
+    }
+    parts = []
+    for event, times in arms.items():
+        if not any(each.happened.any() for each in times.values()):
+            parts.append(f"<p class=note>No {event} in any run.</p>")
+            continue
+        figure = inline(plots.survival(times, event))
+        items = "".join(f"<li>{html.escape(str(effect))}</li>" for effect in effects(times))
+        parts.append(f"<h3>{event.capitalize()}</h3>{figure}" + (f"<ul>{items}</ul>" if items else ""))
+    note = (
+        "Kaplan-Meier curves with 95% intervals; ticks are runs that end without the event. Progression: the first by "
+        "RECIST 1.1 that the next reading confirms. Eradication: from then on, no tumour cell is left. Arms with the "
+        "same seeds are compared seed by seed, with 95% intervals by bootstrap; log-rank tests need independent seeds."
+    )
+    return f"<h2>Time to event</h2>{''.join(parts)}<p class=note>{note}</p>"
+
+
+def outcomes(name: str, trial: Trial) -> str:
+    """Every outcome that a trial names: a dot for each seed of each arm."""
+    figure = inline(plots.arms(trial, trial.outcomes))
+    rows = [(arm, *spreads) for arm, spreads in trial.spreads()]
+    numbers = table((f"{name}, median (range)", *trial.outcomes), rows)
+    return f"<h2>Outcomes</h2>{figure}<details><summary>Numbers</summary>{numbers}</details>"
+
+
+def tumour_cells_over_time(compared: Groups, cells: str) -> str:
+    """Curves of the tumour's cells, and which states they are."""
+    figure = inline(_curves(compared, _tumour_cells, cells))
+    return f"<h2>{cells.capitalize()}</h2>{figure}{_which_cells(compared, cells)}"
+
+
+def traits(compared: Groups) -> list[str]:
+    """The mean of each trait over time, of those whose scenario has it."""
+    parts = []
+    labels: dict[str, list[str]] = {}
+    for label, results in compared.items():
+        for name in results[0].scenario.document.traits:
+            labels.setdefault(name, []).append(label)
+    for name, having in labels.items():
+        document = compared[having[0]][0].scenario.document
+        unit, of = document.traits[name].unit, document.traits[name].of
+        label = f"mean {trait_label(document, name)}, {unit}".removesuffix(", dimensionless")
+        figure = _curves({each: compared[each] for each in having}, partial(_mean, name), label)
+        states = ", ".join(state_label(document, state) for state in of)
+        heading = html.escape(trait_label(document, name).capitalize())
+        parts.append(f"<h2>{heading}</h2>{inline(figure)}<p class=note>Mean over cells: {html.escape(states)}.</p>")
+    return parts
+
+
+def _mean(trait: str, result: Result) -> tuple[np.ndarray, np.ndarray]:
+    """Means of a trait; not a number at times without cells that have it."""
+    counts = result.counts
+    return counts["minutes"].to_numpy() / DAY, counts[f"mean.{trait}"].to_numpy(float)
 
 
 def _tumour_cells(result: Result) -> tuple[np.ndarray, np.ndarray]:
@@ -93,8 +152,8 @@ def _tumour_cells(result: Result) -> tuple[np.ndarray, np.ndarray]:
     return counts["minutes"].to_numpy() / DAY, counts[[f"cells.{s}" for s in states]].sum(axis=1).to_numpy(float)
 
 
-def _which_cells(compared: Groups) -> str:
-    """The states that "all tumour cells" are, for each way in which the results' scenarios have them."""
+def _which_cells(compared: Groups, label: str) -> str:
+    """The states of the cells that are labelled so, for each way in which the results' scenarios have them."""
     ways: dict[tuple[str, ...], list[str]] = {}
     for name, results in compared.items():
         ways.setdefault(tuple(tumour_states(results[0].scenario.document)), []).append(name)
@@ -102,7 +161,7 @@ def _which_cells(compared: Groups) -> str:
         f"{', '.join(states) or 'none in the scenario'}" + (f" ({', '.join(names)})" if len(ways) > 1 else "")
         for states, names in ways.items()
     ]
-    return f"<p class=note>{ALL_TUMOUR_CELLS.capitalize()}: {html.escape('; '.join(told))}.</p>"
+    return f"<p class=note>{label.capitalize()}: {html.escape('; '.join(told))}.</p>"
 
 
 def _curves(compared: Groups, of: object, label: str) -> Figure:
@@ -132,21 +191,19 @@ def _figure(series: Mapping[str, tuple[np.ndarray, np.ndarray]], label: str) -> 
         axes = figure.add_subplot()
         lines = []
         for i, (days, values) in enumerate(series.values()):
-            colour = _COLOURS[i % len(_COLOURS)]
-            lines += axes.plot(days, np.median(values, axis=0), color=colour, linewidth=1.8)
+            colour = colour_of(i)
+            there = ~np.isnan(values).all(axis=0)  # some mean is not there at every time
+            middle, low, high = (np.full(values.shape[1], np.nan) for _ in range(3))
+            middle[there] = np.nanmedian(values[:, there], axis=0)
+            lines += axes.plot(days, middle, color=colour, linewidth=1.8)
             if len(values) > 1:
-                axes.fill_between(days, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+                low[there], high[there] = np.nanmin(values[:, there], axis=0), np.nanmax(values[:, there], axis=0)
+                axes.fill_between(days, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.set(xlabel="time, days", ylabel=label)
         axes.set_ylim(bottom=0)
         # Given here, as Matplotlib leaves out a label that begins with "_".
         axes.legend(lines, list(series), frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
-
-
-def _inline(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 
 
 def _responses(read: Mapping[str, list[list[Reading]]]) -> str:
@@ -181,7 +238,7 @@ def _responses(read: Mapping[str, list[list[Reading]]]) -> str:
         "pseudo-progression",
     )
     note = "Categories of RECIST 1.1 by sums of diameters, without its absolute 5 mm; pseudo-progression as in iRECIST."
-    return _rows(head, rows) + f"<p class=note>{note}</p>"
+    return table(head, rows) + f"<p class=note>{note}</p>"
 
 
 def _diameters(run: Sequence[Reading], site: str) -> tuple[float, float]:
@@ -198,7 +255,7 @@ def _change(diameters: Sequence[tuple[float, float]]) -> str:
     return f"new in {new} of {len(diameters)}" if new else "none"
 
 
-def _table(compared: Groups) -> str:
+def at_the_end(compared: Groups) -> str:
     """Cells and harm at the end, medians."""
     columns: dict[str, Callable[[pd.DataFrame], float]] = {}
     for results in compared.values():
@@ -213,7 +270,7 @@ def _table(compared: Groups) -> str:
             except KeyError:  # of another scenario
                 row.append("")
         rows.append(row)
-    return _rows(("", *columns), rows)
+    return table(("", *columns), rows)
 
 
 def _reported(result: Result) -> dict[str, Callable[[pd.DataFrame], float]]:
@@ -273,7 +330,8 @@ def _shown_field(moment: Moment) -> tuple[str, str]:
     return name, written(moment, name)
 
 
-def _pictures(compared: Groups) -> str:
+def pictures(compared: Groups) -> str:
+    """The end of the first run of each, at all sites, in one scale of colours."""
     shown = []
     spans = _spans([Result(results[0].folder, site) for results in compared.values() for site in results[0].sites])
     with tempfile.TemporaryDirectory() as folder:
@@ -293,36 +351,33 @@ def _pictures(compared: Groups) -> str:
     return f"<p class=note>{html.escape(note)}</p><div class=pictures>{''.join(shown)}</div>"
 
 
-def _verdicts(found: Sequence[Verdict]) -> str:
+def verdicts(found: Sequence[Verdict]) -> str:
+    """Expected orders and what came of them; empty without."""
     if not found:
         return ""
     items = "".join(f"<li class={each.finding.name.lower()}>{html.escape(str(each))}</li>" for each in found)
     return f"<h2>What was expected</h2><ul>{items}</ul>"
 
 
-def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    cells = "".join(f"<th>{html.escape(h)}</th>" for h in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{body}</table>"
+def robustness(found: Robustness) -> str:
+    """In which share of the sets each order holds."""
+    remarks = "".join(f"<p class=note>{html.escape(remark)}</p>" for remark in found.remarks())
+    title = f"Robustness of {found.scenario.document.name}"
+    return f"<h2>{html.escape(title)}</h2>" + table(HEAD, found.rows()) + remarks
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-h1, h2 {{ font-weight: 600 }} h2 {{ margin-top: 2.5rem }}
-table {{ border-collapse: collapse; font-size: 14px }}
-th, td {{ padding: .35rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
-th:first-child, td:first-child {{ text-align: left }}
-li.held::marker {{ content: "\\2713  " }} li.not_held::marker {{ content: "\\2717  " }}
-li.too_few::marker {{ content: "?  " }}
-.note {{ color: #666; font-size: 13px }}
-.pictures {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem }}
-figure {{ margin: 0 }} img, svg {{ width: 100%; height: auto }} figcaption {{ text-align: center; font-size: 14px }}
-</style>
-<h1>{title}</h1>
-<p class=note>Simulated with gpusim, a research tool, not a medical device. Lines are medians of the replicates,
-bands go from the lowest to the highest.</p>
-{body}
-</html>
-"""
+def sources(compared: Groups) -> str:
+    """How many numbers of each scenario are measured, fitted, derived or assumed, and the references."""
+    found = {name: results[0].scenario.numbers for name, results in compared.items()}
+    kinds = {name: numbers.counts(each) for name, each in found.items()}
+    head = next(iter(kinds.values()))
+    of_kinds = table(("", *head), [(name, *map(str, each.values())) for name, each in kinds.items()])
+    supported: dict[str, dict[str, None]] = {}
+    for each in found.values():
+        for key, its in numbers.by_reference(each).items():
+            supported.setdefault(key, {}).update(dict.fromkeys(number.path for number in its))
+    items = "".join(
+        f"<li>{html.escape(references.cited(key))}<br><span class=note>{html.escape(', '.join(paths))}</span></li>"
+        for key, paths in sorted(supported.items())
+    )
+    return of_kinds + (f"<details><summary>References</summary><ol>{items}</ol></details>" if items else "")

@@ -1,0 +1,142 @@
+"""Advection of fields by the flow of fluid, v = -K grad p.
+
+The pressure p is a steady field: its D is K, its production and loss are the sources of fluid. It is solved for at an
+interval, with the tissue of that time, of which a copy is kept: faces carry v with the same K until the next solution,
+so that the fluid that leaves a voxel is what its sources give, but for what is left of the residual.
+
+A step of advection comes before that of diffusion and exchange (a splitting of first order in dt). It takes as few
+passes of the scheme of kernels/advection.cu as empty no voxel; the rates out of voxels are measured after each
+solution.
+"""
+
+import math
+
+import numpy as np
+
+from gpusim.backends.base import Backend
+from gpusim.engine.state import State
+from gpusim.engine.transport.diffusion import diffusion
+from gpusim.engine.transport.exchange import ExchangeMaps
+from gpusim.engine.transport.implicit import ImplicitSolver
+from gpusim.engine.transport.multigrid import Multigrid
+from gpusim.errors import NumericalError
+from gpusim.model import Model
+
+MOST_PASSES = 1000
+"""Of advection in a step."""
+
+SOLVES = 3
+"""Times the cycles of another steady field: what is left of the residual acts on the fields like a source of fluid.
+Where K of scattered voxels is a hundredth of that around, four cycles take it to a quarter."""
+
+BYTES_PER_VOXEL = 4
+"""The rates out of voxels."""
+
+_ROUNDING = 1e-5
+"""Of a Courant number, by which it may be above 1."""
+
+
+def passes_of(courant: float) -> int:
+    """Passes of a step in which the sum of the Courant numbers out of a voxel is at most so much."""
+    return math.ceil(courant * (1 - _ROUNDING))
+
+
+def memory(model: Model) -> int:
+    """Bytes that advection takes for one replicate of a model."""
+    return BYTES_PER_VOXEL * model.voxels if model.flow is not None and model.flow.speeds.any() else 0
+
+
+class Advection:
+    """The pressure, and the fields that its flow carries, for replicates of a model."""
+
+    def __init__(
+        self, model: Model, replicates: int, backend: Backend, multigrid: Multigrid, exchange: ExchangeMaps
+    ) -> None:
+        assert model.flow is not None, "made where fluid flows"
+        self._model, self._flow, self._backend = model, model.flow, backend
+        self._pressure = ImplicitSolver(model, backend, [model.flow.field], "steady", multigrid, exchange)
+        self._diffusion = diffusion(model, np.ones(len(model.fields)), backend)
+        carried = np.flatnonzero(model.flow.speeds)
+        nz, ny, nx = model.shape if carried.size else (0, 0, 0)
+        self._active = backend.array(carried.astype(np.int32)) if carried.size else None
+        self._outflow = backend.lattice(np.zeros((replicates, nz, ny, nx), np.float32))
+        self._fastest = backend.lattice(np.zeros((replicates, nz, ny, 1), np.float32))
+        self._scales = backend.array(np.zeros((len(model.fields), replicates), np.float32))
+        self._passes = backend.array(np.zeros(replicates, np.int32))
+        self._most_passes: int | None = None
+        self._ending_in_spare: list[tuple[int, int]] = []
+        """Field and replicate, of those with an odd number of passes."""
+
+    def settle(self, state: State) -> None:
+        """Solve for the pressure from anew."""
+        self._solve(state, 0)
+
+    def forget(self) -> None:
+        """Measure the flow again before it carries anything, as the state has been replaced."""
+        self._most_passes = None
+
+    def advance(self, state: State, step: int) -> None:
+        """Take step number `step`: change `state.fields` in place; `state.spare` is overwritten.
+
+        Raises `NumericalError` where the flow is too fast.
+        """
+        if step % self._flow.every == 0:
+            self._solve(state, 1)
+        for number in range(1, self.passes(state) + 1):
+            source, target = (state.fields, state.spare) if number % 2 else (state.spare, state.fields)
+            self._backend.launch(
+                "advect",
+                self._diffusion,
+                active=self._active,
+                scales=self._scales,
+                passes=self._passes,
+                fields=state.fields,
+                tissue=state.flow.tissue,
+                outflow=self._outflow,
+                source=source,
+                target=target,
+                pressure=self._flow.field,
+                number=number,
+            )
+        for part in self._ending_in_spare if self._most_passes else ():
+            self._backend.copy(state.fields[part], state.spare[part])
+
+    def passes(self, state: State) -> int:
+        """Passes of the present flow in a step, the most of all replicates. Raises `NumericalError`."""
+        if self._most_passes is None and self._active is not None:
+            self._most_passes = self._measured(state)
+        return self._most_passes or 0
+
+    def _solve(self, state: State, step: int) -> None:
+        self._backend.copy(state.flow.tissue, state.tissue.cells)
+        for _ in range(SOLVES):
+            self._pressure.advance(state, step)
+        self.forget()
+
+    def _measured(self, state: State) -> int:
+        """Find the passes of each replicate, and the most of all."""
+        self._backend.launch(
+            "measure_outflow",
+            self._diffusion,
+            fields=state.fields,
+            tissue=state.flow.tissue,
+            outflow=self._outflow,
+            fastest=self._fastest,
+            pressure=self._flow.field,
+        )
+        fastest = self._backend.to_numpy(self._fastest).astype(float).max(axis=(1, 2, 3))
+        speeds, step = self._flow.speeds, self._model.step
+        courant = fastest * speeds.max() * step
+        if not (courant <= MOST_PASSES).all():
+            name = self._model.fields.names[int(speeds.argmax())]
+            raise NumericalError(
+                f"flow: '{name}' takes {courant.max():,.0f} passes of advection per time step of {step:g} min; "
+                f"expected at most {MOST_PASSES:,}. Use a shorter 'time.step.field', or a lower 'flow.conductivity'"
+            )
+        passes = np.array([passes_of(each) for each in courant], np.int32)
+        self._backend.write(self._passes, passes)
+        carried = np.flatnonzero(speeds).tolist()
+        self._ending_in_spare = [(f, r) for r in np.flatnonzero(passes % 2).tolist() for f in carried]
+        times = step / np.maximum(passes, 1)
+        self._backend.write(self._scales, (speeds[:, None] * times).astype(np.float32))
+        return int(passes.max())

@@ -1,0 +1,33 @@
+"""What all figures share: axes, lines, colours."""
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from gpusim.viz.palette import mixed
+
+DAY = 1440.0
+LINES = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "text.parse_math": False,  # a folder may be called $x$
+}
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b3a8c", "#000000")
+"""Of what is compared, which colour-blind readers can tell apart."""
+
+
+def colour(number: int) -> str:
+    """The colour of the n-th of what is compared."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def dark(colour: str) -> str:
+    """A colour that is dark enough for a line on white."""
+    return mixed(colour, "#000000", 0.18)
+
+
+def new_axes(width: float = 5.6, height: float = 3.4) -> Axes:
+    """Axes of a new figure."""
+    figure = plt.figure(figsize=(width, height), layout="constrained")
+    return figure.subplots()

@@ -1,0 +1,109 @@
+"""One page on results, trials, studies and tables of real cells, with nothing to load from elsewhere."""
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpusim.analysis import tumour_cells_label
+from gpusim.errors import ResultError
+from gpusim.record import Result, results_in
+from gpusim.scenario import Document
+from gpusim.study.answer import Answer
+from gpusim.study.folder import SETS, TABLE, is_study
+from gpusim.study.robustness import Robustness
+from gpusim.study.trial import Trial
+from gpusim.study.verdict import verdicts
+from gpusim.viz.report import methods, runs, space, studies
+from gpusim.viz.report.page import PAGE
+
+__all__ = ["Given", "save_report"]
+
+
+@dataclass
+class Given:
+    """What a report is on.
+
+    Attributes:
+        runs: results by label: replicates of one arm, or a single result.
+        trials, sets, studies: those among the folders. tables: tables of cells.
+    """
+
+    runs: dict[str, list[Result]] = field(default_factory=dict)
+    trials: dict[str, Trial] = field(default_factory=dict)
+    sets: list[Robustness] = field(default_factory=list)
+    studies: list[Answer] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, sources: Iterable[Path], tables: Iterable[Path] = ()) -> "Given":
+        """What some folders contain. Raises `ResultError` where there is nothing to report on."""
+        found, folders = cls(tables=list(tables)), list(sources)
+        several = sum(not is_study(folder) for folder in folders) > 1
+        for folder in folders:
+            if is_study(folder):
+                if (folder / SETS).is_file():
+                    found.sets.append(Robustness.open(folder))
+                else:
+                    found.studies.append(Answer.open(folder))
+            elif (folder / TABLE).is_file():
+                trial = Trial.open(folder)
+                found.trials[folder.name] = trial
+                for arm, rows in trial.table.groupby("arm", sort=False):
+                    label = f"{folder.name}: {arm}" if several else str(arm)
+                    found.runs[label] = [Result(folder / str(arm) / str(seed)) for seed in rows["seed"]]
+            else:
+                found.runs[folder.name if folder.name not in found.runs else str(folder)] = [
+                    Result(each) for each in results_in(folder) or [folder]
+                ]
+        if not (found.runs or found.studies):
+            raise ResultError("compare: expected one result of 'gpusim run' or 'gpusim sweep' or more")
+        return found
+
+
+def save_report(
+    sources: Sequence[Path],
+    target: Path,
+    *,
+    pictures: bool = True,
+    tables: Sequence[Path] = (),
+    types: Callable[[Path], Document] | None = None,
+    dose: str | None = None,
+) -> None:
+    """Write the page.
+
+    Args:
+        sources: folders of results, trials, studies and robustness. pictures: whether to draw the tissue.
+        tables: tables of real cells; types: the scenario that gives the cells of a table their states.
+        dose: parameter of the studies over which Hill curves are fitted.
+
+    Raises `ResultError`, `ScenarioError`.
+    """
+    given = Given.of(sources, tables)
+    if dose is not None and not given.studies:
+        raise ResultError("dose: applies only to a study that sweeps it")
+    parts = [part for study in given.studies for part in studies.parts(study, dose)]
+    if given.runs:
+        parts += _of_runs(given, types, pictures=pictures)
+    title = ", ".join(source.name for source in (*sources, *tables))
+    body = "\n".join(part for part in parts if part)
+    target.write_text(PAGE.format(title=html.escape(title), body=body), encoding="utf-8")
+
+
+def _of_runs(given: Given, types: Callable[[Path], Document] | None, *, pictures: bool) -> list[str]:
+    compared = given.runs
+    documents = (result.scenario.document for results in compared.values() for result in results)
+    cells = " or ".join(dict.fromkeys(map(tumour_cells_label, documents)))
+    parts = [
+        runs.verdicts([verdict for trial in given.trials.values() for verdict in verdicts(trial)]),
+        *map(runs.robustness, given.sets),
+        *(runs.outcomes(name, trial) for name, trial in given.trials.items()),
+        runs.tumour_cells_over_time(compared, cells),
+        *runs.lesions(compared),
+        space.part(compared, given.tables, types),
+        *runs.traits(compared),
+        "<h2>At the end</h2>" + runs.at_the_end(compared),
+    ]
+    if pictures:
+        parts.append("<h2>Pictures</h2>" + runs.pictures(compared))
+    return [*parts, methods.part(compared), "<h2>Sources of the numbers</h2>" + runs.sources(compared)]

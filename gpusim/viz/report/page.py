@@ -1,0 +1,46 @@
+"""What the parts of a report share: tables and figures as HTML, and the page around them."""
+
+import html
+import io
+from collections.abc import Iterable
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+
+def inline(figure: Figure) -> str:
+    """A figure as SVG within HTML; the figure is closed."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    plt.close(figure)
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def table(head: Iterable[str], body: Iterable[Iterable[str]]) -> str:
+    """A table, with its head in the first row."""
+    cells = "".join(f"<th>{html.escape(h)}</th>" for h in head)
+    lines = "".join("<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>" for row in body)
+    return f"<table><tr>{cells}</tr>{lines}</table>"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+h1, h2 {{ font-weight: 600 }} h2 {{ margin-top: 2.5rem }}
+table {{ border-collapse: collapse; font-size: 14px }}
+th, td {{ padding: .35rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
+th:first-child, td:first-child {{ text-align: left }}
+li.held::marker {{ content: "\\2713  " }} li.not_held::marker {{ content: "\\2717  " }}
+li.too_few::marker {{ content: "?  " }}
+.copy {{ background: #f4f6f8; padding: .8rem 1rem; border-radius: .3rem }} pre {{ font-size: 12px; overflow: auto }}
+.note {{ color: #666; font-size: 13px }}
+.pictures {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem }}
+figure {{ margin: 0 }} img, svg {{ width: 100%; height: auto }} figcaption {{ text-align: center; font-size: 14px }}
+</style>
+<h1>{title}</h1>
+<p class=note>Simulated with gpusim, a research tool, not a medical device. Lines are medians of the replicates,
+bands go from the lowest to the highest.</p>
+{body}
+</html>
+"""

@@ -1,0 +1,292 @@
+// Advection of fields by the flow of fluid, v = -K grad p.
+//
+// A face has the rate K / dx^2 (p - p of the voxel beside), 1/min, with the K of the face that p is a solution for: the
+// sum over the faces of a voxel is the fluid that it makes. A pass of dt carries the Courant number u = rate * dt out of
+// a voxel, or into it, times the concentration at the face,
+//
+//   c_face = c + (1 - N) least(a, b, ((2 - N) b + (1 + N) a) / 6),
+//
+// with c of the voxel that the fluid comes from, b the rise from there to the other voxel, a the rise to c from the voxel
+// behind, N the sum of the Courant numbers out of the voxel that the fluid comes from, and least() 0 where signs differ.
+// Along an axis this is a direct space-time scheme of third order with a limiter like
+// Koren's: a shift by one voxel at u = 1. With N instead of u, what is left of the cross derivatives of an oblique flow
+// smooths. As c_face is at most (2 - N) c, a voxel gives at most N (2 - N) c, so that nothing becomes negative up to
+// N = 1. What passes a face is one number for the voxels on both sides, so that nothing gets lost.
+#include "stencil.cuh"
+
+// K / dx^2 of faces, by the tissue states on both sides.
+struct Conductance {
+    const uint8* tissue;
+    const float* table;
+    int32 states;
+    bool same;
+    __device__ inline float face(int32 x, int32 beside) const {
+        return same ? *table : table[tissue[x] * states + tissue[beside]];
+    }
+    __device__ inline float own(int32 x) const { return table[tissue[x] * (states + 1)]; }
+};
+
+// Steps from a voxel to those beside it along an axis, and from these to the next; 0 at a closed side.
+struct AxisSteps {
+    int32 low, high, second_low, second_high;
+};
+
+__device__ inline AxisSteps steps_along(int32 i, int32 n, bool wraps, int32 stride) {
+    const int32 low = before(i, n, wraps), high = after(i, n, wraps);
+    return AxisSteps{low * stride, high * stride, (low + before(i + low, n, wraps)) * stride,
+                 (high + after(i + high, n, wraps)) * stride};
+}
+
+// A row of the pressure and what lies around it.
+struct FlowRow {
+    const float* p;
+    Conductance k;
+    Stack shape;
+    int32 boundary, z, y;
+    const float *resistance, *far;  // [6], of the sides
+    AxisSteps in_z, in_y;
+
+    __device__ inline AxisSteps in_x(int32 x) const { return steps_along(x, shape.nx, boundary & PERIODIC_X, 1); }
+    // Out of voxel x, 1/min.
+    __device__ inline float rate(int32 x, int32 step) const { return k.face(x, x + step) * (p[x] - p[x + step]); }
+
+    // Calls add(side, rate) for each open side that a voxel touches.
+    template <typename Add>
+    __device__ inline void at_sides(int32 x, const Add& add) const {
+        if (!(boundary & OPEN)) return;
+#ifndef GPUSIM_HOST
+#pragma unroll 1
+#endif
+        for (int32 side = 0; side < 6; ++side) {
+            const int32 i = side < 2 ? z : side < 4 ? y : x, n = side < 2 ? shape.nz : side < 4 ? shape.ny : shape.nx;
+            if (i != (side & 1 ? n - 1 : 0) || !(boundary & FIRST_OPEN << side)) continue;
+            const float own = k.own(x);
+            add(side, 2.0f * own / (1.0f + own * resistance[side]) * (p[x] - far[side]));
+        }
+    }
+};
+
+__device__ inline FlowRow flow_row(const float* pressure, const uint8* tissue, const float* coupling,
+                                   const int32* coupling_by, const int32* boundary, const float* resistance,
+                                   const float* far, int32 field, int32 states, const Stack& shape) {
+    const int32 plane = blockIdx.x / shape.ny, z = plane % shape.nz, y = blockIdx.x - plane * shape.ny;
+    const int64 start = static_cast<int64>(blockIdx.x) * shape.nx;
+    const int32 bits = boundary[field];
+    const Conductance k{tissue + start, coupling + static_cast<int64>(field) * states * states, states,
+                        coupling_by[field] == UNIFORM};
+    return FlowRow{pressure + field * volume(shape) + start,
+                   k,
+                   shape,
+                   bits,
+                   z,
+                   y,
+                   resistance + 6 * field,
+                   far + 6 * field,
+                   steps_along(z, shape.nz, bits & PERIODIC_Z, shape.ny * shape.nx),
+                   steps_along(y, shape.ny, bits & PERIODIC_Y, shape.nx)};
+}
+
+// Through the six faces of a voxel, out of it.
+struct Rates {
+    float west, east, south, north, below, above;
+};
+
+__device__ inline Rates rates_of(const FlowRow& row, int32 x) {
+    const AxisSteps in_x = row.in_x(x);
+    return Rates{row.rate(x, in_x.low),      row.rate(x, in_x.high),     row.rate(x, row.in_y.low),
+                 row.rate(x, row.in_y.high), row.rate(x, row.in_z.low), row.rate(x, row.in_z.high)};
+}
+
+__device__ inline float outward(float rate) { return rate > 0.0f ? rate : 0.0f; }
+
+// The sum of the rates out of each voxel, and the largest of each row. Blocks: replicates x nz x ny rows.
+extern "C" __global__ void measure_outflow(
+    // model:
+    const float* __restrict__ coupling,    // [F, tissue_states, tissue_states], K / dx^2 for the pressure
+    const int32* __restrict__ coupling_by, // [F]
+    const int32* __restrict__ boundary,    // [F]
+    const float* __restrict__ resistance,  // [F, 6]
+    const float* __restrict__ far,         // [F, 6]
+    // state in:
+    const float* __restrict__ fields,  // [F, R, z, y, x]
+    const uint8* __restrict__ tissue,  // [R, z, y, x], that the pressure was solved for
+    // state out:
+    float* __restrict__ outflow,  // [R, z, y, x], 1/min
+    float* __restrict__ fastest,  // [R, z, y, 1]
+    // numbers:
+    int32 pressure,  // number of the field
+    // sizes:
+    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    const Stack shape{replicates, nz, ny, nx};
+    const FlowRow row = flow_row(fields, tissue, coupling, coupling_by, boundary, resistance, far, pressure,
+                                 tissue_states, shape);
+    float* out = outflow + static_cast<int64>(blockIdx.x) * nx;
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+        const Rates r = rates_of(row, x);
+        float sum = ((outward(r.west) + outward(r.east)) + (outward(r.south) + outward(r.north))) +
+                    (outward(r.below) + outward(r.above));
+        row.at_sides(x, [&](int32, float rate) INLINED { sum = sum + outward(rate); });
+        out[x] = sum;
+    }
+    __syncthreads();
+    if (threadIdx.x > 0) return;
+    float most = 0.0f;
+    for (int32 x = 0; x < nx; ++x) most = out[x] > most ? out[x] : most;
+    fastest[blockIdx.x] = most;
+}
+ENTRY(measure_outflow)
+
+constexpr float sixth = 0.16666667f;
+
+// The nearer to 0 of two numbers of one sign, else 0.
+__device__ inline float least(float one, float other) {
+    const bool first = (one < 0.0f ? -one : one) < (other < 0.0f ? -other : other);
+    return one * other > 0.0f ? (first ? one : other) : 0.0f;
+}
+
+// What a face carries out of a voxel: `u` is its Courant number, `behind` the voxel on the other side, `beyond` the next
+// after the one beside; of each the concentration. `stays`: 1 - N, of the voxel and of the one beside.
+__device__ inline float carried(float u, float here, float beside, float behind, float beyond, float stays,
+                                float stays_beside) {
+    const bool out = u > 0.0f;
+    const float from = out ? here : beside, to = out ? beside : here, last = out ? behind : beyond;
+    const float rise = to - from, before = from - last, left = out ? stays : stays_beside;
+    const float third_order = sixth * ((1.0f + left) * rise + (2.0f - left) * before);
+    return u * (from + left * least(least(rise, before), third_order));
+}
+
+// A field in a row: concentrations, the outflow of its voxels, and by how much rates become Courant numbers.
+struct Carried {
+    const float *c, *outflow;
+    float scale;
+    __device__ inline float along(int32 x, float low, float high, const AxisSteps& steps) const {
+        const float here = c[x], below = c[x + steps.low], above = c[x + steps.high];
+        const float stays = 1.0f - scale * outflow[x];
+        return carried(scale * low, here, below, above, c[x + steps.second_low], stays,
+                       1.0f - scale * outflow[x + steps.low]) +
+               carried(scale * high, here, above, below, c[x + steps.second_high], stays,
+                       1.0f - scale * outflow[x + steps.high]);
+    }
+    __device__ inline float out_of(int32 x, const Rates& r, const AxisSteps& in_x, const AxisSteps& in_y,
+                                   const AxisSteps& in_z) const {
+        const float by_x = along(x, r.west, r.east, in_x), by_y = along(x, r.south, r.north, in_y);
+        return (by_x + by_y) + along(x, r.below, r.above, in_z);
+    }
+};
+
+// The sides as a field meets them.
+struct FieldSides {
+    int32 boundary;
+    const float *resistance, *far;  // [6]
+    // The rise to as far beyond a side as a voxel lies before it, where the concentration at the side is fixed.
+    __device__ inline float rise(int32 side, float here) const {
+        const bool fixed = boundary & FIRST_OPEN << side && resistance[side] == 0.0f;
+        return fixed ? 2.0f * (far[side] - here) : 0.0f;
+    }
+};
+
+// What a voxel holds after a pass.
+__device__ inline float left_of_pass(const FlowRow& row, const Carried& field, int32 x, const Rates& r,
+                                     const FieldSides& sides) {
+    const float here = field.c[x];
+    const AxisSteps in_x = row.in_x(x);
+    float out = field.out_of(x, r, in_x, row.in_y, row.in_z);
+    row.at_sides(x, [&](int32 side, float rate) INLINED {
+        const AxisSteps& along = side < 2 ? row.in_z : side < 4 ? row.in_y : in_x;
+        const float behind = field.c[x + (side & 1 ? along.low : along.high)];
+        const float stays = 1.0f - field.scale * field.outflow[x];
+        const float at_side = here + stays * (0.5f * least(sides.rise(side, here), here - behind));
+        out = out + field.scale * rate * (rate > 0.0f ? at_side : sides.far[side]);
+    });
+    return held(here - out);
+}
+
+#ifdef GPUSIM_HOST
+struct RowOfRates {
+    float west[longest_row], east[longest_row], south[longest_row], north[longest_row], below[longest_row],
+        above[longest_row];
+    Rates at(int32 x) const { return Rates{west[x], east[x], south[x], north[x], below[x], above[x]}; }
+};
+
+// Where no side is open, but for the first two and the last two voxels.
+LOOP_FUNCTION void advect_inside(const Carried& given, const RowOfRates& rates, const AxisSteps& in_y,
+                                 const AxisSteps& in_z, float* __restrict__ out, int32 nx) {
+    const Carried field = given;
+    const AxisSteps in_x{-1, 1, -2, 2}, y = in_y, z = in_z;
+    for (int32 x = 2; x < nx - 2; ++x) out[x] = held(field.c[x] - field.out_of(x, rates.at(x), in_x, y, z));
+}
+
+LOOP_FUNCTION void find_rates(const FlowRow& row, int32 step, float* __restrict__ out, int32 first, int32 end) {
+    const Conductance k = row.k;
+    const float* p = row.p;
+    for (int32 x = first; x < end; ++x) out[x] = k.face(x, x + step) * (p[x] - p[x + step]);
+}
+#endif
+
+// A pass over all advected fields. Blocks: replicates x nz x ny rows.
+extern "C" __global__ void advect(
+    // model:
+    const int32* __restrict__ active,       // [advected], the fields that are
+    const float* __restrict__ scales,      // [F, R], Courant number of a pass for each 1/min of a rate
+    const int32* __restrict__ passes,      // [R], of a step
+    const float* __restrict__ coupling,    // [F, tissue_states, tissue_states], K / dx^2 for the pressure
+    const int32* __restrict__ coupling_by, // [F]
+    const int32* __restrict__ boundary,    // [F]
+    const float* __restrict__ resistance,  // [F, 6]
+    const float* __restrict__ far,         // [F, 6]
+    // state in:
+    const float* fields,                // [F, R, z, y, x], of which the pressure is read
+    const uint8* __restrict__ tissue,   // [R, z, y, x], that the pressure was solved for
+    const float* __restrict__ outflow,  // [R, z, y, x], 1/min
+    const float* source,                // [F, R, z, y, x]
+    // state out:
+    float* target,  // [F, R, z, y, x]
+    // numbers:
+    int32 pressure,  // number of the field
+    int32 number,    // of the pass, from 1
+    // sizes:
+    int32 advected, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    const Stack shape{replicates, nz, ny, nx};
+    const int32 replicate = blockIdx.x / (nz * ny);
+    if (number > passes[replicate]) return;
+    const int64 start = static_cast<int64>(blockIdx.x) * nx, size = volume(shape);
+    const FlowRow row = flow_row(fields, tissue, coupling, coupling_by, boundary, resistance, far, pressure,
+                                 tissue_states, shape);
+    const auto field_of = [&](int32 f) INLINED {
+        return Carried{source + f * size + start, outflow + start, scales[f * replicates + replicate]};
+    };
+    const auto sides_of = [&](int32 f) INLINED { return FieldSides{boundary[f], resistance + 6 * f, far + 6 * f}; };
+#ifdef GPUSIM_HOST
+    static thread_local RowOfRates rates;
+    find_rates(row, row.in_y.low, rates.south, 0, nx);
+    find_rates(row, row.in_y.high, rates.north, 0, nx);
+    find_rates(row, row.in_z.low, rates.below, 0, nx);
+    find_rates(row, row.in_z.high, rates.above, 0, nx);
+    find_rates(row, -1, rates.west, 1, nx);
+    find_rates(row, 1, rates.east, 0, nx - 1);
+    rates.west[0] = row.rate(0, row.in_x(0).low);
+    rates.east[nx - 1] = row.rate(nx - 1, row.in_x(nx - 1).high);
+    const bool at_side = at_open_side(row.boundary, 0, row.z, nz) || at_open_side(row.boundary, 2, row.y, ny);
+    for (int32 i = 0; i < advected; ++i) {
+        const int32 f = active[i];
+        const Carried field = field_of(f);
+        float* out = target + f * size + start;
+        const auto anywhere = [&](int32 x) INLINED { out[x] = left_of_pass(row, field, x, rates.at(x), sides_of(f)); };
+        if (at_side || nx < 5) {
+            for (int32 x = 0; x < nx; ++x) anywhere(x);
+            continue;
+        }
+        advect_inside(field, rates, row.in_y, row.in_z, out, nx);
+        for (const int32 x : {0, 1, nx - 2, nx - 1}) anywhere(x);
+    }
+#else
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+        const Rates r = rates_of(row, x);
+        for (int32 i = 0; i < advected; ++i) {
+            const int32 f = active[i];
+            target[f * size + start + x] = left_of_pass(row, field_of(f), x, r, sides_of(f));
+        }
+    }
+#endif
+}
+ENTRY(advect)

@@ -1,0 +1,42 @@
+"""`gpusim presets` prints where numbers come from."""
+
+import pytest
+from commands import run
+
+
+def test_a_part_of_the_library_has_the_numbers_of_what_it_extends(tmp_path):
+    done = run("presets", "vaccinia", folder=tmp_path)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    (burst,) = (line for line in lines if line.startswith("rules.lysis.releases.virus "))
+    assert burst.split()[1:8] == ["200", "PFU", "measured", "100", "to", "300", "PFU"]
+    assert any(line.startswith("fields.virus.decay ") for line in lines)  # of 'infection'
+    cited = lines.index(next(line for line in lines if line.startswith("[vaccinia-monkey-kidney]")))
+    assert "rules.lysis.releases.virus" in lines[cited + 1]
+
+
+def test_a_file_of_one_s_own_is_listed_too_and_what_has_no_source_stands_out(tmp_path):
+    (tmp_path / "own.yaml").write_text("extends: random-walk\nstates: {walker: {motility: {speed: 9 um/min}}}\n")
+    lines = run("presets", "own.yaml", folder=tmp_path).stdout.splitlines()
+    (speed,) = (line for line in lines if line.startswith("states.walker.motility.speed "))
+    assert speed.split()[1:] == ["9", "um/min", "-", "without", "a", "source"]
+    assert "3 numbers: 2 assumed, 1 without a source" in lines
+    assert "3 numbers of the model: 2 assumed, 1 without a source" in run("check", "own.yaml", folder=tmp_path).stdout
+
+
+def test_the_references_are_listed_by_key(tmp_path):
+    lines = run("presets", "--references", folder=tmp_path).stdout.splitlines()
+    assert sum(line.startswith("[breart2008] Breart") and "doi:10.1172/JCI34388" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vacinia"], "vacinia: neither a shipped scenario nor a file; did you mean 'vaccinia'?"),
+        (["vaccinia", "--references"], "vaccinia: --references prints those of all shipped files"),
+    ],
+)
+def test_what_it_cannot_list_is_a_line(arguments, message, tmp_path):
+    done = run("presets", *arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())

@@ -1,0 +1,180 @@
+"""A run that goes on from another one is, bit for bit, a run that changed, or was longer, from the start."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from commands import run
+
+import gpusim
+from gpusim.record import Result
+from gpusim.record.files import read_sealed, write_sealed
+
+TEXT = """
+name: branch
+seed: 3
+grid: {shape: [6, 5, 4]}
+time: {until: 60 min, step: {field: 5 min, rules: 10 min}}
+record: {every: 20 min}
+fields: {virus: {unit: PFU/voxel, diffusion: 20 um^2/min, decay: 0.01 /min}}
+states:
+  tumour: {}
+  infected: {secretion: {virus: 1 PFU/voxel/min}}
+  ctl: {layer: immune, motility: {speed: 4 um/min, persistence: 10 min}}
+body: {quantities: {drug: {unit: ng/mL}}, processes: {loss: {transition: drug -> nothing, rate: 0.01 /min}}}
+rules:
+  infection: {transition: tumour -> infected, rate: 0.02 /min, modulators: [{field: virus, half: 1 PFU/voxel}]}
+  death: {transition: infected -> empty, rate: 0.01 /min, modulators: [{body: drug, half: 1 ng/mL, effect: inhibits}]}
+therapies:
+  injection: {inject: virus, amount: 200 PFU, radius: 30 um}
+  pill: {infuse: drug, amount: 2 ng/mL, start: 10 min, every: 20 min, doses: 2}
+tissue: {shapes: {bed: {kind: everywhere, state: tumour}, t: {kind: everywhere, state: ctl, fraction: 0.2}}}
+"""
+CHANGES = {
+    "rules.infection.rate": "0.05 /min",
+    "therapies.late": {"infuse": "drug", "amount": "5 ng/mL", "start": "45 min"},
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recorded") / "out"
+    gpusim.run(gpusim.Scenario.parse(TEXT), folder, backend="numpy").close()
+    return folder
+
+
+def rows(folder, after):
+    counts = Result(folder).counts
+    return counts[counts["minutes"] >= after].to_numpy()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cpu"])
+def test_a_branch_is_a_run_that_changed_at_that_time(recorded, tmp_path, backend):
+    with gpusim.Simulation(gpusim.Scenario.parse(TEXT), "numpy") as other:
+        gpusim.run(other, tmp_path / "other", every={"30 min": lambda sim: sim.steps == 6 and sim.change(CHANGES)})
+        expected = other.digest()
+    with gpusim.branch(recorded, at="30 min", changes=CHANGES, backend=backend) as simulation:
+        assert simulation.steps == 6
+        gpusim.run(simulation, tmp_path / "branch")
+        assert simulation.digest() == expected
+    assert expected != Result(recorded).digest()
+    np.testing.assert_array_equal(rows(tmp_path / "branch", 40), rows(tmp_path / "other", 40))
+    summary = Result(tmp_path / "branch").summary
+    origin = summary["origin"]
+    assert (origin["folder"], origin["step"], origin["checkpoint_at_step"]) == (str(recorded), 6, 0)
+    assert [each["verb"] for each in summary["actions"]] == ["change"]
+
+
+def test_an_extended_run_is_a_longer_run(recorded, tmp_path):
+    with (
+        gpusim.run(gpusim.Scenario.parse(TEXT), tmp_path / "long", until="90 min", backend="numpy") as long,
+        gpusim.branch(recorded, until="90 min", backend="numpy") as simulation,
+    ):
+        assert simulation.minutes == 60
+        gpusim.run(simulation, tmp_path / "extended")
+        assert simulation.digest() == long.digest()
+    np.testing.assert_array_equal(rows(tmp_path / "extended", 60), rows(tmp_path / "long", 60))
+
+
+def test_a_checkpoint_is_where_it_goes_on_from(recorded, tmp_path):
+    gpusim.run(gpusim.Scenario.parse(TEXT), tmp_path / "out", backend="numpy", stop=lambda sim: sim.steps == 5).close()
+    repeated = []
+    with gpusim.branch(
+        tmp_path / "out", at="40 min", backend="numpy", progress=lambda sim: repeated.append(sim.steps)
+    ) as one:
+        assert repeated == [6, 7, 8]
+        assert one.origin["checkpoint_at_step"] == 5
+        with gpusim.branch(recorded, at="40 min", backend="numpy") as other:
+            assert one.digest() == other.digest()
+
+
+def test_a_stopped_branch_is_resumed_and_never_begins_at_time_0(recorded, tmp_path):
+    folder = tmp_path / "branch"
+    with gpusim.branch(recorded, at="30 min", changes=CHANGES, backend="numpy") as simulation:
+        whole = gpusim.run(simulation, tmp_path / "whole").digest()
+    with gpusim.branch(recorded, at="30 min", changes=CHANGES, backend="numpy") as simulation:
+        gpusim.run(simulation, folder, stop=lambda sim: sim.steps == 9)
+    shutil.copytree(folder, tmp_path / "bare")
+    shutil.rmtree(tmp_path / "bare" / "checkpoints")
+    with gpusim.run(folder / "scenario.yaml", folder, backend="numpy", resume=True) as simulation:
+        assert simulation.digest() == whole
+    assert Result(folder).summary["origin"]["step"] == 6
+    with pytest.raises(gpusim.ResultError, match="goes on from another run, and contains no undamaged checkpoint"):
+        gpusim.run(tmp_path / "bare" / "scenario.yaml", tmp_path / "bare", backend="numpy", resume=True)
+
+
+def test_interventions_of_the_recorded_run_are_repeated(tmp_path):
+    def act(simulation):
+        if simulation.steps == 3:
+            simulation.inject("virus", "50 PFU")
+
+    scenario = gpusim.Scenario.parse(TEXT)
+    with (
+        gpusim.run(scenario, tmp_path / "out", backend="numpy", every={"15 min": act}) as whole,
+        gpusim.branch(tmp_path / "out", until="70 min", backend="numpy") as simulation,
+    ):
+        assert [each.verb for each in simulation.actions] == ["inject"]
+        np.testing.assert_array_equal(simulation.field("virus"), whole.field("virus"))
+    # Of a stopped run, whose summary is missing, too: here, between its snapshots and checkpoints.
+    gpusim.run(
+        scenario, tmp_path / "stopped", backend="numpy", every={"15 min": act}, stop=lambda sim: sim.steps == 7
+    ).close()
+    with (
+        gpusim.branch(tmp_path / "stopped", at="15 min", backend="numpy") as one,
+        gpusim.branch(tmp_path / "out", at="15 min", backend="numpy") as other,
+    ):
+        assert one.digest() == other.digest()
+        assert len(one.actions) == 1
+
+
+def test_a_state_that_cannot_be_had_again_is_refused(recorded, tmp_path):
+    shutil.copytree(recorded, tmp_path / "other")
+    summary = json.loads((recorded / "summary.json").read_text())
+    with gpusim.Simulation(gpusim.Scenario.parse(TEXT), "numpy") as simulation:
+        simulation.set("virus", 1.0)  # only its checksum is stored
+        gpusim.run(simulation, tmp_path / "set")
+    with pytest.raises(gpusim.ScenarioError, match="only the checksum of the array of 'set' at step 0"):
+        gpusim.branch(tmp_path / "set", at="30 min", backend="numpy")
+    provenance = tmp_path / "other" / "provenance.json"
+    write_sealed(provenance, read_sealed(provenance) | {"program": "gpusim 0"})
+    with pytest.raises(gpusim.ResultError, match=r"cannot go on with the same bits.*the program"):
+        gpusim.branch(tmp_path / "other", at="30 min", backend="numpy")
+    with (
+        gpusim.branch(recorded, at="30 min", backend="numpy") as simulation,
+        pytest.raises(gpusim.ResultError, match="is the run that this one goes on from"),
+    ):
+        gpusim.run(simulation, recorded, overwrite=True)
+    assert json.loads((recorded / "summary.json").read_text()) == summary
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--from", "out"], "expected a change (--set) or another end (--until)"),
+        (["--from", "out", "--at", "2 h", "--set", "fields.virus.decay=0 /min"], "is later than the end"),
+        (["--from", "out", "--at", "60 min", "--set", "fields.virus.decay=0 /min"], "expected a time after 60 min"),
+        (["--from", "out", "--until", "70 min", "--seed", "4"], "so --seed would have no effect"),
+        (["--from", "out", "--at", "7 min", "--until", "70 min"], "7 min"),
+        (["--from", "none", "--until", "70 min"], "none: no such folder"),
+        (["--at", "30 min", "x.yaml"], "--at requires --from"),
+        (["--from", "out", "--at", "30 min", "--set", "grid.spacing=10 um"], "cannot be changed during a run"),
+    ],
+)
+def test_what_no_run_can_go_on_with_is_refused_in_a_line(recorded, arguments, message):
+    done = run("run", *arguments, "-o", "refused", "--backend", "numpy", "--no-picture", folder=recorded.parent)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert not (recorded.parent / "refused").exists()
+
+
+def test_the_command_goes_on_and_says_from_where(recorded, tmp_path):
+    done = run(
+        *["run", "--from", str(recorded), "--at", "30 min", "--set", "rules.death.rate=0 /min", "-o", "branch"],
+        *["--backend", "numpy", "--no-picture"],
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"goes on from {recorded} at 30 min, reached from time 0, digest ")
+    shown = run("show", "branch", folder=tmp_path)
+    assert shown.stdout.splitlines()[1].startswith("30 min")
