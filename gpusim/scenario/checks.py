@@ -690,7 +690,7 @@ def _traits(document: Document) -> Iterator[Problem]:
         yield from unknown
         if not unknown:
             yield from _of_one_layer(trait.of, tissue, (*path, "of"))
-        for state in {EMPTY, NONE}.intersection(trait.of):
+        for state in sorted({EMPTY, NONE}.intersection(trait.of)):
             yield (*path, "of"), f"'{state}' is not a cell"
         yield from _initial_trait(document, trait, path)
         mutation = trait.mutation

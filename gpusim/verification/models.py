@@ -141,7 +141,7 @@ def _flowing(random: Random, data: dict[str, Any]) -> None:
         if around(name) == wrapped:
             data["fields"][name]["advection"] = random.choice([True, {"volume": 0.3}, {"retardation": 0.8}])
     sides: dict[str, Any] = dict.fromkeys(wrapped, "periodic")
-    for axis in set("xyz") - set(wrapped):
+    for axis in (axis for axis in "xyz" if axis not in wrapped):
         sides[f"{axis}_low"] = {"value": value()}
         sides[f"{axis}_high"] = random.choice(["no-flux", {"permeability": "5 um/min", "far": value()}])
     sides = {key: sides[key] for key in sorted(sides)}
