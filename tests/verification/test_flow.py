@@ -156,6 +156,28 @@ def test_what_flows_from_vessels_to_vessels_keeps_its_mass_and_its_sign(simulate
         assert c.sum(dtype=float) == pytest.approx(start.sum(dtype=float), rel=1e-6)
 
 
+@pytest.mark.parametrize("slower", [0.5, 0.005])
+def test_changes_below_the_last_digit_add_up_over_ten_thousand_steps(simulate, slower):
+    scenario = mixed([9, 8, 7], "").replace("conductivity: 100.0", f"conductivity: {100 * slower}")
+    simulation = simulate(scenario)
+    start = np.random.default_rng(1).uniform(1, 100, (7, 8, 9)).astype(np.float32)
+    begin_with(simulation, c=start)
+    simulation.step(10_000)
+    c = simulation.field("c")
+    assert np.abs(c - start).max() > 0.5
+    assert c.sum(dtype=float) == pytest.approx(start.sum(dtype=float), rel=1e-6)
+
+
+def test_a_field_that_is_solved_implicitly_and_carried_keeps_its_mass(simulate):
+    simulation = simulate(mixed([9, 8, 7], "diffusion: 100 um^2/min, solver: implicit"))
+    start = np.zeros((7, 8, 9), np.float32)
+    start[2, 3, 4] = 1000
+    begin_with(simulation, c=start)
+    for _ in range(4):
+        simulation.step(25)
+        assert simulation.field("c").sum(dtype=float) == pytest.approx(1000, rel=2e-6)
+
+
 def test_a_pulse_keeps_its_mass_over_ten_thousand_steps(simulate):
     simulation = simulate(text([3000, 1, 1], through_x(5.0, 3000)))
     start = np.zeros((1, 1, 3000), np.float32)

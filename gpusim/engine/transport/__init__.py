@@ -80,7 +80,9 @@ class Transport:
         # Fields that are stepped by themselves come first, one by one on every backend: their effects look at others.
         together: dict[str, list[int]] = {}
         pressure = model.flow.field if model.flow is not None else None
-        self._advection = Advection(model, replicates, backend, levels, self._maps) if model.flow is not None else None
+        self._advection = None
+        if model.flow is not None:
+            self._advection = Advection(model, replicates, backend, levels, self._maps, seeds)
         for f, (choice, by_itself) in enumerate(zip(self.choices, exchange.alone(model.exchange), strict=True)):
             if f == pressure:
                 continue

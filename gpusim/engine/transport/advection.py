@@ -14,6 +14,8 @@ import math
 import numpy as np
 
 from gpusim.backends.base import Backend
+from gpusim.backends.groups import Array
+from gpusim.engine.purpose import Purpose
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion
 from gpusim.engine.transport.exchange import ExchangeMaps
@@ -50,10 +52,16 @@ class Advection:
     """The pressure, and the fields that its flow carries, for replicates of a model."""
 
     def __init__(
-        self, model: Model, replicates: int, backend: Backend, multigrid: Multigrid, exchange: ExchangeMaps
+        self,
+        model: Model,
+        replicates: int,
+        backend: Backend,
+        multigrid: Multigrid,
+        exchange: ExchangeMaps,
+        seeds: Array,
     ) -> None:
         assert model.flow is not None, "made where fluid flows"
-        self._model, self._flow, self._backend = model, model.flow, backend
+        self._model, self._flow, self._backend, self._seeds = model, model.flow, backend, seeds
         self._pressure = ImplicitSolver(model, backend, [model.flow.field], "steady", multigrid, exchange)
         self._diffusion = diffusion(model, np.ones(len(model.fields)), backend)
         carried = np.flatnonzero(model.flow.speeds)
@@ -90,6 +98,9 @@ class Advection:
                 active=self._active,
                 scales=self._scales,
                 passes=self._passes,
+                seeds=self._seeds,
+                step=step,
+                purpose=Purpose.ADVECTION,
                 fields=state.fields,
                 tissue=state.flow.tissue,
                 outflow=self._outflow,
