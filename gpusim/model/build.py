@@ -18,6 +18,7 @@ from gpusim.model.lag import HORIZON, MOST_ERROR, lags
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
+from gpusim.model.steps import whole
 from gpusim.model.traits import build_clones, build_traits
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import state_names
@@ -118,7 +119,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         traits=traits,
         clones=build_clones(document, states, math.prod(initial.shape)),
         body=build_body(document, cells, exchange, volume),
-        **vars(_treatments(document, fields, states, exchange.held, initial, spacing, due)),
+        **vars(_treatments(document, fields, states, exchange.held, initial, spacing, step, due)),
         initial=initial,
         notes=tuple(notes),
     )
@@ -153,7 +154,9 @@ def treatments(scenario: Scenario, model: Model, tissue: InitialTissue, name: st
     def due(therapy: Therapy) -> list[int]:
         return [0] if therapy is document.therapies[name] else []
 
-    return _treatments(document, model.fields, model.states, model.exchange.held, tissue, model.spacing, due)
+    return _treatments(
+        document, model.fields, model.states, model.exchange.held, tissue, model.spacing, model.step, due
+    )
 
 
 def _treatments(
@@ -163,10 +166,11 @@ def _treatments(
     held: np.ndarray,
     tissue: InitialTissue,
     spacing: float,
+    step: float,
     due: _Due,
 ) -> Treatments:
     return Treatments(
-        doses=tuple(_doses(document, fields, states, held, tissue, spacing, due)),
+        doses=tuple(_doses(document, fields, states, held, tissue, spacing, step, due)),
         infusions=tuple(_infusions(document, due)),
         grafts=tuple(_grafts(document, states, tissue.shape, spacing, due)),
         resections=tuple(_resections(document, states, tissue.shape, spacing, due)),
@@ -243,6 +247,7 @@ def _doses(
     held: np.ndarray,
     initial: InitialTissue,
     spacing: float,
+    step: float,
     due: _Due,
 ) -> Iterator[Dose]:
     volume = spacing**3
@@ -262,9 +267,13 @@ def _doses(
         else:
             each = units.number(therapy.amount, f"{unit} * voxel / cell", volume)
             amount = each * _cells_there(therapy, name, states, initial, voxels)
-        amounts = np.full(len(voxels), amount / len(voxels), np.float32)
+        steps, fluid = 1, 0.0
+        if therapy.volume is not None and therapy.duration is not None:
+            steps = whole(units.number(therapy.duration, "min"), step, f"therapies.{name}.duration")
+            fluid = units.number(therapy.volume, "um^3") / (len(voxels) * volume * steps * step)
+        amounts = np.full(len(voxels), amount / (len(voxels) * steps), np.float32)
         for at in due(therapy):
-            yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts)
+            yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts, steps, fluid)
 
 
 def _cells_there(therapy: Therapy, name: str, states: States, initial: InitialTissue, voxels: np.ndarray) -> int:

@@ -347,13 +347,24 @@ class Infusion:
 
 @dataclass(frozen=True)
 class Dose:
-    """Concentrations `amounts` (float32) added to `field` at flat indices `voxels` (int64) at a step."""
+    """Concentrations `amounts` (float32) added to `field` at flat indices `voxels` (int64) at a step.
+
+    Attributes:
+        steps: in how many steps, one after the other.
+        fluid: that enters these voxels meanwhile, 1/min: its volume per volume of tissue.
+    """
 
     name: str
     field: int
     step: int
     voxels: np.ndarray
     amounts: np.ndarray
+    steps: int = 1
+    fluid: float = 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether a step gives it."""
+        return self.step <= step < self.step + self.steps
 
 
 @dataclass(frozen=True)

@@ -65,5 +65,6 @@ def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
     yield "body.processes: rate", body.rates
     for dose in model.doses:
         yield f"therapies.{dose.name}: amount", dose.amounts
+        yield f"therapies.{dose.name}: volume", np.array([dose.fluid])
     for infusion in model.infusions:
         yield f"therapies.{infusion.name}: amount", np.array([infusion.amount])

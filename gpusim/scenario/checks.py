@@ -33,6 +33,7 @@ from gpusim.scenario.schema import (
     Reaction,
     Rule,
     Signal,
+    Therapy,
     Tissue,
     Trait,
     TraitRelease,
@@ -1094,6 +1095,8 @@ def _therapies(document: Document) -> Iterator[Problem]:
             yield from _quantity(document, therapy.infuse, (*path, "infuse"))
             if therapy.infuse in document.body.quantities:
                 unit = document.body.quantities[therapy.infuse].unit
+        if therapy.volume is not None:
+            yield from _needle(document, therapy, path)
         end = units.number(document.time.until, "min")
         last = units.number(therapy.start, "min")
         if therapy.every is not None:
@@ -1109,6 +1112,22 @@ def _therapies(document: Document) -> Iterator[Problem]:
             yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'{missing}"
         elif unit == "cell" and not units.number(therapy.amount or 0, "cell").is_integer():
             yield (*path, "amount"), f"expected a whole number of cells, found '{therapy.amount}'"
+
+
+def _needle(document: Document, therapy: Therapy, path: KeyPath) -> Iterator[Problem]:
+    """An infusion of fluid into the tissue, which carries a field with it."""
+    if therapy.inject in document.states:
+        yield (*path, "volume"), "applies only to the injection of a field"
+    elif therapy.inject in document.fields and document.fields[therapy.inject].advection is None:
+        reason = "has no effect without 'flow'" if document.flow is None else "needs 'advection' of the field"
+        yield (*path, "volume"), f"{reason}: the infused fluid carries '{therapy.inject}' through the tissue"
+    if therapy.doses > 1 and therapy.every is not None and therapy.duration is not None:
+        every, duration = (units.number(each, "min") for each in (therapy.every, therapy.duration))
+        if every < duration:
+            yield (
+                (*path, "every"),
+                f"the next dose begins after {therapy.every}, before the infusion of {therapy.duration} has ended",
+            )
 
 
 def _heat(document: Document) -> Iterator[Problem]:

@@ -1317,6 +1317,9 @@ class Therapy(_Part):
     in the tissue, in the state that it `leaves`. `infuse`: an amount is added
     to a quantity of the body. The region is all within `radius` of the point `at`, or of the line from `at` to `to`.
     An amount per cell, such as a MOI (PFU per cell), is given for each cell of `targets` in the region at time 0.
+
+    With `volume` and `duration`, an advected field is infused through a needle: the amount is dissolved in this volume
+    of fluid, and both enter the voxels of the region at a constant rate for this time.
     """
 
     inject: Name | None = None
@@ -1327,6 +1330,8 @@ class Therapy(_Part):
     targets: StateNames | None = None
     into: StateNames | None = None
     leaves: Name | None = None
+    volume: Volume | None = None
+    duration: Time | None = None
     at: Position = "centre"
     to: Position | None = None
     radius: Length = "0 um"
@@ -1353,6 +1358,14 @@ class Therapy(_Part):
             raise ValueError("'resect' needs a 'radius'")
         if self.doses > 1 and self.every is None:
             raise ValueError("more than one dose needs 'every'")
+        for key in ("volume", "duration"):
+            given = getattr(self, key)
+            if given is not None and self.inject is None:
+                raise ValueError(f"'{key}' applies only to 'inject'")
+            if given is not None and parse(given).magnitude == 0:
+                raise ValueError(f"expected a '{key}' above 0")
+        if (self.volume is None) != (self.duration is None):
+            raise ValueError("'volume' and 'duration' of an infusion into the tissue are given together")
         return self
 
 
