@@ -21,7 +21,7 @@ from gpusim.model.reactions import build_reactions, hasty
 from gpusim.model.steps import whole
 from gpusim.model.traits import build_clones, build_traits
 from gpusim.scenario import Document, Scenario
-from gpusim.scenario.checks import state_names
+from gpusim.scenario.checks import barriers, state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, InitialField, Therapy
 from gpusim.tissue import InitialTissue, initial_tissue
 from gpusim.tissue.concentrations import Lattice, initial_field
@@ -62,7 +62,10 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     exchange = ExchangeTables(document, states, volume, modulators).build()
     initial = initial or initial_tissue(scenario, states.names, states.none, spacing)
     lattice = Lattice(initial.shape, spacing, document.tissue.depth)
+    walled = np.isin(initial.tissue, [states.number(state) for state in barriers(document)])
     start, read = _at_start(document, lattice)
+    if walled.any():
+        start = tuple(np.where(walled, 0.0, each).astype(np.float32) for each in start)
     fields = _fields(document, states, volume, start)
     bounds = Bounds(document, states, volume)
     rates = bounds.rates()
@@ -172,8 +175,8 @@ def _treatments(
     return Treatments(
         doses=tuple(_doses(document, fields, states, held, tissue, spacing, step, due)),
         infusions=tuple(_infusions(document, due)),
-        grafts=tuple(_grafts(document, states, tissue.shape, spacing, due)),
-        resections=tuple(_resections(document, states, tissue.shape, spacing, due)),
+        grafts=tuple(_grafts(document, states, tissue, spacing, due)),
+        resections=tuple(_resections(document, states, tissue, spacing, due)),
     )
 
 
@@ -214,7 +217,8 @@ def _diffusivity(document: Document, field: str, state: str) -> float:
     if _is_pressure(document, field):
         return conductivity(document, state)
     spec = document.fields[field]
-    return units.number(spec.diffusion.get(state, spec.diffusion[DEFAULT]), "um^2/min")
+    other = "0 um^2/min" if state in barriers(document) else spec.diffusion[DEFAULT]
+    return units.number(spec.diffusion.get(state, other), "um^2/min")
 
 
 def _boundary(specs: list[FieldSpec], volume: float) -> Boundary:
@@ -256,7 +260,7 @@ def _doses(
             continue
         assert therapy.amount is not None, "checked on loading"
         unit = document.fields[therapy.inject].unit
-        voxels = _region(therapy, name, initial.shape, spacing)
+        voxels = _region(document, states, therapy, name, initial, spacing)
         if not np.isnan(held[fields.names.index(therapy.inject), initial.tissue.reshape(-1)[voxels]]).any():
             raise ScenarioError(
                 f"therapies.{name}: all {len(voxels):,} voxels of the region have a fixed concentration of "
@@ -299,16 +303,14 @@ def _infusions(document: Document, due: _Due) -> Iterator[Infusion]:
             yield Infusion(name, list(quantities).index(therapy.infuse), at, amount)
 
 
-def _grafts(
-    document: Document, states: States, shape: tuple[int, int, int], spacing: float, due: _Due
-) -> Iterator[Graft]:
+def _grafts(document: Document, states: States, tissue: InitialTissue, spacing: float, due: _Due) -> Iterator[Graft]:
     for number, (name, therapy) in enumerate(document.therapies.items()):
         if therapy.inject not in document.states or not due(therapy):
             continue
         assert therapy.inject is not None, "just found"
         assert therapy.amount is not None, "checked on loading"
         count = round(units.number(therapy.amount, "cell"))
-        voxels = _region(therapy, name, shape, spacing)
+        voxels = _region(document, states, therapy, name, tissue, spacing)
         if count > len(voxels):
             raise ScenarioError(
                 f"therapies.{name}.amount: {count:,} cells do not fit into the {len(voxels):,} voxels of the region; "
@@ -329,18 +331,22 @@ def _stream(therapy: int, dose: int) -> int:
 
 
 def _resections(
-    document: Document, states: States, shape: tuple[int, int, int], spacing: float, due: _Due
+    document: Document, states: States, tissue: InitialTissue, spacing: float, due: _Due
 ) -> Iterator[Resection]:
     for name, therapy in document.therapies.items():
         if therapy.resect is None or not due(therapy):
             continue
-        voxels = _region(therapy, name, shape, spacing)
+        voxels = _region(document, states, therapy, name, tissue, spacing)
         for at in due(therapy):
             leaves = states.number(therapy.leaves) if therapy.leaves is not None else 0
             yield Resection(name, tuple(states.number(s) for s in therapy.resect), at, voxels, leaves)
 
 
-def _region(therapy: Therapy, name: str, shape: tuple[int, int, int], spacing: float) -> np.ndarray:
+def _region(
+    document: Document, states: States, therapy: Therapy, name: str, tissue: InitialTissue, spacing: float
+) -> np.ndarray:
+    """Voxels of a therapy, int64, in order; those of barriers are left out. Raises `ScenarioError`."""
+    shape = tissue.shape
     centre = point(therapy.at, shape, spacing)
     radius = units.number(therapy.radius, "um")
     if therapy.to is None:
@@ -354,4 +360,10 @@ def _region(therapy: Therapy, name: str, shape: tuple[int, int, int], spacing: f
             size = " x ".join(f"{n * spacing:g}" for n in reversed(shape))
             raise ScenarioError(f"therapies.{name}.at: {therapy.at} lies outside the grid ({size} um)")
         mask[index] = True
+    walled = [states.number(state) for state in barriers(document)]
+    if walled:
+        mask &= ~np.isin(tissue.tissue, walled)
+        if not mask.any():
+            listed = ", ".join(barriers(document))
+            raise ScenarioError(f"therapies.{name}: all voxels of the region are barriers ({listed})")
     return np.flatnonzero(mask)

@@ -32,8 +32,8 @@ from gpusim.model.tables import (
 )
 from gpusim.model.traits import fastest_law, fastest_transfer
 from gpusim.scenario import Document
-from gpusim.scenario.checks import release_units
-from gpusim.scenario.schema import Modulator, Motility, Rule, Sides, Trait, TraitRelease
+from gpusim.scenario.checks import barriers, release_units
+from gpusim.scenario.schema import NONE, Modulator, Motility, Rule, Sides, Trait, TraitRelease
 
 _ALMOST_SURE = 1.0 - 2.0**-24
 """Highest probability that float32 and 32 random bits can tell from 1."""
@@ -120,7 +120,7 @@ class CellTables:
                 reach(name, rule, self._spacing),
                 units.number(rule.rate, "1/min") * self._rules_step,
                 after,
-                *self._modulators.add(rule.modulators),
+                *self._modulators.add((*rule.modulators, *self._kept_out(rule))),
                 first_release,
                 len(self._releases),
                 first_adjustment,
@@ -153,6 +153,11 @@ class CellTables:
             return self._states.number(rule.daughter)
         return Instead.CLOSES if rule.closes else Instead.NO_DAUGHTER
 
+    def _kept_out(self, rule: Rule) -> tuple[Modulator, ...]:
+        """No immune cell comes into being within a barrier."""
+        walls = barriers(self._document)
+        return (Modulator(contact=walls, at_zero=1, at_saturation=0),) if walls and NONE in rule.leaves else ()
+
     def _motilities(self) -> np.ndarray:
         table = np.zeros(len(self._states.names), MOTILITY)
         table["field"] = -1
@@ -175,6 +180,7 @@ class CellTables:
             row["scale"] = 1.0 / units.number(chemotaxis.half, unit, self._volume)
             row["sensitivity"] = units.number(chemotaxis.sensitivity, "um") / self._spacing
         enters = motility.enters or (states.immune if of_tissue else states.tissue)
+        enters = tuple(state for state in enters if state not in barriers(self._document))
         row["enters"] = state_set([states.number(s) for s in enters])
 
 

@@ -452,6 +452,10 @@ def _states(document: Document) -> Iterator[Problem]:
             yield (*path, "yields"), "expected a tissue state, because immune cells do not displace each other"
         elif state.yields is not None and name == EMPTY:
             yield (*path, "yields"), f"'{EMPTY}' is not a cell"
+        if state.barrier and (name not in tissue or name == EMPTY):
+            yield (*path, "barrier"), f"expected a tissue state other than '{EMPTY}'"
+        elif state.barrier and state.yields is not None:
+            yield (*path, "yields"), "a barrier is 'rigid'; leave this out"
         if (name == EMPTY and state.layer != "tissue") or (name == NONE and state.layer != "immune"):
             yield (*path, "layer"), f"'{EMPTY}' belongs to the layer 'tissue' and '{NONE}' to the layer 'immune'"
         here = _Cells.of(document, [name])
@@ -824,7 +828,7 @@ def _closing(document: Document, rule: Rule, path: KeyPath) -> Iterator[Problem]
     at = (*path, "transition")
     for state in rule.leaves:
         spec = document.states.get(state)
-        if spec is not None and spec.yields is not None and spec.yields.how == "rigid":
+        if is_rigid(document, state):
             yield at, f"'{state}' yields 'rigid', so that no cell comes into its place"
         if spec is not None and spec.outside:
             yield at, f"'{state}' is outside itself ('outside: true')"
@@ -851,6 +855,8 @@ def _division(document: Document, rule: Rule, tissue: list[str], path: KeyPath) 
             yield (*path, "transition"), f"'{state}' is not a cell and cannot divide"
     for state in rule.leaves:
         spec = document.states.get(state)
+        if spec is not None and spec.barrier:
+            yield (*path, "transition"), f"'{state}' is a barrier and cannot divide"
         yields = spec.yields if spec is not None else None
         if yields is not None and (yields.how == "rigid" or (yields.how == "crushed" and yields.resistance is None)):
             yield (
@@ -905,7 +911,12 @@ def contact_energy(adhesion: Adhesion, one: str, other: str) -> float | None:
 def is_rigid(document: Document, state: str) -> bool:
     """Whether cells of a state stay in place."""
     spec = document.states.get(state)
-    return spec is not None and spec.yields is not None and spec.yields.how == "rigid"
+    return spec is not None and (spec.barrier is not None or (spec.yields is not None and spec.yields.how == "rigid"))
+
+
+def barriers(document: Document) -> list[str]:
+    """Tissue states that nothing enters."""
+    return [name for name, state in document.states.items() if state.barrier]
 
 
 @dataclass(frozen=True)
@@ -1050,6 +1061,14 @@ def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Ite
         idle += ["depth"] if "depth" in spec.model_fields_set and spec.image is None else []
         for key in idle:
             yield (*path, "tissue", key), "applies only to a table of cells; give 'cells'"
+    if spec.outline is not None:
+        at = (*path, "tissue", "outline")
+        if spec.outline.beyond not in tissue:
+            yield (*at, "beyond"), _not_a_state(document, "tissue state", spec.outline.beyond, tissue)
+        if spec.cells is None and spec.image is None and not path:
+            yield at, "applies only to an image or a table of cells"
+        elif spec.outline.polygon is not None and (spec.cells is None or spec.image is not None):
+            yield (*at, "polygon"), "is in the coordinates of a table of cells; for an image, give 'radius'"
     if spec.cells is None and spec.image is None and grid.shape is None:
         yield (*path, "grid", "shape"), "is missing (optional only with an image or a table of cells)"
 

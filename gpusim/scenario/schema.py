@@ -703,7 +703,9 @@ def _as_yielding(value: object) -> object:
 class State(_Part):
     """Layer of a cell state, its effects on the fields of the voxel, its motility, and its response to divisions.
 
-    A voxel in a state with `outside: true` counts as outside for rules that close ('state -> outside').
+    A voxel in a state with `outside: true` counts as outside for rules that close ('state -> outside'). A tissue state
+    with `barrier: true` keeps all out, as the glass around a section does: no cell enters its voxels, divides or is
+    recruited into them, its voxels are `rigid`, and fields do not diffuse in them unless their `diffusion` names it.
 
     Only for figures and reports: `label`, `colour` (as in "#00ff00") and `role`.
     """
@@ -715,6 +717,7 @@ class State(_Part):
     motility: Motility | None = None
     yields: Annotated[Yielding, BeforeValidator(_as_yielding)] | None = None
     outside: Literal[True] | None = None
+    barrier: Literal[True] | None = None
     label: Text | None = None
     colour: Colour | None = None
     role: StateRole | None = None
@@ -1224,10 +1227,14 @@ Condition = _Value | Annotated[tuple[_Value, ...], Field(min_length=1)]
 
 
 class CellType(_Part):
-    """Rows that meet all conditions in `where` (by column) become cells of `state`."""
+    """Rows that meet all conditions in `where` (by column) become cells of `state`.
+
+    With a `fraction`, that share of these rows does, chosen at random by the seed; later types take the others.
+    """
 
     state: Name
     where: dict[str, Condition] = {}
+    fraction: Fraction = 1.0
 
 
 class TableReading(TextReading):
@@ -1277,6 +1284,25 @@ class LabelImage(_Part):
         return self
 
 
+class Outline(_Part):
+    """Outline of the tissue of an image or a table. All voxels beyond it are in the state `beyond`, also within shapes.
+
+    Either found or given. Found: the voxels with cells, closed by a disc (of a volume: a ball) of `radius`, so that
+    gaps narrower than twice the radius belong to the tissue. Given: a `polygon`, a list of its corners as lengths along
+    x, y in the coordinates of the table.
+    """
+
+    beyond: Name
+    radius: Length | None = None
+    polygon: Annotated[tuple[tuple[Coordinate, Coordinate], ...], Field(min_length=3)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Outline":
+        if (self.radius is None) == (self.polygon is None):
+            raise ValueError("expected either 'radius' (the outline is found) or 'polygon' (its corners)")
+        return self
+
+
 class Tissue(_Part):
     """The tissue at time 0: the background, then an image, the cells of a table, and shapes in the order given.
 
@@ -1295,6 +1321,7 @@ class Tissue(_Part):
     types: tuple[CellType, ...] = ()
     margin: Length = "40 um"
     depth: Depth = Depth()
+    outline: Outline | None = None
     shapes: dict[Name, Shape] = {}
 
 

@@ -231,7 +231,7 @@ def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]
     """States that cells can reach, if every rule fires."""
     found = {EMPTY, NONE} | injected | _in_arms(document)
     for tissue in tissues:
-        found |= {tissue.background}
+        found |= {tissue.background} | ({tissue.outline.beyond} if tissue.outline else set())
         found |= {shape.state for shape in tissue.shapes.values()} | {each.state for each in tissue.types}
         found |= set(tissue.image.labels.values()) if tissue.image else set()
     while new := {made for r in document.rules.values() if found.intersection(r.leaves) for made in r.all_made} - found:
