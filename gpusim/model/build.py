@@ -15,10 +15,11 @@ from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
 from gpusim.model.flow import build_flow, conductivity
 from gpusim.model.lag import HORIZON, MOST_ERROR, lags
-from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
+from gpusim.model.model import Boundary, Dose, Exchange, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
 from gpusim.model.traits import build_clones, build_traits
+from gpusim.model.waiting import with_counters
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, InitialField, Therapy
@@ -57,8 +58,12 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     volume = spacing**3
     tissue_names, immune_names = state_names(document)
     states = States(tuple(tissue_names), tuple(immune_names))
-    modulators = Modulators(document, states, volume)
-    exchange = ExchangeTables(document, states, volume, modulators).build()
+
+    def exchanges(of: Document) -> tuple[Modulators, Exchange]:
+        modulators = Modulators(of, states, volume)
+        return modulators, ExchangeTables(of, states, volume, modulators).build()
+
+    modulators, exchange = exchanges(document)
     initial = initial or initial_tissue(scenario, states.names, states.none, spacing)
     lattice = Lattice(initial.shape, spacing, document.tissue.depth)
     start, read = _at_start(document, lattice)
@@ -70,6 +75,9 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     if transferred := bounds.transfer():
         longest_field = min(longest_field, steps.MOST_TRANSFER / transferred)
     step, rules_every = steps.choose(document, rates, longest_field)
+    document = with_counters(document, step * rules_every)
+    if document is not scenario.document:
+        modulators, exchange = exchanges(document)
     moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)

@@ -1,13 +1,11 @@
 """The tables of what cells do: rules and motility."""
 
-import itertools
 import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from gpusim import units
-from gpusim.errors import ScenarioError
 from gpusim.model.adhesion import adhesion
 from gpusim.model.conversion import concentration
 from gpusim.model.division import closing, reach, require_claimable, ways
@@ -31,6 +29,7 @@ from gpusim.model.tables import (
     state_set,
 )
 from gpusim.model.traits import fastest_law, fastest_transfer
+from gpusim.model.waiting import MOST_OF_CLOCK, counter, steps_after, waited
 from gpusim.scenario import Document
 from gpusim.scenario.checks import release_units
 from gpusim.scenario.schema import Modulator, Motility, Rule, Sides, Trait, TraitRelease
@@ -108,19 +107,20 @@ class CellTables:
                     self._adjustments.append((self._traits.index(trait_name), kind, amount))
             first_egress = len(self._egresses)
             self._egresses += [self._egress(each.trait) for _, each in rule.carries]
-            after = math.ceil(units.number(rule.after, "min") / self._rules_step - 1e-9)
-            if after > 65_534:
-                raise ScenarioError(
-                    f"rules.{name}.after: {rule.after} is {after} steps of {self._rules_step:g} min; "
-                    "expected at most 65534 steps"
-                )
-            row = (
+            begins_anew = counter(rule.enters)  # as the clock does
+            if begins_anew in self._traits and not rule.waits:
+                self._adjustments.append((self._traits.index(begins_anew), Adjusted.SET, 0.0))
+            after = steps_after(name, rule, self._rules_step)
+            counted = after > MOST_OF_CLOCK
+            modulators = (0, 0) if counted else self._modulators.add(rule.modulators)
+            begin = (
                 self._states.number(rule.enters),
                 self._daughter(rule),
                 reach(name, rule, self._spacing),
                 units.number(rule.rate, "1/min") * self._rules_step,
-                after,
-                *self._modulators.add(rule.modulators),
+                0 if counted else after,
+            )
+            rest = (
                 first_release,
                 len(self._releases),
                 first_adjustment,
@@ -129,11 +129,14 @@ class CellTables:
                 len(self._egresses),
                 rule.clone is not None,
             )
-            for state, partners in itertools.product(rule.leaves, self._partners(rule)):
+            for state in rule.leaves:
                 of_state = by_state[self._states.number(state)]
-                if rule.waits:
-                    require_claimable(name, len(of_state))
-                of_state.append((name, (*row, *partners)))
+                if counted:
+                    modulators = self._modulators.add((*rule.modulators, waited(state, after)))
+                for partners in self._partners(rule):
+                    if rule.waits:
+                        require_claimable(name, len(of_state))
+                    of_state.append((name, (*begin, *modulators, *rest, *partners)))
         rows = [pair for pairs in by_state for pair in pairs]
         return np.array([row for _, row in rows], RULE), begins(by_state), tuple(name for name, _ in rows)
 

@@ -205,7 +205,8 @@ class Traits:
     """Numbers that cells carry, those of tissue cells first.
 
     Attributes:
-        names, units: of the traits; of_tissue: how many belong to tissue cells.
+        names, units: of the traits of the scenario; numbers: their rows. Other rows count steps (`model/waiting.py`).
+        of_tissue: how many rows belong to tissue cells.
         rows: table of `tables.TRAIT`.
         quantiles: float32 [traits, 2, 1025], of initial values and of mutations, in the trait's unit.
         laws: table of `tables.LAW`, rows sorted by state, then by trait; law_begin: int32 [states + 1].
@@ -215,6 +216,7 @@ class Traits:
 
     names: tuple[str, ...]
     units: tuple[str, ...]
+    numbers: tuple[int, ...]
     of_tissue: int
     rows: np.ndarray
     quantiles: np.ndarray
@@ -225,7 +227,12 @@ class Traits:
     columns: tuple[str | None, ...]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.rows)
+
+    @property
+    def named(self) -> dict[str, int]:
+        """Rows of the traits of the scenario by name."""
+        return dict(zip(self.names, self.numbers, strict=True))
 
     def of_layer(self, immune: bool) -> tuple[int, int]:
         """First and end of those of the tissue's, or of the immune layer's cells."""
