@@ -85,7 +85,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     reactions = build_reactions(document, states, volume, step, modulators)
     traits = build_traits(document, states, volume, step, step * rules_every, modulators)
     cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(
-        moves, math.prod(initial.shape)
+        moves, initial.shape
     )
     notes = [
         *initial.notes,

@@ -267,7 +267,7 @@ class Cells:
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
         motilities: one row a state.
-        modulators, releases, adjustments, egresses: what the others point into.
+        modulators, releases, adjustments, egresses, slopes: what the others point into.
         neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
         ways: of the tissue's and of the immune layer's cells.
@@ -286,6 +286,7 @@ class Cells:
     releases: np.ndarray
     adjustments: np.ndarray
     egresses: np.ndarray
+    slopes: np.ndarray
     neighbourhoods: np.ndarray
     moves: int
     ways: tuple[Ways, Ways]
