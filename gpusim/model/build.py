@@ -15,11 +15,12 @@ from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
 from gpusim.model.flow import build_flow, conductivity
 from gpusim.model.lag import HORIZON, MOST_ERROR, lags
-from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
+from gpusim.model.model import Boundary, Dose, Exchange, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
 from gpusim.model.steps import whole
 from gpusim.model.traits import build_clones, build_traits
+from gpusim.model.waiting import with_counters
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import barriers, state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, InitialField, Therapy
@@ -58,8 +59,12 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     volume = spacing**3
     tissue_names, immune_names = state_names(document)
     states = States(tuple(tissue_names), tuple(immune_names))
-    modulators = Modulators(document, states, volume)
-    exchange = ExchangeTables(document, states, volume, modulators).build()
+
+    def exchanges(of: Document) -> tuple[Modulators, Exchange]:
+        modulators = Modulators(of, states, volume)
+        return modulators, ExchangeTables(of, states, volume, modulators).build()
+
+    modulators, exchange = exchanges(document)
     initial = initial or initial_tissue(scenario, states.names, states.none, spacing)
     lattice = Lattice(initial.shape, spacing, document.tissue.depth)
     walled = np.isin(initial.tissue, [states.number(state) for state in barriers(document)])
@@ -74,6 +79,9 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     if transferred := bounds.transfer():
         longest_field = min(longest_field, steps.MOST_TRANSFER / transferred)
     step, rules_every = steps.choose(document, rates, longest_field)
+    document = with_counters(document, step * rules_every)
+    if document is not scenario.document:
+        modulators, exchange = exchanges(document)
     moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
@@ -81,7 +89,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     reactions = build_reactions(document, states, volume, step, modulators)
     traits = build_traits(document, states, volume, step, step * rules_every, modulators)
     cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(
-        moves, math.prod(initial.shape)
+        moves, initial.shape
     )
     notes = [
         *initial.notes,

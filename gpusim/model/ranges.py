@@ -54,7 +54,7 @@ def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
         yield f"fields.{name}: initial", np.atleast_1d(fields.initial[f])
         for owner, part in ((fields, "diffusion"), (exchange, "production"), (exchange, "loss")):
             yield f"fields.{name}: {part}", np.atleast_1d(getattr(owner, part)[f])
-    tables = {kind: getattr(cells, kind) for kind in ("rules", "motilities", "modulators", "releases")}
+    tables = {kind: getattr(cells, kind) for kind in ("rules", "motilities", "modulators", "releases", "slopes")}
     tables |= {"effects": exchange.effects, "walls": exchange.walls}
     tables |= {"reactions": model.reactions.rows, "reactions' fields": model.reactions.terms}
     for kind, table in tables.items():

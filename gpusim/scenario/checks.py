@@ -487,18 +487,29 @@ def _motility(document: Document, state: str, motility: Motility, path: KeyPath)
     if state in (EMPTY, NONE):
         yield path, f"'{state}' is not a cell and cannot move"
     chemotaxis = motility.chemotaxis
-    if chemotaxis is not None:
-        at = (*path, "chemotaxis")
+    own, at = _Cells.of(document, [state]), (*path, "chemotaxis")
+    if chemotaxis is not None and chemotaxis.field is not None and chemotaxis.half is not None:
         yield from _field(document, chemotaxis.field, (*at, "field"))
-        yield from _concentration(document, chemotaxis.field, chemotaxis.half, (*at, "half"))
-        half = chemotaxis.half
-        if (units.parse(half).magnitude if isinstance(half, str) else half) == 0:
-            yield (*at, "half"), "expected 'half' above 0"
+        yield from _above_0(document, chemotaxis.field, chemotaxis.half, (*at, "half"))
+    if chemotaxis is not None and chemotaxis.bias is not None:
+        yield from _modulators(document, chemotaxis.bias.modulators, (*at, "bias"), own)
+    for field, part in (chemotaxis.along if chemotaxis is not None else {}).items():
+        yield from _field(document, field, (*at, "along", field))
+        if part.per is not None:
+            yield from _above_0(document, field, part.per, (*at, "along", field, "per"))
+        yield from _modulators(document, part.modulators, (*at, "along", field), own)
+    yield from _modulators(document, motility.turns_modulated, (*path, "persistence"), own)
     other = immune if state in tissue else tissue
     for entered in motility.enters or ():
         if entered not in other:
             yield (*path, "enters"), _not_a_state(document, "state of the other layer", entered, other)
-    yield from _modulators(document, motility.modulators, path, _Cells.of(document, [state]))
+    yield from _modulators(document, motility.modulators, path, own)
+
+
+def _above_0(document: Document, field: str, value: float | str, path: KeyPath) -> Iterator[Problem]:
+    yield from _concentration(document, field, value, path)
+    if (units.parse(value).magnitude if isinstance(value, str) else value) == 0:
+        yield path, f"expected '{path[-1]}' above 0"
 
 
 def _rules(document: Document) -> Iterator[Problem]:
