@@ -174,9 +174,18 @@ def _state(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
 
 def _dimension(value: float | str, path: KeyPath, *wanted: str) -> Iterator[Problem]:
     """`value` must be a bare number or have the dimension of one of `wanted`."""
-    if isinstance(value, str) and convertible(value, wanted) is None:
-        expected = " or ".join(f"'{unit}'" for unit in wanted)
-        yield path, f"expected a number or a quantity in {expected}, found '{value}'{units.ratio_missing(value)}"
+    if not isinstance(value, str) or convertible(value, wanted) is not None:
+        return
+    for unit in wanted:
+        try:
+            units.number(value, unit)
+        except units.TooLargeError as error:
+            yield path, f"'{value}' {error}"
+            return
+        except units.UnitError:
+            pass
+    expected = " or ".join(f"'{unit}'" for unit in wanted)
+    yield path, f"expected a number or a quantity in {expected}, found '{value}'{units.ratio_missing(value)}"
 
 
 def convertible(value: float | str, wanted: Iterable[str]) -> str | None:
