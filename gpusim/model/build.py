@@ -15,10 +15,12 @@ from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
 from gpusim.model.flow import build_flow, conductivity
 from gpusim.model.lag import HORIZON, MOST_ERROR, lags
-from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
+from gpusim.model.model import Boundary, Dose, Exchange, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
+from gpusim.model.steps import whole
 from gpusim.model.traits import build_clones, build_traits
+from gpusim.model.waiting import with_counters
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import barriers, state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, InitialField, Therapy
@@ -57,8 +59,12 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     volume = spacing**3
     tissue_names, immune_names = state_names(document)
     states = States(tuple(tissue_names), tuple(immune_names))
-    modulators = Modulators(document, states, volume)
-    exchange = ExchangeTables(document, states, volume, modulators).build()
+
+    def exchanges(of: Document) -> tuple[Modulators, Exchange]:
+        modulators = Modulators(of, states, volume)
+        return modulators, ExchangeTables(of, states, volume, modulators).build()
+
+    modulators, exchange = exchanges(document)
     initial = initial or initial_tissue(scenario, states.names, states.none, spacing)
     lattice = Lattice(initial.shape, spacing, document.tissue.depth)
     walled = np.isin(initial.tissue, [states.number(state) for state in barriers(document)])
@@ -73,6 +79,9 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     if transferred := bounds.transfer():
         longest_field = min(longest_field, steps.MOST_TRANSFER / transferred)
     step, rules_every = steps.choose(document, rates, longest_field)
+    document = with_counters(document, step * rules_every)
+    if document is not scenario.document:
+        modulators, exchange = exchanges(document)
     moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
@@ -80,7 +89,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     reactions = build_reactions(document, states, volume, step, modulators)
     traits = build_traits(document, states, volume, step, step * rules_every, modulators)
     cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(
-        moves, math.prod(initial.shape)
+        moves, initial.shape
     )
     notes = [
         *initial.notes,
@@ -121,7 +130,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         traits=traits,
         clones=build_clones(document, states, math.prod(initial.shape)),
         body=build_body(document, cells, exchange, volume),
-        **vars(_treatments(document, fields, states, exchange.held, initial, spacing, due)),
+        **vars(_treatments(document, fields, states, exchange.held, initial, spacing, step, due)),
         initial=initial,
         notes=tuple(notes),
     )
@@ -156,7 +165,9 @@ def treatments(scenario: Scenario, model: Model, tissue: InitialTissue, name: st
     def due(therapy: Therapy) -> list[int]:
         return [0] if therapy is document.therapies[name] else []
 
-    return _treatments(document, model.fields, model.states, model.exchange.held, tissue, model.spacing, due)
+    return _treatments(
+        document, model.fields, model.states, model.exchange.held, tissue, model.spacing, model.step, due
+    )
 
 
 def _treatments(
@@ -166,10 +177,11 @@ def _treatments(
     held: np.ndarray,
     tissue: InitialTissue,
     spacing: float,
+    step: float,
     due: _Due,
 ) -> Treatments:
     return Treatments(
-        doses=tuple(_doses(document, fields, states, held, tissue, spacing, due)),
+        doses=tuple(_doses(document, fields, states, held, tissue, spacing, step, due)),
         infusions=tuple(_infusions(document, due)),
         grafts=tuple(_grafts(document, states, tissue, spacing, due)),
         resections=tuple(_resections(document, states, tissue, spacing, due)),
@@ -247,6 +259,7 @@ def _doses(
     held: np.ndarray,
     initial: InitialTissue,
     spacing: float,
+    step: float,
     due: _Due,
 ) -> Iterator[Dose]:
     volume = spacing**3
@@ -266,9 +279,13 @@ def _doses(
         else:
             each = units.number(therapy.amount, f"{unit} * voxel / cell", volume)
             amount = each * _cells_there(therapy, name, states, initial, voxels)
-        amounts = np.full(len(voxels), amount / len(voxels), np.float32)
+        steps, fluid = 1, 0.0
+        if therapy.volume is not None and therapy.duration is not None:
+            steps = whole(units.number(therapy.duration, "min"), step, f"therapies.{name}.duration")
+            fluid = units.number(therapy.volume, "um^3") / (len(voxels) * volume * steps * step)
+        amounts = np.full(len(voxels), amount / (len(voxels) * steps), np.float32)
         for at in due(therapy):
-            yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts)
+            yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts, steps, fluid)
 
 
 def _cells_there(therapy: Therapy, name: str, states: States, initial: InitialTissue, voxels: np.ndarray) -> int:

@@ -33,6 +33,7 @@ from gpusim.scenario.schema import (
     Reaction,
     Rule,
     Signal,
+    Therapy,
     Tissue,
     Trait,
     TraitRelease,
@@ -173,9 +174,18 @@ def _state(document: Document, name: str, path: KeyPath) -> Iterator[Problem]:
 
 def _dimension(value: float | str, path: KeyPath, *wanted: str) -> Iterator[Problem]:
     """`value` must be a bare number or have the dimension of one of `wanted`."""
-    if isinstance(value, str) and convertible(value, wanted) is None:
-        expected = " or ".join(f"'{unit}'" for unit in wanted)
-        yield path, f"expected a number or a quantity in {expected}, found '{value}'{units.ratio_missing(value)}"
+    if not isinstance(value, str) or convertible(value, wanted) is not None:
+        return
+    for unit in wanted:
+        try:
+            units.number(value, unit)
+        except units.TooLargeError as error:
+            yield path, f"'{value}' {error}"
+            return
+        except units.UnitError:
+            pass
+    expected = " or ".join(f"'{unit}'" for unit in wanted)
+    yield path, f"expected a number or a quantity in {expected}, found '{value}'{units.ratio_missing(value)}"
 
 
 def convertible(value: float | str, wanted: Iterable[str]) -> str | None:
@@ -486,18 +496,29 @@ def _motility(document: Document, state: str, motility: Motility, path: KeyPath)
     if state in (EMPTY, NONE):
         yield path, f"'{state}' is not a cell and cannot move"
     chemotaxis = motility.chemotaxis
-    if chemotaxis is not None:
-        at = (*path, "chemotaxis")
+    own, at = _Cells.of(document, [state]), (*path, "chemotaxis")
+    if chemotaxis is not None and chemotaxis.field is not None and chemotaxis.half is not None:
         yield from _field(document, chemotaxis.field, (*at, "field"))
-        yield from _concentration(document, chemotaxis.field, chemotaxis.half, (*at, "half"))
-        half = chemotaxis.half
-        if (units.parse(half).magnitude if isinstance(half, str) else half) == 0:
-            yield (*at, "half"), "expected 'half' above 0"
+        yield from _above_0(document, chemotaxis.field, chemotaxis.half, (*at, "half"))
+    if chemotaxis is not None and chemotaxis.bias is not None:
+        yield from _modulators(document, chemotaxis.bias.modulators, (*at, "bias"), own)
+    for field, part in (chemotaxis.along if chemotaxis is not None else {}).items():
+        yield from _field(document, field, (*at, "along", field))
+        if part.per is not None:
+            yield from _above_0(document, field, part.per, (*at, "along", field, "per"))
+        yield from _modulators(document, part.modulators, (*at, "along", field), own)
+    yield from _modulators(document, motility.turns_modulated, (*path, "persistence"), own)
     other = immune if state in tissue else tissue
     for entered in motility.enters or ():
         if entered not in other:
             yield (*path, "enters"), _not_a_state(document, "state of the other layer", entered, other)
-    yield from _modulators(document, motility.modulators, path, _Cells.of(document, [state]))
+    yield from _modulators(document, motility.modulators, path, own)
+
+
+def _above_0(document: Document, field: str, value: float | str, path: KeyPath) -> Iterator[Problem]:
+    yield from _concentration(document, field, value, path)
+    if (units.parse(value).magnitude if isinstance(value, str) else value) == 0:
+        yield path, f"expected '{path[-1]}' above 0"
 
 
 def _rules(document: Document) -> Iterator[Problem]:
@@ -1113,6 +1134,8 @@ def _therapies(document: Document) -> Iterator[Problem]:
             yield from _quantity(document, therapy.infuse, (*path, "infuse"))
             if therapy.infuse in document.body.quantities:
                 unit = document.body.quantities[therapy.infuse].unit
+        if therapy.volume is not None:
+            yield from _needle(document, therapy, path)
         end = units.number(document.time.until, "min")
         last = units.number(therapy.start, "min")
         if therapy.every is not None:
@@ -1128,6 +1151,22 @@ def _therapies(document: Document) -> Iterator[Problem]:
             yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'{missing}"
         elif unit == "cell" and not units.number(therapy.amount or 0, "cell").is_integer():
             yield (*path, "amount"), f"expected a whole number of cells, found '{therapy.amount}'"
+
+
+def _needle(document: Document, therapy: Therapy, path: KeyPath) -> Iterator[Problem]:
+    """An infusion of fluid into the tissue, which carries a field with it."""
+    if therapy.inject in document.states:
+        yield (*path, "volume"), "applies only to the injection of a field"
+    elif therapy.inject in document.fields and document.fields[therapy.inject].advection is None:
+        reason = "has no effect without 'flow'" if document.flow is None else "needs 'advection' of the field"
+        yield (*path, "volume"), f"{reason}: the infused fluid carries '{therapy.inject}' through the tissue"
+    if therapy.doses > 1 and therapy.every is not None and therapy.duration is not None:
+        every, duration = (units.number(each, "min") for each in (therapy.every, therapy.duration))
+        if every < duration:
+            yield (
+                (*path, "every"),
+                f"the next dose begins after {therapy.every}, before the infusion of {therapy.duration} has ended",
+            )
 
 
 def _heat(document: Document) -> Iterator[Problem]:

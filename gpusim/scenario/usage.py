@@ -170,10 +170,16 @@ def _leaves(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, data
     elif isinstance(data, dict):
         for key, value in data.items():
+            if path[-2:] == _DIRECTION:
+                yield path, str(key)
             yield from _leaves(value, (*path, str(key)))
     elif isinstance(data, (list, tuple)):
         for value in data:
             yield from _leaves(value, path)
+
+
+_DIRECTION = ("chemotaxis", "along")
+"""Its keys are names of fields."""
 
 
 def _looks(path: tuple[str, ...]) -> bool:
