@@ -170,7 +170,7 @@ class CellTables:
         rules, rule_begin: transitions, by the state that they leave.
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
-        motilities: one row a state.
+        motilities: one row a state; trails: uint8 [states], what a cell leaves behind when it moves.
         modulators, releases, adjustments, egresses, slopes: what the others point into.
     """
 
@@ -178,6 +178,7 @@ class CellTables:
     rule_begin: Array
     ceilings: Array
     motilities: Array
+    trails: Array
     modulators: Array
     releases: Array
     adjustments: Array

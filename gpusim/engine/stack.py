@@ -16,7 +16,7 @@ from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError, ScenarioError
 from gpusim.model import Model
 from gpusim.model.model import Dose
-from gpusim.model.tables import EGRESS_BITS, EGRESS_PARTS, FLOW_FRACTION, FLOW_WHOLE, Boundary, members
+from gpusim.model.tables import EGRESS_BITS, EGRESS_PARTS, FLOW_FRACTION, FLOW_WHOLE, Boundary, Link, members
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ class Stack:
             for each, none in zip(cells.ways, vacant, strict=True)
         ]
         self._closing = self._closing_on_backend(model)
+        if backend.ranks > 1 and cells.looks_at_connections:
+            raise ScenarioError(f"modulators with 'connected' are not possible on backend '{backend.name}'")
         adhesion, sides = cells.adhesion, (cells.boundary, cells.background)
         self._adhesion = None
         if adhesion is not None:
@@ -127,6 +129,7 @@ class Stack:
         self._left = [self.state.tally.left[i] for i in range(2)]
         self._acting = self._layers_with_rules()
         self._neighbourhoods = [self._neighbourhood(i, row) for i, row in enumerate(cells.neighbourhoods)]
+        self._connections = {i: self._connection(r) for i, r in enumerate(cells.neighbourhoods) if r["reach"] == 0}
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
         self.hold()
@@ -211,9 +214,10 @@ class Stack:
                 self._count_neighbours(layer, other, purpose)
                 self.fetched = None
                 given = self._seen() | self._drawn(number, purpose) | {"bid": state.bid, "heading": layer.heading}
-                cells = {"cells": layer.cells, "vacant": layer.vacant, "boundary": self._boundary}
-                launch("propose_moves", self._tables, other=other.cells, **cells, **given)
-                launch("move", **cells, **self._travelling(layer), bid=state.bid, left=self._left[1])
+                cells = {"cells": layer.cells, "boundary": self._boundary}
+                launch("propose_moves", self._tables, other=other.cells, vacant=layer.vacant, **cells, **given)
+                moved = {"trails": self._tables.trails, "bid": state.bid, "left": self._left[1]}
+                launch("move", **cells, **self._travelling(layer), **moved)
 
     def apply_rules(self, number: int) -> None:
         """Let the tissue's cells act and adhere to each other, then the immune cells act; for the `number`th time."""
@@ -335,7 +339,7 @@ class Stack:
         sides: dict[str, Any] = {"boundary": self._boundary}
         labels, seen = {"labels": state.labels}, sides | {"cells": layer.cells}
         launch("begin_regions", closing, **seen, **labels)
-        launch("join_regions", **labels, **sides)
+        launch("join_regions", **labels, **sides, corners=0)
         launch("mark_outside", closing, **seen, **labels, outside=state.room)
         drawn = self._drawn(number, Purpose.CLOSING) | {"found": state.labels, "bids": state.bids}
         tables, granted, tally = (self._tables, closing), {"granted": state.next}, state.tally
@@ -428,9 +432,26 @@ class Stack:
         launch, members = self.backend.launch, self.state.members
         for i in self._counts_for[purpose]:
             states, reach, beyond, counts = self._neighbourhoods[i]
+            if reach == 0:
+                self._connect(i)
+                continue
             launch("mark_members", states=states, cells=own.cells, other=other.cells, members=members)
             given = {"members": members, "counts": counts}
             launch("count_members", **given, reach=reach, boundary=self._boundary, beyond=beyond)
+
+    def _connect(self, number: int) -> None:
+        """Find which voxels of the tissue are joined to what a modulator looks for."""
+        links, sides = self._connections[number]
+        state, launch, labels = self.state, self.backend.launch, {"labels": self.state.labels}
+        launch("begin_connections", links=links, cells=state.tissue.cells, sides=sides, **labels)
+        launch("join_regions", **labels, boundary=self._boundary, corners=1)
+        launch("mark_connections", **labels, joined=state.counts[number])
+
+    def _connection(self, row: np.void) -> tuple[Array, int]:
+        """Each state's `tables.Link`, uint8 [states], and the sides at which connections end."""
+        links = np.where(members(row["states"]) > 0, Link.LINK, Link.APART).astype(np.uint8)
+        links[members(row["ends"]) > 0] = Link.END
+        return self.backend.array(links[: len(self._model.states.names)]), int(row["sides"])
 
     def _neighbourhood(self, number: int, row: np.void) -> tuple[Array, int, int, Array]:
         """The states that are counted, how far, how many of them a voxel beyond an open side has, and the counts."""

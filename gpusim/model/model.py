@@ -266,7 +266,7 @@ class Cells:
         rule_names: name of the rule of each row; several rows where a rule leaves several states.
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
-        motilities: one row a state.
+        motilities: one row a state; trails: uint8 [states], what a cell leaves behind when it moves.
         modulators, releases, adjustments, egresses, slopes: what the others point into.
         neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
@@ -282,6 +282,7 @@ class Cells:
     rule_names: tuple[str, ...]
     ceilings: np.ndarray
     motilities: np.ndarray
+    trails: np.ndarray
     modulators: np.ndarray
     releases: np.ndarray
     adjustments: np.ndarray
@@ -294,6 +295,11 @@ class Cells:
     adhesion: Adhesion | None
     boundary: int
     background: int
+
+    @property
+    def looks_at_connections(self) -> bool:
+        """Whether a modulator does."""
+        return bool((self.neighbourhoods["reach"] == 0).any())
 
     @property
     def leaves(self) -> np.ndarray:
