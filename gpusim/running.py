@@ -207,7 +207,8 @@ def _repeat(simulation: Simulation, result: Result, end: int, progress: Callback
     if result.times[0] > simulation.minutes:
         raise ResultError(
             f"{result.folder}: goes on from another run ('origin' in its summary), and has no checkpoint until step "
-            f"{end}; expected a time after its last checkpoint (a finished branch has none), or the folder of that run"
+            f"{end}; expected a time after its last checkpoint (a finished branch has none, unless its scenario has "
+            "'record.checkpoints.keep: all'), or the folder of that run"
         )
     known = {round(minutes / simulation.model.step): i for i, minutes in enumerate(result.times)}
 

@@ -178,3 +178,38 @@ def test_the_command_goes_on_and_says_from_where(recorded, tmp_path):
     assert done.stdout.startswith(f"goes on from {recorded} at 30 min, reached from time 0, digest ")
     shown = run("show", "branch", folder=tmp_path)
     assert shown.stdout.splitlines()[1].startswith("30 min")
+
+
+def test_a_branch_of_a_branch_goes_on_from_the_checkpoints_that_are_kept(tmp_path):
+    text = TEXT.replace("record: {every: 20 min}", "record: {every: 20 min, checkpoints: {every: 10 min, keep: all}}")
+    gpusim.run(gpusim.Scenario.parse(text), tmp_path / "first", backend="numpy").close()
+    later = {"rules.death.rate": "0.05 /min"}
+    with gpusim.branch(tmp_path / "first", at="20 min", changes=CHANGES, backend="numpy") as simulation:
+        gpusim.run(simulation, tmp_path / "second")
+    with gpusim.branch(tmp_path / "second", at="40 min", changes=later, backend="numpy") as simulation:
+        assert simulation.origin["checkpoint_at_step"] == 8
+        found = gpusim.run(simulation, tmp_path / "third").digest()
+
+    def act(simulation):
+        if simulation.steps in (4, 8):
+            simulation.change(CHANGES if simulation.steps == 4 else later)
+
+    with gpusim.Simulation(gpusim.Scenario.parse(text), "numpy") as whole:
+        gpusim.run(whole, tmp_path / "whole", every={"20 min": act})
+        assert whole.digest() == found
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cpu"])
+def test_a_branch_of_a_run_with_several_sites_has_them_all(tmp_path, backend):
+    text = TEXT.replace("grid: {shape: [6, 5, 4]}\n", "").replace(
+        "tissue: {shapes",
+        "sites: {primary: {grid: {shape: [6, 5, 4]}}, distant: {grid: {shape: [4, 4, 4]}}}\ntissue: {shapes",
+    )
+    gpusim.run(gpusim.Scenario.parse(text), tmp_path / "first", backend="numpy").close()
+    with gpusim.Simulation(gpusim.Scenario.parse(text), "numpy") as whole:
+        gpusim.run(whole, tmp_path / "whole", every={"30 min": lambda sim: sim.steps == 6 and sim.change(CHANGES)})
+        expected = whole.digest()
+    with gpusim.branch(tmp_path / "first", at="30 min", changes=CHANGES, backend=backend) as simulation:
+        gpusim.run(simulation, tmp_path / "branch")
+        assert simulation.digest() == expected
+    assert Result(tmp_path / "branch").sites == Result(tmp_path / "first").sites

@@ -177,9 +177,9 @@ def placements(model: Model) -> None:
     """Print how many rows of a table of cells were placed, moved and left out."""
     if not model.initial.placements:
         return
-    table = new_table("cells of the table", "rows", "placed", "moved to a free voxel", "left out")
+    table = new_table("cells of the table", "rows that fit", "rows", "placed", "moved to a free voxel", "left out")
     for p in model.initial.placements:
-        table.add_row(p.state, f"{p.rows:,}", f"{p.placed:,}", f"{p.moved:,}", f"{p.left_out:,}")
+        table.add_row(p.state, p.where, f"{p.rows:,}", f"{p.placed:,}", f"{p.moved:,}", f"{p.left_out:,}")
     out.print(table)
     if model.initial.repeated > 1:
         times = model.initial.repeated

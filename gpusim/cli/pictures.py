@@ -72,6 +72,14 @@ def render(
         typer.Option(metavar="LAYER", help="Leave out: field, surface, section, core, front, vessels, cells, box."),
     ] = None,
     opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Factor on the opacity of the volume.")] = 1.0,
+    plane: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLANE",
+            help="Instead of the volume: the field in a plane (x, y or z through the middle of the tumour, or 'z = 120 "
+            "um'), or in three planes (all), with contours and a colour bar. A panel for each time and each site.",
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of a movie.")] = 8.0,
     turn: Annotated[
         float, typer.Option(min=-3600, max=3600, help="Rotation of the camera in a movie, degrees.")
@@ -82,6 +90,9 @@ def render(
     ending = output.suffix.lower()
     if clones and trait is not None:
         raise ResultError("clones: expected --clones or --trait, because a cell has one colour")
+    if plane is not None:
+        _planes(result, output, plane, at or "end", site, field, span, size)
+        return
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
     from gpusim.record import Result
@@ -138,6 +149,47 @@ def render(
             err.print(
                 f"gpusim: note: the lattice is too large for the memory: only every {shown[0].coarse}th voxel is drawn"
             )
+    out.print(str(output))
+
+
+def _planes(
+    result: Path,
+    output: Path,
+    plane: str,
+    at: str,
+    site: str | None,
+    field: str | None,
+    span: str | None,
+    size: str | None,
+) -> None:
+    """Draw planes of a field, with Matplotlib."""
+    from gpusim.record import Result
+    from gpusim.record.files import aside, explained
+
+    endings = (".png", ".pdf", ".svg")
+    if output.suffix.lower() not in endings:
+        raise ResultError(f"{output}: expected a name that ends in {', '.join(endings)}")
+    found = Result(result, site)
+    require()
+    from matplotlib import pyplot as plt
+
+    from gpusim.viz import moment, plots
+
+    sites = [found] if site is not None or len(found.sites) == 1 else [Result(result, name) for name in found.sites]
+    moments = [moment.moment_of_result(each, i) for each in sites for i in moment.snapshots_at(each, at, field)]
+    name = field or moments[0].field_names[0]
+    between = _span(span)
+    if plane == "all":
+        if len(moments) > 1:
+            raise ResultError("plane: 'all' shows one time of one site; give --site, or a plane such as z")
+        figure = plots.planes(moments[0], name, span=between)
+    else:
+        pixels = _size(size) if size else None
+        page = (pixels[0] / 160, pixels[1] / 160) if pixels else plots.PAGE
+        figure = plots.panels(moments, name, plots.Cut.of(plane), span=between, size=page)
+    with explained(output), aside(output) as unready:
+        figure.savefig(unready, dpi=160)
+    plt.close(figure)
     out.print(str(output))
 
 

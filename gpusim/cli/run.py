@@ -347,7 +347,12 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
         ends = [f"{end(each[key] for each in held):.4g}" for end, key in ((min, "lowest"), (max, "highest")) if held]
         middle = [_spread([each["mean"] for each in held], ".4g")] if held else ["no cell has it"]
         traits.add_row(name, *middle, *(ends or ["", ""]), unit.removesuffix("dimensionless"))
-    for table in (cells, fired, fields, traits):
+    by_site = new_table(f"cells at end{spread}, by site", *summaries[0]["sites"])
+    for name in model.states.names if len(numbers) > 1 else ():
+        ends = [[summary["sites"][site]["counts"][name] for summary in summaries] for site in summaries[0]["sites"]]
+        if name != "none" and any(map(any, ends)):
+            by_site.add_row(name, *(_spread(each, ",.10g") for each in ends))
+    for table in (cells, by_site, fired, fields, traits):
         if table.row_count:
             out.print(table)
     if never:

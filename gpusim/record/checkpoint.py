@@ -70,14 +70,14 @@ def save(
     about: Mapping[str, str],
     numbers: Mapping[str, float],
     arrays: Iterable[tuple[str, np.ndarray]],
-    keep: int,
+    keep: int | None,
 ) -> Path:
-    """Write a checkpoint to a result folder, then delete all but the last `keep`. Raises `OSError`."""
+    """Write a checkpoint to a result folder, then delete all but the last `keep`, if given. Raises `OSError`."""
     path = folder / layout.CHECKPOINTS / f"{step:012}.zip"
     path.parent.mkdir(exist_ok=True)
     with written_aside(path) as file:
         _write(file, about, numbers, arrays)
-    for old in files(folder)[keep:]:
+    for old in files(folder)[keep:] if keep is not None else ():
         old.unlink(missing_ok=True)
     return path
 

@@ -61,7 +61,7 @@ class Recorder:
         self._provenance = Provenance.of(replicate.scenario)
         self._started = datetime.now(UTC)
         spec = replicate.scenario.document.record.checkpoints
-        self._keep = spec.keep
+        self._keep = None if spec.keep == "all" else spec.keep
         self._wall = units.number(spec.wall, "s")
         self._every = units.number(spec.every, "min") if spec.every else float("inf")
         model = replicate.model
@@ -192,7 +192,8 @@ class Recorder:
             text = json.dumps(summary, indent=2) + "\n"
             self._sum(*self._tables, more={layout.SUMMARY: text.encode()})
             write_text(self.folder / layout.SUMMARY, text)
-            shutil.rmtree(self.folder / layout.CHECKPOINTS, ignore_errors=True)
+            if self._keep is not None:
+                shutil.rmtree(self.folder / layout.CHECKPOINTS, ignore_errors=True)
         return summary
 
     def _row(self) -> None:

@@ -1679,12 +1679,13 @@ class Trial(_Part):
 class Checkpoints(_Part):
     """Complete states for resuming, written every interval `every` of simulated time and `wall` of real time.
 
-    The last `keep` checkpoints are kept.
+    The last `keep` checkpoints are kept, and none after the end; with `all`, every one, also after the end, so that
+    other runs can go on from any of them.
     """
 
     every: Time | None = None
     wall: Time = "10 min"
-    keep: Annotated[WholeNumber, Field(ge=1, le=1000)] = 2
+    keep: Literal["all"] | Annotated[WholeNumber, Field(ge=1, le=1000)] = 2
 
 
 class Record(_Part):

@@ -34,7 +34,8 @@ class Cells:
     """Rows of a table: the number of the type that each fits, int64 [rows], -1 for none.
 
     `centres` in um, float64 [rows, 3] in x, y, z; rows of a section have z = 0. `keys`: the column that was asked for.
-    `traits`: values by trait, float64 [rows]; NaN for rows whose states do not have it.
+    `traits`: values by trait, float64 [rows]; NaN for rows whose states do not have it. `rest`: values of rows that fit
+    no type, in words, and how many rows have them.
     """
 
     label: str
@@ -44,6 +45,7 @@ class Cells:
     notes: tuple[str, ...] = ()
     keys: np.ndarray | None = None
     traits: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rest: tuple[tuple[str, int], ...] = ()
 
     def fitting_shape(self, spacing: float, margin: float, spec: Tissue) -> tuple[int, int, int]:
         """Voxels as (z, y, x) that hold all centres with a margin around."""
@@ -59,13 +61,17 @@ class Cells:
 
 @dataclass(frozen=True)
 class Placement:
-    """What became of the cells of one state: `rows` = `placed` + `moved` + `left_out`."""
+    """What became of the rows of one type: `rows` = `placed` + `moved` + `left_out`.
+
+    `where`: its conditions, in words; of rows without a type, what their columns hold.
+    """
 
     state: str
     rows: int
     placed: int
     moved: int
     left_out: int
+    where: str = ""
 
 
 def read(
@@ -118,7 +124,8 @@ def read(
         name: _of_trait(label, frame, plain(column), types, spec, states)
         for name, (column, states) in (traits or {}).items()
     }
-    return Cells(str(path), types, centres, flat, _said(path, [*table.found, *notes], missed), traits=values)
+    rest = conditions.held(frame[types < 0], wanted)
+    return Cells(str(path), types, centres, flat, _said(path, [*table.found, *notes], missed), traits=values, rest=rest)
 
 
 def _of_trait(
@@ -340,10 +347,10 @@ def place(
                 waiting.append((row, (x, y, z)))
         moved = sum(_move(plane, row_at, spot, state, int(row)) for row, spot in waiting)
         count = int(np.sum(types == i))
-        account.append(Placement(cell_type.state, count, placed, moved, count - placed - moved))
-    rest = int(np.sum(types < 0))
-    if rest:
-        account.append(Placement("(no type)", rest, 0, 0, rest))
+        share = f"{cell_type.fraction:.3g} of: " if cell_type.fraction < 1 else ""
+        told = share + conditions.told(cell_type.where)
+        account.append(Placement(cell_type.state, count, placed, moved, count - placed - moved, told))
+    account += [Placement("(no type)", count, 0, 0, count, where) for where, count in table.rest]
     for plane, layer in zip(planes, (tissue, immune), strict=True):
         sections.lay(plane, layer, spec.depth)
     columns = {}

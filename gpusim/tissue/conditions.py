@@ -1,7 +1,7 @@
 """Which rows of a table fit the conditions of a scenario."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -51,6 +51,36 @@ def misfit(frame: pd.DataFrame, where: Mapping[str, Condition]) -> str:
         if not _column_fits(frame[column], condition, column).any()
     ]
     return "; ".join(said) or "each condition fits some rows, all together none"
+
+
+def told(where: Mapping[str, Condition]) -> str:
+    """Conditions in words, such as "CD8 > 20, region Tumor or Stroma"; "all others" without any."""
+    texts = []
+    for column, condition in where.items():
+        values = condition if isinstance(condition, tuple) else (condition,)
+        texts.append(f"{column} {' or '.join(str(value) for value in values)}")
+    return ", ".join(texts) or "all others"
+
+
+def held(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """What rows hold in some columns, in words, and how many hold it, the most frequent first; the rest as one.
+
+    Numbers of many values are given as a range.
+    """
+    if frame.empty:
+        return ()
+    few = [column for column in dict.fromkeys(columns) if frame[column].nunique(dropna=False) <= _SHOWN]
+    many = [f"{column} {_values(frame[column])}" for column in dict.fromkeys(columns) if column not in few]
+    if not few:
+        return ((", ".join(many), len(frame)),)
+    counts = frame[few].astype(object).where(frame[few].notna(), "missing").value_counts(sort=True)
+    found = []
+    for key, count in list(counts.items())[:_SHOWN]:
+        values = key if isinstance(key, tuple) else (key,)
+        words = [f"{column} {value}" for column, value in zip(few, values, strict=True)]
+        found.append((", ".join([*words, *many]), int(count)))
+    rest = len(frame) - sum(count for _, count in found)
+    return (*found, ("other values", rest)) if rest else tuple(found)
 
 
 def _column_fits(column: pd.Series, condition: Condition, label: str) -> np.ndarray:

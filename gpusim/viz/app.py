@@ -56,6 +56,11 @@ _ASPECT = 1.05
 """Width over height of the view that all of a scene is to fit in: a narrow window's."""
 _RANGES = {"opacity": (0.1, 5.0, 0.1), "cut_x": (2, 98, 1), "cut_y": (2, 98, 1)}
 """Ends and steps of sliders."""
+KEYS = (
+    "space: play; left, right, home, end: time (live: right is a step); c: cut open; x, y (with shift: back): move the "
+    "cut; t: theme"
+)
+"""What keys do in the view."""
 _WAIT_SECONDS = 0.03
 """For more changes, before they are drawn: a slider sends each of its steps."""
 
@@ -131,6 +136,7 @@ class App:
                 "curves": "",
                 "cursor": 0,
                 "message": "",
+                "busy": False,
                 "dose_field": next(iter(main or self._injectable), None),
                 "dose_fields": self._injectable,
                 "dose": f"1e5 {main[1].unit}" if main and main[1].is_amount else "1",
@@ -166,7 +172,12 @@ class App:
 
     def _acts(self) -> dict[str, Any]:
         """The names of what a page may have done, with the types of the arguments."""
-        types: dict[Callable[..., Any], Any] = {self._go_to: tuple[Annotated[Number, Field(ge=-0.1, le=1.1)]]}
+        types: dict[Callable[..., Any], Any] = {
+            self._go_to: tuple[Annotated[Number, Field(ge=-0.1, le=1.1)]],
+            self.press: tuple[Annotated[str, Field(max_length=20)]],
+            self.curves_csv: tuple[()],
+            self.curves_svg: tuple[()],
+        }
         if self.live:
             types |= {self.step_once: tuple[()]}
         if self._injectable:
@@ -225,6 +236,7 @@ class App:
             writing.append(_png(overlay([shown], size, None, self._room)))
         self._aimed = True
         self.plotter.render()
+        state.busy = False
         state.time = duration(moments[0].minutes)
         state.writing = writing
         last = self.sources[0].minutes[-1]
@@ -236,7 +248,7 @@ class App:
     def _refresh_soon(self, *_: object, **__: object) -> None:
         """Draw once for all changes that come together."""
         if self._serving and not self._waiting:
-            self._waiting = True
+            self._waiting = self.state.busy = True
             asyncio.get_running_loop().call_later(_WAIT_SECONDS, self._refresh_now)
 
     def _refresh_now(self) -> None:
@@ -256,9 +268,46 @@ class App:
     def refresh_curves(self, *_: object, **__: object) -> None:
         """Draw the curves."""
         found = [source.curves(self.state.site) for source in self.sources]
-        self.state.curves = _curves(found, self.state.theme, self.sources[0].moment(0, self.state.site))
+        self.state.curves = _as_png(_curves(found, self.state.theme, self.sources[0].moment(0, self.state.site)))
+
+    def curves_csv(self) -> str:
+        """The curves of the present site as a table: source, curve, minutes, value."""
+        rows = ["source,curve,minutes,value"]
+        for source in self.sources:
+            title = source.title.replace('"', "'")
+            for name, (minutes, values) in source.curves(self.state.site).items():
+                rows += [f'"{title}",{name},{at:.10g},{value:.10g}' for at, value in zip(minutes, values, strict=True)]
+        return "\n".join(rows) + "\n"
+
+    def curves_svg(self) -> str:
+        """The figure of the curves as SVG, on white."""
+        found = [source.curves(self.state.site) for source in self.sources]
+        target = io.StringIO()
+        _curves(found, "paper", self.sources[0].moment(0, self.state.site)).savefig(target, format="svg")
+        return target.getvalue()
 
     # Acts
+
+    async def press(self, key: str) -> None:
+        """A key of the keyboard, pressed in the view (`KEYS`)."""
+        state, last = self.state, int(self.state.last)
+        if key in (" ", "k"):
+            state.playing = not state.playing
+        elif key == "ArrowRight" and self.live:
+            await self.step_once()
+        elif key in ("ArrowLeft", "ArrowRight", "Home", "End") and not self.live:
+            moved = {"ArrowLeft": int(state.index) - 1, "ArrowRight": int(state.index) + 1, "Home": 0, "End": last}
+            state.index = min(max(moved[key], 0), last)
+        elif key == "c":
+            state.cut = not state.cut
+        elif key in ("x", "X", "y", "Y"):
+            name = f"cut_{key.lower()}"
+            low, high, _ = _RANGES[name]
+            state[name] = min(max(float(state[name]) + (5 if key.islower() else -5), low), high)
+        elif key == "t":
+            themes = list(THEMES)
+            state.theme = themes[(themes.index(state.theme) + 1) % len(themes)]
+        state.flush()
 
     def _retheme(self, theme: str, **_: object) -> None:
         for i in self._pens:
@@ -288,9 +337,11 @@ class App:
         assert self.live is not None
         simulation = self.live.simulation
         async with self._turn:
+            self.state.busy = True
+            self.state.flush()
             left = simulation.model.until - simulation.steps
             if left <= 0:
-                self.state.playing = False
+                self.state.playing = self.state.busy = False
                 self.state.message = "the scenario's end is reached"
                 return
             try:
@@ -359,7 +410,12 @@ class App:
             with page.drawer as drawer:
                 drawer.width = 300
                 self._controls()
-            with page.content, html.Div(style="display: flex; width: 100%; height: 100%"):
+            stage = html.Div(
+                style="display: flex; width: 100%; height: 100%; outline: none", id="stage", title=KEYS,
+                keydown=(self.press, "[$event.key]"), raw_attrs=['tabindex="0"', "autofocus"],
+            )  # fmt: skip
+            with page.content, stage:
+                v3.VProgressLinear(v_show=("busy",), indeterminate=True, absolute=True, id="busy")
                 with html.Div(style="position: relative; flex: 1; min-width: 0; height: 100%", id="view"):
                     view = vtk.VtkRemoteView(
                         self.plotter.render_window,
@@ -382,6 +438,16 @@ class App:
                         src=("curves",), style="width: 100%; cursor: pointer", id="curves",
                         click=(self._go_to, "[$event.offsetX / $event.target.clientWidth]"),
                     )  # fmt: skip
+                    with html.Div(classes="text-caption text-right px-2", id="save"):
+                        html.Span("save curves: ")
+                        html.A("PNG", href=("curves",), download="curves.png", classes="mx-1", id="save_png")
+                        for kind, mime in (("svg", "image/svg+xml"), ("csv", "text/csv")):
+                            trigger = self.controller.trigger_name(getattr(self, f"curves_{kind}"))
+                            html.A(
+                                kind.upper(), href="#", classes="mx-1", id=f"save_{kind}",
+                                click=f"$event.preventDefault(); utils.download('curves.{kind}', "
+                                f"trigger('{trigger}'), '{mime}')",
+                            )  # fmt: skip
                     html.Div(
                         style=(
                             "`position:absolute;top:0;bottom:0;width:1px;background:#888;pointer-events:none;"
@@ -460,7 +526,7 @@ def _png(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()
 
 
-def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: str, moment: Moment) -> str:
+def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: str, moment: Moment) -> Figure:
     """Cells, heat and the main field over time, labelled and coloured as at a moment; a second source is dashed."""
     dark, main = THEMES[theme].dark, main_of(moment)
     ink = "#e8ecf2" if dark else "#202020"
@@ -496,6 +562,11 @@ def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: st
         each.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=8, labelcolor=ink)
     axes[-1].set_xlabel("time, days", color=ink, fontsize=8)
+    return figure
+
+
+def _as_png(figure: Figure) -> str:
+    """A figure as text that a page can hold."""
     target = io.BytesIO()
     figure.savefig(target, format="png")
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()

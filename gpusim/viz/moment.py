@@ -28,7 +28,7 @@ from gpusim.record import Result, layout
 from gpusim.scenario.checks import NO_DIVISION, nearest, tissue_divides
 from gpusim.scenario.schema import NONE
 from gpusim.units import UnitError, duration, number
-from gpusim.viz.palette import HEAT_MAP, MAP, TRAIT_MAP, Theme, field_map, state_colours
+from gpusim.viz.palette import HEAT_MAP, MAP, TRAIT_MAP, Theme, field_map, state_colours, virus_map
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -137,8 +137,14 @@ class Moment:
         """The colour map of heat, of a field or of a trait."""
         if name in self.traits:
             return field_map(TRAIT_MAP, ground)
-        own = self.document.fields[name].colours if name in self.document.fields else None
-        return field_map(HEAT_MAP if name == HEAT else own or MAP, ground)
+        spec = self.document.fields.get(name)
+        if name == HEAT:
+            chosen = HEAT_MAP
+        elif spec is not None and spec.role == "virus" and spec.colours is None:
+            chosen = virus_map([self.colours[state] for state in self.having("exposed", "infected")])
+        else:
+            chosen = (spec.colours if spec is not None else None) or MAP
+        return field_map(chosen, ground)
 
     @property
     def body(self) -> np.ndarray:

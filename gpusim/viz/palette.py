@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, to_hex, to_rgb
+from matplotlib.colors import Colormap, ListedColormap, to_hex, to_rgb
 
 from gpusim.errors import ResultError
 from gpusim.scenario import Document
@@ -40,18 +40,12 @@ SMALL_CLONE = "#9a9a9a"
 """For clones that are not among the largest."""
 _VACANT = "#ffffff"
 
-# Maps of one hue order and steady lightness; on a light ground they run from pale to dark.
+# Maps of one hue order and steady lightness, which run from dark to light on each ground.
 HEAT_MAP, MAP, TRAIT_MAP = "inferno", "viridis", "magma"
 """Names of the map of heat, of a field without one of its own, and of traits."""
-_LIGHT = {
-    "inferno": LinearSegmentedColormap.from_list(
-        "heat_on_light", ["#fff3d6", "#fdc66b", "#f0763b", "#b52c4b", "#4f1160"]
-    ),
-    # Its low end stands out from the ground and from faded cells.
-    "magma": LinearSegmentedColormap.from_list(
-        "trait_on_light", ["#fcd7a0", "#f79a5e", "#dd4f6a", "#9c179e", "#2d0a8c"]
-    ),
-}
+_VIRUS_MAPS = ("viridis", "plasma", "inferno")
+_APART = 20.0
+"""Least distance in CIELAB between a state's spare colour and the colours of others; a step of 2 is just seen."""
 
 
 def theme(name: str) -> Theme:
@@ -64,9 +58,49 @@ def theme(name: str) -> Theme:
 def state_colours(document: Document) -> dict[str, str]:
     """A colour for each state, "#rrggbb": its own, or one that no state has."""
     names, given = [name for layer in state_names(document) for name in layer], document.states
-    own = {name: given[name].colour for name in names if name in given and given[name].colour}
-    spare = (colour for colour in _OTHERS * 32 if colour not in own.values())
-    return {name: own.get(name) or (_VACANT if name in (EMPTY, NONE) else next(spare)) for name in names}
+    found = {name: colour for name in names if name in given and (colour := given[name].colour) is not None}
+    for name in names:
+        if name not in found:
+            found[name] = _VACANT if name in (EMPTY, NONE) else _spare([*found.values(), _VACANT])
+    return {name: found[name] for name in names}
+
+
+def _spare(taken: Sequence[str]) -> str:
+    """A colour that differs from those taken: the first of `_OTHERS` that does, or else the farthest of a cube."""
+    nearest = {colour: apart([colour], taken) for colour in _OTHERS}
+    for colour, distance in nearest.items():
+        if distance >= _APART:
+            return colour
+    steps = (0.1, 0.35, 0.6, 0.85)
+    cube = [to_hex((r, g, b)) for r in steps for g in steps for b in steps]
+    return max(cube, key=lambda colour: apart([colour], taken))
+
+
+def apart(colours: Sequence[str], others: Sequence[str]) -> float:
+    """Least distance between two sets of colours in CIELAB."""
+    one, two = _lab(colours), _lab(others)
+    return float(np.sqrt(((one[:, None] - two[None]) ** 2).sum(axis=2)).min())
+
+
+def _lab(colours: Sequence[str]) -> np.ndarray:
+    """CIELAB coordinates (D65) of sRGB colours: float64 [colours, 3]."""
+    rgb = np.array([to_rgb(colour) for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = linear @ to_xyz.T / np.array([0.9505, 1.0, 1.089])
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+
+
+def virus_map(infected: Sequence[str]) -> str:
+    """Name of the map, in the upper half of which no colour of infected cells is hard to tell."""
+    if not infected:
+        return MAP
+
+    def distance(name: str) -> float:
+        return apart([to_hex(colour) for colour in colormaps[name](np.linspace(0.4, 1, 13))], infected)
+
+    return max(_VIRUS_MAPS, key=distance)
 
 
 def clone_colours(ranked: Sequence[int]) -> dict[int, str]:
@@ -79,11 +113,12 @@ NAMED_CLONES = len(_OTHERS)
 
 
 def field_map(name: str, ground: Theme) -> Colormap:
-    """A colour map by its name, whose low end fades into the ground."""
-    if ground.dark:
-        # Without their darkest part, which nobody would see.
-        return ListedColormap(colormaps[name](np.linspace(0.22, 1.0, 256)), name)
-    return _LIGHT.get(name, colormaps[name].reversed())
+    """A colour map by its name, dark for low values and light for high ones on each ground.
+
+    Without the end that the ground would hide: the darkest part on a dark one, the lightest on a light one.
+    """
+    low, high = (0.22, 1.0) if ground.dark else (0.0, 0.92)
+    return ListedColormap(colormaps[name](np.linspace(low, high, 256)), name)
 
 
 def mixed(colour: str, other: str, share: float) -> str:

@@ -544,8 +544,11 @@ def _add_volume(plotter: pv.Plotter, shown: Shown) -> None:
     moment, look = shown.moment, shown.look
     if min(moment.tissue.shape) < 2:
         return
+    # Points are voxel centres: a further one beyond each side, cropped to the box, holds the value up to its faces.
+    grid = geometry.grid_of(np.pad(volume(shown), 1, mode="edge"), moment.spacing, shown.field)
+    grid.origin = (-moment.spacing / 2,) * 3
     actor = plotter.add_volume(
-        geometry.grid_of(volume(shown), moment.spacing, shown.field),
+        grid,
         name="field",
         scalars=shown.field,
         cmap=moment.map(shown.field, look.theme),
@@ -557,6 +560,9 @@ def _add_volume(plotter: pv.Plotter, shown: Shown) -> None:
         render=False,
     )
     actor.prop.interpolation_type = "linear"
+    actor.mapper.SetCropping(True)
+    actor.mapper.SetCroppingRegionFlagsToSubVolume()
+    actor.mapper.SetCroppingRegionPlanes(*(end for length in moment.size for end in (0.0, length)))
     actor.mapper.SetAutoAdjustSampleDistances(False)
     actor.mapper.SetSampleDistance(moment.spacing)
     actor.mapper.SetUseJittering(True)

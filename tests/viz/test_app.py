@@ -124,3 +124,42 @@ def test_a_live_simulation_steps_and_takes_an_injection(page_of):
     page.wait_for_function("document.querySelector('#message').innerText.includes('1e5 PFU of virus into')")
     page.wait_for_function(f"before => {curves} !== before", arg=before)
     assert not errors
+
+
+def test_keys_move_time_and_steer_the_cut(result, page_of):
+    page, errors = page_of(result)
+    stage = page.locator("#stage")
+    stage.press("End")
+    page.wait_for_function("document.querySelector('#now').innerText === '45 min'")
+    stage.press("ArrowLeft")
+    page.wait_for_function("document.querySelector('#now').innerText === '30 min'")
+    before = source(page)
+    stage.press("c")
+    wait_for_another_picture(page, before)
+    page.wait_for_function("getComputedStyle(document.querySelector('#busy')).display === 'none'")
+    assert not errors
+
+
+def test_a_live_run_is_steered_by_keys(page_of):
+    settings = [f"--set={key}={value}" for key, value in SMALL.items()]
+    page, errors = page_of("--live", "cold-to-hot", "--backend", "numpy", "--steps", "3", *settings)
+    page.locator("#stage").press("ArrowRight")
+    page.wait_for_function("document.querySelector('#now').innerText === '15 min'")
+    assert not errors
+
+
+def test_curves_are_saved_as_a_table_and_as_figures(result, page_of):
+    page, errors = page_of(result)
+    for kind in ("png", "svg", "csv"):
+        with page.expect_download() as download:
+            page.click(f"#save_{kind}")
+        data = download.value.path().read_bytes()
+        if kind == "png":
+            assert data.startswith(b"\x89PNG")
+        elif kind == "svg":
+            assert b"<svg" in data
+        else:
+            lines = data.decode().splitlines()
+            assert lines[0] == "source,curve,minutes,value"
+            assert {float(line.split(",")[-2]) for line in lines[1:]} == {0, 15, 30, 45}
+    assert not errors

@@ -23,7 +23,7 @@ from gpusim.viz.moment import (  # noqa: E402
     moment_of_simulation,
     snapshots_at,
 )
-from gpusim.viz.palette import THEMES, field_map, state_colours  # noqa: E402
+from gpusim.viz.palette import THEMES, state_colours  # noqa: E402
 from gpusim.viz.render import Stage, picture  # noqa: E402
 from gpusim.viz.scene import LAYERS, Look  # noqa: E402
 
@@ -104,7 +104,8 @@ def test_a_value_has_the_colour_that_the_legend_gives_it(theme, value):
         stage.show(moment(np.ones((16, 16, 16)), virus=virus))
         middle = stage.picture()[32, 32]
     # A volume has 255 steps: the colour is that of the value or of the next step.
-    near = [field_map("viridis", THEMES[theme])(value / 10 + step / 255)[:3] for step in (-1, 0, 1)]
+    colours = moment(np.ones((16, 16, 16)), virus=virus).map("virus", THEMES[theme])
+    near = [colours(value / 10 + step / 255)[:3] for step in (-1, 0, 1)]
     low, high = np.min(near, axis=0) * 255 - 1, np.max(near, axis=0) * 255 + 1
     assert (middle >= low).all(), (middle, low, high)
     assert (middle <= high).all(), (middle, low, high)

@@ -3,6 +3,7 @@
 Lengths in um, times in days.
 """
 
+from gpusim.viz.plots.planes import PAGE, Cut, panels, plane, planes
 from gpusim.viz.plots.results import (
     counts,
     depth_in_tumour,
@@ -28,6 +29,8 @@ from gpusim.viz.plots.studies import (
 from gpusim.viz.plots.trials import arms, spider, survival, waterfall
 
 __all__ = [
+    "PAGE",
+    "Cut",
     "arms",
     "by_parameter",
     "clustering",
@@ -40,8 +43,11 @@ __all__ = [
     "infiltration",
     "kymograph",
     "muller",
+    "panels",
     "phase_map",
     "phase_maps",
+    "plane",
+    "planes",
     "profile",
     "radial_profiles",
     "section",

@@ -1,0 +1,231 @@
+"""Planes of a field: contours, colour bar, the tumour's edge; orthogonal planes; one panel for each time and site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gpusim.errors import ResultError
+from gpusim.scenario.checks import barriers
+from gpusim.units import UnitError, duration, number
+from gpusim.viz.moment import Moment
+from gpusim.viz.overlay import field_label, length_label, round_length
+from gpusim.viz.palette import THEMES
+from gpusim.viz.plots.style import LINES, new_axes
+
+AXES = "xyz"
+LEVELS = 5
+"""Contours, about."""
+PAGE = (12.0, 6.75)
+"""Size of a page of panels, inches."""
+_BAR, _TITLE = 1.0, 0.3
+"""Width of a colour bar and height of a title, inches."""
+_NO_TISSUE = "#d8dce0"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A plane across an axis, through the middle of the tumour or at a place, um."""
+
+    axis: str = "z"
+    at: float | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Cut:
+        """Read "z" or "z = 120 um". Raises `ResultError`."""
+        axis, equals, place = (part.strip() for part in text.partition("="))
+        try:
+            at = number(place, "um") if equals else None
+        except UnitError as error:
+            raise ResultError(f"plane '{text}': a place {error}") from None
+        if axis not in AXES or len(axis) != 1:
+            raise ResultError(f"plane '{text}': expected x, y, z or all, or a place such as 'z = 120 um'")
+        return cls(axis, at)
+
+    def layer(self, moment: Moment) -> int:
+        """Index of the plane of voxels. Raises `ResultError` outside the lattice."""
+        axis = AXES.index(self.axis)
+        count, size = moment.tissue.shape[2 - axis], moment.size[axis]
+        if self.at is not None:
+            if not 0 <= self.at <= size:
+                raise ResultError(f"plane {self.axis} = {self.at:g} um: outside the lattice, which ends at {size:g} um")
+            return min(int(self.at / moment.spacing), count - 1)
+        others = tuple(i for i in range(3) if i != 2 - axis)
+        tumour = moment.cells(moment.tumour_states).sum(axis=others)
+        return int(np.average(np.arange(count), weights=tumour).round()) if tumour.any() else count // 2
+
+    def of_array(self, values: np.ndarray, layer: int) -> np.ndarray:
+        """The plane of an array [z, y, x]: [up, right]; up is z, or y across z."""
+        return values.take(layer, axis=2 - AXES.index(self.axis))
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """Axes to the right and up."""
+        right, up = (axis for axis in AXES if axis != self.axis)
+        return right, up
+
+
+def span_of(moments: Sequence[Moment], name: str) -> tuple[float, float]:
+    """From 0, or the lowest value if it is negative, to the value that 0.1% of the voxels above 0 exceed.
+
+    A few voxels, such as those of lysed cells, would else leave all others dark. Raises `ResultError`.
+    """
+    values = np.concatenate([moment.values(name).ravel() for moment in moments])
+    low, above = min(0.0, float(values.min())), values[values > 0]
+    high = float(np.quantile(above, 0.999)) if above.size else 0.0
+    return low, high if high > low else low + 1.0
+
+
+def plane(
+    moment: Moment,
+    name: str,
+    cut: Cut = Cut(),
+    *,
+    span: tuple[float, float] | None = None,
+    axes: Axes | None = None,
+    bar: bool = True,
+    title: str | None = None,
+) -> Axes:
+    """A field in a plane, with contours, their values, and the edge of the tumour (dashed).
+
+    Args:
+        name: a field, heat or room. cut: by default across z, through the middle of the tumour. span: of the colours,
+            by default that of `span_of`. bar: whether there is a colour bar.
+
+    Raises `ResultError`.
+    """
+    layer = cut.layer(moment)
+    values = cut.of_array(moment.values(name), layer).astype(float)
+    low, high = span or span_of([moment], name)
+    walls = cut.of_array(moment.cells(barriers(moment.document)), layer)
+    right, up = (moment.size[AXES.index(axis)] for axis in cut.directions)
+    x, y = ((np.arange(n) + 0.5) * moment.spacing for n in values.shape[::-1])
+    with mpl.rc_context(LINES):
+        axes = axes or new_axes(5.2, 4.2)
+        axes.set_facecolor(_NO_TISSUE)
+        colours = moment.map(name, THEMES["paper"])
+        axes.imshow(
+            np.ma.masked_array(values, walls),
+            origin="lower",
+            extent=(0, right, 0, up),
+            cmap=colours,
+            vmin=low,
+            vmax=high,
+            interpolation="nearest",
+        )
+        levels = [each for each in MaxNLocator(LEVELS).tick_values(low, high) if low < each < high]
+        reached = [each for each in levels if values.min() < each < values.max()]
+        if reached and min(values.shape) > 1:
+            ink = ["white" if (each - low) / (high - low) < 0.6 else "black" for each in reached]
+            lines = axes.contour(x, y, np.ma.masked_array(values, walls), levels=reached, colors=ink, linewidths=0.7)
+            axes.clabel(lines, fontsize=6, fmt="%g")
+        body = cut.of_array(moment.body, layer)
+        if min(body.shape) > 1 and body.min() < 0.5 < body.max():
+            # White under black: it shows on each colour.
+            for colour, width, style in (("white", 1.8, "solid"), ("black", 1.0, (0, (3, 2)))):
+                axes.contour(x, y, body, levels=[0.5], colors=colour, linewidths=width, linestyles=[style])
+        length = round_length(right / 4)
+        start = 0.04 * right
+        axes.plot([start, start + length], [0.04 * up] * 2, color="white", linewidth=4.5, solid_capstyle="butt")
+        axes.plot([start, start + length], [0.04 * up] * 2, color="black", linewidth=2.5, solid_capstyle="butt")
+        axes.annotate(
+            length_label(length),
+            (start, 0.06 * up),
+            fontsize=8,
+            va="bottom",
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1},
+        )
+        place = f"{cut.axis} = {(layer + 0.5) * moment.spacing:g} µm"
+        axes.set_title(title or f"{place}, {duration(moment.minutes)}", fontsize=9, loc="left")
+        axes.set(xlim=(0, right), ylim=(0, up), xticks=[], yticks=[])
+        if bar:
+            _bar(axes.figure, [axes], moment, name, (low, high))
+    return axes
+
+
+def planes(moment: Moment, name: str, *, span: tuple[float, float] | None = None) -> Figure:
+    """A field in three planes through the middle of the tumour, at one scale; lines show where they cross.
+
+    Raises `ResultError`.
+    """
+    cuts = [Cut("z"), Cut("y"), Cut("x")]
+    layers = {cut.axis: cut.layer(moment) for cut in cuts}
+    span = span or span_of([moment], name)
+    wide, deep, high = moment.size
+    with mpl.rc_context(LINES):
+        scale = 9.0 / (wide + max(deep, 0.25 * wide))
+        figure = plt.figure(figsize=((wide + deep) * scale + 1.2, (deep + high) * scale + 0.9), layout="constrained")
+        # As in a drawing: front below the plan, side to its right.
+        grid = figure.add_gridspec(2, 2, width_ratios=(wide, deep), height_ratios=(deep, high))
+        places = {"z": grid[0, 0], "y": grid[1, 0], "x": grid[1, 1]}
+        drawn = []
+        for cut in cuts:
+            axes = plane(moment, name, cut, span=span, axes=figure.add_subplot(places[cut.axis]), bar=False)
+            right, up = cut.directions
+            axes.axvline((layers[right] + 0.5) * moment.spacing, color="white", linewidth=0.6, alpha=0.8)
+            axes.axhline((layers[up] + 0.5) * moment.spacing, color="white", linewidth=0.6, alpha=0.8)
+            axes.set(xlabel=right, ylabel=up)
+            drawn.append(axes)
+        _bar(figure, drawn, moment, name, span)
+        figure.suptitle(f"{moment.title}, {duration(moment.minutes)}".lstrip(", "), fontsize=10)
+    return figure
+
+
+def panels(
+    moments: Sequence[Moment],
+    name: str,
+    cut: Cut = Cut(),
+    *,
+    span: tuple[float, float] | None = None,
+    size: tuple[float, float] = PAGE,
+) -> Figure:
+    """A field in a plane at several times and sites, with one colour bar; the panels are as large as the page allows.
+
+    Args:
+        size: of the page, inches; the figure is cut to the panels.
+
+    Raises `ResultError`.
+    """
+    if not moments:
+        raise ResultError("panels: expected at least one time")
+    span = span or span_of(moments, name)
+    right, up = (max(m.size[AXES.index(axis)] for m in moments) for axis in cut.directions)
+    rows, columns = arrangement(len(moments), right / up, size[0] / size[1])
+    sites = len({moment.title for moment in moments}) > 1
+    wide = min((size[0] - _BAR) / columns, (size[1] / rows - _TITLE) * right / up)
+    fitted = (columns * wide + _BAR, rows * (wide * up / right + _TITLE))
+    with mpl.rc_context(LINES):
+        figure, grid = plt.subplots(rows, columns, figsize=fitted, squeeze=False, layout="constrained")
+        drawn = list(grid.flat)
+        for moment, axes in zip(moments, drawn, strict=False):
+            title = ", ".join([*([moment.title] if sites else []), duration(moment.minutes)])
+            plane(moment, name, cut, span=span, axes=axes, bar=False, title=title)
+        for axes in drawn[len(moments) :]:
+            axes.remove()
+        _bar(figure, drawn[: len(moments)], moments[0], name, span)
+    return figure
+
+
+def arrangement(count: int, panel: float, page: float) -> tuple[int, int]:
+    """Rows and columns in which so many panels are largest, by widths over heights of a panel and of the page."""
+
+    def width(columns: int) -> float:
+        rows = -(-count // columns)
+        return min(page / columns, panel / rows)
+
+    columns = max(range(1, count + 1), key=lambda n: (width(n), -n))
+    return -(-count // columns), columns
+
+
+def _bar(figure: object, axes: Sequence[Axes], moment: Moment, name: str, span: tuple[float, float]) -> None:
+    scale = ScalarMappable(Normalize(*span), moment.map(name, THEMES["paper"]))
+    figure.colorbar(scale, ax=list(axes), label=field_label(moment, name), extend="max", aspect=30)  # type: ignore[attr-defined]

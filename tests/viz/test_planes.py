@@ -1,0 +1,110 @@
+"""Planes of a field, colours that can be told apart, profiles of several sections."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("pyvista", reason="PyVista is not installed")
+mpl = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt  # noqa: E402
+
+import gpusim  # noqa: E402
+from gpusim.errors import ResultError  # noqa: E402
+from gpusim.viz import plots  # noqa: E402
+from gpusim.viz.moment import Moment  # noqa: E402
+from gpusim.viz.palette import THEMES, apart, field_map, state_colours, virus_map  # noqa: E402
+from gpusim.viz.plots.planes import arrangement, span_of  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+def slope(minutes=0.0):
+    """A ball in 20 x 24 x 16 voxels (x, y, z), with a field that is 100 z + 10 y + x by index."""
+    z, y, x = np.indices((16, 24, 20))
+    tissue = ((x - 10) ** 2 + (y - 12) ** 2 + (z - 8) ** 2 <= 25).astype(np.uint8)
+    immune = np.full(tissue.shape, 2, np.uint8)
+    values = (100 * z + 10 * y + x).astype(np.float32)
+    document = gpusim.Scenario.load("cold-to-hot").document
+    return Moment(document, tissue, immune, lambda name: values, ["healthy", "tumour", "none"], 20.0, minutes)
+
+
+@pytest.mark.parametrize(("axis", "index"), [("x", 5), ("y", 7), ("z", 11)])
+def test_a_plane_shows_its_voxels(axis, index):
+    moment = slope()
+    axes = plots.plane(moment, "virus", plots.Cut(axis, (index + 0.5) * 20))
+    shown = np.asarray(axes.images[0].get_array())
+    values = moment.values("virus")
+    assert np.array_equal(shown, {"x": values[:, :, index], "y": values[:, index], "z": values[index]}[axis])
+
+
+def test_contours_lie_where_the_field_has_their_value():
+    axes = plots.plane(slope(), "virus", plots.Cut("y", 250), span=(0, 1600))
+    lines = next(c for c in axes.collections if len(c.get_paths()) > 2)
+    for level, path in zip(lines.levels, lines.get_paths(), strict=True):
+        x, z = path.vertices.T / 20 - 0.5
+        # Linear between voxel centres: 100 z + 10 * 12 + x.
+        assert 100 * z + 120 + x == pytest.approx(np.full(len(x), level))
+
+
+def test_planes_go_through_the_middle_of_the_tumour():
+    titles = [axes.get_title(loc="left") for axes in plots.planes(slope(), "virus").axes]
+    assert [title.split(",")[0] for title in titles[:3]] == ["z = 170 µm", "y = 250 µm", "x = 210 µm"]
+
+
+def test_panels_share_a_scale_and_have_one_bar():
+    figure = plots.panels([slope(60.0 * i) for i in range(5)], "virus")
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(images) == 5
+    assert {image.get_clim() for image in images} == {span_of([slope()], "virus")}
+    assert len(figure.axes) == 6
+
+
+@given(st.integers(1, 40), st.floats(0.2, 5), st.floats(0.5, 3))
+def test_no_other_arrangement_has_larger_panels(count, panel, page):
+    rows, columns = arrangement(count, panel, page)
+    assert rows * columns >= count > (rows - 1) * columns
+
+    def width(n):
+        return min(page / n, panel / -(-count // n))
+
+    assert width(columns) >= max(map(width, range(1, count + 1))) - 1e-12
+
+
+@pytest.mark.parametrize("text", ["w", "z = 3 min", "xy", ""])
+def test_a_plane_that_is_none_is_refused(text):
+    with pytest.raises(ResultError, match="plane"):
+        plots.Cut.of(text)
+
+
+def test_a_plane_beyond_the_lattice_is_refused():
+    with pytest.raises(ResultError, match="outside the lattice, which ends at 320 um"):
+        plots.plane(slope(), "virus", plots.Cut.of("z = 400 um"))
+
+
+@pytest.mark.parametrize("name", ["viridis", "cividis", "inferno", "magma", "plasma"])
+def test_maps_run_from_dark_to_light_in_every_theme(name):
+    for theme in THEMES.values():
+        red, green, blue, _ = field_map(name, theme)(np.linspace(0, 1, 33)).T
+        assert (np.diff(0.2126 * red + 0.7152 * green + 0.0722 * blue) > 0).all()
+
+
+def test_states_without_a_colour_get_distinct_ones():
+    states = {f"s{i}": {} for i in range(14)} | {"own": {"colour": "#117733"}}
+    colours = state_colours(gpusim.Scenario.parse(f"grid: {{shape: [4, 4, 4]}}\nstates: {states}").document)
+    listed = [colour for name, colour in colours.items() if name not in ("empty", "none")]
+    assert colours["own"] == "#117733"
+    # A distance of 2 is just seen.
+    assert min(apart([a], [b]) for i, a in enumerate(listed) for b in listed[:i]) > 10
+
+
+def test_the_colours_of_a_virus_are_not_those_of_infected_cells():
+    # Of the library: bluish green, which viridis contains.
+    assert virus_map(["#009e73"]) != "viridis"
+    assert virus_map([]) == "viridis"
