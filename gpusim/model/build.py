@@ -18,7 +18,7 @@ from gpusim.model.lag import HORIZON, MOST_ERROR, lags
 from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
-from gpusim.model.traits import build_clones, build_traits
+from gpusim.model.traits import build_clones, build_tracks, build_traits
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, InitialField, Therapy
@@ -121,6 +121,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         **vars(_treatments(document, fields, states, exchange.held, initial, spacing, due)),
         initial=initial,
         notes=tuple(notes),
+        tracks=build_tracks(document, states, step),
     )
 
 

@@ -205,8 +205,8 @@ class Traits:
     """Numbers that cells carry, those of tissue cells first.
 
     Attributes:
-        names, units: of the traits; of_tissue: how many belong to tissue cells.
-        rows: table of `tables.TRAIT`.
+        names, units: of the traits of the scenario; of_tissue: how many belong to tissue cells.
+        rows: table of `tables.TRAIT`, and one row more, the last, for numbers of tracks where there are any.
         quantiles: float32 [traits, 2, 1025], of initial values and of mutations, in the trait's unit.
         laws: table of `tables.LAW`, rows sorted by state, then by trait; law_begin: int32 [states + 1].
         transfers: table of `tables.TRANSFER`, rows sorted by state; transfer_begin: int32 [states + 1].
@@ -225,11 +225,24 @@ class Traits:
     columns: tuple[str | None, ...]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.rows)
 
     def of_layer(self, immune: bool) -> tuple[int, int]:
         """First and end of those of the tissue's, or of the immune layer's cells."""
         return (self.of_tissue, len(self)) if immune else (0, self.of_tissue)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Which cells are tracked.
+
+    Attributes:
+        states: bool [states], whose cells are; cells: how many at a time; every: steps between two positions.
+    """
+
+    states: np.ndarray
+    cells: int
+    every: int
 
 
 @dataclass(frozen=True)
@@ -394,6 +407,7 @@ class Model:
         until: steps of the whole run; record_every: steps between snapshots.
         doses, infusions, grafts, resections: therapies, in the order of the scenario.
         notes: what a user should know of the choices made.
+        tracks: of cells, if there are any.
     """
 
     name: str
@@ -419,6 +433,7 @@ class Model:
     resections: tuple[Resection, ...]
     initial: InitialTissue
     notes: tuple[str, ...]
+    tracks: Tracks | None = None
 
     @property
     def claims(self) -> tuple[bool, bool]:

@@ -28,7 +28,8 @@ def birth_columns(model: Model) -> list[str]:
 
 def _traits(model: Model) -> range:
     """Traits of the layer that the clones are of."""
-    return range(*model.traits.of_layer(immune=model.clones.immune))
+    first, end = model.traits.of_layer(immune=model.clones.immune)
+    return range(first, min(end, len(model.traits.names)))
 
 
 class Lineages:

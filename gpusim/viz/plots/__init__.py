@@ -25,6 +25,7 @@ from gpusim.viz.plots.studies import (
     sensitivity,
     variance,
 )
+from gpusim.viz.plots.tracks import mean_square_displacement
 from gpusim.viz.plots.trials import arms, spider, survival, waterfall
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "fit",
     "infiltration",
     "kymograph",
+    "mean_square_displacement",
     "muller",
     "phase_map",
     "phase_maps",
