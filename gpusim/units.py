@@ -54,6 +54,10 @@ class UnitError(ValueError):
     """A text is not a quantity, or not one of the wanted dimension."""
 
 
+class TooLargeError(UnitError):
+    """A quantity has the wanted dimension, and a number beyond what is worked with."""
+
+
 @functools.lru_cache(maxsize=_REMEMBERED)
 def parse(text: str, voxel_volume: float = 1.0) -> pint.Quantity[float]:
     """Read a quantity; the unit `voxel` is a volume of `voxel_volume` um^3.
@@ -116,7 +120,7 @@ def ratio(found: pint.Quantity[Any], unit: str, voxel_volume: float = 1.0) -> An
             raise UnitError(f"is not a quantity in '{unit}'")
         return (found / wanted).to("dimensionless").magnitude
     except ArithmeticError:
-        raise UnitError(f"is too large in '{unit}'") from None
+        raise TooLargeError(f"is too large in '{unit}'") from None
 
 
 def _of_one_kind(found: pint.Quantity[Any], wanted: pint.Quantity[float]) -> bool:
@@ -127,7 +131,7 @@ def _of_one_kind(found: pint.Quantity[Any], wanted: pint.Quantity[float]) -> boo
 def _in_range(value: float, unit: str) -> float:
     if abs(value) <= _LARGEST:
         return float(value)
-    raise UnitError(f"is too large in '{unit}': expected at most {_LARGEST:g}")
+    raise TooLargeError(f"is too large in '{unit}': expected at most {_LARGEST:g}")
 
 
 def amount_per_voxel(unit: str, voxel_volume: float) -> tuple[float, str] | None:

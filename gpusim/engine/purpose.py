@@ -22,4 +22,5 @@ class Purpose(enum.IntEnum):
     START = 13
     PUT_IN = 14
     TRANSFERS = 15
-    TRACKS = 16
+    ADVECTION = 16
+    TRACKS = 17

@@ -184,7 +184,7 @@ class Scenario:
         site, first = document.sites[name], next(iter(document.sites))
         here = {key: t for key, t in document.therapies.items() if t.infuse or (t.site or first) == name}
         seed = hashlib.sha256(f"{document.seed} {name}".encode()).digest()[:8]
-        doses = [time for t in document.therapies.values() for time in (t.start, t.every) if time]
+        doses = [time for t in document.therapies.values() for time in (t.start, t.every, t.duration) if time]
         changes = {
             "time": document.time.model_copy(update={"at": (*document.time.at, *doses)}),  # one step for all sites
             "grid": site.grid,
