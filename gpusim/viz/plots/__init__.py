@@ -26,7 +26,7 @@ from gpusim.viz.plots.studies import (
     variance,
 )
 from gpusim.viz.plots.tracks import mean_square_displacement
-from gpusim.viz.plots.trials import arms, spider, survival, waterfall
+from gpusim.viz.plots.trials import arms, spider, survival, volcano, waterfall
 
 __all__ = [
     "arms",
@@ -52,5 +52,6 @@ __all__ = [
     "summary",
     "survival",
     "variance",
+    "volcano",
     "waterfall",
 ]
