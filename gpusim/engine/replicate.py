@@ -284,7 +284,8 @@ class Replicate(Plottable):
         with_clones = [site for site in self._sorted if len(site.model.clones)]
         births = {f"{site.name}.births": site.lineage.births for site in with_clones}
         births |= {f"{site.name}.newborn": site.lineage.newborn for site in with_clones}
-        return {"circulation": self._quantities, **counted, **placed, **births}
+        tracks = {f"{site.name}.positions": site.positions for site in self._sorted if site.model.tracks is not None}
+        return {"circulation": self._quantities, **counted, **placed, **births, **tracks}
 
     def restore(
         self,
@@ -313,7 +314,7 @@ class Replicate(Plottable):
         here = {**on_grid, **self._off_grid}
         for name in here.keys() | arrays.keys():
             own, given = here.get(name), arrays.get(name)
-            grows = name.endswith((".births", ".newborn"))  # with each birth
+            grows = name.endswith((".births", ".newborn", ".positions"))  # with each birth, or with time
             if own is None or given is None or own.dtype != given.dtype or own.shape[grows:] != given.shape[grows:]:
                 self.follow(before)
                 raise ValueError(f"array '{name}' is not one of this scenario's state")

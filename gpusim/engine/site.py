@@ -8,7 +8,7 @@ import numpy as np
 
 from gpusim.backends.base import Backend
 from gpusim.backends.groups import TRAVELLING, Array, CellLayer
-from gpusim.backends.numpy.random import Draw
+from gpusim.backends.numpy.random import Draw, voxel_random
 from gpusim.engine.clock import Clock, between_steps
 from gpusim.engine.dataset import CLONES
 from gpusim.engine.faults import largest_source
@@ -22,6 +22,9 @@ from gpusim.model import Graft, Model, Resection
 from gpusim.model.tables import members
 from gpusim.tissue import InitialTissue
 
+MOST_TRACKS = 2**24
+"""Numbers of tracks that a float32 tells apart."""
+
 
 class Site:
     """The lattice of one replicate, at rest between two calls.
@@ -31,12 +34,15 @@ class Site:
         stack: the lattices of all replicates, which are stepped together; `replicate`: which of them this is.
         backend: where its arrays are; `clock`: how far it is.
         placed: int64 [states], cells that therapies have put in, less those that they have taken.
+        positions: int64 [positions, 5], of cells that are tracked, in the order of time, then of tracks: number of the
+            track, step, flat index of the voxel, state of the cell, state of the tissue cell beside it.
     """
 
     def __init__(self, name: str, stack: Stack, replicate: int, clock: Clock) -> None:
         self.name, self.stack, self.replicate, self.clock = name, stack, replicate, clock
         self.backend = stack.backend
         self.placed = np.zeros(len(self.model.states.names), np.int64)
+        self.positions = np.zeros((0, 5), np.int64)
         self._initial_counts = self.model.initial.counts(len(self.model.states.names))
 
     @property
@@ -166,6 +172,30 @@ class Site:
         """Labels of the clones of time 0, uint64 [n], and traits of their first cells, float32 [n, traits]."""
         return founders(self.model)
 
+    def track(self) -> None:
+        """Note where the cells are that are tracked, and begin tracks of others instead of those that are gone."""
+        tracks = self.model.tracks
+        if tracks is None or self.clock.steps % tracks.every:
+            return
+        array = self.stack.state.traits[len(self.model.traits) - 1, self.replicate]
+        layers = self.stack.state
+        numbers = self.backend.to_numpy(array)
+        cells, tissue = (self.backend.to_numpy(layer.cells[self.replicate]) for layer in (layers.immune, layers.tissue))
+        flat, states = numbers.reshape(-1), cells.reshape(-1)
+        free = np.flatnonzero((flat == 0) & tracks.states[states])
+        first = int(self.positions[:, 0].max(initial=0)) + 1
+        wanted = min(tracks.cells - int(np.count_nonzero(flat)), free.size, MOST_TRACKS - first + 1)
+        if wanted > 0:
+            word, *_ = voxel_random(free, Draw(self.model.seed, self.clock.steps, Purpose.TRACKS))
+            chosen = np.sort(free[np.lexsort((free, word))[:wanted]])
+            flat[chosen] = np.arange(first, first + wanted)
+            self.backend.write(array, numbers)
+        at = np.flatnonzero(flat)
+        at = at[np.argsort(flat[at])]
+        beside = tissue.reshape(-1)[at]
+        now = np.stack([flat[at], np.full(at.size, self.clock.steps), at, states[at], beside], axis=1).astype(np.int64)
+        self.positions = np.concatenate([self.positions, now])
+
     # Going on later
 
     @property
@@ -187,6 +217,8 @@ class Site:
         self.stack.restore(self.replicate, arrays)
         self.placed = arrays["placed"].copy()
         self.given[:] = arrays["counted"]
+        if self.model.tracks is not None:
+            self.positions = arrays["positions"].copy()
         if len(self.model.clones):
             self.stack.lineages[self.replicate] = Lineage(arrays["births"].copy(), arrays["newborn"].copy())
 

@@ -45,6 +45,7 @@ class Stepper:
             {name: Site(name, stack, r, self.clock) for name, stack in stacks.items()} for r in range(len(scenarios))
         ]
         backend.worker.do(self.show_bodies)
+        backend.worker.do(self._track)
 
     @property
     def model(self) -> Model:
@@ -75,6 +76,14 @@ class Stepper:
                 self._circulate()
             for stack in self.stacks:
                 stack.hold()
+            self._track()
+
+    def _track(self) -> None:
+        """Follow the cells that are tracked."""
+        if self.model.tracks is not None:
+            for sites in self.sites:
+                for name in sorted(sites):
+                    sites[name].track()
 
     def _treat(self) -> None:
         """Give the therapies that are due: doses, infusions, what is cut out, what is put in."""

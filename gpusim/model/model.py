@@ -207,7 +207,7 @@ class Traits:
     Attributes:
         names, units: of the traits of the scenario; numbers: their rows. Other rows count steps (`model/waiting.py`).
         of_tissue: how many rows belong to tissue cells.
-        rows: table of `tables.TRAIT`.
+        rows: table of `tables.TRAIT`; where there are tracks, the last has their numbers.
         quantiles: float32 [traits, 2, 1025], of initial values and of mutations, in the trait's unit.
         laws: table of `tables.LAW`, rows sorted by state, then by trait; law_begin: int32 [states + 1].
         transfers: table of `tables.TRANSFER`, rows sorted by state; transfer_begin: int32 [states + 1].
@@ -237,6 +237,19 @@ class Traits:
     def of_layer(self, immune: bool) -> tuple[int, int]:
         """First and end of those of the tissue's, or of the immune layer's cells."""
         return (self.of_tissue, len(self)) if immune else (0, self.of_tissue)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Which cells are tracked.
+
+    Attributes:
+        states: bool [states], whose cells are; cells: how many at a time; every: steps between two positions.
+    """
+
+    states: np.ndarray
+    cells: int
+    every: int
 
 
 @dataclass(frozen=True)
@@ -419,6 +432,7 @@ class Model:
         until: steps of the whole run; record_every: steps between snapshots.
         doses, infusions, grafts, resections: therapies, in the order of the scenario.
         notes: what a user should know of the choices made.
+        tracks: of cells, if there are any.
     """
 
     name: str
@@ -444,6 +458,7 @@ class Model:
     resections: tuple[Resection, ...]
     initial: InitialTissue
     notes: tuple[str, ...]
+    tracks: Tracks | None = None
 
     @property
     def claims(self) -> tuple[bool, bool]:

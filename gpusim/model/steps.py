@@ -107,6 +107,8 @@ def given_times(document: Document) -> dict[str, float]:
     texts = {"time.until": time.until} | {f"time.at[{i}]": text for i, text in enumerate(time.at)}
     if "every" in record.model_fields_set or units.number(record.every, "min") < until:
         texts["record.every"] = record.every
+    if record.tracks is not None:
+        texts["record.tracks.every"] = record.tracks.every
     for name, therapy in document.therapies.items():
         texts[f"therapies.{name}.start"] = therapy.start
         if therapy.every is not None and therapy.doses > 1:

@@ -24,7 +24,7 @@ from gpusim.engine.replicate import mean_of
 from gpusim.errors import ResultError
 from gpusim.model import Model
 from gpusim.model.fingerprint import fingerprint
-from gpusim.record import checkpoint, layout, store, sums
+from gpusim.record import checkpoint, layout, store, sums, tracks
 from gpusim.record.checkpoint import Checkpoint, DamagedError
 from gpusim.record.files import explained, locked, remove_unready, write_text
 from gpusim.record.lineages import CELL_COLUMNS, Lineages, birth_columns
@@ -75,6 +75,7 @@ class Recorder:
             (site.name for site in self._several),
         )
         columns = {layout.COUNTS: counts, layout.BIRTHS: birth_columns(model), layout.CELLS_OF_CLONES: CELL_COLUMNS}
+        columns[layout.TRACKS] = tracks.COLUMNS
         self._columns = {name: columns[name] for name in layout.tables(replicate.scenario.document)}
         self._tables: dict[str, Table] = {}
         self._last_row = self._last_snapshot = -1
@@ -221,6 +222,8 @@ class Recorder:
         with explained(self.folder):
             if self._lineages is not None:
                 self._lineages.write(len(store.times(self._group)))
+            if self._tracks is not None:
+                self._tracks.write()
             store.append(self._group, self._replicate)
         self._last_snapshot = self._replicate.steps
 
@@ -250,6 +253,8 @@ class Recorder:
         if layout.BIRTHS in self._tables:
             tables = (self._tables[name] for name in (layout.BIRTHS, layout.CELLS_OF_CLONES))
             self._lineages = Lineages(self._replicate, *tables)
+        has_tracks = layout.TRACKS in self._tables
+        self._tracks = tracks.TrackWriter(self._replicate, self._tables[layout.TRACKS]) if has_tracks else None
 
     def _sum(self, *more_files: str, more: dict[str, bytes] | None = None) -> None:
         """List the checksums of files that will not change."""
@@ -409,7 +414,7 @@ def require_unfinished(folder: Path) -> None:
         raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
 
 
-_TABLES = (layout.COUNTS, layout.BIRTHS, layout.CELLS_OF_CLONES)
+_TABLES = (layout.COUNTS, layout.BIRTHS, layout.CELLS_OF_CLONES, layout.TRACKS)
 _OF_THE_END = (layout.SUMMARY, *_TABLES)
 _OURS = {layout.SUMMARY, layout.SUMS, layout.PICTURE, *_TABLES, layout.SCENARIO, PROVENANCE, layout.CHECKPOINTS}
 """Files that may remain of a result besides its snapshots."""

@@ -1211,6 +1211,12 @@ def _recorded(document: Document) -> Iterator[Problem]:
         yield from _trait(document, name, ("record", "traits"))
     if document.clones is None and not document.record.clones:
         yield ("record", "clones"), "has no effect, because the scenario has no clones"
+    tissue, _ = state_names(document)
+    for name in document.record.tracks.of if document.record.tracks is not None else ():
+        path: KeyPath = ("record", "tracks", "of")
+        yield from _state(document, name, path)
+        if name in tissue or name == NONE:
+            yield path, f"expected states of the layer 'immune', found '{name}'"
 
 
 def _trial(document: Document) -> Iterator[Problem]:

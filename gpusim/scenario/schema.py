@@ -1688,8 +1688,20 @@ class Checkpoints(_Part):
     keep: Literal["all"] | Annotated[WholeNumber, Field(ge=1, le=1000)] = 2
 
 
+class Tracks(_Part):
+    """Tracks: the positions of a sample of immune cells in some states (`of`), at the interval `every`.
+
+    Up to `cells` cells are tracked at a time, chosen at random. The track of a cell ends when it dies, divides, leaves
+    the lattice or enters another state; another cell then begins one.
+    """
+
+    of: StateNames
+    cells: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 200
+    every: Time = "1 min"
+
+
 class Record(_Part):
-    """Output to the result folder: snapshots at the interval `every`, the last state, checkpoints.
+    """Output to the result folder: snapshots at the interval `every`, the last state, checkpoints, tracks of cells.
 
     Snapshots contain all fields, both layers, the `traits` listed (by default, all) and, unless `clones` is false, the
     labels of clones.
@@ -1698,6 +1710,7 @@ class Record(_Part):
     every: Time = "6 hour"
     traits: Annotated[tuple[Name, ...], BeforeValidator(_listed)] | None = None
     clones: bool = True
+    tracks: Tracks | None = None
     checkpoints: Checkpoints = Checkpoints()
 
 
