@@ -222,6 +222,25 @@ class Equations:
     scratch: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """What a site moves into the bodies, as arrays of the backend.
+
+    Attributes:
+        moved: int32 [entries, 3], 0 (a rule), 1 (a wall between voxels and body) or 2 (an egress of a trait), its row,
+            a quantity.
+        amounts: float64 [entries], of the quantity for a firing, a concentration or a unit of the trait.
+        given_fired: uint64 [rules, R], given_flowed: uint64 [2, walls, R], given_carried: uint64 [3, egresses, R], of a
+            tally, what the bodies have taken in since the start.
+    """
+
+    moved: Array
+    amounts: Array
+    given_fired: Array
+    given_flowed: Array
+    given_carried: Array
+
+
 @dataclass
 class FlowState:
     """What a flow of fluid goes on with; the pressure is among the fields.
