@@ -3,6 +3,7 @@
 // The classical Runge-Kutta scheme of fourth order, each step held against two of half its length: where
 // they differ by more than the stated errors, the step is halved. Double precision, in a fixed order.
 #include "modulators.cuh"
+#include "transition.cuh"
 
 struct Flow {
     int32 leaves, enters, by;  // quantities, or -1
@@ -68,6 +69,62 @@ __device__ inline bool close(const Equations& body, const Quantities& first, con
     return true;
 }
 
+// The difference of two counts in two's complement.
+__device__ inline double came(uint64 now, uint64 before) { return static_cast<double>(static_cast<int64>(now - before)); }
+
+// What a site has moved since the last call, into the bodies: firings, what crossed walls, and what cells carried.
+//
+// Blocks: of some replicates, one a thread.
+extern "C" __global__ void exchange_with_body(
+    // model:
+    const int32* __restrict__ moved,      // [entries, 3]: 0 (a rule), 1 (a wall) or 2 (an egress); its row; a quantity
+    const double* __restrict__ amounts,   // [entries], of the quantity for one of it
+    const Egress* __restrict__ egresses,  // [egress_count]
+    // state in:
+    const uint64* __restrict__ fired,    // [rules, R]
+    const uint64* __restrict__ flowed,   // [2, wall_count, R]
+    const uint64* __restrict__ carried,  // [3, egress_count, R]
+    const int32* __restrict__ failed,    // [R], see `circulate`
+    // state out:
+    uint64* __restrict__ given_fired,    // [rules, R], what the bodies have taken in, since the start
+    uint64* __restrict__ given_flowed,   // [2, wall_count, R]
+    uint64* __restrict__ given_carried,  // [3, egress_count, R]
+    double* __restrict__ values,         // [quantities, R]
+    // sizes:
+    int32 entries, int32 rules, int32 wall_count, int32 egress_count, int32 replicates) {
+    const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
+    if (replicate >= replicates) return;
+    for (int32 i = 0; i < entries && !failed[replicate]; ++i) {
+        const int32 kind = moved[3 * i], row = moved[3 * i + 1], quantity = moved[3 * i + 2];
+        const int32 at = row * replicates + replicate;
+        double count = 0.0;
+        if (kind == 0) {
+            count = came(fired[at], given_fired[at]);
+        } else if (kind == 1) {
+            const int32 of_fraction = at + wall_count * replicates;
+            const double fraction = came(flowed[of_fraction], given_flowed[of_fraction]);
+            count = (came(flowed[at], given_flowed[at]) + fraction / static_cast<double>(flow_fraction)) /
+                    static_cast<double>(flow_whole);
+        } else {
+            double unit = 1.0;
+            for (int32 part = 0; part < egress_parts; ++part) {
+                const int32 of_part = at + part * egress_count * replicates;
+                count = count + came(carried[of_part], given_carried[of_part]) / unit;
+                unit = unit * static_cast<double>(egress_most);
+            }
+            count = count / static_cast<double>(egresses[row].scale);
+        }
+        double& value = values[quantity * replicates + replicate];
+        value = value + amounts[i] * count;
+    }
+    for (int32 i = 0; i < rules; ++i) given_fired[i * replicates + replicate] = fired[i * replicates + replicate];
+    for (int32 i = 0; i < 2 * wall_count; ++i)
+        given_flowed[i * replicates + replicate] = flowed[i * replicates + replicate];
+    for (int32 i = 0; i < egress_parts * egress_count; ++i)
+        given_carried[i * replicates + replicate] = carried[i * replicates + replicate];
+}
+ENTRY(exchange_with_body)
+
 // Blocks: of some replicates, one a thread.
 extern "C" __global__ void circulate(
     // model:
@@ -77,14 +134,15 @@ extern "C" __global__ void circulate(
     // state out:
     double* __restrict__ values,   // [quantities, R]
     double* __restrict__ scratch,  // [8, quantities, R]
-    int32* __restrict__ followed,  // [R], whether the equations could be
+    int32* __restrict__ failed,    // [R], the time step in which the equations could not be followed, 0 for none
+    float* __restrict__ body,      // [seen, R], as cells see the quantities
     // numbers:
-    double minutes,
+    double minutes, int32 step_number,
     // sizes:
     int32 processes, int32 quantities, int32 replicates) {
     const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
-    if (replicate >= replicates) return;
-    const Equations body{flows, rates, modulators, processes, quantities};
+    if (replicate >= replicates || failed[replicate]) return;
+    const Equations equations{flows, rates, modulators, processes, quantities};
     const auto room = [&](int32 n) {
         return Quantities{scratch + static_cast<int64>(n) * quantities * replicates + replicate, replicates};
     };
@@ -92,29 +150,30 @@ extern "C" __global__ void circulate(
     const Quantities a = room(0), b = room(1), c = room(2), d = room(3), again = room(4);
     Quantities whole = room(5), half = room(6);
     const Quantities halves = room(7);
-    double left = minutes, step = minutes;
+    double left = processes ? minutes : 0.0, step = minutes;
     while (left > 0.0) {
         step = left < step ? left : step;
-        body_rates(body, now, now, 0.0, a);
-        body_step(body, now, a, step, b, c, d, whole);
+        body_rates(equations, now, now, 0.0, a);
+        body_step(equations, now, a, step, b, c, d, whole);
         int32 halvings = 0;
         for (; halvings < most_halvings; ++halvings) {
-            body_step(body, now, a, step / 2.0, b, c, d, half);
-            body_rates(body, half, half, 0.0, again);
-            body_step(body, half, again, step / 2.0, b, c, d, halves);
-            if (close(body, whole, halves, now)) break;
+            body_step(equations, now, a, step / 2.0, b, c, d, half);
+            body_rates(equations, half, half, 0.0, again);
+            body_step(equations, half, again, step / 2.0, b, c, d, halves);
+            if (close(equations, whole, halves, now)) break;
             const Quantities former = whole;
             whole = half;
             half = former;
             step = step / 2.0;
         }
         if (halvings == most_halvings) {
-            followed[replicate] = 0;
+            failed[replicate] = step_number;
             return;
         }
         for (int32 q = 0; q < quantities; ++q) now[q] = halves[q];
         left = left - step;
         step = step * 2.0;
     }
+    for (int32 q = 0; q < quantities; ++q) body[q * replicates + replicate] = static_cast<float>(seen(now[q]));
 }
 ENTRY(circulate)

@@ -7,26 +7,11 @@
 #include "bids.cuh"
 #include "cells.cuh"
 #include "modulators.cuh"
+#include "regions.cuh"
 #include "transition.cuh"
 
-// A label is the number of a voxel of the same region, from 1 on, or 0 where the region is outside: parents in a tree whose
-// root is the least of them (union by the least number). Only the middle voxels of cubes of free voxels have one.
-constexpr uint32 no_region = 0xFFFFFFFFu;
+// Only the middle voxels of cubes of free voxels have a label; it is 0 outside.
 enum Region { NOT_FREE = 0, FREE = 1, OUTSIDE = 2 };  // of a state
-
-// The voxels around one of a row.
-struct Surroundings {
-    const Stack& shape;
-    int32 boundary;
-    const Voxel& row;
-    // Of the 27 in the order z, y, x; -1 beyond a side.
-    __device__ inline int64 at(int32 number, int32 x) const {
-        const int32 z = along(row.z + number / 9 - 1, shape.nz, boundary & PERIODIC_Z);
-        const int32 y = along(row.y + number / 3 % 3 - 1, shape.ny, boundary & PERIODIC_Y);
-        const int32 there = along(x + number % 3 - 1, shape.nx, boundary & PERIODIC_X);
-        return z < 0 || y < 0 || there < 0 ? -1 : row_start(shape, row.replicate, z, y) + there;
-    }
-};
 
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void begin_regions(
@@ -58,31 +43,13 @@ extern "C" __global__ void begin_regions(
 }
 ENTRY(begin_regions)
 
-// The labels of one replicate, while threads change them.
-struct Regions {
-    uint32* labels;
-    __device__ inline uint32 parent(uint32 number) const { return atomicMin(&labels[number - 1], no_region); }
-    __device__ inline uint32 root(uint32 number) const {
-        for (uint32 above; number != 0 && (above = parent(number)) != number;) number = above;
-        return number;
-    }
-    __device__ inline void join(uint32 a, uint32 b) const {
-        while ((a = root(a)) != (b = root(b))) {
-            const uint32 less = a < b ? a : b, more = a < b ? b : a;
-            const uint32 before = atomicMin(&labels[more - 1], less);
-            if (before == more) return;
-            a = less;  // another thread has joined it first
-            b = before;
-        }
-    }
-};
-
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void join_regions(
     // state out:
     uint32* labels,  // [R, z, y, x]
     // numbers:
     int32 boundary,
+    int32 corners,  // whether voxels that share an edge or a corner are joined too
     // sizes:
     int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
@@ -94,8 +61,9 @@ extern "C" __global__ void join_regions(
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const uint32 here = number(row.index + x);
         if (regions.parent(here) == no_region) continue;
-        for (const int32 face : {1, 3, 9}) {  // each pair once
-            const int64 there = around.at(in_place + face, x);
+        for (int32 n = 1; n <= in_place; ++n) {  // each pair once
+            if (!corners && n != 1 && n != 3 && n != 9) continue;
+            const int64 there = around.at(in_place + n, x);
             if (there >= 0 && regions.parent(number(there)) != no_region) regions.join(here, number(there));
         }
         atomicMin(&labels[row.index + x], regions.root(here));  // shortens the way of those that come after
@@ -120,11 +88,7 @@ extern "C" __global__ void mark_outside(
     const Voxel row = first_of_row(shape);
     const uint32* of_replicate = labels + row_start(shape, row.replicate, 0, 0);
     const Surroundings around{shape, boundary, row};
-    const auto joined = [&](int64 voxel) INLINED {
-        uint32 label = labels[voxel];
-        while (label != 0 && label != no_region && of_replicate[label - 1] != label) label = of_replicate[label - 1];
-        return label == 0;
-    };
+    const auto joined = [&](int64 voxel) INLINED { return leads_to_0(of_replicate, labels[voxel]); };
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int32 region = regions[cells[row.index + x]];
         bool reached = region == OUTSIDE;

@@ -11,6 +11,7 @@
 // so that a step does not go back and forth between two sides of a threshold.
 #include "modulators.cuh"
 #include "stencil.cuh"
+#include "transition.cuh"
 
 enum EffectKind { SECRETION = 0, LOSS = 1, WALL = 2 };
 enum Form { EXPLICIT = 0, IMPLICIT = 1, OPERATOR = 2, WALLED = 4 };  // as gpusim/model/tables.py has them
@@ -282,9 +283,6 @@ extern "C" __global__ void exchange_rates(
 }
 ENTRY(exchange_rates)
 
-// What voxels give to the body through walls is counted in integers, so that the order of the sum can't matter: in
-// units of 2^-20 of a concentration, and what is left in units of 2^-31 of these.
-constexpr float flow_whole = 1048576.0f, flow_fraction = 2147483648.0f;
 constexpr float most_flow = 4398046511104.0f;  // 2^42, a voxel's at once
 
 // Blocks: (counted walls) x replicates x nz x ny rows.

@@ -75,3 +75,35 @@ extern "C" __global__ void sum_fields(
 #endif
 }
 ENTRY_OF_ROWS(sum_fields)
+
+// What has been counted since the start, in one array in the order of the arguments, and what bodies hold.
+//
+// Blocks: one.
+extern "C" __global__ void note_tally(
+    // state in:
+    const uint64* __restrict__ fired,    // [rules, R]
+    const uint64* __restrict__ barred,   // [rules, R]
+    const uint64* __restrict__ taken,    // [states, R]
+    const uint64* __restrict__ left,     // [2, states, R]
+    const uint64* __restrict__ flowed,   // [2, wall_count, R]
+    const uint64* __restrict__ carried,  // [3, egress_count, R]
+    const double* __restrict__ values,   // [quantities, R]
+    // state out:
+    uint64* __restrict__ noted,         // [noted, R]
+    double* __restrict__ noted_values,  // [quantities, R]
+    // sizes:
+    int32 rules, int32 states, int32 wall_count, int32 egress_count, int32 quantities, int32 replicates) {
+    int32 first = 0;
+    const auto note = [&](const uint64* from, int32 rows) INLINED {
+        for (int32 i = threadIdx.x; i < rows * replicates; i += blockDim.x) noted[first + i] = from[i];
+        first += rows * replicates;
+    };
+    note(fired, rules);
+    note(barred, rules);
+    note(taken, states);
+    note(left, 2 * states);
+    note(flowed, 2 * wall_count);
+    note(carried, 3 * egress_count);
+    for (int32 i = threadIdx.x; i < quantities * replicates; i += blockDim.x) noted_values[i] = values[i];
+}
+ENTRY(note_tally)

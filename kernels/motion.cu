@@ -227,6 +227,8 @@ ENTRY(propose_moves)
 
 // Blocks: replicates x nz x ny / block_rows. Only the winner of a voxel writes there and where it comes from.
 extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
+    // model:
+    const uint8* __restrict__ trails,  // [states], what a cell leaves behind
     // state in:
     const uint16* __restrict__ bid,  // [R, z, y, x]
     // state out:
@@ -238,7 +240,7 @@ extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
     float* __restrict__ traits,   // [traits, R, z, y, x]
     uint64* __restrict__ left,    // [states, R], cells that leave the lattice
     // numbers:
-    int32 boundary, int32 vacant, int32 first_trait, int32 end_trait,
+    int32 boundary, int32 first_trait, int32 end_trait,
     // sizes:
     int32 first_counted, int32 end_counted,  // planes whose cells are counted
     int32 has_heading, int32 has_claim, int32 has_clone, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
@@ -253,6 +255,7 @@ extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
         const uint16 mine = bid[voxel];
         const Voxel wanted = beside(mine & 7, shape, boundary, here);
         const int64 target = wanted.index;
+        const int32 trail = trails[cells[voxel]];
         if (target == closed_off) return;  // out of what is held here of the whole lattice
         if (target != beyond) {
             for (int32 side = 1; side <= 6; ++side) {
@@ -265,7 +268,7 @@ extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
         } else if (here.z >= first_counted && here.z < end_counted) {
             atomicAdd(&left[cells[voxel] * replicates + here.replicate], uint64(1));
         }
-        layer.clear(voxel, vacant);
+        layer.clear(voxel, trail);
     };
     for_wanted(rows.count * nx, bids, take);
 }

@@ -31,6 +31,10 @@ struct Rule {
 constexpr float egress_most = 68719476736.0f;  // 2^36
 constexpr int32 egress_parts = 3;
 
+// What voxels give to the body through walls is counted in integers, so that the order of the sum can't matter: in
+// units of 2^-20 of a concentration, and what is left in units of 2^-31 of these.
+constexpr float flow_whole = 1048576.0f, flow_fraction = 2147483648.0f;
+
 constexpr float most_division = 0.5f;  // hazard of a division over a step
 
 // In place of a daughter: a transition within its voxel, and one whose voxel is closed up by the cells around.

@@ -63,10 +63,10 @@ class Check:
             run(call, *rest)
             marks[call.kernel.name].append((begun, self.backend.mark()))
 
-        self.backend.run = marked
+        self.backend.run, self.backend.graphs = marked, False
         self.simulation.step(rounds)
         self.simulation.check()
-        self.backend.run = run
+        self.backend.run, self.backend.graphs = run, True
         taken = {kernel: [1e6 * self.backend.between(*pair) for pair in pairs] for kernel, pairs in marks.items()}
         print(f"{'kernel':18} {'launches':>9} {'ms a step':>10} {'us a launch':>12}   (sum_fields: of one check)")
         for kernel, each in sorted(taken.items(), key=lambda item: -sum(item[1])):

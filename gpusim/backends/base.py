@@ -37,6 +37,8 @@ class Backend(ABC):
     """Whether one launch with all fields is better than one a field (which stays in cache)."""
     worker: Worker
     """Works on the arrays, so that no two threads of a program do and nothing cuts it off."""
+    rows_at_once = 1
+    """Rows of counts that are best fetched at once, as the host waits each time."""
     voxels_at_once = 0
     """Of a lattice, up to which `explicit_step` takes several passes in one go; 0 where it takes one."""
 

@@ -1,11 +1,14 @@
 """The kernels on an NVIDIA GPU, through CuPy."""
 
+import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from gpusim.backends import nvrtc
+from gpusim.backends.base import Known
 from gpusim.backends.compiled import CompiledBackend
 from gpusim.backends.groups import Array
 from gpusim.backends.launching import Call, Prepared
@@ -18,6 +21,8 @@ _SHORT = 1e-3
 _MOST_REPEATS = 100
 _WORK = 64 * 2**20
 """Bytes to set to 0, as other work."""
+_FEWEST_OF_GRAPH = 3
+"""Launches of a CUDA graph; a smaller one would not be faster."""
 
 
 def _cupy() -> Any:
@@ -54,16 +59,28 @@ def use_device(place: int, processes: int) -> int:
     return len(range(place % devices, processes, devices))
 
 
+class _Captured(list[Any]):
+    """Launches, and the CUDA graph that was made of them."""
+
+    graph: Any = None
+
+
 class CudaBackend(CompiledBackend):
-    """Kernels compiled by NVRTC for the device at hand."""
+    """Kernels compiled by NVRTC for the device at hand.
+
+    Attributes:
+        graphs: whether launches that are repeated become CUDA graphs; not with `GPUSIM_GRAPHS=0` in the environment.
+    """
 
     name = "cuda"
     threads = 1
     host = False
     fields_together = True
+    rows_at_once = 512
 
     def __init__(self) -> None:
         super().__init__()
+        self.graphs = os.environ.get("GPUSIM_GRAPHS") != "0"
         self._cupy = _cupy()
         self.worker = Worker(self._cupy.cuda.Device().use, forks=False)
         path = nvrtc.kernels(int(self._cupy.cuda.Device().compute_capability))
@@ -94,6 +111,39 @@ class CudaBackend(CompiledBackend):
 
     def write(self, array: Array, values: np.ndarray) -> None:
         self._staging.send(array, values)
+
+    def repeat(self, action: Callable[[], None], known: Known, *of: object) -> None:
+        """As it is; from the second time on as one CUDA graph, whose launches have the arguments of the first."""
+        key = tuple(map(id, of))
+        kept, launches = known.get(key, (of, ()))
+        if not self.graphs or len(launches) < _FEWEST_OF_GRAPH:
+            super().repeat(action, known, *of)
+            return
+        if not isinstance(launches, _Captured):
+            try:
+                graph = self._captured(launches)
+            except Exception as error:  # CuPy's or the driver's; the launches go on one by one
+                self.graphs = False
+                warnings.warn(f"no CUDA graphs, which would save time between launches: {error}", stacklevel=2)
+                super().repeat(action, known, *of)
+                return
+            launches = _Captured(launches)
+            launches.graph = graph
+            known[key] = kept, launches
+        launches.graph.launch(self._cupy.cuda.get_current_stream())
+
+    def _captured(self, launches: Sequence[tuple[Call, Prepared, list[Any]]]) -> Any:
+        """A CUDA graph of launches, in their order; nothing is carried out."""
+        # Nothing is captured from the default stream; and one that does not wait for it hinders nothing there.
+        stream = self._cupy.cuda.Stream(non_blocking=True)
+        with stream:
+            stream.begin_capture()
+            try:
+                for launch in launches:
+                    self.run(*launch)
+            finally:
+                graph = stream.end_capture()  # in any case, or the stream would stay in the mode of capture
+        return graph
 
     def bind(self, call: Call, arrays: Sequence[Array], sizes: Sequence[int]) -> tuple[Any, ...]:
         # Addresses, as arrays would not go as long as they are in here.

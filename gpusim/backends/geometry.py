@@ -102,6 +102,11 @@ def one_each(axis: str, threads: int) -> Geometry:
     return lambda axes, host: Blocks(_parts(axes[axis], 1 if host else threads), 1 if host else threads)
 
 
+def one_block(axes: Axes, host: bool) -> Blocks:
+    """One block, of one warp."""
+    return Blocks(1, 1 if host else 32)
+
+
 def _parts(n: int, size: int) -> int:
     """How many parts of a size, the last of them smaller, make n."""
     return -(-n // size)

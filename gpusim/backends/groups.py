@@ -170,7 +170,7 @@ class CellTables:
         rules, rule_begin: transitions, by the state that they leave.
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
-        motilities: one row a state.
+        motilities: one row a state; trails: uint8 [states], what a cell leaves behind when it moves.
         modulators, releases, adjustments, egresses, slopes: what the others point into.
     """
 
@@ -178,6 +178,7 @@ class CellTables:
     rule_begin: Array
     ceilings: Array
     motilities: Array
+    trails: Array
     modulators: Array
     releases: Array
     adjustments: Array
@@ -219,6 +220,25 @@ class Equations:
     rates: Array
     modulators: Array
     scratch: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """What a site moves into the bodies, as arrays of the backend.
+
+    Attributes:
+        moved: int32 [entries, 3], 0 (a rule), 1 (a wall between voxels and body) or 2 (an egress of a trait), its row,
+            a quantity.
+        amounts: float64 [entries], of the quantity for a firing, a concentration or a unit of the trait.
+        given_fired: uint64 [rules, R], given_flowed: uint64 [2, walls, R], given_carried: uint64 [3, egresses, R], of a
+            tally, what the bodies have taken in since the start.
+    """
+
+    moved: Array
+    amounts: Array
+    given_fired: Array
+    given_flowed: Array
+    given_carried: Array
 
 
 @dataclass

@@ -11,6 +11,7 @@ from gpusim.backends.geometry import (
     Geometry,
     coarse_rows,
     columns,
+    one_block,
     one_each,
     passes,
     rooms,
@@ -332,6 +333,8 @@ LAUNCHES = {
         ),
     ),
     "sum_fields": Launch(runs_of_each_field(16_384), costs=(Cost("by cells", 4, 7, "field read"),)),
+    "note_tally": Launch(one_block),
+    "exchange_with_body": Launch(one_each("R", threads=32)),
     "circulate": Launch(one_each("R", threads=32)),
 }
 """By the kernel's name."""

@@ -23,6 +23,7 @@ ENUMS: dict[type[enum.IntEnum | enum.IntFlag], str] = {
     tables.Claim: "CLAIM_",
     tables.Instead: "",
     tables.Region: "",
+    tables.Link: "",
     tables.AtDivision: "",
     tables.TransferKind: "",
     tables.Mutation: "",

@@ -5,53 +5,86 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpusim.backends.base import Backend
-from gpusim.backends.groups import Equations
+from gpusim.backends.groups import Array, Equations
 from gpusim.errors import NumericalError
 from gpusim.model import Body
 
 
 class Circulation:
-    """Quantities of the bodies of some replicates over time.
+    """Quantities of the bodies of some replicates over time. They stay on the backend until they are asked for.
 
     Args:
         bodies: of each replicate; their equations are the same.
 
     Attributes:
-        values: float64 [quantities, R]. A quantity that more cells leave within a step than it holds
+        on_backend: float64 [quantities, R]. A quantity that more cells leave within a step than it holds
             goes below 0 and pays back later, so that no cell is lost or made; rates see it as 0.
+        failed: int32 [R], the time step in which the equations of a body could not be integrated; 0 for none.
+        seen: float32 [quantities, R], as cells see them; of one row where there are none.
     """
 
     def __init__(self, bodies: Sequence[Body], backend: Backend) -> None:
-        self._body, self._backend = bodies[0], backend
-        self.values = np.stack([body.initial for body in bodies], axis=1)
-        body, scratch = self._body, np.zeros((8, *self.values.shape))
-        self._on_backend = backend.array(self.values)
-        self._followed = backend.array(np.ones(self.values.shape[1], np.int32))
-        self._equations = Equations(*map(backend.array, (body.flows, body.rates, body.modulators, scratch)))
+        self._backend = backend
+        values = np.stack([body.initial for body in bodies], axis=1)
+        rows, replicates = values.shape
+        self.on_backend: Array = backend.array(values)
+        self.failed: Array = backend.array(np.zeros(replicates, np.int32))
+        self.seen: Array = backend.array(np.zeros((max(1, rows), replicates), np.float32))
+        self._scratch = backend.array(np.zeros((8, rows, replicates)))
+        self._fetched: np.ndarray | None = None
+        self.remodel(bodies[0])
+        self._put(values)
 
-    def exchange(self, body: Body, fired: np.ndarray, flowed: np.ndarray, carried: np.ndarray) -> None:
-        """Take in and give out what sites, to which `body` belongs, have moved since the last call.
+    def remodel(self, body: Body) -> None:
+        """Follow the equations of another body from now on, of the same quantities."""
+        self._body = body
+        flows, rates, modulators = map(self._backend.array, (body.flows, body.rates, body.modulators))
+        self._equations = Equations(flows, rates, modulators, self._scratch)
 
-        Args:
-            fired: int64 [rules, R], firings. flowed: float64 [walls, R], concentrations of a voxel. carried: float64
-                [egresses, R], in the units of traits.
+    @property
+    def values(self) -> np.ndarray:
+        """The quantities on the host: float64 [quantities, R], not to be changed.
+
+        Raises `NumericalError` where the equations have run away.
         """
-        for entries, counts in zip(body.moved, (fired, flowed, carried), strict=True):
-            for row, quantity, amount in entries:
-                self.values[quantity] += amount * counts[row].astype(float)
+        if self._fetched is None:
+            values, failed = self._backend.fetch([self.on_backend, self.failed])
+            self.require_followed(values, failed)
+            self._fetched = values
+        return self._fetched
 
-    def advance(self, minutes: float) -> None:
-        """Integrate over some time. Raises `NumericalError` where the equations run away."""
-        if not len(self._body.rates):
-            return
-        backend, values, followed = self._backend, self._on_backend, self._followed
-        backend.write(values, self.values)
-        backend.write(followed, np.ones(followed.shape, np.int32))
-        backend.launch("circulate", self._equations, values=values, followed=followed, minutes=minutes)
-        self.values, good = backend.fetch([values, followed])
-        if not good.all():
-            values = self.values[:, int(np.argmin(good))]
+    def require_followed(self, values: np.ndarray, failed: np.ndarray) -> None:
+        """Raise `NumericalError` where `on_backend` and `failed`, as they were fetched, say that equations ran away."""
+        if failed.any():
+            first = int(np.argmax(failed > 0))
             raise NumericalError(
-                "the equations of the body cannot be integrated: a process is too fast. Quantities: "
-                + ", ".join(f"{n} {v:g}" for n, v in zip(self._body.names, values, strict=True))
+                f"the equations of the body cannot be integrated in step {failed[first]}: a process is too fast. "
+                + "Quantities: "
+                + ", ".join(f"{n} {v:g}" for n, v in zip(self._body.names, values[:, first], strict=True))
             )
+
+    def add(self, quantity: int, amount: float, replicate: int | None = None) -> None:
+        """Add an amount to a quantity of one body, or of all."""
+        values = self.values.copy()
+        values[quantity, slice(None) if replicate is None else replicate] += amount
+        self._put(values)
+
+    def restore(self, replicate: int, quantities: np.ndarray) -> None:
+        """Let a body hold these quantities: float64 [quantities]."""
+        values, failed = self._backend.fetch([self.on_backend, self.failed])
+        values[:, replicate], failed[replicate] = quantities, 0
+        self._backend.write(self.failed, failed)
+        self._put(values)
+        self._fetched = None if failed.any() else values
+
+    def _put(self, values: np.ndarray) -> None:
+        self._backend.write(self.on_backend, values)
+        if len(values):
+            self._backend.write(self.seen, np.where(values > 0, values, 0.0).astype(np.float32))
+        self._fetched = values
+
+    def advance(self, minutes: float, step: int) -> None:
+        """Integrate over some time, in a time step; where that fails, `values` says so from then on."""
+        self._fetched = None
+        arrays = {"values": self.on_backend, "failed": self.failed, "body": self.seen}
+        self._backend.launch("circulate", self._equations, **arrays, minutes=minutes, step_number=step)

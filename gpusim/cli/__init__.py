@@ -14,6 +14,7 @@ from gpusim.cli import (
     run,
     spatial,
     study,
+    tracks,
     verify,
 )
 from gpusim.cli.app import app, main
@@ -34,5 +35,6 @@ __all__ = [
     "run",
     "spatial",
     "study",
+    "tracks",
     "verify",
 ]

@@ -349,9 +349,9 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
         traits.add_row(name, *middle, *(ends or ["", ""]), unit.removesuffix("dimensionless"))
     by_site = new_table(f"cells at end{spread}, by site", *summaries[0]["sites"])
     for name in model.states.names if len(numbers) > 1 else ():
-        at_sites = [[summary["sites"][site]["counts"][name] for summary in summaries] for site in summaries[0]["sites"]]
-        if name != "none" and any(map(any, at_sites)):
-            by_site.add_row(name, *(_spread(each, ",.10g") for each in at_sites))
+        of_sites = [[summary["sites"][site]["counts"][name] for summary in summaries] for site in summaries[0]["sites"]]
+        if name != "none" and any(map(any, of_sites)):
+            by_site.add_row(name, *(_spread(each, ",.10g") for each in of_sites))
     for table in (cells, by_site, fired, fields, traits):
         if table.row_count:
             out.print(table)

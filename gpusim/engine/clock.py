@@ -18,12 +18,13 @@ class Clock:
     """What the replicates have in common, which are stepped together.
 
     Attributes:
-        steps: taken so far; seconds: spent on them, by replicate.
+        steps: taken so far; seconds: spent on them, by replicate; changes: of the state so far, steps among them.
         broken: replicates that a change was begun of and not ended; `cause`: in words.
     """
 
     steps: int = 0
     seconds: float = 0.0
+    changes: int = 0
     broken: set[int] = field(default_factory=set)
     cause: str = ""
 
@@ -39,6 +40,7 @@ class Clock:
     def changing(self, what: str, replicates: Iterable[int]) -> Iterator[None]:
         """Within it, `replicates` are in the middle of a change; they remain so where it fails."""
         before = self.cause
+        self.changes += 1
         self.cause, self.broken = f"{what} was cut off by a fork of the process", self.broken.union(replicates)
         try:
             yield

@@ -23,3 +23,4 @@ class Purpose(enum.IntEnum):
     PUT_IN = 14
     TRANSFERS = 15
     ADVECTION = 16
+    TRACKS = 17

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from gpusim.backends.base import Backend
 from gpusim.engine import actions, dataset
 from gpusim.engine.actions import Action
 from gpusim.engine.clock import Clock, between_steps
-from gpusim.engine.site import Site
+from gpusim.engine.notes import Note
+from gpusim.engine.site import Site, SiteNumbers
 from gpusim.engine.stepper import Stepper
 from gpusim.errors import NumericalError, ScenarioError, StateError
 from gpusim.model import Model, Treatments
@@ -225,15 +227,13 @@ class Replicate(Plottable):
             for name, treatments in by_site.items():
                 each._give(treatments, each.sites[name], verb)
             each._note(verb, arguments)
-        if verb == "infuse":
-            self._stepper.show_bodies()
 
     def _give(self, treatments: Treatments, site: Site, verb: str) -> None:
         for dose in treatments.doses:
             site.deposit(site.model.fields.names[dose.field], dose.voxels, dose.amounts)
         with self.clock.changing(verb, [self.number]):
             for infusion in treatments.infusions:
-                self._quantities[infusion.quantity] += infusion.amount
+                self._stepper.circulation.add(infusion.quantity, infusion.amount, self.number)
             site.cut(treatments.resections)
             site.put_in(treatments.grafts, verb)
 
@@ -267,24 +267,27 @@ class Replicate(Plottable):
         for site in self._sorted:
             for name, array in site.arrays():
                 yield f"{site.name}.{name}", array
-        for name, array in self._off_grid.items():
+        off_grid = self.backend.worker.do(lambda: self._off_grid | {"circulation": self._quantities})
+        for name, array in off_grid.items():
             yield name, array.copy()
 
     @property
     def _quantities(self) -> np.ndarray:
-        """Those of its body: float64 [quantities], in place."""
+        """Those of its body: float64 [quantities]. Raises `NumericalError` where its equations ran away."""
         own: np.ndarray = self._stepper.circulation.values[:, self.number]
         return own
 
     @property
-    def _off_grid(self) -> dict[str, np.ndarray]:
-        """What changes and is not on the backend."""
+    def _off_grid(self) -> dict[str, Any]:
+        """What changes besides, the quantities of the body among it."""
         counted = {f"{site.name}.counted": site.given for site in self._sorted}
         placed = {f"{site.name}.placed": site.placed for site in self._sorted}
         with_clones = [site for site in self._sorted if len(site.model.clones)]
         births = {f"{site.name}.births": site.lineage.births for site in with_clones}
         births |= {f"{site.name}.newborn": site.lineage.newborn for site in with_clones}
-        return {"circulation": self._quantities, **counted, **placed, **births}
+        tracks = {f"{site.name}.positions": site.positions for site in self._sorted if site.model.tracks is not None}
+        body = self._stepper.circulation.on_backend[:, self.number]  # also where its equations could not be followed
+        return {"circulation": body, **counted, **placed, **births, **tracks}
 
     def restore(
         self,
@@ -313,7 +316,7 @@ class Replicate(Plottable):
         here = {**on_grid, **self._off_grid}
         for name in here.keys() | arrays.keys():
             own, given = here.get(name), arrays.get(name)
-            grows = name.endswith((".births", ".newborn"))  # with each birth
+            grows = name.endswith((".births", ".newborn", ".positions"))  # with each birth, or with time
             if own is None or given is None or own.dtype != given.dtype or own.shape[grows:] != given.shape[grows:]:
                 self.follow(before)
                 raise ValueError(f"array '{name}' is not one of this scenario's state")
@@ -322,7 +325,7 @@ class Replicate(Plottable):
             for site in self._sorted:
                 prefix = f"{site.name}."
                 site.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
-            self._quantities[:] = arrays["circulation"]
+            self._stepper.circulation.restore(self.number, arrays["circulation"])
             self._stepper.actions[self.number][:] = done
 
     def follow(self, done: Sequence[Action]) -> None:
@@ -418,8 +421,7 @@ class Replicate(Plottable):
         try:
             return _sums([site.totals(self.steps) for site in self._sorted])
         except NumericalError as error:
-            several = len(self.site.stack.models) > 1
-            raise NumericalError(f"seed {self.seed}: {error}" if several else str(error)) from None
+            raise self._of_this_seed(error) from None
 
     @between_steps
     def means(self) -> dict[str, float]:
@@ -427,13 +429,54 @@ class Replicate(Plottable):
 
         Sums are exact to 2^-32 of the unit.
         """
-        by_site = [site.trait_sums() for site in self._sorted]
-        pairs = {name: [sums[name] for sums in by_site] for name in self.model.traits.names}
-        return {name: mean_of(of_sites) for name, of_sites in pairs.items()}
+        return self._means([site.trait_sums() for site in self._sorted])
+
+    def _means(self, by_site: Sequence[Mapping[str, tuple[float, int]]]) -> dict[str, float]:
+        return {name: mean_of([sums[name] for sums in by_site]) for name in self.model.traits.names}
+
+    @between_steps
+    def note(self) -> Note:
+        """Note the numbers of the present state, for `numbers_of`: a GPU is not waited for until then."""
+        return self._stepper.note()
+
+    @between_steps
+    def numbers_of(self, note: Note) -> Numbers:
+        """The numbers of a state that was noted. Raises `NumericalError` where a concentration or the body went wrong.
+
+        It is told where the state was noted, and may have a later value.
+        """
+        self._stepper.complete(note)
+        assert note.values is not None, "complete"
+        by_site = dict(zip(sorted(self.sites), note.numbers, strict=True))
+        placed = dict(zip(sorted(self.sites), note.placed[self.number], strict=True))
+        try:
+            sites = {
+                name: site.numbers(by_site[name][self.number], placed[name], note.steps)
+                for name, site in self.sites.items()
+            }
+        except NumericalError as error:
+            raise self._of_this_seed(error) from None
+        body = dict(zip(self.model.body.names, map(float, note.values[:, self.number]), strict=True))
+        in_order = [sites[name] for name in sorted(sites)]
+        fired = _sums([each.fired for each in in_order])
+        return Numbers(
+            note.steps,
+            note.steps * self.model.step,
+            _sums([each.counts for each in in_order]),
+            {name: fired[name] for name in self.scenario.document.rules},
+            _sums([each.totals for each in in_order]),
+            self._means([each.traits for each in in_order]),
+            body,
+            sites,
+        )
+
+    def _of_this_seed(self, error: NumericalError) -> NumericalError:
+        several = len(self.site.stack.models) > 1
+        return NumericalError(f"seed {self.seed}: {error}" if several else str(error))
 
     def check(self) -> None:
-        """Raise `NumericalError` where a concentration has gone wrong."""
-        self.totals()
+        """Raise `NumericalError` where a concentration, or the body, has gone wrong."""
+        self.numbers_of(self.note())
 
     @between_steps
     def digest(self) -> str:
@@ -451,6 +494,20 @@ class Replicate(Plottable):
             for s in self._sorted
         )
         return digest(itertools.chain.from_iterable(layers), self._quantities, self.steps)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers of a replicate at one time: its time, sums over all sites by name, and those of each site."""
+
+    steps: int
+    minutes: float
+    counts: dict[str, int]
+    fired: dict[str, int]
+    totals: dict[str, float]
+    means: dict[str, float]
+    body: dict[str, float]
+    sites: dict[str, SiteNumbers]
 
 
 def digest(arrays: Iterable[np.ndarray], body: np.ndarray, steps: int) -> str:

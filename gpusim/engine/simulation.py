@@ -141,9 +141,9 @@ class Simulation(Replicate):
             self.check()
 
     def check(self) -> None:
-        """Raise `NumericalError` where a concentration has gone wrong, in any replicate."""
-        for replicate in self.replicates:
-            replicate.totals()
+        """Raise `NumericalError` where a concentration, or a body, has gone wrong, in any replicate."""
+        for replicate in self.replicates:  # which are noted together
+            replicate.check()
 
     def stretches(self, until: str | int | None = None, *, at_most: int | None = None) -> Iterator[int]:
         """Run from one application of the rules to the next, or by `at_most` steps where that is less.

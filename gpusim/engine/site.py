@@ -1,5 +1,6 @@
 """A site of one replicate: a lattice with its cells and fields."""
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,11 +9,12 @@ import numpy as np
 
 from gpusim.backends.base import Backend
 from gpusim.backends.groups import TRAVELLING, Array, CellLayer
-from gpusim.backends.numpy.random import Draw
+from gpusim.backends.numpy.random import Draw, voxel_random
 from gpusim.engine.clock import Clock, between_steps
 from gpusim.engine.dataset import CLONES
 from gpusim.engine.faults import largest_source
 from gpusim.engine.lineage import PUT_IN, Lineage
+from gpusim.engine.notes import FieldSums, Numbers
 from gpusim.engine.purpose import Purpose
 from gpusim.engine.stack import Stack, Tallied
 from gpusim.engine.traits import begun, founders, states_with
@@ -21,6 +23,9 @@ from gpusim.errors import NumericalError
 from gpusim.model import Graft, Model, Resection
 from gpusim.model.tables import members
 from gpusim.tissue import InitialTissue
+
+MOST_TRACKS = 2**24
+"""Numbers of tracks that a float32 tells apart."""
 
 
 class Site:
@@ -31,12 +36,15 @@ class Site:
         stack: the lattices of all replicates, which are stepped together; `replicate`: which of them this is.
         backend: where its arrays are; `clock`: how far it is.
         placed: int64 [states], cells that therapies have put in, less those that they have taken.
+        positions: int64 [positions, 5], of cells that are tracked, in the order of time, then of tracks: number of the
+            track, step, flat index of the voxel, state of the cell, state of the tissue cell beside it.
     """
 
     def __init__(self, name: str, stack: Stack, replicate: int, clock: Clock) -> None:
         self.name, self.stack, self.replicate, self.clock = name, stack, replicate, clock
         self.backend = stack.backend
         self.placed = np.zeros(len(self.model.states.names), np.int64)
+        self.positions = np.zeros((0, 5), np.int64)
         self._initial_counts = self.model.initial.counts(len(self.model.states.names))
 
     @property
@@ -51,7 +59,7 @@ class Site:
 
     @property
     def given(self) -> np.ndarray:
-        """Firings, flows and traits that the body has taken in: int64 [rules + 2 walls + 3 egresses], in place."""
+        """Firings, flows and traits that the body has taken in: int64 [rules + 2 walls + 3 egresses]."""
         return self.stack.given[:, self.replicate]
 
     @property
@@ -166,6 +174,30 @@ class Site:
         """Labels of the clones of time 0, uint64 [n], and traits of their first cells, float32 [n, traits]."""
         return founders(self.model)
 
+    def track(self) -> None:
+        """Note where the cells are that are tracked, and begin tracks of others instead of those that are gone."""
+        tracks = self.model.tracks
+        if tracks is None or self.clock.steps % tracks.every:
+            return
+        array = self.stack.state.traits[len(self.model.traits) - 1, self.replicate]
+        layers = self.stack.state
+        numbers = self.backend.to_numpy(array)
+        cells, tissue = (self.backend.to_numpy(layer.cells[self.replicate]) for layer in (layers.immune, layers.tissue))
+        flat, states = numbers.reshape(-1), cells.reshape(-1)
+        free = np.flatnonzero((flat == 0) & tracks.states[states])
+        first = int(self.positions[:, 0].max(initial=0)) + 1
+        wanted = min(tracks.cells - int(np.count_nonzero(flat)), free.size, MOST_TRACKS - first + 1)
+        if wanted > 0:
+            word, *_ = voxel_random(free, Draw(self.model.seed, self.clock.steps, Purpose.TRACKS))
+            chosen = np.sort(free[np.lexsort((free, word))[:wanted]])
+            flat[chosen] = np.arange(first, first + wanted)
+            self.backend.write(array, numbers)
+        at = np.flatnonzero(flat)
+        at = at[np.argsort(flat[at])]
+        beside = tissue.reshape(-1)[at]
+        now = np.stack([flat[at], np.full(at.size, self.clock.steps), at, states[at], beside], axis=1).astype(np.int64)
+        self.positions = np.concatenate([self.positions, now])
+
     # Going on later
 
     @property
@@ -186,7 +218,9 @@ class Site:
         """Take arrays that `arrays` gave."""
         self.stack.restore(self.replicate, arrays)
         self.placed = arrays["placed"].copy()
-        self.given[:] = arrays["counted"]
+        self.stack.give(self.replicate, arrays["counted"])
+        if self.model.tracks is not None:
+            self.positions = arrays["positions"].copy()
         if len(self.model.clones):
             self.stack.lineages[self.replicate] = Lineage(arrays["births"].copy(), arrays["newborn"].copy())
 
@@ -243,17 +277,22 @@ class Site:
     @between_steps
     def trait_sums(self) -> dict[str, tuple[float, int]]:
         """Sum of each trait over the cells that have it, exact to 2^-32 of its unit, and their number."""
-        model, counts = self.model, np.array(list(self.counts.values()))
-        if not model.traits.names:
+        if not self.model.traits.names:
             return {}
         sums = sum_fields(self.backend, self.stack.state.traits, self.replicate)
-        found = {}
-        for name, number in model.traits.named.items():
-            cells = int(counts[states_with(model, number)].sum())
-            if sums.fault[number] == 2**64 - 1:
-                total = float(sums.whole[number]) + float(sums.fraction[number]) * 2.0**-32
-            else:  # a value that the sums cannot hold
+        return self._trait_sums(sums, self.counts, self.clock.steps)
+
+    def _trait_sums(self, sums: FieldSums, counts: Mapping[str, int], steps: int) -> dict[str, tuple[float, int]]:
+        """The same of sums that were found after so many steps, with the cells of that time."""
+        found, by_state = {}, np.array(list(counts.values()))
+        for name, number in self.model.traits.named.items():
+            cells = int(by_state[states_with(self.model, number)].sum())
+            if sums.bad(number) is None:
+                total = sums.total(number)
+            elif steps == self.clock.steps:  # a value that the sums cannot hold
                 total = float(self.values(name).sum(dtype=np.float64))
+            else:  # which is no longer there
+                total = math.nan
             found[name] = total, cells
         return found
 
@@ -319,9 +358,13 @@ class Site:
     @between_steps
     def counts(self) -> dict[str, int]:
         """Cells in each state (`empty` and `none` counted too): those at the start, and what came of them since."""
+        return self.counted(self._tallied(), self.placed)
+
+    def counted(self, tallied: Tallied, placed: np.ndarray) -> dict[str, int]:
+        """Cells in each state, of what had been tallied and placed until then."""
         model = self.model
-        totals = self._initial_counts + self.placed
-        tallied, rules = self._tallied(), model.cells.rules
+        totals = self._initial_counts + placed
+        rules = model.cells.rules
         np.add.at(totals, rules["to"], tallied.fired)
         np.subtract.at(totals, model.cells.leaves, tallied.fired)
         of_partners = rules["partner"] >= 0
@@ -340,30 +383,44 @@ class Site:
 
         Raises `NumericalError` where a concentration is negative, not a number or above 1e15.
         """
+        return self._totals(sum_fields(self.backend, self.stack.state.fields, self.replicate), steps)
+
+    def _totals(self, sums: FieldSums, steps: int) -> dict[str, float]:
+        """The same of sums that were found after so many steps, this one or an earlier one."""
         model = self.model
-        sums = sum_fields(self.backend, self.stack.state.fields, self.replicate)
         for f, name in enumerate(model.fields.names):
-            if sums.fault[f] != 2**64 - 1:
-                z, y, x = (int(i) for i in np.unravel_index(int(sums.fault[f]), model.shape))
+            bad = sums.bad(f)
+            if bad is not None:
+                z, y, x = (int(i) for i in np.unravel_index(bad, model.shape))
                 cells = (model.states.names[int(layer[z, y, x])] for layer in (self.tissue, self.immune))
+                found = f"{self.field(name)[z, y, x]:g} {model.fields.units[f]}"
+                now = self.clock.steps
+                value = found if steps == now else f"wrong ({found} at step {now})"
                 raise NumericalError(
                     f"field '{name}' at voxel x={x}, y={y}, z={z} ({' and '.join(cells)}) is "
-                    f"{self.field(name)[z, y, x]:g} {model.fields.units[f]} at {steps * model.step:g} min (step "
+                    f"{value} at {steps * model.step:g} min (step "
                     f"{steps}); expected a number from 0 to 1e15. Its largest source so far is "
                     + largest_source(model, f, self.fired, steps)
                 )
-        return {
-            name: float(sums.whole[f]) + float(sums.fraction[f]) * 2.0**-32 for f, name in enumerate(model.fields.names)
-        }
+        return {name: sums.total(f) for f, name in enumerate(model.fields.names)}
+
+    def numbers(self, noted: Numbers, placed: np.ndarray, steps: int) -> "SiteNumbers":
+        """What was noted of it after so many steps. Raises `NumericalError` as `totals` does."""
+        totals = self._totals(noted.fields, steps)
+        counts = self.counted(noted.tallied, placed)
+        return SiteNumbers(
+            counts, self._by_rule(noted.tallied.fired), totals, self._trait_sums(noted.traits, counts, steps)
+        )
 
 
 @dataclass(frozen=True)
-class FieldSums:
-    """Exact sums of one replicate: `whole` + `fraction` / 2^32, uint64 [F]; `fault`: lowest bad voxel, or 2^64 - 1."""
+class SiteNumbers:
+    """Numbers of a site at one time, by state, rule, field and trait; of traits, sum and number of cells."""
 
-    whole: np.ndarray
-    fraction: np.ndarray
-    fault: np.ndarray
+    counts: dict[str, int]
+    fired: dict[str, int]
+    totals: dict[str, float]
+    traits: dict[str, tuple[float, int]]
 
 
 def sum_fields(backend: Backend, fields: Array, replicate: int) -> FieldSums:

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from gpusim.backends.base import Backend, Known
-from gpusim.backends.groups import Adhesion, Array, CellLayer, CellTables, Closing, ReactionTables, TraitTables, Ways
+from gpusim.backends.groups import (
+    Adhesion,
+    Array,
+    CellLayer,
+    CellTables,
+    Closing,
+    Moved,
+    ReactionTables,
+    TraitTables,
+    Ways,
+)
 from gpusim.engine.adhesion import passes
 from gpusim.engine.lineage import Lineage
 from gpusim.engine.purpose import Purpose
@@ -16,7 +26,7 @@ from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError, ScenarioError
 from gpusim.model import Model
 from gpusim.model.model import Dose
-from gpusim.model.tables import EGRESS_BITS, EGRESS_PARTS, FLOW_FRACTION, FLOW_WHOLE, Boundary, members
+from gpusim.model.tables import EGRESS_PARTS, Boundary, Link, members
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,6 @@ class Stack:
     Attributes:
         models: of each replicate. They differ by what follows from the seed: initial cells, the order of grafts.
         state: their arrays, on the backend.
-        given: int64 [rules + 2 walls + 3 egresses, R], firings, flows and traits that the bodies have taken in.
         solvers: of their fields.
         lineages: of each replicate, the clones that were born since the start.
         fetched: firings and flows since the start as the host has them; None where it has to ask.
@@ -59,9 +68,7 @@ class Stack:
     def __init__(self, models: Sequence[Model], backend: Backend) -> None:
         self.backend = backend
         self.state = State.start(models, backend)
-        cells = models[0].cells
-        rows = len(cells.rules) + 2 * len(models[0].exchange.walls) + EGRESS_PARTS * len(cells.egresses)
-        self.given = np.zeros((rows, len(models)), np.int64)
+        self._given = [backend.array(np.zeros(array.shape, np.uint64)) for array in self._moving()]
         self.fetched: Tallied | None = None
         self.lineages = [Lineage.of(len(models[0].traits)) for _ in models]
         self._follow(models, Transport(models, backend), 0)
@@ -106,6 +113,10 @@ class Stack:
             modulators=self._tables.modulators,
             held=self._held,
         )
+        entries = [(kind, row, q, amount) for kind, of in enumerate(model.body.moved) for row, q, amount in of]
+        rows = np.array([each[:3] for each in entries], np.int32).reshape(-1, 3)
+        amounts = np.array([amount for *_, amount in entries], float)
+        self._moved = Moved(backend.array(rows), backend.array(amounts), *self._given)
         self._seeds = backend.array(np.array([each.seed for each in models], np.uint64))
         self._mobile = mobile(model)
         self._boundary = cells.boundary
@@ -117,6 +128,8 @@ class Stack:
             for each, none in zip(cells.ways, vacant, strict=True)
         ]
         self._closing = self._closing_on_backend(model)
+        if backend.ranks > 1 and cells.looks_at_connections:
+            raise ScenarioError(f"modulators with 'connected' are not possible on backend '{backend.name}'")
         adhesion, sides = cells.adhesion, (cells.boundary, cells.background)
         self._adhesion = None
         if adhesion is not None:
@@ -127,6 +140,7 @@ class Stack:
         self._left = [self.state.tally.left[i] for i in range(2)]
         self._acting = self._layers_with_rules()
         self._neighbourhoods = [self._neighbourhood(i, row) for i, row in enumerate(cells.neighbourhoods)]
+        self._connections = {i: self._connection(r) for i, r in enumerate(cells.neighbourhoods) if r["reach"] == 0}
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
         self.hold()
@@ -211,9 +225,10 @@ class Stack:
                 self._count_neighbours(layer, other, purpose)
                 self.fetched = None
                 given = self._seen() | self._drawn(number, purpose) | {"bid": state.bid, "heading": layer.heading}
-                cells = {"cells": layer.cells, "vacant": layer.vacant, "boundary": self._boundary}
-                launch("propose_moves", self._tables, other=other.cells, **cells, **given)
-                launch("move", **cells, **self._travelling(layer), bid=state.bid, left=self._left[1])
+                cells = {"cells": layer.cells, "boundary": self._boundary}
+                launch("propose_moves", self._tables, other=other.cells, vacant=layer.vacant, **cells, **given)
+                moved = {"trails": self._tables.trails, "bid": state.bid, "left": self._left[1]}
+                launch("move", **cells, **self._travelling(layer), **moved)
 
     def apply_rules(self, number: int) -> None:
         """Let the tissue's cells act and adhere to each other, then the immune cells act; for the `number`th time."""
@@ -335,7 +350,7 @@ class Stack:
         sides: dict[str, Any] = {"boundary": self._boundary}
         labels, seen = {"labels": state.labels}, sides | {"cells": layer.cells}
         launch("begin_regions", closing, **seen, **labels)
-        launch("join_regions", **labels, **sides)
+        launch("join_regions", **labels, **sides, corners=0)
         launch("mark_outside", closing, **seen, **labels, outside=state.room)
         drawn = self._drawn(number, Purpose.CLOSING) | {"found": state.labels, "bids": state.bids}
         tables, granted, tally = (self._tables, closing), {"granted": state.next}, state.tally
@@ -345,9 +360,34 @@ class Stack:
         counted = {"vacant": layer.vacant, "fired": tally.fired}
         launch("close_up", *tables, **seen, **drawn, **granted, **self._travelling(layer), **counted)
 
-    def show_body(self, quantities: np.ndarray) -> None:
-        """Let the cells see the bodies' present quantities, float32 [quantities, R]."""
-        self.backend.write(self.state.body, quantities)
+    def exchange_with_body(self, values: Array, failed: Array) -> None:
+        """Let the bodies (`body.Circulation`) take in what has come since the last call."""
+        tally = dict(zip(("fired", "flowed", "carried"), self._moving(), strict=True))
+        given = {"values": values, "failed": failed, "egresses": self._tables.egresses}
+        self.backend.launch("exchange_with_body", self._moved, **tally, **given)
+
+    def _moving(self) -> tuple[Array, Array, Array]:
+        """What of the tally bodies take in."""
+        tally = self.state.tally
+        return tally.fired, tally.flowed, tally.carried
+
+    @property
+    def given(self) -> np.ndarray:
+        """Firings, flows and traits that the bodies have taken in: int64 [rules + 2 walls + 3 egresses, R]."""
+        fired, flowed, carried = self.backend.fetch(self._given)
+        rules, walls = len(self._model.cells.rules), len(self._model.exchange.walls)
+        parts = (fired[:rules], flowed[:, :walls], carried)
+        return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts]).view(np.int64)
+
+    def give(self, replicate: int, counted: np.ndarray) -> None:
+        """Let the body of a replicate have taken in so much: int64 [rules + 2 walls + 3 egresses]."""
+        rules, walls = len(self._model.cells.rules), len(self._model.exchange.walls)
+        parts = np.split(counted.view(np.uint64), [rules, rules + 2 * walls])
+        for array, values in zip(self._given, parts, strict=True):
+            whole = np.zeros((*array.shape[:-1],), np.uint64)
+            within = whole[:, :walls] if array is self._given[1] else whole[: len(values)]
+            within[...] = values.reshape(within.shape)
+            self.backend.write(array[..., replicate], whole)
 
     def tallied(self) -> Tallied:
         """What has been counted since the start.
@@ -362,20 +402,6 @@ class Stack:
         self.solvers.forget()
         for name, array in self.state.kept(replicate).items():
             self.backend.write(array, arrays[name])
-
-    def moved(self, tallied: Tallied) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What has come since the last call.
-
-        Firings (int64 [rules, R]), concentrations that voxels gave (float64 [walls, R]), and what cells carried of
-        traits (float64 [egresses, R]), in their units.
-        """
-        counted = (tallied.fired, tallied.flowed, tallied.carried)
-        before, self.given = self.given, np.concatenate(counted)
-        fired, flowed, carried = np.split(self.given - before, np.cumsum([len(each) for each in counted])[:2])
-        whole, fraction = np.split(flowed, 2)
-        scaled = sum(part / 2.0 ** (i * EGRESS_BITS) for i, part in enumerate(np.split(carried, EGRESS_PARTS)))
-        scales = self._model.cells.egresses["scale"].astype(float)[:, None]
-        return fired, (whole + fraction / FLOW_FRACTION) / FLOW_WHOLE, scaled / scales
 
     def _seen(self) -> dict[str, Array]:
         """What cells react to, besides those beside them."""
@@ -428,9 +454,26 @@ class Stack:
         launch, members = self.backend.launch, self.state.members
         for i in self._counts_for[purpose]:
             states, reach, beyond, counts = self._neighbourhoods[i]
+            if reach == 0:
+                self._connect(i)
+                continue
             launch("mark_members", states=states, cells=own.cells, other=other.cells, members=members)
             given = {"members": members, "counts": counts}
             launch("count_members", **given, reach=reach, boundary=self._boundary, beyond=beyond)
+
+    def _connect(self, number: int) -> None:
+        """Find which voxels of the tissue are joined to what a modulator looks for."""
+        links, sides = self._connections[number]
+        state, launch, labels = self.state, self.backend.launch, {"labels": self.state.labels}
+        launch("begin_connections", links=links, cells=state.tissue.cells, sides=sides, **labels)
+        launch("join_regions", **labels, boundary=self._boundary, corners=1)
+        launch("mark_connections", **labels, joined=state.counts[number])
+
+    def _connection(self, row: np.void) -> tuple[Array, int]:
+        """Each state's `tables.Link`, uint8 [states], and the sides at which connections end."""
+        links = np.where(members(row["states"]) > 0, Link.LINK, Link.APART).astype(np.uint8)
+        links[members(row["ends"]) > 0] = Link.END
+        return self.backend.array(links[: len(self._model.states.names)]), int(row["sides"])
 
     def _neighbourhood(self, number: int, row: np.void) -> tuple[Array, int, int, Array]:
         """The states that are counted, how far, how many of them a voxel beyond an open side has, and the counts."""

@@ -33,8 +33,8 @@ MOST_BORN = 4096
 """Clones whose births are noted in an application of the rules; a quarter of the voxels more."""
 BYTES_PER_VOXEL_OF_FLOW = 1
 """The tissue that the pressure was solved for."""
-BYTES_PER_VOXEL_OF_CLOSING = 4
-"""Labels of regions."""
+BYTES_PER_VOXEL_OF_LABELS = 4
+"""Of regions, for closing and for connections."""
 
 
 _FILLED_ANEW = (
@@ -64,8 +64,8 @@ class State:
         traits: float32 [traits, R, z, y, x], of the cells of both layers.
         tissue, immune: the two layers of cells; `next` (uint8 [R, z, y, x]) receives new states.
         bid: uint16 [R, z, y, x], of moves; of size 0 where nothing moves.
-        room: uint8, and bids: uint32 [R, z, y, x], of divisions and closing; labels: uint32 [R, z, y, x], of closing;
-            of size 0 where there is none.
+        room: uint8, and bids: uint32 [R, z, y, x], of divisions and closing; labels: uint32 [R, z, y, x], of closing
+            and of connections; of size 0 where there is none.
         counts: uint8 [counts, R, z, y, x], of neighbours; `members`: uint8 [R, z, y, x], what is counted.
         tally: of each row of the tables of rules and of walls, since the start.
         births: of clones, in one application of the rules.
@@ -179,7 +179,7 @@ class State:
         makes_room = model.looks_at_room or any(model.claims)
         self.room = _zeros(shape, makes_room, np.uint8, backend)
         self.bids = _zeros(shape, any(model.claims), np.uint32, backend)
-        self.labels = _zeros(shape, model.cells.closing is not None, np.uint32, backend)
+        self.labels = _zeros(shape, _labels(model), np.uint32, backend)
         if self.bids.size:
             backend.write(self.bids, np.full(shape, 2**32 - 1, np.uint32))
         self.bid = _zeros(shape, tissue or immune, np.uint16, backend)
@@ -197,6 +197,11 @@ def _zeros(shape: tuple[int, ...], wanted: bool, dtype: type, backend: Backend) 
 def capacity_of_births(model: Model) -> int:
     """Births that are noted in one application of the rules."""
     return MOST_BORN + model.voxels // 4 if len(model.clones) else 0
+
+
+def _labels(model: Model) -> bool:
+    """Whether regions are labelled."""
+    return model.cells.closing is not None or model.cells.looks_at_connections
 
 
 def _arrays(part: Any, prefix: str) -> Iterator[tuple[str, Array]]:
@@ -223,7 +228,7 @@ def memory(model: Model) -> int:
     dividing = BYTES_PER_VOXEL_OF_DIVISION + claims if claims else int(model.looks_at_room)
     traits = BYTES_PER_VOXEL_AND_TRAIT * len(model.traits)
     traits += BYTES_PER_VOXEL_OF_CLONES + len(model.traits) if len(model.clones) else 0
-    dividing += BYTES_PER_VOXEL_OF_CLOSING if model.cells.closing is not None else 0
+    dividing += BYTES_PER_VOXEL_OF_LABELS * _labels(model)
     counting = BYTES_PER_VOXEL_AND_COUNT * (counts + 1) if counts else 0
     counting += BYTES_PER_VOXEL_OF_FLOW if model.flow is not None else 0
     return model.voxels * (

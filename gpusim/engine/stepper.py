@@ -5,15 +5,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from gpusim.backends.base import Backend
 from gpusim.body import Circulation
 from gpusim.engine import memory
 from gpusim.engine.actions import Action, remodelled, require_effect, with_changes
 from gpusim.engine.clock import Clock
+from gpusim.engine.notes import Note, Notes
 from gpusim.engine.site import Site
-from gpusim.engine.stack import Stack, tallied
+from gpusim.engine.stack import Stack
 from gpusim.model import Model, build
 from gpusim.scenario import Scenario
 
@@ -44,7 +43,11 @@ class Stepper:
         self.sites = [
             {name: Site(name, stack, r, self.clock) for name, stack in stacks.items()} for r in range(len(scenarios))
         ]
-        backend.worker.do(self.show_bodies)
+        for stack in self.stacks:
+            stack.state.body = self.circulation.seen
+        self._notes = Notes(self.stacks, self.circulation, backend)
+        self._noted: tuple[int, Note] | None = None
+        backend.worker.do(self._track)
 
     @property
     def model(self) -> Model:
@@ -75,6 +78,14 @@ class Stepper:
                 self._circulate()
             for stack in self.stacks:
                 stack.hold()
+            self._track()
+
+    def _track(self) -> None:
+        """Follow the cells that are tracked."""
+        if self.model.tracks is not None:
+            for sites in self.sites:
+                for name in sorted(sites):
+                    sites[name].track()
 
     def _treat(self) -> None:
         """Give the therapies that are due: doses, infusions, what is cut out, what is put in."""
@@ -83,28 +94,33 @@ class Stepper:
             stack.treat(steps)
         for infusion in self.model.infusions:
             if infusion.step == steps:
-                self.circulation.values[infusion.quantity] += infusion.amount
+                self.circulation.add(infusion.quantity, infusion.amount)
         for sites in self.sites:
             for name in sorted(sites):
                 sites[name].operate(steps)
-        if any(infusion.step == steps for infusion in self.model.infusions):
-            self.show_bodies()
 
     def _circulate(self) -> None:
         """Let the bodies' time go on."""
         if not self.model.body.names:
             return
-        for stack, counts in zip(self.stacks, tallied(self.stacks), strict=True):
-            self.circulation.exchange(stack.models[0].body, *stack.moved(counts))
-        self.circulation.advance(self.model.rules_every * self.model.step)
-        self.show_bodies()
+        for stack in self.stacks:
+            stack.exchange_with_body(self.circulation.on_backend, self.circulation.failed)
+        self.circulation.advance(self.model.rules_every * self.model.step, self.clock.steps)
 
-    def show_bodies(self) -> None:
-        """Let the cells see the bodies' present quantities."""
-        if self.model.body.names:
-            seen = np.maximum(self.circulation.values, 0.0).astype(np.float32)
-            for stack in self.stacks:
-                stack.show_body(seen)
+    # Looking
+
+    def note(self) -> Note:
+        """Note the numbers of the present state on the backend; `complete` fetches them."""
+        if self._noted is None or self._noted[0] != self.clock.changes:
+            placed = [[sites[stack].placed.copy() for stack in sorted(sites)] for sites in self.sites]
+            self._noted = self.clock.changes, self._notes.take(self.clock.steps, placed)
+        return self._noted[1]
+
+    def complete(self, note: Note) -> Note:
+        """Have what was noted on the host. Raises `NumericalError` where a body ran away."""
+        if not note.numbers:
+            self._notes.fetch()
+        return note
 
     # Changes in mid-run
 
@@ -145,7 +161,4 @@ class Stepper:
         with self.clock.changing("a change of the model", range(len(models))):
             for name, site in self.sites[0].items():
                 site.stack.remodel([each[name] for each in models], self.clock.steps)
-            values = self.circulation.values
-            self.circulation = Circulation([next(iter(each.values())).body for each in models], self.backend)
-            self.circulation.values = values
-            self.show_bodies()
+            self.circulation.remodel(next(iter(models[0].values())).body)

@@ -52,6 +52,7 @@ FORMATS = {
     "ome-zarr": Format(
         "an image pyramid (NGFF 0.5) with both cell layers as labels, for napari", ".ome.zarr", "ome_zarr.write"
     ),
+    "tracks": Format("tracks of cells (record.tracks), for napari", ".tracks.csv", "tracks.write"),
     "csv": Format("a table of cells", ".csv", "cells.write_csv"),
     "parquet": Format("the same table, smaller and faster to read", ".parquet", "cells.write_parquet"),
     "multicellds": Format("a folder as PhysiCell writes it, for pcdl and Studio", ".multicellds", "multicellds.write"),

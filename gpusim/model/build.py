@@ -19,7 +19,7 @@ from gpusim.model.model import Boundary, Dose, Exchange, Fields, Graft, Infusion
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
 from gpusim.model.steps import whole
-from gpusim.model.traits import build_clones, build_traits
+from gpusim.model.traits import build_clones, build_tracks, build_traits
 from gpusim.model.waiting import with_counters
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.checks import barriers, state_names
@@ -133,6 +133,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         **vars(_treatments(document, fields, states, exchange.held, initial, spacing, step, due)),
         initial=initial,
         notes=tuple(notes),
+        tracks=build_tracks(document, states, step),
     )
 
 

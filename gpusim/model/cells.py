@@ -78,6 +78,7 @@ class CellTables:
             rule_names=names,
             ceilings=_ceilings(rules, rule_begin, self._modulators.highest),
             motilities=motilities,
+            trails=self._trails(),
             modulators=self._modulators.table,
             releases=np.array(self._releases, RELEASE),
             adjustments=np.array(self._adjustments, ADJUSTMENT),
@@ -174,6 +175,16 @@ class CellTables:
             if state.motility is not None:
                 self._motility(table[self._states.number(name)], state.layer == "tissue", state.motility)
         return table
+
+    def _trails(self) -> np.ndarray:
+        """What a cell in each state leaves behind when it moves, uint8 [states]."""
+        states, specs = self._states, self._document.states
+        found = np.zeros(len(states.names), np.uint8)
+        found[states.none :] = states.none
+        for name, spec in specs.items():
+            if spec.motility is not None and spec.motility.trail is not None:
+                found[states.number(name)] = states.number(spec.motility.trail)
+        return found
 
     def _motility(self, row: np.void, of_tissue: bool, motility: Motility) -> None:
         states = self._states

@@ -21,8 +21,11 @@ def fingerprint(models: Mapping[str, Model | Mapping[str, object]]) -> str:
 def _parts(value: Any) -> Iterator[bytes]:
     if dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
+            part = getattr(value, field.name)
+            if part is None and field.default is None:
+                continue  # what few models have leaves no mark in the others
             yield field.name.encode()
-            yield from _parts(getattr(value, field.name))
+            yield from _parts(part)
     elif isinstance(value, np.ndarray):
         yield f"{value.dtype}{value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()

@@ -207,7 +207,7 @@ class Traits:
     Attributes:
         names, units: of the traits of the scenario; numbers: their rows. Other rows count steps (`model/waiting.py`).
         of_tissue: how many rows belong to tissue cells.
-        rows: table of `tables.TRAIT`.
+        rows: table of `tables.TRAIT`; where there are tracks, the last has their numbers.
         quantiles: float32 [traits, 2, 1025], of initial values and of mutations, in the trait's unit.
         laws: table of `tables.LAW`, rows sorted by state, then by trait; law_begin: int32 [states + 1].
         transfers: table of `tables.TRANSFER`, rows sorted by state; transfer_begin: int32 [states + 1].
@@ -240,6 +240,19 @@ class Traits:
 
 
 @dataclass(frozen=True)
+class Tracks:
+    """Which cells are tracked.
+
+    Attributes:
+        states: bool [states], whose cells are; cells: how many at a time; every: steps between two positions.
+    """
+
+    states: np.ndarray
+    cells: int
+    every: int
+
+
+@dataclass(frozen=True)
 class Clones:
     """Whose cells belong to clones.
 
@@ -266,7 +279,7 @@ class Cells:
         rule_names: name of the rule of each row; several rows where a rule leaves several states.
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
-        motilities: one row a state.
+        motilities: one row a state; trails: uint8 [states], what a cell leaves behind when it moves.
         modulators, releases, adjustments, egresses, slopes: what the others point into.
         neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
@@ -282,6 +295,7 @@ class Cells:
     rule_names: tuple[str, ...]
     ceilings: np.ndarray
     motilities: np.ndarray
+    trails: np.ndarray
     modulators: np.ndarray
     releases: np.ndarray
     adjustments: np.ndarray
@@ -294,6 +308,11 @@ class Cells:
     adhesion: Adhesion | None
     boundary: int
     background: int
+
+    @property
+    def looks_at_connections(self) -> bool:
+        """Whether a modulator does."""
+        return bool((self.neighbourhoods["reach"] == 0).any())
 
     @property
     def leaves(self) -> np.ndarray:
@@ -413,6 +432,7 @@ class Model:
         until: steps of the whole run; record_every: steps between snapshots.
         doses, infusions, grafts, resections: therapies, in the order of the scenario.
         notes: what a user should know of the choices made.
+        tracks: of cells, if there are any.
     """
 
     name: str
@@ -438,6 +458,7 @@ class Model:
     resections: tuple[Resection, ...]
     initial: InitialTissue
     notes: tuple[str, ...]
+    tracks: Tracks | None = None
 
     @property
     def claims(self) -> tuple[bool, bool]:

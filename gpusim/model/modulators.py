@@ -16,6 +16,7 @@ from gpusim.model.tables import (
     NEIGHBOURHOODS,
     RIGID,
     TRACE,
+    Boundary,
     Shape,
     Source,
     fixed,
@@ -26,7 +27,7 @@ from gpusim.model.tables import members as membership
 from gpusim.scenario import Document
 from gpusim.scenario.checks import state_names
 from gpusim.scenario.limits import LARGEST
-from gpusim.scenario.schema import Modulator, Signal, Trait
+from gpusim.scenario.schema import SIDES, Modulator, Signal, Trait
 
 RAMP = 0.1
 """Width of a threshold on the own concentration, as a part of it. A step has no steady state where the concentration
@@ -97,7 +98,8 @@ def _argument(
     else:
         assert states is not None
         row["source"] = Source.CONTACT if argument.contact is not None else Source.NEIGHBOURS
-        row["states"] = state_set([states.number(s) for s in argument.neighbours or argument.contact or ()])
+        named = argument.neighbours or argument.contact or argument.connected or ()
+        row["states"] = state_set([states.number(s) for s in named])
 
     def value(given: float | str) -> float:
         number = units.number(given, unit, volume)
@@ -142,6 +144,8 @@ def highest(modulator: Modulator, row: np.ndarray, states: States, document: Doc
     match Shape(int(row["shape"])):
         case Shape.HILL | Shape.POWER | Shape.STEP | Shape.RAMP:
             most = max(float(row["low"]), float(row["high"]), 0.0)
+        case Shape.LINEAR if modulator.connected is not None:
+            most = 1.0
         case Shape.LINEAR if row["source"] == Source.NEIGHBOURS:
             # A voxel around has a cell in each layer.
             layers = int(held[: states.none].any()) + int(held[states.none :].any())
@@ -171,7 +175,7 @@ class Modulators:
         self._document, self._states, self._volume = document, states, volume
         self._rows: list[np.ndarray] = []
         self._highest: list[np.ndarray] = []
-        self._neighbourhoods: dict[tuple[bytes, int], int] = {}
+        self._neighbourhoods: dict[tuple[bytes, int, bytes, int], int] = {}
 
     def add(self, modulators: Iterable[Modulator]) -> tuple[int, int]:
         """First and end of the rows of some modulators, the cheapest to look at first; a 0 ends the product."""
@@ -222,7 +226,12 @@ class Modulators:
         rows = modulator_rows(modulator, self._document, self._states, self._volume)
         for argument, row in zip(modulator.arguments, rows, strict=False):
             if argument.neighbours is not None:
-                key = (row["states"].tobytes(), NEIGHBOURHOODS[argument.neighbourhood])
+                key = (row["states"].tobytes(), NEIGHBOURHOODS[argument.neighbourhood], state_set([]).tobytes(), 0)
+                row["index"] = self._neighbourhoods.setdefault(key, len(self._neighbourhoods))
+            elif argument.connected is not None:
+                ends = state_set([self._states.number(s) for s in argument.to or () if s not in SIDES]).tobytes()
+                sides = sum(Boundary.FIRST_OPEN << SIDES.index(s) for s in argument.to or () if s in SIDES)
+                key = (row["states"].tobytes(), 0, ends, sides)
                 row["index"] = self._neighbourhoods.setdefault(key, len(self._neighbourhoods))
         return rows
 
@@ -239,5 +248,8 @@ class Modulators:
     @property
     def neighbourhoods(self) -> np.ndarray:
         """The neighbours that they look at, of `tables.NEIGHBOURHOOD`."""
-        rows = [(np.frombuffer(states, np.uint32), reach) for states, reach in self._neighbourhoods]
+        rows = [
+            (np.frombuffer(states, np.uint32), reach, np.frombuffer(ends, np.uint32), sides)
+            for states, reach, ends, sides in self._neighbourhoods
+        ]
         return np.array(rows, NEIGHBOURHOOD)

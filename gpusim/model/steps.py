@@ -107,6 +107,8 @@ def given_times(document: Document) -> dict[str, float]:
     texts = {"time.until": time.until} | {f"time.at[{i}]": text for i, text in enumerate(time.at)}
     if "every" in record.model_fields_set or units.number(record.every, "min") < until:
         texts["record.every"] = record.every
+    if record.tracks is not None:
+        texts["record.tracks.every"] = record.tracks.every
     for name, therapy in document.therapies.items():
         texts[f"therapies.{name}.start"] = therapy.start
         if therapy.every is not None and therapy.doses > 1:
@@ -120,8 +122,9 @@ def given_times(document: Document) -> dict[str, float]:
 def dividing(most: float, times: Mapping[str, float]) -> float:
     """The longest step of at most `most` min that divides all times, or a round one of three quarters of it or more.
 
-    Raises `ScenarioError` where that would be under a hundredth of it.
+    Raises `ScenarioError` where that would be under a hundredth of it, and of the shortest of the times.
     """
+    least = min(most, *times.values()) / _MOST_SHORTER if times else 0.0
     if all(_multiple(minutes, most) for minutes in times.values()):
         return most
     common = Fraction(0)
@@ -132,9 +135,9 @@ def dividing(most: float, times: Mapping[str, float]) -> float:
             common.denominator * exact.denominator,
         )
         step = float(common / math.ceil(common / Fraction(most))) if common else 0.0
-        if step < most / _MOST_SHORTER or not _multiple(minutes, step):
+        if step < least or not _multiple(minutes, step):
             raise ScenarioError(
-                f"{place}: no step of {most / _MOST_SHORTER:g} min or more divides {minutes:.10g} min and the other "
+                f"{place}: no step of {least:g} min or more divides {minutes:.10g} min and the other "
                 "times of the scenario; expected a rounder time, or a 'time.step'"
             )
     rounded = [each for each in ROUND_MINUTES if each <= most and _multiple(float(common), each)]

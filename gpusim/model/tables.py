@@ -146,6 +146,14 @@ class Region(enum.IntEnum):
     OUTSIDE = 2
 
 
+class Link(enum.IntEnum):
+    """What a voxel of a state is to connections: apart from them, a link, or an end to which others are joined."""
+
+    APART = 0
+    LINK = 1
+    END = 2
+
+
 MOST_TRIES = 8
 """Directions in which what closes up looks for the outside."""
 
@@ -222,7 +230,9 @@ MODULATOR = np.dtype(
         ("states", "<u4", (8,)),
     ]
 )
-NEIGHBOURHOOD = np.dtype([("states", "<u4", (8,)), ("reach", "<i4")])
+NEIGHBOURHOOD = np.dtype([("states", "<u4", (8,)), ("reach", "<i4"), ("ends", "<u4", (8,)), ("sides", "<i4")])
+"""What is counted around each voxel: cells in some states within a reach. Without a reach, 1 where the voxel is joined
+to states or sides (`ends`, `sides`: bits of `Boundary`) through voxels in these states, else 0."""
 EFFECT = np.dtype(
     [
         ("kind", "<i4"),

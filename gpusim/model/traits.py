@@ -8,8 +8,9 @@ import numpy as np
 
 from gpusim import units
 from gpusim.errors import ScenarioError
-from gpusim.model.model import Clones, States, Traits
+from gpusim.model.model import Clones, States, Tracks, Traits
 from gpusim.model.modulators import Modulators, greatest, numbered
+from gpusim.model.steps import whole
 from gpusim.model.tables import (
     LAW,
     LINEAGE,
@@ -40,8 +41,11 @@ def build_traits(
     """The traits of a scenario; the steps of transport and of the rules in min."""
     names = numbered(document)
     specs = [document.traits[name] for name in names]
+    if document.record.tracks is not None:
+        # The number of its track is one more trait of a cell, the last, which no name leads to.
+        specs.append(schema.Trait(of=document.record.tracks.of, at_division="reset"))
     rows = np.array([_row(spec, states, volume) for spec in specs], TRAIT)
-    quantiles = np.zeros((len(names), 2, QUANTILE_STEPS + 1), np.float32)
+    quantiles = np.zeros((len(specs), 2, QUANTILE_STEPS + 1), np.float32)
     for table, spec in zip(quantiles, specs, strict=True):
         table[0], table[1] = _rounded(_initial(spec, volume)), _rounded(_mutations(spec, volume))
     laws, law_begin = _laws(specs, states, volume, rules_step, modulators)
@@ -66,6 +70,15 @@ def build_traits(
 def threshold(probability: float) -> int:
     """What a random word of 32 bits must be below."""
     return min(round(probability * 2**32), 2**32 - 1)
+
+
+def build_tracks(document: Document, states: States, step: float) -> Tracks | None:
+    """The tracks of a scenario; the time step in min. Raises `ScenarioError`."""
+    spec = document.record.tracks
+    if spec is None:
+        return None
+    every = whole(units.number(spec.every, "min"), step, "record.tracks.every")
+    return Tracks(np.isin(states.names, spec.of), spec.cells, every)
 
 
 def build_clones(document: Document, states: States, voxels: int) -> Clones:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gpusim.model.waiting import MOST_STEPS
 from gpusim.physicell.environment import Lattice
 from gpusim.physicell.grammar import Rule
@@ -203,7 +205,7 @@ class Cells:
 
             def of(what: Sequence[str], base: float) -> Modulated:
                 names = [f"{substrate} {each}" for each in what]  # noqa: B023
-                return self.responses.modulated(name, names, base, dead=dead, own=substrate)  # noqa: B023
+                return self.responses.modulated(name, names, base, dead=dead)
 
             secreted = of(["secretion"], rate if alive else 0.0)
             if secreted.value > 0:
@@ -240,44 +242,47 @@ class Cells:
                 self.report.add("cell definition", f"{name}: {substrate} {word}", "exact", note)
 
     def _motility(self, name: str, cell: CellType) -> dict[str, Any]:
-        for behaviour in ("migration bias", "migration persistence time"):
-            self.responses.lose(name, [behaviour], "modulators act on the speed alone")
-        lost = [rule.behaviour for rule in self.rules if rule.behaviour.startswith("chemotactic ")]
-        self.responses.lose(name, lost, "modulators act on the speed alone")
-        if not cell.motile:
-            note = "no effect, as in PhysiCell: motility is not enabled"
-            self.responses.modulated(name, ["migration speed"], cell.speed, note=note)
+        note = "" if cell.motile else "no effect, as in PhysiCell: motility is not enabled"
+        speed = self.responses.modulated(name, ["migration speed"], cell.speed, note=note)
+        persistence = self.responses.modulated(name, ["migration persistence time"], cell.persistence, note=note)
+        chemotaxis = self._chemotaxis(name, cell, note)
+        if not cell.motile or speed.value <= 0:
             return {}
-        speed = self.responses.modulated(name, ["migration speed"], cell.speed)
-        if speed.value <= 0:
-            return {}
+        time = f"{persistence.value:.10g} min"
         motility: dict[str, Any] = {
             "speed": f"{speed.value:.10g} um/min",
-            "persistence": f"{cell.persistence:.10g} min",
+            "persistence": {"time": time} | _listed(persistence) if persistence.modulators else time,
         }
         note = "steps along the axes, into free voxels"
         self.report.add("cell definition", f"{name}: motility", "approximate", note)
-        motility |= self._chemotaxis(name, cell)
-        return {"motility": motility | _listed(speed)}
+        return {"motility": motility | chemotaxis | _listed(speed)}
 
-    def _chemotaxis(self, name: str, cell: CellType) -> dict[str, Any]:
-        rising = [(value, key) for key, value in cell.chemotaxis if value > 0 and key in self.fields]
-        if cell.bias <= 0 or not cell.chemotaxis:
+    def _chemotaxis(self, name: str, cell: CellType, note: str) -> dict[str, Any]:
+        """Direction and bias. Of rules on the bias, the values at its ends are those of PhysiCell, converted."""
+        flat = self.lattice.flat
+        bias = self.responses.modulated(
+            name, ["migration bias"], cell.bias, note=note, convert=lambda b: drift(b, flat)
+        )
+        along: dict[str, Any] = {}
+        for substrate, weight in cell.chemotaxis:
+            words = [f"chemotactic {what} to {substrate}" for what in ("response", "sensitivity")]
+            part = self.responses.modulated(name, words, weight, note=note) if weight >= 0 else Modulated(weight)
+            if substrate not in self.fields or part.value == 0:
+                continue
+            rest = {"per": 1} if cell.of_slopes and len(cell.chemotaxis) > 1 else {}
+            spec = {"weight": float(f"{part.value:.10g}"), **rest} | _listed(part)
+            along[self.fields[substrate]] = spec if len(spec) > 1 else spec["weight"]
+        others = [r.behaviour for r in self.rules if r.cell == name and r.behaviour.startswith("chemotactic ")]
+        self.responses.lose_rest(name, others, "no chemotaxis along this field, or down it")
+        if bias.value <= 0 or not along:
             return {}
-        where = f"{name}: chemotaxis"
-        if not rising:
-            self.report.add("cell definition", where, "lost", "only up the slope of a field")
-            return {}
-        _, substrate = max(rising)
-        spec = next(each for each in self.settings.substrates if each.name == substrate)
-        half = max([spec.initial, *spec.sides.values()]) or 1.0
-        note = f"a bias of {cell.bias:g} where the field rises by {half:g} in 100 um, in proportion to the slope"
-        if len(cell.chemotaxis) > 1:
-            note += "; of several fields, the one of the highest sensitivity"
-        self.report.add("cell definition", where, "approximate", note)
-        # The drift is speed * sensitivity / 3 * slope of c / (half + c), which is 1 / (400 um) at c = half.
-        sensitivity = f"{3 * cell.bias * 400:.4g} um"
-        return {"chemotaxis": {"field": self.fields[substrate], "half": half, "sensitivity": sensitivity}}
+        if cell.motile:
+            said = (
+                f"a bias of {cell.bias:g} makes a mean drift of {drift(cell.bias, flat):.3g} of the speed, at any slope"
+            )
+            self.report.add("cell definition", f"{name}: chemotaxis", "exact", said)
+        value = float(f"{bias.value:.10g}")
+        return {"chemotaxis": {"along": along, "bias": {"value": value} | _listed(bias) if bias.modulators else value}}
 
     # Rules
 
@@ -525,6 +530,20 @@ class Cells:
         for name in ("live_cells", "dead_cells", "apoptotic_cells", "necrotic_cells"):
             if name in named and found[name]:
                 self.groups[name] = found[name]
+
+
+def drift(bias: float, flat: bool) -> float:
+    """Mean velocity along the direction of chemotaxis of cells with a migration bias, as a share of their speed.
+
+    PhysiCell's cells move along bias * direction + (1 - bias) * a unit vector at random, brought to a length of 1.
+    """
+    bias = min(max(bias, 0.0), 1.0)
+    if bias in (0.0, 1.0):
+        return bias
+    angle = (np.arange(20_000) + 0.5) * np.pi / 20_000
+    share = np.ones_like(angle) if flat else np.sin(angle)
+    forward, across = bias + (1 - bias) * np.cos(angle), (1 - bias) * np.sin(angle)
+    return float(f"{np.average(forward / np.hypot(forward, across), weights=share):.6g}")
 
 
 def _complement(modulator: dict[str, Any]) -> dict[str, Any]:

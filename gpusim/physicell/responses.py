@@ -79,6 +79,11 @@ class Responses:
         for rule in self.by_behaviour(cell, *names):
             self.fates[rule] = ("lost", why)
 
+    def lose_rest(self, cell: str, names: Iterable[str], why: str) -> None:
+        """Say why the rules of a behaviour are lost that have no fate yet."""
+        for rule in self.by_behaviour(cell, *names):
+            self.fates.setdefault(rule, ("lost", why))
+
     def modulated(
         self,
         cell: str,
@@ -86,15 +91,20 @@ class Responses:
         base: float,
         *,
         dead: str | None = None,
-        own: str | None = None,
         fate: Fate = "exact",
         note: str = "",
+        convert: Callable[[float], float] | None = None,
     ) -> Modulated:
         """A behaviour with this value without signals, of living cells, or of `dead` ones (how they died).
 
-        `fate` and `note`: what is lost by the behaviour itself. `own`: the substrate whose rate it is.
+        `fate` and `note`: what is lost by the behaviour itself. `convert`: values of the behaviour into those of the
+        scenario; what lies between its limits is then approximate.
         """
+        names = list(names)
         rules = self.by_behaviour(cell, *names)
+        if convert is not None and rules:
+            fate = "approximate"
+            note = "; ".join([note] * bool(note) + ["between its limits, in proportion to the converted values"])
         response = Response(cell, next(iter(names)), base, rules)
         if rules and min(base, response.bottom, response.top) < 0:
             self.lose(cell, names, "a rate below 0")
@@ -116,7 +126,8 @@ class Responses:
                 (up if rule.increases else down).append((rule, seen))
         for rule in rules:  # of living cells alone, looked at for dead ones
             self.fates.setdefault(rule, (fate, note))
-        return _joined(response, up, down, sums[True], sums[False], own)
+        base, top, bottom = (convert(v) if convert else v for v in (response.base, response.top, response.bottom))
+        return _joined(base, top, bottom, up, down, sums[True], sums[False])
 
     def _seen(self, rule: Rule, dead: str | None) -> Seen:
         """What a signal is."""
@@ -177,16 +188,16 @@ class Responses:
 
 
 def _joined(
-    response: Response,
+    base: float,
+    top: float,
+    bottom: float,
     up: list[tuple[Rule, Seen]],
     down: list[tuple[Rule, Seen]],
     above: float,
     below: float,
-    own: str | None,
 ) -> Modulated:
     """Signals that change as modulators; `above` and `below` are sums over those that do not."""
-    top, bottom = response.top, response.bottom
-    base = (response.base + top * above) / (1 + above)
+    base = (base + top * above) / (1 + above)
     base, top = ((each + bottom * below) / (1 + below) for each in (base, top))
     if not up and not down:
         return Modulated(base)

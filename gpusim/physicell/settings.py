@@ -64,6 +64,8 @@ class CellType:
     persistence: float = 1.0
     bias: float = 0.0
     chemotaxis: list[tuple[str, float]] = field(default_factory=list)
+    of_slopes: bool = False
+    """Whether the direction is the sum of the gradients themselves, not of their directions."""
     secretion: dict[str, Secretion] = field(default_factory=dict)
     phagocytosis: dict[str, float] = field(default_factory=dict)
     dead_phagocytosis: dict[str, float] = field(default_factory=dict)
@@ -390,9 +392,11 @@ def _motility(reader: _Reader, node: Any, new: CellType) -> None:
     simple = options.find("chemotaxis") if options is not None else None
     if reader.flag(advanced, "enabled"):
         found = reader.named(advanced, "chemotactic_sensitivities/chemotactic_sensitivity")
-        new.chemotaxis = [(name, value) for name, value in found.items() if value]
+        new.chemotaxis = list(found.items())
+        new.of_slopes = not reader.flag(advanced, "normalize_each_gradient")
     elif reader.flag(simple, "enabled"):
         new.chemotaxis = [(reader.text(simple, "substrate"), reader.value(simple, "direction", 1.0))]
+        new.of_slopes = False
     elif simple is not None or advanced is not None:
         new.chemotaxis = []
 

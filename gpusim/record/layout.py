@@ -24,6 +24,9 @@ BIRTHS = "births.csv"
 of the birth, traits of the first cell. Each site has numbers of its own, from 1 on."""
 CELLS_OF_CLONES = "clones.csv"
 """Cells of each clone that has any at the time of each snapshot."""
+TRACKS = "tracks.csv"
+"""Positions of the cells that are tracked: a row for each cell and time, in the order of time, then of tracks. Each
+site has numbers of its own, from 1 on."""
 SCENARIO = "scenario.yaml"
 """The scenario of the run, without `extends`."""
 STUDY = "study.yaml"
@@ -71,7 +74,8 @@ def is_whole(document: Document) -> bool:
 
 def tables(document: Document) -> list[str]:
     """The tables of a run."""
-    return [COUNTS, *([BIRTHS, CELLS_OF_CLONES] if document.clones else [])]
+    of_clones = [BIRTHS, CELLS_OF_CLONES] if document.clones else []
+    return [COUNTS, *of_clones, *([TRACKS] if document.record.tracks else [])]
 
 
 def count_columns(

@@ -16,7 +16,7 @@ import zarr
 from gpusim.engine import Action
 from gpusim.errors import GpusimError, ResultError
 from gpusim.plottable import Plottable
-from gpusim.record import layout, lineages, store, sums
+from gpusim.record import layout, lineages, store, sums, tracks
 from gpusim.record.several import results_in
 from gpusim.scenario import Document, Scenario
 
@@ -154,6 +154,19 @@ class Result(Plottable):
         """
         found = self._of_clones(layout.CELLS_OF_CLONES)
         return found[found["snapshot"] < len(self.times)].reset_index(drop=True)
+
+    @property
+    def tracks(self) -> pd.DataFrame:
+        """Positions of the cells that were tracked, in the order of time, then of tracks.
+
+        Columns: track (number, from 1 on), step, minutes, z_um, y_um, x_um, state, tissue (state of the tissue cell in
+        the voxel). Raises `ResultError`, also for a scenario without tracks.
+        """
+        if self.scenario.document.record.tracks is None:
+            raise ResultError(f"{self.folder}: its scenario has no tracks ('record: {{tracks: {{of: STATES}}}}')")
+        with self._reading(layout.TRACKS):
+            found = tracks.read(self._whole_rows(layout.TRACKS))
+            return found[found["site"] == self.site].drop(columns="site").reset_index(drop=True)
 
     def _of_clones(self, name: str) -> pd.DataFrame:
         """Rows of this site in a table of clones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -20,11 +21,12 @@ import zarr
 
 from gpusim import units
 from gpusim.engine import Replicate
+from gpusim.engine.notes import Note
 from gpusim.engine.replicate import mean_of
-from gpusim.errors import ResultError
+from gpusim.errors import GpusimError, ResultError
 from gpusim.model import Model
 from gpusim.model.fingerprint import fingerprint
-from gpusim.record import checkpoint, layout, store, sums
+from gpusim.record import checkpoint, layout, store, sums, tracks
 from gpusim.record.checkpoint import Checkpoint, DamagedError
 from gpusim.record.files import explained, locked, remove_unready, write_text
 from gpusim.record.lineages import CELL_COLUMNS, Lineages, birth_columns
@@ -75,8 +77,10 @@ class Recorder:
             (site.name for site in self._several),
         )
         columns = {layout.COUNTS: counts, layout.BIRTHS: birth_columns(model), layout.CELLS_OF_CLONES: CELL_COLUMNS}
+        columns[layout.TRACKS] = tracks.COLUMNS
         self._columns = {name: columns[name] for name in layout.tables(replicate.scenario.document)}
         self._tables: dict[str, Table] = {}
+        self._rows: list[Note] = []
         self._last_row = self._last_snapshot = -1
         self._told = (-1, 0)
         self._fingerprinted: dict[str, Model] = {}
@@ -105,6 +109,9 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            # Of a run that failed, what can still be had.
+            with contextlib.suppress(*(() if kind is None else (GpusimError,))):
+                self._write_rows()
             with explained(self.folder):
                 self._close_tables()
         except ResultError:
@@ -150,6 +157,7 @@ class Recorder:
         replicate = self._replicate
         if self._saved == self._point:
             return
+        self._write_rows()
         replicate.check()
         with explained(self.folder):
             of_tables, sums_of_tables = checkpoint.of_tables(
@@ -181,6 +189,7 @@ class Recorder:
         if self._told[0] == self._point[0] and self._told != self._point:
             self._last_row = self._last_snapshot = -1
         self._row()
+        self._write_rows()
         if self._last_snapshot != self._replicate.steps:
             self._snapshot()
         summary = self._summary()
@@ -197,30 +206,41 @@ class Recorder:
         return summary
 
     def _row(self) -> None:
+        """Note a row of counts; it is written with others, where a backend is better not waited for each time."""
         replicate = self._replicate
-        if self._last_row == replicate.steps:
-            return
-        totals = replicate.totals().values()
-        counts, fired, body = (each.values() for each in (replicate.counts, replicate.fired, replicate.body))
-        means = _written(replicate.means())
-        parts = (
-            part
-            for site in self._several
-            for part in (
-                site.counts.values(),
-                site.totals(replicate.steps).values(),
-                _written({name: mean_of([sums]) for name, sums in site.trait_sums().items()}),
+        if self._last_row != replicate.steps:
+            self._rows.append(replicate.note())
+            self._last_row, self._told = replicate.steps, self._point
+        if self._rows and self._rows[0].numbers:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        """Write the rows that are noted."""
+        while self._rows:
+            found = self._replicate.numbers_of(self._rows[0])
+            parts = (
+                part
+                for site in (found.sites[each.name] for each in self._several)
+                for part in (
+                    site.counts.values(),
+                    site.totals.values(),
+                    _written({name: mean_of([sums]) for name, sums in site.traits.items()}),
+                )
             )
-        )
-        row = [replicate.steps, f"{replicate.minutes:.10g}", *counts, *fired, *totals, *means, *body]
-        with explained(self.folder):
-            self._tables[layout.COUNTS].add([*row, *itertools.chain.from_iterable(parts)])
-        self._last_row, self._told = replicate.steps, self._point
+            whole = (each.values() for each in (found.counts, found.fired, found.totals))
+            row = [found.steps, f"{found.minutes:.10g}", *itertools.chain.from_iterable(whole)]
+            row += [*_written(found.means), *found.body.values()]
+            with explained(self.folder):
+                self._tables[layout.COUNTS].add([*row, *itertools.chain.from_iterable(parts)])
+            del self._rows[0]
 
     def _snapshot(self) -> None:
+        self._write_rows()
         with explained(self.folder):
             if self._lineages is not None:
                 self._lineages.write(len(store.times(self._group)))
+            if self._tracks is not None:
+                self._tracks.write()
             store.append(self._group, self._replicate)
         self._last_snapshot = self._replicate.steps
 
@@ -250,6 +270,8 @@ class Recorder:
         if layout.BIRTHS in self._tables:
             tables = (self._tables[name] for name in (layout.BIRTHS, layout.CELLS_OF_CLONES))
             self._lineages = Lineages(self._replicate, *tables)
+        has_tracks = layout.TRACKS in self._tables
+        self._tracks = tracks.TrackWriter(self._replicate, self._tables[layout.TRACKS]) if has_tracks else None
 
     def _sum(self, *more_files: str, more: dict[str, bytes] | None = None) -> None:
         """List the checksums of files that will not change."""
@@ -409,7 +431,7 @@ def require_unfinished(folder: Path) -> None:
         raise ResultError(f"{folder}: this run has finished; there is nothing to resume")
 
 
-_TABLES = (layout.COUNTS, layout.BIRTHS, layout.CELLS_OF_CLONES)
+_TABLES = (layout.COUNTS, layout.BIRTHS, layout.CELLS_OF_CLONES, layout.TRACKS)
 _OF_THE_END = (layout.SUMMARY, *_TABLES)
 _OURS = {layout.SUMMARY, layout.SUMS, layout.PICTURE, *_TABLES, layout.SCENARIO, PROVENANCE, layout.CHECKPOINTS}
 """Files that may remain of a result besides its snapshots."""

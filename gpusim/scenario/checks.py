@@ -17,6 +17,7 @@ from gpusim.scenario.schema import (
     NOTHING,
     OUTSIDE,
     RATIO,
+    SIDES,
     Adhesion,
     Boundary,
     Document,
@@ -512,6 +513,8 @@ def _motility(document: Document, state: str, motility: Motility, path: KeyPath)
     for entered in motility.enters or ():
         if entered not in other:
             yield (*path, "enters"), _not_a_state(document, "state of the other layer", entered, other)
+    if motility.trail is not None:
+        yield from _trail(document, state, motility.trail, (*path, "trail"))
     yield from _modulators(document, motility.modulators, path, own)
 
 
@@ -519,6 +522,20 @@ def _above_0(document: Document, field: str, value: float | str, path: KeyPath) 
     yield from _concentration(document, field, value, path)
     if (units.parse(value).magnitude if isinstance(value, str) else value) == 0:
         yield path, f"expected '{path[-1]}' above 0"
+
+
+def _trail(document: Document, state: str, trail: str, path: KeyPath) -> Iterator[Problem]:
+    tissue, immune = state_names(document)
+    own = tissue if state in tissue else immune
+    if trail not in own:
+        yield path, _not_a_state(document, "state of the same layer", trail, own)
+    elif trail in (EMPTY, NONE):
+        yield path, f"'{trail}' is no cell; a cell that moves leaves a free voxel behind without 'trail'"
+    for name, trait in document.traits.items():
+        if trail in trait.of:
+            yield path, f"cells in '{trail}' have the trait '{name}'; expected a state without traits"
+    if document.clones is not None and trail in document.clones.of:
+        yield path, f"cells in '{trail}' belong to clones; expected a state that is not in 'clones.of'"
 
 
 def _rules(document: Document) -> Iterator[Problem]:
@@ -1026,6 +1043,11 @@ def _modulator(document: Document, modulator: Modulator | Signal, path: KeyPath)
     for key in ("neighbours", "contact"):
         for state in getattr(modulator, key) or ():
             yield from _state(document, state, (*path, key))
+    tissue, _ = state_names(document)
+    for key, known in (("connected", tissue), ("to", [*tissue, *SIDES])):
+        for state in getattr(modulator, key) or ():
+            if state not in known:
+                yield (*path, key), _not_a_state(document, "tissue state", state, known)
 
 
 def _trait_seen(document: Document, modulator: Modulator | Signal, path: KeyPath) -> Iterator[Problem]:
@@ -1189,6 +1211,12 @@ def _recorded(document: Document) -> Iterator[Problem]:
         yield from _trait(document, name, ("record", "traits"))
     if document.clones is None and not document.record.clones:
         yield ("record", "clones"), "has no effect, because the scenario has no clones"
+    tissue, _ = state_names(document)
+    for name in document.record.tracks.of if document.record.tracks is not None else ():
+        path: KeyPath = ("record", "tracks", "of")
+        yield from _state(document, name, path)
+        if name in tissue or name == NONE:
+            yield path, f"expected states of the layer 'immune', found '{name}'"
 
 
 def _trial(document: Document) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -299,6 +299,10 @@ Power = Annotated[
 Factor = Annotated[PureNumber, Field(ge=0, le=1e6)]
 
 
+SIDES = ("z_low", "z_high", "y_low", "y_high", "x_low", "x_high")
+"""Names of the sides of the grid, in the order of their numbers."""
+
+
 class _Argument(_Part):
     """What a rate depends on."""
 
@@ -308,14 +312,25 @@ class _Argument(_Part):
     body: Name | None = None
     trait: Name | None = None
     room: Literal[True] | None = None
+    connected: StateNames | None = None
+    to: StateNames | None = None
     neighbourhood: Literal[6, 18, 26] = 26
     half: Amount | None = None
     power: Power = 1
 
     @property
     def _given(self) -> int:
-        arguments = (self.field, self.neighbours, self.contact, self.body, self.trait, self.room)
+        arguments = (self.field, self.neighbours, self.contact, self.body, self.trait, self.room, self.connected)
         return sum(v is not None for v in arguments)
+
+    @model_validator(mode="after")
+    def _connection(self) -> Self:
+        if (self.connected is None) != (self.to is None):
+            raise ValueError("'connected' and 'to' (the states or sides of the grid at the other end) go together")
+        for key in ("half", "power", "per", "above", "below", "neighbourhood"):
+            if self.connected is not None and key in self.model_fields_set:
+                raise ValueError(f"'{key}' does not apply to 'connected', which is 1 or 0; expected 'at_zero' or none")
+        return self
 
 
 class Signal(_Argument):
@@ -339,8 +354,10 @@ class Modulator(_Argument):
     """A factor on a rate, as a function of one argument, or a joint response to several.
 
     Arguments: a `field`, the number of `neighbours` in some states, the presence of a cell of the other layer in
-    `contact`, a quantity of the `body`, a `trait` of either cell of the voxel (0 if neither has it), or `room` (true;
-    only for rules): the distance to the nearest voxel that can take a tissue cell, as far as divisions reach.
+    `contact`, a quantity of the `body`, a `trait` of either cell of the voxel (0 if neither has it), `room` (true;
+    only for rules): the distance to the nearest voxel that can take a tissue cell, as far as divisions reach, or
+    `connected`: 1 if the voxel is joined, through voxels in these tissue states that share a face, an edge or a corner,
+    `to` a voxel in some states or at some sides of the grid (`x_low`, ...), otherwise 0.
     Functions: Hill function (`half`, `power`), proportion (`per`), threshold (`above`, `below`). `effect: inhibits`
     reverses a Hill function; `at_zero` and `at_saturation` set its two limits.
 
@@ -386,8 +403,8 @@ class Modulator(_Argument):
     def _one_of_each(self) -> "Modulator":
         if self._given + bool(self.signals) != 1:
             raise ValueError(
-                "expected exactly one of 'field', 'neighbours', 'contact', 'body', 'trait', 'room', or a joint "
-                "response ('increases', 'decreases')"
+                "expected exactly one of 'field', 'neighbours', 'contact', 'body', 'trait', 'room', 'connected', or a "
+                "joint response ('increases', 'decreases')"
             )
         if self.signals:
             return self
@@ -726,13 +743,15 @@ class Motility(_Part):
     """Movement of a cell along one axis at `speed`, until it turns, on average after `persistence`.
 
     A cell enters voxels without a cell of its own layer, in which the state of the other layer is in `enters` (by
-    default, any state). Modulators act on the speed.
+    default, any state). Modulators act on the speed. It leaves a cell in the state `trail`, of its own layer, in the
+    voxel from which it moves.
     """
 
     speed: Speed
     persistence: Annotated[Annotated[Time, _AMOUNT] | Annotated[Persistence, _WITH_KEYS], _AMOUNT_OR_KEYS] = "0 min"
     chemotaxis: Chemotaxis | None = None
     enters: StateNames | None = None
+    trail: Name | None = None
     modulators: tuple[Modulator, ...] = ()
 
     @property
@@ -1669,8 +1688,20 @@ class Checkpoints(_Part):
     keep: Literal["all"] | Annotated[WholeNumber, Field(ge=1, le=1000)] = 2
 
 
+class Tracks(_Part):
+    """Tracks: the positions of a sample of immune cells in some states (`of`), at the interval `every`.
+
+    Up to `cells` cells are tracked at a time, chosen at random. The track of a cell ends when it dies, divides, leaves
+    the lattice or enters another state; another cell then begins one.
+    """
+
+    of: StateNames
+    cells: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 200
+    every: Time = "1 min"
+
+
 class Record(_Part):
-    """Output to the result folder: snapshots at the interval `every`, the last state, checkpoints.
+    """Output to the result folder: snapshots at the interval `every`, the last state, checkpoints, tracks of cells.
 
     Snapshots contain all fields, both layers, the `traits` listed (by default, all) and, unless `clones` is false, the
     labels of clones.
@@ -1679,6 +1710,7 @@ class Record(_Part):
     every: Time = "6 hour"
     traits: Annotated[tuple[Name, ...], BeforeValidator(_listed)] | None = None
     clones: bool = True
+    tracks: Tracks | None = None
     checkpoints: Checkpoints = Checkpoints()
 
 

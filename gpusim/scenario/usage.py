@@ -240,7 +240,9 @@ def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]
         found |= {tissue.background} | ({tissue.outline.beyond} if tissue.outline else set())
         found |= {shape.state for shape in tissue.shapes.values()} | {each.state for each in tissue.types}
         found |= set(tissue.image.labels.values()) if tissue.image else set()
-    while new := {made for r in document.rules.values() if found.intersection(r.leaves) for made in r.all_made} - found:
+    made = [({name}, {s.motility.trail}) for name, s in document.states.items() if s.motility and s.motility.trail]
+    made += [(set(rule.leaves), set(rule.all_made)) for rule in document.rules.values()]
+    while new := {each for leaves, all_made in made if found & leaves for each in all_made} - found:
         found |= new
     return found
 

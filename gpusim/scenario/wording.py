@@ -31,6 +31,8 @@ def argument(of: Signal | Modulator) -> str:
     if of.neighbours is not None:
         near = "" if of.neighbourhood == 26 else f" of {of.neighbourhood}"
         return f"neighbours{near} {'/'.join(of.neighbours)}"
+    if of.connected is not None:
+        return f"connected {'/'.join(of.connected)} to {'/'.join(of.to or ())}"
     return f"contact {'/'.join(of.contact or ())}"
 
 

@@ -246,13 +246,23 @@ def _dask(count: int, scheduler: str | None, dashboard: str) -> Iterator[Workers
     with dask.config.set(settings), contextlib.ExitStack() as stack:
         # Ctrl-C reaches the whole group of processes; it is for this one to end the others, once they have started.
         with interrupts_held():
-            address = stack.enter_context(_local_cluster(count, dashboard)) if scheduler is None else scheduler
+            address = stack.enter_context(_left(_local_cluster(count, dashboard))) if scheduler is None else scheduler
             try:
-                client = stack.enter_context(Client(address))
+                client = stack.enter_context(_left(Client(address)))
             except (OSError, ValueError) as error:
                 raise BackendError(f"--scheduler {scheduler}: no Dask scheduler there: {error}") from None
         threads = sum(client.nthreads().values())
         yield Workers(client.get_executor(pure=False), max(1, threads), client.dashboard_link)
+
+
+@contextlib.contextmanager
+def _left(started: Any) -> Iterator[Any]:
+    """A part of Dask that is closed at the end. If that takes too long, why the end has come remains what is told."""
+    try:
+        yield started.__enter__()
+    finally:
+        with contextlib.suppress(Exception):
+            started.__exit__(None, None, None)
 
 
 def _local_cluster(workers: int, dashboard: str) -> Any:

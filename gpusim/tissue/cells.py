@@ -97,6 +97,7 @@ def read(
     found = None if key else _format(label, table, spec)
     times = [name for name in table.names if formats.minutes(name)]
     samples = [name for name in (found.samples if found else ()) if name in table.names]
+    samples += [name for name in table.names if formats.timepoint(name) and name not in samples]
     places = [plain(key)] if key else list(found.columns if found else ())
     of_traits = {name: plain(column) for name, (column, _) in (traits or {}).items()}
     if of_traits and key:
@@ -214,8 +215,9 @@ def _chosen(
         known = frame[column].dropna().unique()
         if len(known) > 1 and column not in map(plain, reading.where):
             listed = ", ".join(map(str, known[:_SHOWN])) + ", ..." * (len(known) > _SHOWN)
+            what = "times" if formats.timepoint(column) else "samples"
             raise ScenarioError(
-                f"{label}: column '{column}' holds {len(known)} samples ({listed}), which would overlap; "
+                f"{label}: column '{column}' holds {len(known)} {what} ({listed}), which would overlap; "
                 f"choose one, such as 'tissue.table.where: {{{column}: {known[0]}}}'"
             )
     return frame

@@ -26,6 +26,7 @@ _UNITS = {
 _SUFFIX = re.compile(rf"[\s_]*[\[(]?(?<![A-Za-z])({'|'.join(_UNITS)})[\])]?", re.IGNORECASE)
 _PLAIN = re.compile(r"([xX])(.*)")
 _TIME = re.compile(r"time[\s_]*[\[(]?(s|sec|min|h|hour|hours|day|days)[\])]?", re.IGNORECASE)
+_TIMEPOINT = re.compile(r"(?i)time|time[ _]?(point|step|frame)|frame|day")
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,11 @@ def minutes(name: str) -> str | None:
     """The unit of a column of times, such as "time_min"; None where it is none."""
     found = _TIME.fullmatch(name)
     return found.group(1).lower() if found else None
+
+
+def timepoint(name: str) -> bool:
+    """Whether a column tells times apart without a unit: "time", "Frame", "time point"."""
+    return bool(_TIMEPOINT.fullmatch(name.strip()))
 
 
 def _in_microns(format: Format, names: list[str]) -> Format:

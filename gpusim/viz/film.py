@@ -42,13 +42,24 @@ def frames(moments: Moments, look: Look, size: tuple[int, int], count: int, turn
 def save_mp4(pictures: Iterator[np.ndarray], target: Path, size: tuple[int, int], rate: int) -> None:
     """Write pictures as H.264, `rate` a second; `size` in even pixels. Raises `OSError`."""
     writer = imageio_ffmpeg.write_frames(
-        str(target), size, fps=rate, codec="libx264", quality=None, output_params=["-crf", "20", "-preset", "medium"]
+        str(target),
+        size,
+        fps=rate,
+        codec="libx264",
+        quality=None,
+        macro_block_size=2,  # 16 by default, to which sizes would be raised
+        ffmpeg_log_level="quiet",  # what is wrong is said below
+        output_params=["-crf", "20", "-preset", "medium"],
     )
     writer.send(None)
     sent = 0
     try:
         for picture in pictures:
-            writer.send(np.ascontiguousarray(picture))
+            frame = np.ascontiguousarray(picture)
+            try:
+                writer.send(frame)
+            except OSError:  # its message is a page long
+                raise OSError(f"ffmpeg ended after {sent} frames; is the disk full?") from None
             sent += 1
     finally:
         writer.close()

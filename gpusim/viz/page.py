@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,13 +36,15 @@ def save_page(moment: Moment, target: Path, look: Look) -> Shown:
         axes_helper=0,
         name=moment.title or "gpusim",
     )
-    for part in scene.parts(shown.moment, shown.look):
-        plot += _object(part)
-        shown.layers.append(part.layer)
-    if shown.look.has_volume and min(shown.moment.tissue.shape) > 1:
-        for shell in _shells(shown):
-            plot += shell
-        shown.layers.append("field")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Given trait value dtype")  # uint32 is told from uint32 by k3d
+        for part in scene.parts(shown.moment, shown.look):
+            plot += _object(part)
+            shown.layers.append(part.layer)
+        if shown.look.has_volume and min(shown.moment.tissue.shape) > 1:
+            for shell in _shells(shown):
+                plot += shell
+            shown.layers.append("field")
     middle, reach = np.array(shown.moment.size) / 2, float(np.linalg.norm(shown.moment.size))
     azimuth, elevation = np.radians(shown.look.view or scene.VIEWS["corner"])
     away = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])

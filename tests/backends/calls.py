@@ -23,7 +23,7 @@ KINDS = {
     "rules": ("apply_rules",),
     "divisions": ("begin_room", "spread_room", "bid_for_room", "settle_bids", "divide"),
     "body": ("circulate", "exchange_with_body"),
-    "output": ("sum_fields", "note_sums"),
+    "output": ("sum_fields", "note_tally"),
 }  # fmt: skip
 """Kernels by what they are for."""
 

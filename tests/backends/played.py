@@ -112,7 +112,7 @@ class Kernel:
             room.fill(*arguments)
             room.function(room.pointers, max(1, blocks), max(1, threads))
 
-        self._device.launched[self.name] += 1
+        self._device.launched[self.name] += self._device.captured is None
         self._device.do("launches", run if self._device.working else lambda: None)
 
 
@@ -120,8 +120,9 @@ class PlayedDevice:
     """A device, and the module `cupy` for it.
 
     Attributes:
-        counts: "launches", "waits", copies "to device", "to host" and "on device".
+        counts: "launches", "graphs", "waits", copies "to device", "to host" and "on device".
         launched: launches by kernel.
+        captured: what is captured for a graph; None where nothing is.
         working: whether launches do anything; where only counts are asked for, they need not.
         allocated: bytes of all arrays made so far; largest: of the largest copy between host and device.
     """
@@ -131,6 +132,7 @@ class PlayedDevice:
         shim = (Path(__file__).parent / "played.hpp").read_text().replace("#pragma once", "")
         self.kernels = load("\n".join([shim, kernel_source(), launchers]))
         self.working = True
+        self.captured = None
         self.reset()
         self._due = []
         self.cupy = SimpleNamespace(
@@ -147,6 +149,7 @@ class PlayedDevice:
                 Event=lambda: Event(self),
                 get_elapsed_time=lambda begun, ended: 1e3 * (ended.at - begun.at),
                 get_current_stream=lambda: SimpleNamespace(synchronize=self.synchronize),
+                Stream=lambda non_blocking: Stream(self),
             ),
         )
 
@@ -162,6 +165,10 @@ class PlayedDevice:
         return Array(self, made)
 
     def do(self, what, action, size=0):
+        if self.captured is not None:
+            assert what == "launches", "only launches are captured"
+            self.captured.append(action)
+            return
         self.counts[what] += 1
         if what in ("to device", "to host"):
             self.largest = max(self.largest, size)
@@ -183,6 +190,39 @@ class PlayedDevice:
             patch.setattr(cuda, "_cupy", lambda: self.cupy)
             patch.setattr(cuda.nvrtc, "kernels", lambda capability: Path("played.cubin"))
             return CudaBackend()
+
+
+class Stream:
+    """As `cupy.cuda.Stream`, beside the default one, for capture alone."""
+
+    def __init__(self, device):
+        self._device = device
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def begin_capture(self):
+        assert self._device.captured is None
+        self._device.captured = []
+
+    def end_capture(self):
+        actions, self._device.captured = self._device.captured, None
+        return Graph(self._device, actions)
+
+
+class Graph:
+    """As `cupy.cuda.Graph`: the launches in their order."""
+
+    def __init__(self, device, actions):
+        self._device, self._actions = device, actions
+
+    def launch(self, stream):
+        for i, action in enumerate(self._actions):
+            self._device.do("graphs", action)
+            self._device.counts["graphs"] -= i > 0
 
 
 class Event:

@@ -79,6 +79,11 @@ def test_a_much_shorter_step_is_noted():
     assert built(time={"until": "12 h", "at": ["63 min"]}).notes == ()
 
 
+@pytest.mark.parametrize("until", ["1 s", "0.1 s", "0.05 min", "0.0333 min"])
+def test_a_time_shorter_than_any_usual_step_is_a_step(until):
+    assert built(time={"until": until}, record={"every": until}).until == 1
+
+
 def test_times_without_a_common_step_are_refused():
     with pytest.raises(ScenarioError, match=r"time\.at\[0\]: no step of 0\.06 min or more divides 61\.23457 min"):
         built(time={"until": "12 h", "at": ["61.23457 min"]})

@@ -96,3 +96,34 @@ def test_the_readme_and_the_docs_name_extras_that_exist():
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for found in re.findall(r"(?:gpusim|\.)\[([\w,]+)\]'", page.read_text(encoding="utf-8")):
             assert set(found.split(",")) <= set(project["optional-dependencies"]), page.name
+
+
+def test_the_conda_recipe_has_the_version_and_the_dependencies_of_the_project():
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert recipe["context"]["version"] == gpusim.__version__
+    of_project = {re.sub(r"(>=)", r" \1", each) for each in project["dependencies"]}
+    assert set(recipe["requirements"]["run"]) == of_project | {f"python {project['requires-python']}"}
+    (entry,) = recipe["build"]["python"]["entry_points"]
+    assert entry == f"gpusim = {project['scripts']['gpusim']}"
+
+
+def test_the_container_installs_extras_that_exist_and_copies_what_a_wheel_needs():
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extras in re.findall(r"EXTRAS=([\w,]+)", text):
+        assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert not set(ignored) & {"gpusim", "kernels", "constraints.txt", "README.md", "LICENSE"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.stem)
+def test_a_workflow_runs_what_exists(path):
+    workflow = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
+    assert {"name", "on", "jobs"} <= set(workflow)
+    for job in workflow["jobs"].values():
+        assert job["runs-on"]
+        for step in job["steps"]:
+            assert len({"uses", "run"} & set(step)) == 1
+            for script in re.findall(r"(?:^|\s)((?:\.ci|tests)/[\w/.]+)", step.get("run", "")):
+                assert (ROOT / script).is_file(), script

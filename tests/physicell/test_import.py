@@ -1,5 +1,6 @@
 """`gpusim import physicell`: each element, as a scenario that checks and runs; hostile files."""
 
+import math
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ pytest.importorskip("lxml", reason="lxml is not installed")
 
 import gpusim
 from gpusim.physicell import import_project
+from gpusim.physicell.cells import drift
 from gpusim.physicell.layers import layers
 from gpusim.physicell.settings import read
 
@@ -93,7 +95,7 @@ def test_rules_of_a_type_become_rules_of_its_states(tmp_path):
     (contact,) = document.states["tumour_cell"].motility.modulators
     assert set(contact.neighbours) >= {"CD8_T_cell"}
     fates = [row.fate for (kind, _), row in rows.items() if kind == "rule"]
-    assert fates == ["exact", "exact", "approximate", "exact", "exact", "exact", "exact", "lost"]
+    assert fates == ["exact", "exact", "approximate", "exact", "exact", "exact", "exact", "approximate"]
 
 
 def test_inheritance_damage_death_and_cycles(tmp_path):
@@ -252,3 +254,49 @@ def test_a_signal_that_a_dead_cell_does_not_have_is_lost(tmp_path):
     _, _, rows = imported(tmp_path, rules)
     notes = [(row.fate, row.note) for (kind, _), row in rows.items() if kind == "rule"]
     assert notes == [("lost", "'damage' of a dead cell"), ("lost", "a rate below 0")]
+
+
+MOVING = """
+<cell_definition name="mover" ID="0"><phenotype>
+  <motility><speed>2</speed><persistence_time>5</persistence_time><migration_bias>0.5</migration_bias>
+    <options><enabled>true</enabled><use_2D>true</use_2D>
+      <advanced_chemotaxis><enabled>true</enabled><normalize_each_gradient>NORMALISED</normalize_each_gradient>
+        <chemotactic_sensitivities>
+          <chemotactic_sensitivity substrate="oxygen">-2</chemotactic_sensitivity>
+          <chemotactic_sensitivity substrate="pro-inflammatory factor">0.5</chemotactic_sensitivity>
+        </chemotactic_sensitivities></advanced_chemotaxis></options></motility>
+</phenotype></cell_definition>
+"""
+RULES_OF_MOVING = """mover,oxygen,increases,migration persistence time,20,10,4,0
+mover,oxygen,decreases,migration bias,0,10,4,0
+mover,pro-inflammatory factor,increases,chemotactic response to pro-inflammatory factor,3,1,2,0
+mover,pro-inflammatory factor,increases,chemotactic response to oxygen,3,1,2,0
+"""
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_chemotaxis_along_several_fields_is_kept(tmp_path, normalised):
+    definition = MOVING.replace("NORMALISED", str(normalised).lower())
+    document, _, rows = imported(
+        tmp_path, rules=RULES_OF_MOVING, definitions=definition, cells="x,y,z,type\n0,0,0,mover\n"
+    )
+    motility = document.states["mover"].motility
+    assert motility.turns == "20 min"
+    assert (motility.turns_modulated[0].at_zero, motility.turns_modulated[0].at_saturation) == (0.25, 1)
+    along = motility.chemotaxis.along
+    assert (along["oxygen"].weight, along["pro_inflammatory_factor"].weight) == (-2, 3)
+    assert {part.per for part in along.values()} == {None if normalised else 1}
+    # The mean of cos(angle / 2) over a half circle is 2 / pi.
+    assert motility.chemotaxis.bias.value == pytest.approx(2 / math.pi, rel=1e-5)
+    assert motility.chemotaxis.bias.modulators[0].effect == "inhibits"
+    fates = [row.fate for (kind, _), row in rows.items() if kind == "rule"]
+    assert fates == ["exact", "approximate", "exact", "lost"]
+    assert rows["cell definition", "mover: chemotaxis"].fate == "exact"
+
+
+@pytest.mark.parametrize(("flat", "half"), [(True, 2 / math.pi), (False, 2 / 3)])
+def test_a_bias_is_the_drift_of_a_mean(flat, half):
+    assert [drift(each, flat) for each in (0, 1)] == [0, 1]
+    # Half of a unit vector and half of one at random: cos(angle / 2), on a circle and on a sphere.
+    assert drift(0.5, flat) == pytest.approx(half, rel=1e-5)
+    assert drift(0.2, flat) < drift(0.4, flat) < drift(0.6, flat)

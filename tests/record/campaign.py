@@ -34,7 +34,16 @@ grid: {{shape: [6, 5, 4]}}
 time: {{until: 11 min, step: {{field: 1 min, rules: 1 min}}}}
 record: {{every: 3 min, checkpoints: {{every: {CADENCE} min, keep: 2}}}}
 fields:
-  virus: {{unit: PFU/voxel, diffusion: 100 um^2/min, initial: 2}}
+  virus: {{unit: PFU/voxel, diffusion: 100 um^2/min, initial: 2, advection: true}}
+  pressure: {{unit: mmHg, boundary: {{x: {{value: 0}}}}}}
+flow:
+  field: pressure
+  conductivity: 2 um^2/mmHg/min
+  vessels: {{tumour: {{conductivity: 3e-6 cm/mmHg/s, surface: 200 /cm, pressure: 20 mmHg}}}}
+  every: 3 min
+traits:
+  load: {{of: tumour, most: 9, initial: 1, at_division: share, changes: {{rest: {{gain: 0.1 /min}}}}}}
+clones: {{of: tumour, founders: each, mutation: 0.2}}
 states:
   tumour: {{}}
   killer: {{layer: immune, motility: {{speed: 8 um/min, persistence: 3 min}}}}
@@ -43,6 +52,7 @@ body:
   processes: {{growth: {{transition: nothing -> cells, by: cells, rate: 0.01 /min}}}}
 rules:
   growth: {{transition: empty -> tumour, rate: 0.1 /min, after: 2 min, releases: {{virus: 3 PFU}}}}
+  division: {{transition: tumour -> tumour + tumour, rate: 0.02 /min, reach: 60 um}}
   arrival: {{transition: none -> killer, rate: 0.02 /min, modulators: [{{body: cells, half: 100}}], from_body: cells}}
 """
 faults = ctypes.CDLL(None)
@@ -83,8 +93,8 @@ def contents(folder):
     """Hashes of what must be equal in the end."""
     group = zarr.open_group(str(folder / layout.SNAPSHOTS), mode="r")
     arrays = {name: hashlib.sha256(group[name][...].tobytes()).hexdigest() for name in sorted(group.array_keys())}
-    counts = (folder / layout.COUNTS).read_text()
-    return {"digest": Result(folder).summary["digest"], "counts": counts, **arrays}
+    tables = {name: (folder / name).read_text() for name in (layout.COUNTS, layout.BIRTHS, layout.CELLS_OF_CLONES)}
+    return {"digest": Result(folder).summary["digest"], **tables, **arrays}
 
 
 def check_opened(folder, reached):

@@ -13,7 +13,7 @@ import pytest
 from distributed import KilledWorker
 
 import gpusim as package
-from gpusim.study.execution import Workers, workers
+from gpusim.study.execution import Workers, _left, workers
 from gpusim.study.folder import OUTCOMES, TABLE
 from gpusim.study.trial import run_trial
 
@@ -65,7 +65,7 @@ def gpusim(folder, *arguments, code="import gpusim.cli; gpusim.cli.main()"):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,  # a busy machine starts workers slowly
         start_new_session=True,
     )
 
@@ -137,6 +137,21 @@ def test_a_trial_whose_workers_die_again_and_again_says_so(tmp_path, error, says
             package.Scenario.parse(TEXT), tmp_path / "out", backend="numpy", connect=lambda: Workers(Failing(error), 1)
         )
     assert not (tmp_path / "out" / TABLE).exists()
+
+
+class Slow:
+    """A part of Dask on a busy machine."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        raise TimeoutError
+
+
+def test_a_slow_close_does_not_hide_why_the_end_has_come():
+    with pytest.raises(KeyboardInterrupt), _left(Slow()):
+        raise KeyboardInterrupt
 
 
 def test_processes_end_with_what_started_them_whatever_they_are_at(monkeypatch):

@@ -195,6 +195,15 @@ def test_several_samples_do_not_lie_upon_each_other(tmp_path):
         build(scenario(tmp_path, text, table={"where": {"Image": "c"}}))
 
 
+@pytest.mark.parametrize("column", ["time", "Frame", "time point", "timestep"])
+def test_times_without_a_unit_are_asked_about(tmp_path, column):
+    rows = PLAIN.splitlines()
+    text = "\n".join([f"{column},{rows[0]}", *(f"{time},{row}" for time in (0, 7) for row in rows[1:])])
+    with pytest.raises(ScenarioError, match=rf"'{column}' holds 2 times \(0, 7\).*tissue.table.where: {{{column}: 0}}"):
+        build(scenario(tmp_path, text))
+    lies_right(build(scenario(tmp_path, text, table={"where": {column: 7}})))
+
+
 def test_of_several_times_one_is_asked_for(tmp_path):
     rows = PLAIN.splitlines()
     later = [line.replace("Tumor", "Stroma") for line in rows[1:]]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -216,6 +217,12 @@ def test_every_layer_shows(result):
             stage.look = dataclasses.replace(stage.look, hidden=frozenset(LAYERS))
             stage.show(moment(tissue, immune, virus))
             assert (with_it != stage.picture()).any()
+
+
+def test_an_mp4_has_the_size_that_is_asked_for(tmp_path):
+    path = tmp_path / "movie.mp4"
+    film.save_mp4(iter([np.zeros((202, 198, 3), np.uint8)] * 3), path, (198, 202), 24)
+    assert next(imageio_ffmpeg.read_frames(str(path)))["size"] == (198, 202)
 
 
 def test_a_film_turns_and_a_gif_and_an_mp4_hold_it(result, tmp_path):

@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,26 @@ def test_each_of_several_sites_has_its_curves():
     assert re.findall("<h3>(.*?)</h3>", text) == ["primary", "lung"]
     assert text.count("<svg") == 2
     assert runs._by_site({"control": [one]}) == ""
+
+
+def test_tumour_cells_have_curves_of_each_site():
+    document = gpusim.Scenario.load("abscopal").document
+    columns = ("cells.", "primary.cells.", "distant.cells.")
+    counts = pd.DataFrame({"minutes": [0.0, 60.0]} | {f"{c}{s}": [9, 5] for c in columns for s in document.states})
+    both = SimpleNamespace(counts=counts, sites=["primary", "distant"], scenario=SimpleNamespace(document=document))
+    text = runs.tumour_cells_over_time({"virus": [both], "control": [both]}, "tumour cells")
+    assert re.findall("<h3>(.*?)</h3>", text) == ["primary", "distant"]
+    assert text.count("<svg") == 3
+
+
+def test_arms_of_several_runs_have_a_volcano_of_their_rules():
+    def result(seed, firings):
+        counts = pd.DataFrame([{"minutes": 60.0, "fired.lysis": firings, "fired.death": 20 + seed % 3}])
+        return SimpleNamespace(counts=counts, scenario=SimpleNamespace(document=SimpleNamespace(seed=seed)))
+
+    arms = {"slow": [result(i, 10 + i) for i in (1, 2, 3)], "fast": [result(i, 50 + 3 * i) for i in (1, 2, 3)]}
+    assert runs.firings(arms).count("<svg") == 1
+    assert runs.firings({arm: results[:2] for arm, results in arms.items()}) == ""
 
 
 def test_a_result_without_heat_or_fields_is_compared_and_drawn(tmp_path):

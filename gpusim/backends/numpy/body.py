@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gpusim.model.tables import Source, Sums, factor
+from gpusim.model.tables import EGRESS_BITS, FLOW_FRACTION, FLOW_WHOLE, Source, Sums, factor
 
 RELATIVE_ERROR = 1e-8
 """Of a quantity, in one step of the integration."""
@@ -17,17 +17,60 @@ Values = list[float]
 Rates = Callable[[Values], Values]
 
 
+def exchange_with_body(
+    moved: np.ndarray,
+    amounts: np.ndarray,
+    egresses: np.ndarray,
+    fired: np.ndarray,
+    flowed: np.ndarray,
+    carried: np.ndarray,
+    failed: np.ndarray,
+    given_fired: np.ndarray,
+    given_flowed: np.ndarray,
+    given_carried: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Bring what a site has moved since the last call into the quantities (float64 [quantities])."""
+    if not failed:
+        whole, fraction = _came(flowed, given_flowed)
+        of_parts = _came(carried, given_carried)
+        of_egresses = np.zeros(len(egresses))
+        for part, counts in enumerate(of_parts):
+            of_egresses = of_egresses + counts / 2.0 ** (part * EGRESS_BITS)
+        counted = (
+            _came(fired, given_fired),
+            (whole + fraction / FLOW_FRACTION) / FLOW_WHOLE,
+            of_egresses / egresses["scale"].astype(float),
+        )
+        for (kind, row, quantity), amount in zip(moved.tolist(), amounts.tolist(), strict=True):
+            values[quantity] += amount * counted[kind][row]
+    given_fired[:], given_flowed[:], given_carried[:] = fired, flowed, carried
+
+
+def _came(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """The difference of two counts in two's complement, float64."""
+    return (now - before).view(np.int64).astype(float)
+
+
 def circulate(
     values: np.ndarray,
-    followed: np.ndarray,
+    failed: np.ndarray,
+    body: np.ndarray,
     flows: np.ndarray,
     rates: np.ndarray,
     modulators: np.ndarray,
     minutes: float,
+    step_number: int,
 ) -> None:
-    """Let the quantities (float64 [quantities]) change over some time; 0 into `followed` where they can't be."""
-    values[:], found = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
-    followed[...] = found
+    """Let the quantities (float64 [quantities]) change over some time; where they can't be followed, note the step."""
+    if failed:
+        return
+    if len(rates):
+        values[:], followed = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
+        if not followed:
+            failed[...] = step_number
+            return
+    body[: len(values)] = np.where(values > 0.0, values, 0.0).astype(np.float32)
 
 
 def _followed(rates: Rates, values: Values, minutes: float) -> tuple[Values, bool]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gpusim.backends.numpy.division import new_bids
 from gpusim.backends.numpy.random import Draw, voxel_random
-from gpusim.backends.numpy.sides import is_open, padded, part, periodic
+from gpusim.backends.numpy.sides import at_open_side, is_open, padded, part, periodic
 from gpusim.backends.numpy.tally import count
 from gpusim.model.tables import MOST_TRIES, NO_BID, NO_REGION, PERIODIC, RIGID, Claim, Region
 
@@ -21,15 +21,16 @@ def begin_regions(regions: np.ndarray, cells: np.ndarray, labels: np.ndarray, bo
     around = padded(free, boundary & sum(PERIODIC), beyond=True, closed=True)
     fits = np.all([part(around, step, free.shape) for step in _CUBE], axis=0)
     numbers = np.arange(1, cells.size + 1, dtype=np.uint32).reshape(cells.shape)
-    outside = (region == Region.OUTSIDE) | _at_open_side(cells.shape, boundary)
+    outside = (region == Region.OUTSIDE) | at_open_side(cells.shape, boundary)
     labels[...] = np.where(fits, np.where(outside, np.uint32(0), numbers), np.uint32(NO_REGION))
 
 
-def join_regions(labels: np.ndarray, boundary: int) -> None:
-    """Label with 0 what is joined to a voxel with this label."""
+def join_regions(labels: np.ndarray, boundary: int, corners: int) -> None:
+    """Label with 0 what is joined to a voxel with this label, over faces, or over edges and `corners` too."""
+    steps = _CUBE if corners else _FACES
     free, found, before = labels != NO_REGION, labels == 0, -1
     while before != (before := int(found.sum())):
-        found = found | (_any_of(_FACES, found, boundary) & free)
+        found = found | (_any_of(steps, found, boundary) & free)
     labels[found] = 0
 
 
@@ -235,13 +236,3 @@ def _any_of(steps: Iterable[tuple[int, ...]], found: np.ndarray, boundary: int) 
     """bool [z, y, x]: voxels from which one of the steps leads to a voxel that is found."""
     around = padded(found, boundary & sum(PERIODIC), beyond=False, closed=False)
     return np.any([part(around, step, found.shape) for step in steps], axis=0)
-
-
-def _at_open_side(shape: tuple[int, ...], boundary: int) -> np.ndarray:
-    """bool [z, y, x]: voxels beside an open side of the lattice."""
-    found = np.zeros(shape, bool)
-    for axis in range(3):
-        for end in (0, 1):
-            if is_open(boundary, axis, end):
-                found[tuple(slice(None) if a != axis else -end for a in range(3))] = True
-    return found

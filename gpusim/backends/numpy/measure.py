@@ -23,3 +23,19 @@ def sum_fields(fields: np.ndarray, whole: np.ndarray, fraction: np.ndarray, faul
             whole[field] += unit.astype(np.uint64).sum(dtype=np.uint64)
             parts = ((values - unit) * np.float32(2**32)).astype(np.uint64)
             fraction[field] += parts.sum(dtype=np.uint64)
+
+
+def note_tally(
+    fired: np.ndarray,
+    barred: np.ndarray,
+    taken: np.ndarray,
+    left: np.ndarray,
+    flowed: np.ndarray,
+    carried: np.ndarray,
+    values: np.ndarray,
+    noted: np.ndarray,
+    noted_values: np.ndarray,
+) -> None:
+    """Copy what has been counted (uint64), in one array, and what the body holds (float64 [quantities])."""
+    noted[:] = np.concatenate([each.reshape(-1) for each in (fired, barred, taken, left, flowed, carried)])
+    noted_values[:] = values

@@ -198,6 +198,7 @@ def _weights(slab: Slab, row: np.void, at: np.ndarray, boundary: int) -> list[np
 
 
 def move(
+    trails: np.ndarray,
     cells: np.ndarray,
     clock: np.ndarray,
     heading: np.ndarray,
@@ -207,7 +208,6 @@ def move(
     bid: np.ndarray,
     left: np.ndarray,
     boundary: int,
-    vacant: int,
     first_trait: int,
     end_trait: int,
     first_counted: int,
@@ -230,9 +230,12 @@ def move(
     wins[1:] = targets[1:] != targets[:-1]
     targets, voxels = targets[wins], voxels[wins]
     count(left, cells.reshape(-1)[leaving], leaving, (first_counted, end_counted), bid.shape)
-    travelling = [(array, 0) for array in (clock, heading, claim, clone, *traits[first_trait:end_trait]) if array.size]
-    for array, vacated in ((cells, vacant), *travelling):
+    travelling = [array for array in (clock, heading, claim, clone, *traits[first_trait:end_trait]) if array.size]
+    states, left_behind = cells.reshape(-1), trails[cells].reshape(-1)
+    states[targets] = states[voxels]
+    for emptied in (voxels, leaving):
+        states[emptied] = left_behind[emptied]
+    for array in travelling:
         values = array.reshape(-1)
         values[targets] = values[voxels]
-        values[voxels] = vacated
-        values[leaving] = vacated
+        values[voxels] = values[leaving] = 0

@@ -42,3 +42,13 @@ def padded(values: np.ndarray, boundary: int, *, beyond: int, closed: int) -> np
 def part(around: np.ndarray, step: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
     """Of a padded array, what is a step away from each voxel."""
     return around[tuple(slice(1 + d, 1 + d + n) for d, n in zip(step, shape, strict=True))]
+
+
+def at_open_side(shape: tuple[int, ...], boundary: int) -> np.ndarray:
+    """bool [z, y, x]: voxels beside an open side of the lattice."""
+    found = np.zeros(shape, bool)
+    for axis in range(3):
+        for end in (0, 1):
+            if is_open(boundary, axis, end):
+                found[tuple(slice(None) if a != axis else -end for a in range(3))] = True
+    return found

@@ -26,7 +26,8 @@ from gpusim.viz.plots.studies import (
     sensitivity,
     variance,
 )
-from gpusim.viz.plots.trials import arms, spider, survival, waterfall
+from gpusim.viz.plots.tracks import mean_square_displacement
+from gpusim.viz.plots.trials import arms, spider, survival, volcano, waterfall
 
 __all__ = [
     "PAGE",
@@ -42,6 +43,7 @@ __all__ = [
     "fit",
     "infiltration",
     "kymograph",
+    "mean_square_displacement",
     "muller",
     "panels",
     "phase_map",
@@ -56,5 +58,6 @@ __all__ = [
     "summary",
     "survival",
     "variance",
+    "volcano",
     "waterfall",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,10 +15,49 @@ from gpusim.analysis.response import PARTIAL, PROGRESSION, Reading
 from gpusim.analysis.survival import Event, Times, kaplan_meier
 from gpusim.errors import ResultError
 from gpusim.study.trial import Trial
-from gpusim.viz.plots.style import DAY, LINES, colour
+from gpusim.viz.plots.style import DAY, LINES, colour, new_axes
 
 _PER_ROW = 4
 """Panels in a row."""
+FALSE_DISCOVERY = 0.05
+"""Rate of false discoveries below which a rule has a colour in a volcano plot."""
+_NAMED_RULES = 12
+"""Rules that have their name in it."""
+
+
+def volcano(table: pd.DataFrame, one: str, other: str, *, axes: Axes | None = None) -> Axes:
+    """Rules by how much more often they fire in the second of two arms, and by the evidence for it.
+
+    Args:
+        table: of `gpusim.analysis.firings.fold_changes`. one, other: names of the arms.
+    """
+    with mpl.rc_context(LINES):
+        axes = axes or new_axes(6.4, 4.2)
+        tested = table[table["q"].notna()]
+        fold, height = tested["log2_fold"].to_numpy(), -np.log10(np.maximum(tested["q"].to_numpy(), 1e-12))
+        found = tested["q"].to_numpy() < FALSE_DISCOVERY
+        axes.scatter(fold[~found], height[~found], s=14, color="#a0a0a0", linewidths=0)
+        axes.scatter(fold[found], height[found], s=18, color=[colour(0 if f < 0 else 1) for f in fold[found]])
+        axes.axhline(-np.log10(FALSE_DISCOVERY), color="#808080", linewidth=0.8, linestyle="--")
+        axes.axvline(0, color="#808080", linewidth=0.8)
+        strongest = sorted(np.flatnonzero(found), key=lambda i: -abs(fold[i]) * height[i])[:_NAMED_RULES]
+        for n, i in enumerate(sorted(strongest, key=lambda i: height[i])):
+            axes.annotate(
+                tested["rule"].iloc[i],
+                (fold[i], height[i]),
+                xytext=(5 if fold[i] >= 0 else -5, (n % 3 - 1) * 7),
+                textcoords="offset points",
+                ha="left" if fold[i] >= 0 else "right",
+                va="center",
+                fontsize=7,
+            )
+        axes.margins(x=0.25)
+        axes.set(
+            xlabel=f"log₂ of the firings, {other} over {one}",
+            ylabel="-log₁₀ of the adjusted p",
+            ylim=(0, None),
+        )
+    return axes
 
 
 def arms(trial: Trial, outcomes: Sequence[str] | None = None) -> Figure:

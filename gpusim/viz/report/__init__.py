@@ -102,6 +102,7 @@ def _of_runs(given: Given, types: Callable[[Path], Document] | None, *, pictures
         *runs.lesions(compared),
         space.part(compared, given.tables, types),
         *runs.traits(compared),
+        runs.firings(compared),
         "<h2>At the end</h2>" + runs.at_the_end(compared),
     ]
     if pictures:

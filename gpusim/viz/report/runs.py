@@ -23,6 +23,7 @@ from gpusim.analysis import (
     tumour_states,
     whole,
 )
+from gpusim.analysis.firings import LEAST_RUNS, fold_changes
 from gpusim.analysis.response import Reading, Response, readings, response
 from gpusim.analysis.survival import Event, effects, eradication, progression, seed_of
 from gpusim.record import Result
@@ -36,6 +37,7 @@ from gpusim.viz.overlay import field_label as written
 from gpusim.viz.palette import THEMES
 from gpusim.viz.plots.style import DAY
 from gpusim.viz.plots.style import colour as colour_of
+from gpusim.viz.plots.trials import FALSE_DISCOVERY
 from gpusim.viz.render import save_picture
 from gpusim.viz.report.page import inline, table
 from gpusim.viz.scene import Look, span_of
@@ -120,7 +122,44 @@ def outcomes(name: str, trial: Trial) -> str:
 def tumour_cells_over_time(compared: Groups, cells: str) -> str:
     """Curves of the tumour's cells, and which states they are."""
     figure = inline(_curves(compared, _tumour_cells, cells))
-    return f"<h2>{cells.capitalize()}</h2>{figure}{_which_cells(compared, cells)}"
+    by_site = []
+    for site in dict.fromkeys(site for results in compared.values() for site in results[0].sites):
+        having = {name: results for name, results in compared.items() if site in results[0].sites}
+        if all(len(results[0].sites) > 1 for results in having.values()):
+            curves = _curves(having, partial(_tumour_cells, at=f"{site}."), cells)
+            by_site.append(f"<h3>{html.escape(site)}</h3>{inline(curves)}")
+    return f"<h2>{cells.capitalize()}</h2>{figure}{''.join(by_site)}{_which_cells(compared, cells)}"
+
+
+def firings(compared: Groups) -> str:
+    """Volcano plots of the rules, of each group of several runs against the first; empty without."""
+    several = {name: results for name, results in compared.items() if len(results) >= LEAST_RUNS}
+    if len(several) < 2:
+        return ""
+    (first, reference), *others = several.items()
+    parts = []
+    for name, results in others:
+        paired = list(map(seed_of, reference)) == list(map(seed_of, results))
+        table = fold_changes(_fired(reference), _fired(results), paired=paired)
+        if table["q"].notna().any():
+            figure = Figure(figsize=(6.8, 4.2), layout="constrained")
+            plots.volcano(table, first, name, axes=figure.add_subplot())
+            parts.append(inline(figure))
+    if not parts:
+        return ""
+    note = (
+        f"How often each rule fired until the end, compared with {first}: mean difference of the logarithms of firings "
+        "+ 1/2, t-tests (of pairs where arms share their seeds), p values adjusted by Benjamini and Hochberg. Colours: "
+        f"a false discovery rate below {FALSE_DISCOVERY:.0%}. Few runs give little evidence."
+    )
+    return f"<h2>Rules</h2>{''.join(parts)}<p class=note>{html.escape(note)}</p>"
+
+
+def _fired(results: Sequence[Result]) -> dict[str, list[float]]:
+    """Firings of each rule in each run."""
+    ends = [result.counts.iloc[-1] for result in results]
+    names = [column for column in ends[0].index if column.startswith("fired.")]
+    return {name.removeprefix("fired."): [float(end[name]) for end in ends] for name in names}
 
 
 def traits(compared: Groups) -> list[str]:
@@ -147,9 +186,10 @@ def _mean(trait: str, result: Result) -> tuple[np.ndarray, np.ndarray]:
     return counts["minutes"].to_numpy() / DAY, counts[f"mean.{trait}"].to_numpy(float)
 
 
-def _tumour_cells(result: Result) -> tuple[np.ndarray, np.ndarray]:
+def _tumour_cells(result: Result, at: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Of all sites together, or `at` one, by the prefix of its columns."""
     counts, states = result.counts, tumour_states(result.scenario.document)
-    return counts["minutes"].to_numpy() / DAY, counts[[f"cells.{s}" for s in states]].sum(axis=1).to_numpy(float)
+    return counts["minutes"].to_numpy() / DAY, counts[[f"{at}cells.{s}" for s in states]].sum(axis=1).to_numpy(float)
 
 
 def _which_cells(compared: Groups, label: str) -> str:
