@@ -10,6 +10,7 @@ from gpusim import units
 from gpusim.model import steps
 from gpusim.model.model import Flow
 from gpusim.scenario import Document
+from gpusim.scenario.checks import barriers
 from gpusim.scenario.schema import Advection
 
 
@@ -73,7 +74,8 @@ def conductivity(document: Document, state: str) -> float:
     flow = document.flow
     assert flow is not None, "asked for the field of the pressure"
     unit = document.fields[flow.field].unit
-    return units.number(flow.conductivity.get(state, flow.conductivity["default"]), f"um^2/min/({unit})")
+    other = "0 um^2/min/Pa" if state in barriers(document) else flow.conductivity["default"]
+    return units.number(flow.conductivity.get(state, other), f"um^2/min/({unit})")
 
 
 def speed(advection: Advection | None) -> float:

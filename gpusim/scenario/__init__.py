@@ -79,6 +79,11 @@ class Scenario:
         """Read a scenario from YAML text. Raises `ScenarioError`."""
         return cls(validated(read_text(text, "text"), "text"))
 
+    @classmethod
+    def draft(cls, text: str, file: Path) -> "Scenario":
+        """What `load` would give for a file with this text. Raises `ScenarioError`."""
+        return cls(validated(extended(file, text), str(file)))
+
     @property
     def data(self) -> dict[str, Any]:
         """The scenario as plain data."""

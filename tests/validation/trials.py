@@ -96,13 +96,24 @@ def numbers(model: Model) -> dict[str, object]:
         found["fields"] = _without(model.fields, [], initial=np.array(model.fields.initial, float))
     cells, of_divisions = dataclasses.replace(model.cells, ceilings=np.zeros(0)), ("daughter", "reach")
     unused = [name for name in ("closing", "adhesion") if getattr(cells, name) is None]
+    if not len(cells.slopes) and not (cells.motilities["end_turning"] > cells.motilities["end_speed"]).any():
+        unused.append("slopes")
+        others = ("turning", "bias", "stray", "end_speed", "end_turning", "end_bias", "first_slope", "end_slope")
+        cells = dataclasses.replace(cells, motilities=_without_columns(cells.motilities, others))
     for kind in ("traits", "clones"):
         if not len(found[kind]):
             del found[kind]
+        elif kind == "traits":
+            found[kind] = _without(model.traits, ["numbers"])  # follows from the names
     if not len(cells.adjustments) and not (cells.rules["partner"] >= 0).any():
         unused.append("adjustments")
         others = ("first_adjustment", "end_adjustment", "founds", "partner", "partner_to")
         cells = dataclasses.replace(cells, rules=_without_columns(cells.rules, others))
+    if (cells.trails == np.where(np.arange(len(cells.trails)) < model.states.none, 0, model.states.none)).all():
+        unused.append("trails")
+    if not cells.looks_at_connections:
+        cells = dataclasses.replace(cells, neighbourhoods=_without_columns(cells.neighbourhoods, ("ends", "sides")))
+    found["doses"] = tuple(_without(each, [] if each.fluid else ["steps", "fluid"]) for each in model.doses)
     if not len(cells.egresses):
         unused.append("egresses")
         cells = dataclasses.replace(cells, rules=_without_columns(cells.rules, ("first_egress", "end_egress")))
