@@ -109,6 +109,11 @@ def numbers(model: Model) -> dict[str, object]:
         unused.append("adjustments")
         others = ("first_adjustment", "end_adjustment", "founds", "partner", "partner_to")
         cells = dataclasses.replace(cells, rules=_without_columns(cells.rules, others))
+    if (cells.trails == np.where(np.arange(len(cells.trails)) < model.states.none, 0, model.states.none)).all():
+        unused.append("trails")
+    if not cells.looks_at_connections:
+        cells = dataclasses.replace(cells, neighbourhoods=_without_columns(cells.neighbourhoods, ("ends", "sides")))
+    found["doses"] = tuple(_without(each, [] if each.fluid else ["steps", "fluid"]) for each in model.doses)
     if not len(cells.egresses):
         unused.append("egresses")
         cells = dataclasses.replace(cells, rules=_without_columns(cells.rules, ("first_egress", "end_egress")))
