@@ -113,7 +113,7 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_can_go_on(ran, tmp_path, n
         (["run", "cold-to-hot", "--seed", "-1"], "--seed"),
         (["show", "nowhere"], "no such folder"),
         (["digest", "."], "not a result"),
-        (["fly"], "No such command"),
+        (["fly"], "no such command"),
     ],
 )
 def test_a_mistake_is_a_line_and_exit_code_2(tmp_path, arguments, message):

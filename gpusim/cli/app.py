@@ -6,10 +6,11 @@ Commands import their dependencies when they run, so that `gpusim --help` loads 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,7 @@ out = Console(highlight=False, soft_wrap=True, markup=False, width=None if sys.s
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 _LONGEST_NAME = 100
+_UsageError: Any = typer.BadParameter.__base__  # of click, or of the copy of it within Typer
 
 SetOption = Annotated[
     list[str] | None,
@@ -48,7 +50,12 @@ def main() -> None:
     """Run the command line."""
     warnings.showwarning = _show_warning
     try:
-        app(standalone_mode=True)
+        sys.exit(app(prog_name="gpusim", standalone_mode=False))
+    except typer.Abort:
+        sys.exit(1)
+    except _UsageError as error:
+        _say(_usage(error, sys.argv[1:]))
+        sys.exit(error.exit_code)
     except GpusimError as error:
         _say(str(error))
         sys.exit(2)
@@ -63,6 +70,29 @@ def main() -> None:
     except MemoryError:
         err.print("gpusim: not enough memory; 'gpusim check' prints the memory that a scenario needs", markup=False)
         sys.exit(2)
+
+
+def _usage(error: Any, given: Sequence[str]) -> str:
+    """A mistake on the command line in one line: where, what was found, what was expected, a suggestion.
+
+    Args:
+        given: the words of the command line.
+    """
+    path = error.ctx.command_path.split() if error.ctx else ["gpusim", *given[:1]]
+    if type(error).__name__ == "NoArgsIsHelpError":
+        out.print(error.ctx.get_help())
+        return "expected a command"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = message.removeprefix("Invalid value: ").removeprefix("Invalid value for ")
+    message = message.replace(": Input should be", ": expected").replace(": Value error,", ":")
+    names = getattr(getattr(error, "param", None), "opts", ())
+    for before, word in itertools.pairwise(["", *given]):
+        name, _, value = word.partition("=")
+        value = word if before in names else value if name in names else ""
+        if value and repr(value) not in message:
+            message += f", found {value!r}"
+    where = "".join(f"{part}: " for part in path[1:])
+    return f"{where}{message[:1].lower()}{message[1:]}; see '{' '.join(path)} -h'"
 
 
 def _say(message: str) -> None:
@@ -151,3 +181,9 @@ def placements(model: Model) -> None:
     for p in model.initial.placements:
         table.add_row(p.state, f"{p.rows:,}", f"{p.placed:,}", f"{p.moved:,}", f"{p.left_out:,}")
     out.print(table)
+    if model.initial.repeated > 1:
+        times = model.initial.repeated
+        out.print(
+            f"The section is repeated in {times} planes: counts of cells are {times} times those of the table, "
+            "cells per mm² of a section are the same."
+        )

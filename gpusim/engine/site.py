@@ -222,10 +222,10 @@ class Site:
         return self.backend.to_numpy(self.stack.state.traits[self._trait_number(name), self.replicate])
 
     def _trait_number(self, name: str) -> int:
-        names = self.model.traits.names
-        if name not in names:
-            raise KeyError(f"no trait '{name}' (known: {', '.join(names) or 'none'})")
-        return names.index(name)
+        named = self.model.traits.named
+        if name not in named:
+            raise KeyError(f"no trait '{name}' (known: {', '.join(named) or 'none'})")
+        return named[name]
 
     def values(self, trait: str, of: Iterable[str] | None = None) -> np.ndarray:
         """Values of a trait of the cells that have it, or of those `of` some states: float32 [cells], in its unit.
@@ -253,7 +253,7 @@ class Site:
     def _trait_sums(self, sums: FieldSums, counts: Mapping[str, int], steps: int) -> dict[str, tuple[float, int]]:
         """The same of sums that were found after so many steps, with the cells of that time."""
         found, by_state = {}, np.array(list(counts.values()))
-        for number, name in enumerate(self.model.traits.names):
+        for name, number in self.model.traits.named.items():
             cells = int(by_state[states_with(self.model, number)].sum())
             if sums.bad(number) is None:
                 total = sums.total(number)

@@ -6,6 +6,7 @@ import numpy as np
 
 from gpusim.errors import ScenarioError
 from gpusim.model.model import Model
+from gpusim.scenario.limits import LARGEST
 
 _MOST = 1e36
 """Well below the largest float32: a sum of a few stays finite."""
@@ -25,6 +26,9 @@ def require(model: Model) -> None:
                 f"{model.name}: {name}: a number is {found:g}; expected at most {_MOST:g}. "
                 "A rate, an amount or a unit is too large, or a scale too small"
             )
+    for name, numbers in _concentrations(model):
+        if np.max(numbers, initial=0) > LARGEST:
+            raise ScenarioError(f"{model.name}: {name}: found {np.max(numbers):g}; expected 0 to {LARGEST:g}")
     if model.until > _MOST_STEPS:
         raise ScenarioError(
             f"time.until: {model.until:.3g} steps of {model.step:g} min; expected at most {_MOST_STEPS:.3g}"
@@ -47,14 +51,21 @@ def require(model: Model) -> None:
         )
 
 
+def _concentrations(model: Model) -> Iterator[tuple[str, np.ndarray]]:
+    fields = model.fields
+    for f, (name, unit) in enumerate(zip(fields.names, fields.units, strict=True)):
+        held = model.exchange.held[f]
+        yield f"fields.{name}.initial ({unit})", np.atleast_1d(fields.initial[f])
+        yield f"fields.{name}.holds ({unit})", held[~np.isnan(held)]
+        yield f"fields.{name}.boundary ({unit})", fields.boundary.far[f]
+
+
 def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
     fields, exchange, cells, body = model.fields, model.exchange, model.cells, model.body
     for f, name in enumerate(fields.names):
-        yield f"fields.{name}: holds", exchange.held[f][~np.isnan(exchange.held[f])]
-        yield f"fields.{name}: initial", np.atleast_1d(fields.initial[f])
         for owner, part in ((fields, "diffusion"), (exchange, "production"), (exchange, "loss")):
             yield f"fields.{name}: {part}", np.atleast_1d(getattr(owner, part)[f])
-    tables = {kind: getattr(cells, kind) for kind in ("rules", "motilities", "modulators", "releases")}
+    tables = {kind: getattr(cells, kind) for kind in ("rules", "motilities", "modulators", "releases", "slopes")}
     tables |= {"effects": exchange.effects, "walls": exchange.walls}
     tables |= {"reactions": model.reactions.rows, "reactions' fields": model.reactions.terms}
     for kind, table in tables.items():
@@ -65,5 +76,6 @@ def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
     yield "body.processes: rate", body.rates
     for dose in model.doses:
         yield f"therapies.{dose.name}: amount", dose.amounts
+        yield f"therapies.{dose.name}: volume", np.array([dose.fluid])
     for infusion in model.infusions:
         yield f"therapies.{infusion.name}: amount", np.array([infusion.amount])

@@ -52,6 +52,18 @@ def command(tmp_path, monkeypatch, capsys):
         (["export", LONG, "-o", "x.csv"], "File name too long"),
         (["sweep", f"{LONG}.yaml"], "File name too long"),
         (["run", "small.yaml", "--until", "10 %"], "expected a quantity in 'min'"),
+        (["run"], "run: expected a SCENARIO, --resume OUT or --from OUT; see 'gpusim run -h'"),
+        (["run", "small.yaml", "--sede", "4"], "--seed"),
+        (["run", "small.yaml", "--seed"], "run: option '--seed' requires an argument; see 'gpusim run -h'"),
+        (["run", "small.yaml", "--threads", "many"], "'many'"),
+        (["run", "small.yaml", "--replicates=0"], "run: '--replicates': "),
+        (["run", "small.yaml", "--log", "xml"], "'text', 'json'"),
+        (["run", "small.yaml", "other.yaml"], "(other.yaml); see 'gpusim run -h'"),
+        (["export"], "export: missing argument 'OUT'; see 'gpusim export -h'"),
+        (["import", "physicell"], "missing argument 'CONFIG.xml'; see 'gpusim import physicell -h'"),
+        (["chek", "small.yaml"], "no such command 'chek'"),
+        (["--bogus"], "no such option: --bogus"),
+        ([], "expected a command"),
     ],
 )
 def test_a_mistake_is_one_line(command, arguments, message):
