@@ -336,10 +336,15 @@ extern "C" __global__ void deposit(
     float* __restrict__ field,  // [stack, z, y, x], all replicates
     // sizes:
     int64 count) {
+#ifdef GPUSIM_HOST
+    const int64 end = blockEnd < count ? blockEnd : count;
+    for (int64 i = blockIdx.x; i < end; ++i) field[voxels[i]] = field[voxels[i]] + amounts[i];
+#else
     const int64 i = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i < count) field[voxels[i]] = field[voxels[i]] + amounts[i];
+#endif
 }
-ENTRY(deposit)
+ENTRY_OF_ROWS(deposit)
 
 // Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void hold(

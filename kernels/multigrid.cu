@@ -173,6 +173,14 @@ __device__ inline void add_values(const Values& values, float weight, float* __r
 
 // Sums over children become their mean by volume; an only child of the last voxel weighs 1.
 __device__ inline void divide_by_weight(float* coarse, float rows_weight, int32 nx, float last_width) {
+#ifdef GPUSIM_HOST
+    if (last_width == 1.0f) {  // whole vectors
+        const float of_pair = rows_weight * 2.0f;
+        for (int32 i = 0; i < nx / 2; ++i) coarse[i] = coarse[i] / of_pair;
+        if (nx & 1) coarse[nx / 2] = coarse[nx / 2] / rows_weight;
+        return;
+    }
+#endif
     for (int32 i = threadIdx.x; i < (nx + 1) / 2; i += blockDim.x) {
         const int32 x = 2 * i;
         const float along = x < nx - 1 ? pair(1.0f, 1.0f, x, nx, last_width) : 1.0f;
@@ -468,6 +476,31 @@ extern "C" __global__ void restrict_coarse(
 }
 ENTRY(restrict_coarse)
 
+#ifdef GPUSIM_HOST
+// As `add_values`, for voxels of one width.
+LOOP_FUNCTION void add_pairs(const float* __restrict__ values, float weight, float* __restrict__ coarse, int32 nx) {
+    for (int32 i = 0; i < nx / 2; ++i) coarse[i] = coarse[i] + weight * (values[2 * i] + values[2 * i + 1]);
+    if (nx & 1) coarse[nx / 2] = coarse[nx / 2] + weight * values[nx - 1];
+}
+
+// All coarse rows of a share that belong to the field of the first one: means of what a table gives to their children.
+static inline void means_of_rows(const Stack& fine, const int32* active, const int32* slots, Place at, float* coarse,
+                                 RowOfTable& values) {
+    const Stack shape = coarse_shape(fine);
+    const int32 field = at.field;
+    for (;;) {
+        float* out = coarse + start_in_slot(slots, at, shape);
+        mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
+            add_pairs(values.from(start, fine.nx).values, weight, out, fine.nx);
+        });
+        if (++blockIdx.x == blockEnd) return;
+        at = place_of(active, shape);
+        if (at.field != field) break;
+    }
+    blockEnd = blockIdx.x;  // the next call begins there
+}
+#endif
+
 // Mean mass of the children. Blocks: (active fields) x coarse rows.
 extern "C" __global__ void restrict_mass(
     // model:
@@ -490,6 +523,19 @@ extern "C" __global__ void restrict_mass(
     const float* map = map_of(first_map, map_slots[at.field], fine);
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
     float* out = coarse + start_in_slot(slots, at, coarse_shape(fine));
+#ifdef GPUSIM_HOST
+    if (map == nullptr) {  // limited by states, once for all rows of the field
+        std::vector<float> limited(static_cast<std::size_t>(tissue_states) * immune_states);
+        for (int32 i = 0; i < tissue_states * immune_states; ++i) {
+            const uint8 state = static_cast<uint8>(i / immune_states);
+            limited[i] = LimitedMass<MapAt, StateCoupling>{{table + i}, {&state, faces, tissue_states}}.at(0);
+        }
+        RowOfTable values({tissue, immune, tissue_states, immune_states}, limited.data(), nullptr, TISSUE_AND_IMMUNE, nx);
+        means_of_rows(fine, active, slots, at, coarse, values);
+        return;
+    }
+    blockEnd = blockIdx.x + 1;
+#endif
     mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
         const Cells cells{tissue + start, immune + start, tissue_states, immune_states};
         const StateCoupling by_state{cells.tissue, faces, tissue_states};
@@ -500,7 +546,7 @@ extern "C" __global__ void restrict_mass(
                        1.0f);
     });
 }
-ENTRY(restrict_mass)
+ENTRY_OF_ROWS(restrict_mass)
 
 // Mean of the children's own couplings, for fields whose D varies.
 extern "C" __global__ void restrict_coupling(
@@ -517,12 +563,22 @@ extern "C" __global__ void restrict_coupling(
     const Stack fine{replicates, nz, ny, nx};
     const Place at = place_of(active, coarse_shape(fine));
     const float* faces = coupling + static_cast<int64>(at.field) * tissue_states * tissue_states;
+#ifdef GPUSIM_HOST
+    std::vector<float> own(tissue_states);
+    for (int32 i = 0; i < tissue_states; ++i) {
+        const uint8 state = static_cast<uint8>(i);
+        own[i] = OwnCoupling{{&state, faces, tissue_states}}.at(0);
+    }
+    RowOfTable values({tissue, tissue, tissue_states, 1}, own.data(), nullptr, TISSUE, nx);
+    means_of_rows(fine, active, slots, at, coarse, values);
+#else
     float* out = coarse + start_in_slot(slots, at, coarse_shape(fine));
     mean_of_children(fine, even(), at, out, [&](int64 start, int32, int32, float weight) INLINED {
         add_values(OwnCoupling{{tissue + start, faces, tissue_states}}, weight, out, nx, 1.0f);
     });
+#endif
 }
-ENTRY(restrict_coupling)
+ENTRY_OF_ROWS(restrict_coupling)
 
 // Mean of the children between coarser levels, of either.
 extern "C" __global__ void restrict_mean(

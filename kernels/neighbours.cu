@@ -2,6 +2,10 @@
 #include "gpu/columns.cuh"
 #include "modulators.cuh"
 
+#ifdef GPUSIM_HOST
+#include "host/members.hpp"
+#endif
+
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void mark_members(
     // model:
@@ -14,11 +18,15 @@ extern "C" __global__ void mark_members(
     // sizes:
     int32 nx) {
     const int64 start = static_cast<int64>(blockIdx.x) * nx;
+#ifdef GPUSIM_HOST
+    mark_run(states, cells + start, other + start, members + start, static_cast<int64>(blockEnd - blockIdx.x) * nx);
+#else
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x)
         members[start + x] =
             static_cast<uint8>(in_set(states, cells[start + x]) + in_set(states, other[start + x]));
+#endif
 }
-ENTRY(mark_members)
+ENTRY_OF_ROWS(mark_members)
 
 // Calls add(offset, distance, dy) for the row at (z, y) and each that its neighbours stand in, squared distance
 // and all. Nothing stands outside the grid along z.

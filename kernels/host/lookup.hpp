@@ -74,8 +74,22 @@ class RowOfTable {
         for (int32 next = 0; next < n; next += pack) {
             const int32 x = next + pack <= n ? next : n - pack;
             std::memcpy(&here, row.immune + x, sizeof here);
-            if (here != nobody) one_by_one<TISSUE_AND_IMMUNE>(row, x, x + pack);
+            if (here != nobody) gather(row, x);
         }
+    }
+
+    // The entries of a pack by both cells.
+    __device__ inline void gather(const Cells& row, int32 x) {
+#ifdef __AVX2__
+        const auto states = [&](const uint8* at) INLINED {
+            return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+        };
+        const __m256i first = _mm256_mullo_epi32(states(row.tissue + x), _mm256_set1_epi32(cells.immune_states));
+        const __m256i beside = _mm256_sub_epi32(states(row.immune + x), _mm256_set1_epi32(cells.tissue_states));
+        _mm256_storeu_ps(row_values + x, _mm256_i32gather_ps(table, _mm256_add_epi32(first, beside), 4));
+#else
+        one_by_one<TISSUE_AND_IMMUNE>(row, x, x + pack);
+#endif
     }
 
     Cells cells;

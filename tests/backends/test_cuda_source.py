@@ -57,6 +57,8 @@ BOUNDS = {
     "close_up": (56, 0.5),
     "swap_cells": (48, 0.62),
     "sum_fields": (32, 1.0),
+    "note_tally": (24, 0.5),
+    "exchange_with_body": (40, 0.5),
     "circulate": (96, 0.31),
 }
 """On capability 9.0, at rows of 128 voxels: registers a thread at most, and the occupancy that they leave at least."""
