@@ -186,8 +186,8 @@ def fields(settings: Settings, names: dict[str, str], report: Report) -> dict[st
         if each.sides:
             report.add("substrate", f"{where}: Dirichlet sides", "exact", "fixed at the side of the lattice")
     if settings.dirichlet_nodes:
-        note = f"'{shown(settings.dirichlet_nodes)}' is not read; a state with 'holds' fixes concentrations inside"
-        report.add("microenvironment", "dirichlet_nodes", "lost", note)
+        note = f"'{shown(settings.dirichlet_nodes)}': without effect, as in PhysiCell, where only C++ makes such nodes"
+        report.add("microenvironment", "dirichlet_nodes", "exact", note)
     return document
 
 
