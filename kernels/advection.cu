@@ -11,7 +11,9 @@
 // Along an axis this is a direct space-time scheme of third order with a limiter like
 // Koren's: a shift by one voxel at u = 1. With N instead of u, what is left of the cross derivatives of an oblique flow
 // smooths. As c_face is at most (2 - N) c, a voxel gives at most N (2 - N) c, so that nothing becomes negative up to
-// N = 1. What passes a face is one number for the voxels on both sides, so that nothing gets lost.
+// N = 1. What passes a face is one number for the voxels on both sides, and sums are rounded by lot, so that nothing gets
+// lost.
+#include "lots.cuh"
 #include "stencil.cuh"
 
 // K / dx^2 of faces, by the tissue states on both sides.
@@ -159,6 +161,9 @@ __device__ inline float carried(float u, float here, float beside, float behind,
 struct Carried {
     const float *c, *outflow;
     float scale;
+    RowLots lots;
+    // What a voxel holds after it has given `out`.
+    __device__ inline float without(int32 x, float out) const { return held(sum_by_lot(c[x], -out, lots.at(x))); }
     __device__ inline float along(int32 x, float low, float high, const AxisSteps& steps) const {
         const float here = c[x], below = c[x + steps.low], above = c[x + steps.high];
         const float stays = 1.0f - scale * outflow[x];
@@ -198,7 +203,7 @@ __device__ inline float left_of_pass(const FlowRow& row, const Carried& field, i
         const float at_side = here + stays * (0.5f * least(sides.rise(side, here), here - behind));
         out = out + field.scale * rate * (rate > 0.0f ? at_side : sides.far[side]);
     });
-    return held(here - out);
+    return field.without(x, out);
 }
 
 #ifdef GPUSIM_HOST
@@ -213,7 +218,7 @@ LOOP_FUNCTION void advect_inside(const Carried& given, const RowOfRates& rates, 
                                  const AxisSteps& in_z, float* __restrict__ out, int32 nx) {
     const Carried field = given;
     const AxisSteps in_x{-1, 1, -2, 2}, y = in_y, z = in_z;
-    for (int32 x = 2; x < nx - 2; ++x) out[x] = held(field.c[x] - field.out_of(x, rates.at(x), in_x, y, z));
+    for (int32 x = 2; x < nx - 2; ++x) out[x] = field.without(x, field.out_of(x, rates.at(x), in_x, y, z));
 }
 
 LOOP_FUNCTION void find_rates(const FlowRow& row, int32 step, float* __restrict__ out, int32 first, int32 end) {
@@ -234,6 +239,7 @@ extern "C" __global__ void advect(
     const int32* __restrict__ boundary,    // [F]
     const float* __restrict__ resistance,  // [F, 6]
     const float* __restrict__ far,         // [F, 6]
+    const uint64* __restrict__ seeds,      // [R]
     // state in:
     const float* fields,                // [F, R, z, y, x], of which the pressure is read
     const uint8* __restrict__ tissue,   // [R, z, y, x], that the pressure was solved for
@@ -244,7 +250,9 @@ extern "C" __global__ void advect(
     // numbers:
     int32 pressure,  // number of the field
     int32 number,    // of the pass, from 1
+    uint32 step, uint32 purpose,
     // sizes:
+    uint64 origin,  // index of the first voxel here in the whole lattice
     int32 advected, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack shape{replicates, nz, ny, nx};
     const int32 replicate = blockIdx.x / (nz * ny);
@@ -252,8 +260,10 @@ extern "C" __global__ void advect(
     const int64 start = static_cast<int64>(blockIdx.x) * nx, size = volume(shape);
     const FlowRow row = flow_row(fields, tissue, coupling, coupling_by, boundary, resistance, far, pressure,
                                  tissue_states, shape);
+    const Draw draw{seeds[replicate], origin - row_start(shape, replicate, 0, 0), static_cast<uint32>(number), purpose};
+    const RowLots lots(draw, start, step, number);
     const auto field_of = [&](int32 f) INLINED {
-        return Carried{source + f * size + start, outflow + start, scales[f * replicates + replicate]};
+        return Carried{source + f * size + start, outflow + start, scales[f * replicates + replicate], lots};
     };
     const auto sides_of = [&](int32 f) INLINED { return FieldSides{boundary[f], resistance + 6 * f, far + 6 * f}; };
 #ifdef GPUSIM_HOST

@@ -1,8 +1,8 @@
 // Moves of the cells of one layer: each cell proposes one, each wanted voxel takes one.
 //
 // A cell keeps its heading until it turns or finds the way barred; a new heading is drawn among the
-// voxels that it can enter, with more weight up a gradient. It then tries a move with the
-// probability speed * dt / dx. Of the cells that want one voxel, the one with the lowest random bid
+// voxels that it can enter, with more weight up a gradient, or along a direction made of several. It then
+// tries a move with the probability speed * dt / dx. Of the cells that want one voxel, the one with the lowest random bid
 // gets it. Each voxel is written by one cell at most, so the order of threads can't matter.
 #include "cells.cuh"
 #include "modulators.cuh"
@@ -13,12 +13,37 @@ struct Motility {
     int32 field;        // whose gradient is climbed, or -1
     float scale;        // 1 / half of the receptors' occupancy
     float sensitivity;  // weight for a rise of the occupancy over one voxel
-    int32 first_modulator, end_modulator;  // of the speed
+    float turning;      // hazard of a new heading, where its modulators count
+    float bias;         // share of the speed with which a cell drifts along its direction
+    float stray;        // 1 / number of headings
+    int32 first_modulator, end_modulator;  // all of them
+    int32 end_speed, end_turning, end_bias;  // those of the speed come first, then those of the persistence, of the bias
+    int32 first_slope, end_slope;            // that make the direction
     uint32 enters[8];   // states of the other layer
+};
+
+// Part of a direction: the slope of a field, or its direction alone.
+struct Slope {
+    int32 field;
+    float weight;  // below 0: down
+    float scale;   // 1 / concentration by which slopes are told; 0: the direction alone
+    int32 first_modulator, end_modulator;  // of the weight
+};
+
+struct Vector {
+    float x, y, z;
+};
+
+// Where a cell drifts to: a direction of length 1, or 0 without one, and the share of its speed.
+struct Drift {
+    Vector along;
+    float bias;
 };
 
 // Headings: 0 none, then +x -x +y -y +z -z.
 __device__ inline int32 opposite(int32 heading) { return ((heading - 1) ^ 1) + 1; }
+
+constexpr float most_slope = 1.0e9f, almost_sure = 1.0f - 5.9604644775390625e-08f;
 
 constexpr int32 closed_off = -1, beyond = -2;  // instead of a voxel: none there, or what is beyond an open side
 
@@ -49,11 +74,73 @@ __device__ inline float occupancy(float concentration, float scale) {
     return r / (1.0f + r);
 }
 
+__device__ inline float greater(float a, float b) { return a > b ? a : b; }
+__device__ inline float size_of(float a) { return a < 0.0f ? -a : a; }
+
+// The same direction with a length of 1; 0 of 0.
+__device__ inline Vector unit(const Vector& v) {
+    const float most = greater(greater(size_of(v.x), size_of(v.y)), size_of(v.z));
+    if (!(most > 0.0f)) return Vector{0.0f, 0.0f, 0.0f};
+    const float x = v.x / most, y = v.y / most, z = v.z / most;
+    const float length = sqrtf(x * x + y * y + z * z);
+    return Vector{x / length, y / length, z / length};
+}
+
+// Difference of a field over two voxels along an axis; at a side, twice that over one.
+__device__ inline float difference(const float* c, const Lattice& lattice, int32 boundary, const Voxel& place, int32 axis) {
+    const int64 up = beside(2 * axis + 1, lattice.shape, boundary, place).index;
+    const int64 down = beside(2 * axis + 2, lattice.shape, boundary, place).index;
+    const float here = c[place.index];
+    const float found = (up < 0 ? here : c[up]) - (down < 0 ? here : c[down]);
+    return up < 0 || down < 0 ? found + found : found;
+}
+
+__device__ inline float bounded(float value) {
+    return value > -most_slope ? value < most_slope ? value : most_slope : -most_slope;
+}
+
+// Out of line: of those that move, few have a direction.
+OUT_OF_LINE Drift drift(const Motility& motility, const Slope* slopes, const Modulator* modulators, const Lattice& lattice,
+                        int32 boundary, const Voxel& place) {
+    Vector sum{0.0f, 0.0f, 0.0f};
+    for (int32 s = motility.first_slope; s < motility.end_slope; ++s) {
+        const Slope& slope = slopes[s];
+        const float* c = lattice.fields + slope.field * volume(lattice.shape);
+        Vector found{difference(c, lattice, boundary, place, 0), difference(c, lattice, boundary, place, 1),
+                     difference(c, lattice, boundary, place, 2)};
+        if (slope.scale > 0.0f)
+            found = Vector{bounded(found.x * slope.scale), bounded(found.y * slope.scale), bounded(found.z * slope.scale)};
+        else
+            found = unit(found);
+        const float weight = slope.weight * modulated(1.0f, modulators, slope.first_modulator, slope.end_modulator, lattice, place);
+        sum = Vector{sum.x + weight * found.x, sum.y + weight * found.y, sum.z + weight * found.z};
+    }
+    const Vector along = unit(sum);
+    const bool none = along.x == 0.0f && along.y == 0.0f && along.z == 0.0f;
+    const float bias = modulated(motility.bias, modulators, motility.end_turning, motility.end_bias, lattice, place);
+    return Drift{along, none ? 0.0f : bias < 1.0f ? bias : 1.0f};
+}
+
+// How much longer the way along the axes is than straight on, weighted by the bias.
+__device__ inline float detour(const Drift& drift) {
+    return (1.0f - drift.bias) + drift.bias * (size_of(drift.along.x) + size_of(drift.along.y) + size_of(drift.along.z));
+}
+
+// Weight of a heading of a cell that drifts; all of them sum up to its detour.
+__device__ inline float drifting_weight(const Motility& motility, const Drift& drift, int32 heading) {
+    const int32 axis = (heading - 1) / 2;
+    const float component = axis == 0 ? drift.along.x : axis == 1 ? drift.along.y : drift.along.z;
+    const float forward = (heading & 1) ? component : -component;
+    return motility.stray * (1.0f - drift.bias) + drift.bias * (forward > 0.0f ? forward : 0.0f);
+}
+
 // Weight of a heading; 0 where the way is barred. `c` is the field that is climbed, `here` its occupancy here.
 __device__ inline float heading_weight(const Motility& motility, const Lattice& lattice, int32 boundary,
-                                       const Voxel& place, int32 vacant, const float* c, float here, int32 heading) {
+                                       const Voxel& place, int32 vacant, const float* c, float here,
+                                       const Drift& drift, int32 heading) {
     const int64 there = beside(heading, lattice.shape, boundary, place).index;
     if (!can_enter(motility, lattice, vacant, there)) return 0.0f;
+    if (motility.first_slope < motility.end_slope) return drifting_weight(motility, drift, heading);
     if (motility.field < 0 || there == beyond) return 1.0f;
     const float rise = occupancy(c[there], motility.scale) - here;
     const float weight = 1.0f + motility.sensitivity * rise;
@@ -61,12 +148,12 @@ __device__ inline float heading_weight(const Motility& motility, const Lattice& 
 }
 
 __device__ inline int32 new_heading(const Motility& motility, const Lattice& lattice, int32 boundary,
-                                    const Voxel& place, int32 vacant, uint32 word) {
+                                    const Voxel& place, int32 vacant, const Drift& drift, uint32 word) {
     const float* c = lattice.fields + motility.field * volume(lattice.shape);
     const float here = motility.field < 0 ? 0.0f : occupancy(c[place.index], motility.scale);
     float weights[6], total = 0.0f;
     for (int32 heading = 1; heading <= 6; ++heading) {
-        weights[heading - 1] = heading_weight(motility, lattice, boundary, place, vacant, c, here, heading);
+        weights[heading - 1] = heading_weight(motility, lattice, boundary, place, vacant, c, here, drift, heading);
         total = total + weights[heading - 1];
     }
     const float mark = static_cast<float>(word >> 8) * two_to_minus_24 * total;
@@ -84,6 +171,7 @@ __device__ inline int32 new_heading(const Motility& motility, const Lattice& lat
 extern "C" __global__ void propose_moves(
     // model:
     const Motility* __restrict__ motilities,   // [states]
+    const Slope* __restrict__ slopes,          // [slopes]
     const Modulator* __restrict__ modulators,  // [modulators]
     const uint64* __restrict__ seeds,          // [R]
     // state in:
@@ -116,12 +204,20 @@ extern "C" __global__ void propose_moves(
         const Draw draw{seeds[place.replicate], origin - row_start(lattice.shape, place.replicate, 0, 0), step, purpose};
         const Random random = draw.at(voxel);
         int32 towards = heading[voxel];
-        if (towards == 0 || happens(motility.turn, random.word[1]) ||
+        float turn = motility.turn;
+        if (motility.end_speed < motility.end_turning) {
+            const float longer = modulated(1.0f, modulators, motility.end_speed, motility.end_turning, lattice, place);
+            turn = longer > 0.0f ? probability(motility.turning / longer) : 1.0f;
+            turn = turn < almost_sure ? turn : almost_sure;
+        }
+        const bool drifts = motility.first_slope < motility.end_slope;
+        const Drift to = drifts ? drift(motility, slopes, modulators, lattice, boundary, place) : Drift{{0.0f, 0.0f, 0.0f}, 0.0f};
+        if (towards == 0 || happens(turn, random.word[1]) ||
             !can_enter(motility, lattice, vacant, beside(towards, lattice.shape, boundary, place).index))
-            towards = new_heading(motility, lattice, boundary, place, vacant, random.word[2]);
+            towards = new_heading(motility, lattice, boundary, place, vacant, to, random.word[2]);
         heading[voxel] = static_cast<uint8>(towards);
-        const float hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_modulator,
-                                    lattice, place);
+        float hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_speed, lattice, place);
+        if (drifts) hop = hop * detour(to);
         if (towards && happens(hop < 0.999f ? hop : 0.999f, random.word[0]))
             bid[voxel] = static_cast<uint16>(((random.word[3] >> 19) << 3) | static_cast<uint32>(towards));
     };

@@ -44,6 +44,7 @@ def test_layers_import_only_what_stands_to_their_left():
         "export",
         "physicell",
         "viz",
+        "editor",
         "cli",
         "__main__",
     ]

@@ -1,6 +1,7 @@
 """Lesions and their immune phenotype, from CD8 cells per mm^2 in core and margin as in pathology."""
 
 import enum
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gpusim import units
 from gpusim.analysis.regions import closed, depth
 from gpusim.errors import ScenarioError
 from gpusim.scenario import Document
-from gpusim.scenario.checks import nearest, state_names
+from gpusim.scenario.checks import barriers, nearest, state_names
 
 SECTION = 4.0
 """Thickness of a section, um, as in routine histology."""
@@ -44,7 +45,10 @@ def phenotype(core: float, margin: float) -> Phenotype:
 
 @dataclass(frozen=True)
 class Lesion:
-    """One lesion: tumour cells, diameter of a ball of equal volume (um), CD8 cells per mm^2, mean heat of the core."""
+    """One lesion: tumour cells, diameter of a ball of equal volume (um), CD8 cells per mm^2, mean heat of the core.
+
+    Of a section that stands in the lattice as a slab: diameter of a disc with the area within its outline.
+    """
 
     cells: int
     diameter: float
@@ -62,7 +66,8 @@ def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np
     """Lesions of a state, the largest first.
 
     A lesion is a connected cluster of tumour cells, after gaps of up to two voxels are closed. Its margin extends 500
-    um (or half its radius, if this is less) to both sides of its edge; its core is what is deeper inside.
+    um (or half its radius, if this is less) to both sides of its edge; its core is what is deeper inside. In tissue
+    from a table or an image, a lesion that a slab cuts off on both sides is measured in the plane of the section.
 
     Args:
         tissue, immune: uint8 [z, y, x]. heat: float32 [z, y, x].
@@ -74,7 +79,8 @@ def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np
     spacing = units.number(document.grid.spacing, "um")
     tumour = np.isin(tissue, [names.index(state) for state in spec.tumour])
     cd8 = np.isin(immune, [names.index(state) for state in spec.cd8])
-    extent = closed(tumour)
+    walls = np.isin(tissue, [names.index(state) for state in barriers(document)])
+    extent = closed(tumour) & ~walls
     labels, count = ndimage.label(extent, np.ones((3, 3, 3)))
     found = []
     for number in range(1, count + 1):
@@ -82,30 +88,45 @@ def lesions(document: Document, tissue: np.ndarray, immune: np.ndarray, heat: np
         cells = int((tumour & inside).sum())
         if cells < SMALLEST:
             continue
-        radius = spacing * (3 * int(inside.sum()) / (4 * np.pi)) ** (1 / 3)
+        cut = _is_slab(document) and bool(inside[0].any() and inside[-1].any())
+        if cut:
+            outline = np.mean([ndimage.binary_fill_holes(plane).sum() for plane in inside])
+            radius = spacing * math.sqrt(float(outline) / np.pi)
+        else:
+            radius = spacing * (3 * int(inside.sum()) / (4 * np.pi)) ** (1 / 3)
         width = min(MARGIN, radius / 2)
-        beyond = depth(inside, spacing)
-        core, margin = beyond > width, np.abs(beyond) <= width
+        # Cells per mm^2 of a slab are those of its planes; in barriers there are none.
+        shown = spacing if cut else SECTION + CELL_DIAMETER
+        beyond = depth(inside, spacing, ~walls)
+        core, margin = beyond > width, (np.abs(beyond) <= width) & ~walls
         if not core.any():
             core = inside
         found.append(
             Lesion(
                 cells=cells,
                 diameter=2 * radius,
-                core=_per_section(cd8, core, spacing),
-                margin=_per_section(cd8, margin, spacing),
+                core=_per_section(cd8, core, spacing, shown),
+                margin=_per_section(cd8, margin, spacing, shown),
                 heat=float(heat[core].mean()),
             )
         )
     return sorted(found, key=lambda lesion: -lesion.cells)
 
 
-def _per_section(cd8: np.ndarray, region: np.ndarray, spacing: float) -> float:
-    """CD8 cells per mm^2 of section: the number per volume times the thickness of a section plus that of a cell."""
+def _is_slab(document: Document) -> bool:
+    tissue = document.tissue
+    return (tissue.cells is not None or tissue.image is not None) and tissue.depth.mode == "slab"
+
+
+def _per_section(cd8: np.ndarray, region: np.ndarray, spacing: float, shown: float) -> float:
+    """CD8 cells per mm^2 of section: the number per volume times the thickness, um, whose cells a section shows.
+
+    That is the thickness of the section plus that of a cell, or of a section as a slab, the thickness of a plane.
+    """
     volume = int(region.sum()) * spacing**3
     if not volume:
         return 0.0
-    return float((cd8 & region).sum()) / volume * (SECTION + CELL_DIAMETER) * 1e6
+    return float((cd8 & region).sum()) / volume * shown * 1e6
 
 
 TILE = 20.0

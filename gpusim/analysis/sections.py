@@ -17,7 +17,7 @@ from gpusim.analysis.spatial import Window
 from gpusim.errors import ScenarioError
 from gpusim.record import Result
 from gpusim.scenario import Document, groups
-from gpusim.scenario.checks import nearest, state_names
+from gpusim.scenario.checks import barriers, nearest, state_names
 from gpusim.scenario.schema import EMPTY, NONE
 from gpusim.tissue import cells as tables
 from gpusim.units import duration
@@ -97,7 +97,8 @@ class Pattern:
         closed, and pieces of fewer than 8 tumour cells left out.
         """
         dead = states_with(self.document, "dead")
-        resident = [name for name in state_names(self.document)[0] if name not in dead]
+        no_cells = (*dead, *barriers(self.document))
+        resident = [name for name in state_names(self.document)[0] if name not in no_cells]
         cells = self._per_tile(tumour_states(self.document))
         region = closed((cells > 0) & (2 * cells >= self._per_tile(resident))) & self.window.mask
         labels, count = ndimage.label(region, np.ones((3,) * region.ndim))
@@ -154,15 +155,16 @@ def section(result: Result, snapshot: int = -1, *, label: str | None = None, who
     side = max(1, int(TILE // spacing))
     # A slab repeats a section, and a swept one is turned about an axis: both are their own mirror images.
     real = document.tissue.cells is not None or document.tissue.image is not None
+    nothing = [EMPTY, NONE, *barriers(document)]
     there = (
-        np.isin(names[start[0][taken]], [EMPTY], invert=True) | np.isin(names[start[1][taken]], [NONE], invert=True)
+        ~np.isin(names[start[0][taken]], nothing) | ~np.isin(names[start[1][taken]], nothing)
         if real
-        else np.ones(layers[0].shape, bool)
+        else ~np.isin(names[start[0][taken]], barriers(document))
     )
     mask = _tiles(there[0] if flat else there, side)
     found = []
     for layer in layers:
-        at = np.argwhere(~np.isin(names[layer], [EMPTY, NONE]))
+        at = np.argwhere(~np.isin(names[layer], nothing))
         found.append((at, names[layer[tuple(at.T)]]))
     points = (np.concatenate([at for at, _ in found])[:, ::-1] + 0.5) * spacing
     axes = 2 if flat else 3
@@ -197,7 +199,7 @@ def table_section(path: Path, document: Document) -> Pattern:
     """
     if not document.tissue.types:
         raise ScenarioError(f"{document.name}: no 'tissue.types', which give the cells of a table their states")
-    read = tables.read(path, document.tissue)
+    read = tables.read(path, document.tissue, seed=document.seed)
     axes = 2 if read.flat else 3
     points = read.centres[:, :axes]
     corner = np.floor(points.min(axis=0) / TILE) * TILE

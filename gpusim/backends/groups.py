@@ -171,7 +171,7 @@ class CellTables:
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
         motilities: one row a state.
-        modulators, releases, adjustments, egresses: what the others point into.
+        modulators, releases, adjustments, egresses, slopes: what the others point into.
     """
 
     rules: Array
@@ -182,6 +182,7 @@ class CellTables:
     releases: Array
     adjustments: Array
     egresses: Array
+    slopes: Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,9 +118,9 @@ LAUNCHES = {
             Cost(
                 "flowing",
                 9 + _ADVECTED * 8,
-                _FACES + _ADVECTED * (6 * 14 + 8),
+                _FACES + _ADVECTED * (6 * 14 + 8 + 20),
                 f"pressure, tissue and outflow read; {_ADVECTED} fields read, and written; a limited slope for each "
-                "face",
+                "face, and a sum with its rounding",
             ),
         ),
     ),

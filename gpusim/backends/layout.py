@@ -51,6 +51,8 @@ CONSTANTS = {
     "quantile_steps": tables.QUANTILE_STEPS,
     "purposes": tables.PURPOSES,
     "most_growth": tables.MOST_GROWTH,
+    "most_slope": tables.MOST_SLOPE,
+    "almost_sure": tables.ALMOST_SURE,
     "no_bid": tables.NO_BID,
     "no_region": tables.NO_REGION,
     "most_tries": tables.MOST_TRIES,

@@ -181,3 +181,9 @@ def placements(model: Model) -> None:
     for p in model.initial.placements:
         table.add_row(p.state, f"{p.rows:,}", f"{p.placed:,}", f"{p.moved:,}", f"{p.left_out:,}")
     out.print(table)
+    if model.initial.repeated > 1:
+        times = model.initial.repeated
+        out.print(
+            f"The section is repeated in {times} planes: counts of cells are {times} times those of the table, "
+            "cells per mm² of a section are the same."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gpusim.cli.outline import Section
+    from gpusim.engine.transport import Choice
     from gpusim.model import Model
     from gpusim.scenario import Scenario
 
@@ -55,7 +57,6 @@ def check(
     file gives one line, and exit code 2. (Write ./NAME for a folder with the name of a shipped scenario.)
     """
     from gpusim.scenario import presets
-    from gpusim.study.folder import require_names
 
     if as_json and diagram:
         raise typer.BadParameter("--json and --diagram: expected one of them")
@@ -67,7 +68,6 @@ def check(
         _check_folder(Path(scenario))
         return
     loaded = _loaded(scenario, sets)
-    require_names(loaded)
     if diagram:
         sys.stdout.write(loaded.diagram())
         return
@@ -105,24 +105,40 @@ def _origins(name: str, scenario: Scenario, sets: Sequence[str]) -> dict[str, li
     return found
 
 
-def _tell(loaded: Scenario, replicates: int, origins: Mapping[str, Sequence[str]], *, as_json: bool) -> None:
-    from gpusim.backends.staging import BYTES
-    from gpusim.cli.outline import sections
-    from gpusim.engine.memory import of_copies, on_backend
+@dataclass(frozen=True)
+class Examined:
+    """What is found in a valid scenario.
+
+    Attributes:
+        models: the model of each site.
+        chosen, errors: solver and expected error of each field.
+        notes: sentences on what has no effect, is slow or inaccurate.
+    """
+
+    models: Mapping[str, Model]
+    chosen: Sequence[Choice]
+    errors: Sequence[object]
+    notes: Sequence[str]
+
+    @property
+    def model(self) -> Model:
+        """That of the first site."""
+        return next(iter(self.models.values()))
+
+
+def examined(loaded: Scenario) -> Examined:
+    """Build the models of a scenario, and look for what its schema cannot show. Raises `GpusimError`."""
     from gpusim.engine.transport import MOST_PASSES, choices
     from gpusim.engine.transport.accuracy import expected, too_large
     from gpusim.model import build
-    from gpusim.scenario.numbers import counts, in_words
+    from gpusim.study.folder import require_names
     from gpusim.study.trial import trial_notes
 
+    require_names(loaded)
     models = {name: build(loaded.site(name)) for name in loaded.sites}
     model = models[loaded.sites[0]]
     chosen = choices(model)
     errors = expected(loaded.site(loaded.sites[0]).document, model, chosen)
-    tables = sections(loaded, models, chosen, errors, origins)
-    taken = replicates * sum(map(on_backend, models.values()))
-    copies = max(map(of_copies, models.values()))
-    stated = counts(loaded.numbers)
     many = [f"{n} ({c.passes})" for n, c in zip(model.fields.names, chosen, strict=True) if c.passes > MOST_PASSES]
     slow = (
         f"more than {MOST_PASSES} explicit passes per time step: {', '.join(many)}; "
@@ -130,6 +146,21 @@ def _tell(loaded: Scenario, replicates: int, origins: Mapping[str, Sequence[str]
     )
     own = [note for each in models.values() for note in each.notes]
     notes = [*([slow] if many else []), *trial_notes(loaded), *own, *too_large(model, errors)]
+    return Examined(models, chosen, errors, notes)
+
+
+def _tell(loaded: Scenario, replicates: int, origins: Mapping[str, Sequence[str]], *, as_json: bool) -> None:
+    from gpusim.backends.staging import BYTES
+    from gpusim.cli.outline import sections
+    from gpusim.engine.memory import of_copies, on_backend
+    from gpusim.scenario.numbers import counts, in_words
+
+    found = examined(loaded)
+    models, model, notes = found.models, found.model, found.notes
+    tables = sections(loaded, models, found.chosen, found.errors, origins)
+    taken = replicates * sum(map(on_backend, models.values()))
+    copies = max(map(of_copies, models.values()))
+    stated = counts(loaded.numbers)
     if as_json:
         _write_json(loaded, models, tables, {"backend": taken, "host": copies, "gpu_copies": BYTES}, stated, notes)
         return

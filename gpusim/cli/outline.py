@@ -127,10 +127,15 @@ def _activities(document: Document) -> Section:
             rows.append([state, f"exchanges {field}", amount(exchange.permeability), modulators])
         if spec.motility is not None:
             moves = spec.motility
-            said = [f"persistence {moves.persistence}"]
-            if moves.chemotaxis is not None:
-                to = moves.chemotaxis
+            said = [f"persistence {moves.turns}{_by(moves.turns_modulated)}"]
+            to = moves.chemotaxis
+            if to is not None and to.half is not None:
                 said.append(f"towards {to.field}, half {amount(to.half)}, sensitivity {to.sensitivity}")
+            elif to is not None and to.bias is not None:
+                said.append(f"bias {to.bias.value:g}{_by(to.bias.modulators)}")
+                for field, part in to.along.items():
+                    per = f" per {amount(part.per)}" if part.per is not None else ""
+                    said.append(f"along {field}, weight {part.weight:g}{per}{_by(part.modulators)}")
             said += [f"enters {', '.join(moves.enters)}"] if moves.enters is not None else []
             rows.append([state, "moves", moves.speed, [*said, *_modulators(moves.modulators)]])
     return Section("activities", ["state", "activity", "rate", "details"], rows)
@@ -232,6 +237,10 @@ def _modulators(given: Sequence[Modulator]) -> list[str]:
     return [wording.modulator(each) for each in given]
 
 
+def _by(given: Sequence[Modulator], before: str = " by ") -> str:
+    return f"{before}{'; '.join(_modulators(given))}" if given else ""
+
+
 def _initially(initial: float | str | InitialTrait) -> str:
     if isinstance(initial, float | str):
         return amount(initial)
@@ -258,8 +267,7 @@ def _law(law: Law) -> str:
     if law.towards is not None and law.rate is not None:
         said = [f"towards {amount(law.towards)}, rate {amount(law.rate)}"]
     said += [f"in {', '.join(law.of)}"] if law.of else []
-    said += [f"by {'; '.join(_modulators(law.modulators))}"] if law.modulators else []
-    return ", ".join(said)
+    return ", ".join(said) + _by(law.modulators, ", by ")
 
 
 def _sum(side: Mapping[str, float | str]) -> str:

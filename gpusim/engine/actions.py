@@ -152,7 +152,7 @@ def _effective(model: Model, step: int) -> dict[str, object]:
     found["fields"] = dataclasses.replace(model.fields, initial=())
     found["body"] = dataclasses.replace(model.body, initial=np.zeros(0))
     for kind in ("doses", "infusions", "grafts", "resections"):
-        found[kind] = [each for each in found[kind] if each.step >= step]
+        found[kind] = [each for each in found[kind] if each.step + getattr(each, "steps", 1) > step]
     return found
 
 

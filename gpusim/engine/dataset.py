@@ -30,11 +30,11 @@ def attributes(model: Model) -> dict[str, dict[str, Any]]:
     layers = {layer: {"long_name": f"state of the {layer} cell", **flags} for layer in LAYERS}
     traits = {
         name: {
-            "units": model.traits.units[number],
+            "units": unit,
             "long_name": name,
             "states": " ".join(np.array(names)[states_with(model, number)]),
         }
-        for number, name in enumerate(model.traits.names)
+        for (name, number), unit in zip(model.traits.named.items(), model.traits.units, strict=True)
     }
     clones = {CLONES: {"long_name": "label of the clone; 0: none"}} if len(model.clones) else {}
     return fields | layers | traits | clones

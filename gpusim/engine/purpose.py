@@ -22,3 +22,4 @@ class Purpose(enum.IntEnum):
     START = 13
     PUT_IN = 14
     TRANSFERS = 15
+    ADVECTION = 16

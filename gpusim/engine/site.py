@@ -220,10 +220,10 @@ class Site:
         return self.backend.to_numpy(self.stack.state.traits[self._trait_number(name), self.replicate])
 
     def _trait_number(self, name: str) -> int:
-        names = self.model.traits.names
-        if name not in names:
-            raise KeyError(f"no trait '{name}' (known: {', '.join(names) or 'none'})")
-        return names.index(name)
+        named = self.model.traits.named
+        if name not in named:
+            raise KeyError(f"no trait '{name}' (known: {', '.join(named) or 'none'})")
+        return named[name]
 
     def values(self, trait: str, of: Iterable[str] | None = None) -> np.ndarray:
         """Values of a trait of the cells that have it, or of those `of` some states: float32 [cells], in its unit.
@@ -248,7 +248,7 @@ class Site:
             return {}
         sums = sum_fields(self.backend, self.stack.state.traits, self.replicate)
         found = {}
-        for number, name in enumerate(model.traits.names):
+        for name, number in model.traits.named.items():
             cells = int(counts[states_with(model, number)].sum())
             if sums.fault[number] == 2**64 - 1:
                 total = float(sums.whole[number]) + float(sums.fraction[number]) * 2.0**-32

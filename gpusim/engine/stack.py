@@ -15,6 +15,7 @@ from gpusim.engine.state import State, capacity_of_births, mobile
 from gpusim.engine.transport import Transport
 from gpusim.errors import NumericalError, ScenarioError
 from gpusim.model import Model
+from gpusim.model.model import Dose
 from gpusim.model.tables import EGRESS_BITS, EGRESS_PARTS, FLOW_FRACTION, FLOW_WHOLE, Boundary, members
 
 
@@ -63,14 +64,14 @@ class Stack:
         self.given = np.zeros((rows, len(models)), np.int64)
         self.fetched: Tallied | None = None
         self.lineages = [Lineage.of(len(models[0].traits)) for _ in models]
-        self._follow(models, Transport(models, backend))
+        self._follow(models, Transport(models, backend), 0)
 
-    def remodel(self, models: Sequence[Model]) -> None:
-        """Follow other models from now on, of the same lattice, fields, states, rules and quantities."""
+    def remodel(self, models: Sequence[Model], step: int) -> None:
+        """Follow other models from step number `step` on, of the same lattice, fields, states, rules and quantities."""
         solvers = Transport(models, self.backend)  # what fails here has changed nothing yet
         self.state.fit(models[0], len(models), self.backend)
         most = self._model.traits.rows["most"]
-        self._follow(models, solvers)
+        self._follow(models, solvers, step)
         self._hold_traits(most)
 
     def _hold_traits(self, before: np.ndarray) -> None:
@@ -80,7 +81,7 @@ class Stack:
                 array = self.state.traits[number, replicate]
                 self.backend.write(array, np.minimum(self.backend.to_numpy(array), most))
 
-    def _follow(self, models: Sequence[Model], solvers: Transport) -> None:
+    def _follow(self, models: Sequence[Model], solvers: Transport, step: int) -> None:
         backend = self.backend
         self.models, self.solvers = models, solvers
         self._model = model = models[0]
@@ -129,7 +130,7 @@ class Stack:
         self._counts_for = self._counts_by_purpose()
         self._doses = self._doses_on_backend()
         self.hold()
-        solvers.settle(self.state)
+        solvers.settle(self.state, step)
 
     def _closing_on_backend(self, model: Model) -> Closing | None:
         """How the cells of the tissue close up. Raises `ScenarioError`."""
@@ -140,8 +141,8 @@ class Stack:
             raise ScenarioError(f"rules that close ('-> outside') are not possible on backend '{backend.name}'")
         return Closing(*(backend.array(each) for each in (closing.yields, closing.regions, closing.lines)))
 
-    def _doses_on_backend(self) -> list[tuple[int, int, Array, Array]]:
-        """Step, field, voxels and amounts of each dose, in all replicates; those of a repeated dose are one."""
+    def _doses_on_backend(self) -> list[tuple[Dose, Array, Array]]:
+        """Dose, voxels and amounts of each dose, in all replicates; those of a repeated dose are one."""
         copies: dict[tuple[int, int], tuple[Array, Array]] = {}
         found = []
         for doses in zip(*(model.doses for model in self.models), strict=True):
@@ -151,16 +152,16 @@ class Stack:
                 voxels = [each.voxels + r * self._model.voxels for r, each in enumerate(doses)]
                 amounts = [each.amounts for each in doses]
                 copies[same] = self.backend.array(np.concatenate(voxels)), self.backend.array(np.concatenate(amounts))
-            found.append((dose.step, dose.field, *copies[same]))
+            found.append((dose, *copies[same]))
         return found
 
     # One step, in parts
 
     def treat(self, step: int) -> None:
         """Give the doses that are due."""
-        due = [dose for dose in self._doses if dose[0] == step]
-        for _, field, voxels, amounts in due:
-            self.backend.launch("deposit", field=self.state.fields[field], voxels=voxels, amounts=amounts)
+        due = [each for each in self._doses if each[0].due(step)]
+        for dose, voxels, amounts in due:
+            self.backend.launch("deposit", field=self.state.fields[dose.field], voxels=voxels, amounts=amounts)
         if due:
             self.hold()
 

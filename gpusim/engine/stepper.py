@@ -144,7 +144,7 @@ class Stepper:
     def _remodel(self, models: Sequence[Mapping[str, Model]]) -> None:
         with self.clock.changing("a change of the model", range(len(models))):
             for name, site in self.sites[0].items():
-                site.stack.remodel([each[name] for each in models])
+                site.stack.remodel([each[name] for each in models], self.clock.steps)
             values = self.circulation.values
             self.circulation = Circulation([next(iter(each.values())).body for each in models], self.backend)
             self.circulation.values = values

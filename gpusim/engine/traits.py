@@ -15,10 +15,11 @@ from gpusim.model.tables import members
 def initial_traits(model: Model) -> Iterator[np.ndarray]:
     """Values at time 0 of each trait: float32 [z, y, x]."""
     draw = Draw(model.seed, 0, Purpose.START)
-    for number, name in enumerate(model.traits.names):
+    names = {number: name for name, number in model.traits.named.items()}
+    for number in range(len(model.traits)):
         layer = model.initial.tissue if number < model.traits.of_tissue else model.initial.immune
         values = begun(model, number, layer.reshape(-1), np.arange(layer.size), draw)
-        column = model.initial.columns.get(name)
+        column = model.initial.columns.get(names.get(number, ""))
         if column is not None:
             given = _traits(model).held(number, column.reshape(-1))
             has = _traits(model).has(number, layer.reshape(-1))

@@ -15,12 +15,14 @@ from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
 from gpusim.model.flow import build_flow, conductivity
 from gpusim.model.lag import HORIZON, MOST_ERROR, lags
-from gpusim.model.model import Boundary, Dose, Fields, Graft, Infusion, Model, Resection, States
+from gpusim.model.model import Boundary, Dose, Exchange, Fields, Graft, Infusion, Model, Resection, States
 from gpusim.model.modulators import Modulators
 from gpusim.model.reactions import build_reactions, hasty
+from gpusim.model.steps import whole
 from gpusim.model.traits import build_clones, build_traits
+from gpusim.model.waiting import with_counters
 from gpusim.scenario import Document, Scenario
-from gpusim.scenario.checks import state_names
+from gpusim.scenario.checks import barriers, state_names
 from gpusim.scenario.schema import DEFAULT, FieldSpec, InitialField, Therapy
 from gpusim.tissue import InitialTissue, initial_tissue
 from gpusim.tissue.concentrations import Lattice, initial_field
@@ -57,11 +59,18 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     volume = spacing**3
     tissue_names, immune_names = state_names(document)
     states = States(tuple(tissue_names), tuple(immune_names))
-    modulators = Modulators(document, states, volume)
-    exchange = ExchangeTables(document, states, volume, modulators).build()
+
+    def exchanges(of: Document) -> tuple[Modulators, Exchange]:
+        modulators = Modulators(of, states, volume)
+        return modulators, ExchangeTables(of, states, volume, modulators).build()
+
+    modulators, exchange = exchanges(document)
     initial = initial or initial_tissue(scenario, states.names, states.none, spacing)
     lattice = Lattice(initial.shape, spacing, document.tissue.depth)
+    walled = np.isin(initial.tissue, [states.number(state) for state in barriers(document)])
     start, read = _at_start(document, lattice)
+    if walled.any():
+        start = tuple(np.where(walled, 0.0, each).astype(np.float32) for each in start)
     fields = _fields(document, states, volume, start)
     bounds = Bounds(document, states, volume)
     rates = bounds.rates()
@@ -70,6 +79,9 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     if transferred := bounds.transfer():
         longest_field = min(longest_field, steps.MOST_TRANSFER / transferred)
     step, rules_every = steps.choose(document, rates, longest_field)
+    document = with_counters(document, step * rules_every)
+    if document is not scenario.document:
+        modulators, exchange = exchanges(document)
     moves = steps.moves(document, step, bounds.speed() / spacing)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
@@ -77,7 +89,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     reactions = build_reactions(document, states, volume, step, modulators)
     traits = build_traits(document, states, volume, step, step * rules_every, modulators)
     cells = CellTables(document, states, spacing, step * rules_every, step / moves, modulators).build(
-        moves, math.prod(initial.shape)
+        moves, initial.shape
     )
     notes = [
         *initial.notes,
@@ -118,7 +130,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         traits=traits,
         clones=build_clones(document, states, math.prod(initial.shape)),
         body=build_body(document, cells, exchange, volume),
-        **vars(_treatments(document, fields, states, exchange.held, initial, spacing, due)),
+        **vars(_treatments(document, fields, states, exchange.held, initial, spacing, step, due)),
         initial=initial,
         notes=tuple(notes),
     )
@@ -153,7 +165,9 @@ def treatments(scenario: Scenario, model: Model, tissue: InitialTissue, name: st
     def due(therapy: Therapy) -> list[int]:
         return [0] if therapy is document.therapies[name] else []
 
-    return _treatments(document, model.fields, model.states, model.exchange.held, tissue, model.spacing, due)
+    return _treatments(
+        document, model.fields, model.states, model.exchange.held, tissue, model.spacing, model.step, due
+    )
 
 
 def _treatments(
@@ -163,13 +177,14 @@ def _treatments(
     held: np.ndarray,
     tissue: InitialTissue,
     spacing: float,
+    step: float,
     due: _Due,
 ) -> Treatments:
     return Treatments(
-        doses=tuple(_doses(document, fields, states, held, tissue, spacing, due)),
+        doses=tuple(_doses(document, fields, states, held, tissue, spacing, step, due)),
         infusions=tuple(_infusions(document, due)),
-        grafts=tuple(_grafts(document, states, tissue.shape, spacing, due)),
-        resections=tuple(_resections(document, states, tissue.shape, spacing, due)),
+        grafts=tuple(_grafts(document, states, tissue, spacing, due)),
+        resections=tuple(_resections(document, states, tissue, spacing, due)),
     )
 
 
@@ -210,7 +225,8 @@ def _diffusivity(document: Document, field: str, state: str) -> float:
     if _is_pressure(document, field):
         return conductivity(document, state)
     spec = document.fields[field]
-    return units.number(spec.diffusion.get(state, spec.diffusion[DEFAULT]), "um^2/min")
+    other = "0 um^2/min" if state in barriers(document) else spec.diffusion[DEFAULT]
+    return units.number(spec.diffusion.get(state, other), "um^2/min")
 
 
 def _boundary(specs: list[FieldSpec], volume: float) -> Boundary:
@@ -243,6 +259,7 @@ def _doses(
     held: np.ndarray,
     initial: InitialTissue,
     spacing: float,
+    step: float,
     due: _Due,
 ) -> Iterator[Dose]:
     volume = spacing**3
@@ -251,7 +268,7 @@ def _doses(
             continue
         assert therapy.amount is not None, "checked on loading"
         unit = document.fields[therapy.inject].unit
-        voxels = _region(therapy, name, initial.shape, spacing)
+        voxels = _region(document, states, therapy, name, initial, spacing)
         if not np.isnan(held[fields.names.index(therapy.inject), initial.tissue.reshape(-1)[voxels]]).any():
             raise ScenarioError(
                 f"therapies.{name}: all {len(voxels):,} voxels of the region have a fixed concentration of "
@@ -262,9 +279,13 @@ def _doses(
         else:
             each = units.number(therapy.amount, f"{unit} * voxel / cell", volume)
             amount = each * _cells_there(therapy, name, states, initial, voxels)
-        amounts = np.full(len(voxels), amount / len(voxels), np.float32)
+        steps, fluid = 1, 0.0
+        if therapy.volume is not None and therapy.duration is not None:
+            steps = whole(units.number(therapy.duration, "min"), step, f"therapies.{name}.duration")
+            fluid = units.number(therapy.volume, "um^3") / (len(voxels) * volume * steps * step)
+        amounts = np.full(len(voxels), amount / (len(voxels) * steps), np.float32)
         for at in due(therapy):
-            yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts)
+            yield Dose(name, fields.names.index(therapy.inject), at, voxels, amounts, steps, fluid)
 
 
 def _cells_there(therapy: Therapy, name: str, states: States, initial: InitialTissue, voxels: np.ndarray) -> int:
@@ -290,16 +311,14 @@ def _infusions(document: Document, due: _Due) -> Iterator[Infusion]:
             yield Infusion(name, list(quantities).index(therapy.infuse), at, amount)
 
 
-def _grafts(
-    document: Document, states: States, shape: tuple[int, int, int], spacing: float, due: _Due
-) -> Iterator[Graft]:
+def _grafts(document: Document, states: States, tissue: InitialTissue, spacing: float, due: _Due) -> Iterator[Graft]:
     for number, (name, therapy) in enumerate(document.therapies.items()):
         if therapy.inject not in document.states or not due(therapy):
             continue
         assert therapy.inject is not None, "just found"
         assert therapy.amount is not None, "checked on loading"
         count = round(units.number(therapy.amount, "cell"))
-        voxels = _region(therapy, name, shape, spacing)
+        voxels = _region(document, states, therapy, name, tissue, spacing)
         if count > len(voxels):
             raise ScenarioError(
                 f"therapies.{name}.amount: {count:,} cells do not fit into the {len(voxels):,} voxels of the region; "
@@ -320,18 +339,22 @@ def _stream(therapy: int, dose: int) -> int:
 
 
 def _resections(
-    document: Document, states: States, shape: tuple[int, int, int], spacing: float, due: _Due
+    document: Document, states: States, tissue: InitialTissue, spacing: float, due: _Due
 ) -> Iterator[Resection]:
     for name, therapy in document.therapies.items():
         if therapy.resect is None or not due(therapy):
             continue
-        voxels = _region(therapy, name, shape, spacing)
+        voxels = _region(document, states, therapy, name, tissue, spacing)
         for at in due(therapy):
             leaves = states.number(therapy.leaves) if therapy.leaves is not None else 0
             yield Resection(name, tuple(states.number(s) for s in therapy.resect), at, voxels, leaves)
 
 
-def _region(therapy: Therapy, name: str, shape: tuple[int, int, int], spacing: float) -> np.ndarray:
+def _region(
+    document: Document, states: States, therapy: Therapy, name: str, tissue: InitialTissue, spacing: float
+) -> np.ndarray:
+    """Voxels of a therapy, int64, in order; those of barriers are left out. Raises `ScenarioError`."""
+    shape = tissue.shape
     centre = point(therapy.at, shape, spacing)
     radius = units.number(therapy.radius, "um")
     if therapy.to is None:
@@ -345,4 +368,10 @@ def _region(therapy: Therapy, name: str, shape: tuple[int, int, int], spacing: f
             size = " x ".join(f"{n * spacing:g}" for n in reversed(shape))
             raise ScenarioError(f"therapies.{name}.at: {therapy.at} lies outside the grid ({size} um)")
         mask[index] = True
+    walled = [states.number(state) for state in barriers(document)]
+    if walled:
+        mask &= ~np.isin(tissue.tissue, walled)
+        if not mask.any():
+            listed = ", ".join(barriers(document))
+            raise ScenarioError(f"therapies.{name}: all voxels of the region are barriers ({listed})")
     return np.flatnonzero(mask)

@@ -1,13 +1,11 @@
 """The tables of what cells do: rules and motility."""
 
-import itertools
 import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from gpusim import units
-from gpusim.errors import ScenarioError
 from gpusim.model.adhesion import adhesion
 from gpusim.model.conversion import concentration
 from gpusim.model.division import closing, reach, require_claimable, ways
@@ -16,6 +14,7 @@ from gpusim.model.modulators import Modulators, greatest, highest, modulator_row
 from gpusim.model.steps import MOST_CHANGE, MOST_HAZARD, MOST_HAZARD_OF_DIVISION, HighestRate
 from gpusim.model.tables import (
     ADJUSTMENT,
+    ALMOST_SURE,
     EGRESS,
     EGRESS_BITS,
     MOST_DIVISION,
@@ -23,6 +22,7 @@ from gpusim.model.tables import (
     PERIODIC,
     RELEASE,
     RULE,
+    SLOPE,
     Adjusted,
     Boundary,
     Instead,
@@ -31,12 +31,10 @@ from gpusim.model.tables import (
     state_set,
 )
 from gpusim.model.traits import fastest_law, fastest_transfer
+from gpusim.model.waiting import MOST_OF_CLOCK, counter, steps_after, waited
 from gpusim.scenario import Document
-from gpusim.scenario.checks import release_units
-from gpusim.scenario.schema import Modulator, Motility, Rule, Sides, Trait, TraitRelease
-
-_ALMOST_SURE = 1.0 - 2.0**-24
-"""Highest probability that float32 and 32 random bits can tell from 1."""
+from gpusim.scenario.checks import barriers, release_units
+from gpusim.scenario.schema import NONE, Modulator, Motility, Rule, Sides, Trait, TraitRelease
 
 
 class CellTables:
@@ -65,14 +63,15 @@ class CellTables:
         self._releases: list[tuple[int, int, float]] = []
         self._adjustments: list[tuple[int, int, float]] = []
         self._egresses: list[tuple[int, float]] = []
+        self._slopes: list[tuple[int | float, ...]] = []
 
-    def build(self, moves: int, voxels: int) -> Cells:
-        """All tables, of so many moves a step and a lattice of so many voxels.
+    def build(self, moves: int, shape: tuple[int, int, int]) -> Cells:
+        """All tables, of so many moves a step and a lattice of this shape (z, y, x).
 
         Raises `ScenarioError` where a time or a distance does not fit.
         """
         rules, rule_begin, names = self._rules()
-        motilities = self._motilities()
+        motilities = self._motilities(shape)
         return Cells(
             rules=rules,
             rule_begin=rule_begin,
@@ -83,9 +82,10 @@ class CellTables:
             releases=np.array(self._releases, RELEASE),
             adjustments=np.array(self._adjustments, ADJUSTMENT),
             egresses=np.array(self._egresses, EGRESS),
+            slopes=np.array(self._slopes, SLOPE),
             neighbourhoods=self._modulators.neighbourhoods,
             moves=moves,
-            ways=ways(self._document, self._states, rules, self._spacing, voxels),
+            ways=ways(self._document, self._states, rules, self._spacing, math.prod(shape)),
             closing=closing(self._document, self._states, rules),
             adhesion=adhesion(self._document, self._states, self._rules_step),
             boundary=boundary_of_cells(self._document.grid.sides),
@@ -108,19 +108,21 @@ class CellTables:
                     self._adjustments.append((self._traits.index(trait_name), kind, amount))
             first_egress = len(self._egresses)
             self._egresses += [self._egress(each.trait) for _, each in rule.carries]
-            after = math.ceil(units.number(rule.after, "min") / self._rules_step - 1e-9)
-            if after > 65_534:
-                raise ScenarioError(
-                    f"rules.{name}.after: {rule.after} is {after} steps of {self._rules_step:g} min; "
-                    "expected at most 65534 steps"
-                )
-            row = (
+            begins_anew = counter(rule.enters)  # as the clock does
+            if begins_anew in self._traits and not rule.waits:
+                self._adjustments.append((self._traits.index(begins_anew), Adjusted.SET, 0.0))
+            after = steps_after(name, rule, self._rules_step)
+            counted = after > MOST_OF_CLOCK
+            of_all = (*rule.modulators, *self._kept_out(rule))
+            modulators = (0, 0) if counted else self._modulators.add(of_all)
+            begin = (
                 self._states.number(rule.enters),
                 self._daughter(rule),
                 reach(name, rule, self._spacing),
                 units.number(rule.rate, "1/min") * self._rules_step,
-                after,
-                *self._modulators.add(rule.modulators),
+                0 if counted else after,
+            )
+            rest = (
                 first_release,
                 len(self._releases),
                 first_adjustment,
@@ -129,11 +131,14 @@ class CellTables:
                 len(self._egresses),
                 rule.clone is not None,
             )
-            for state, partners in itertools.product(rule.leaves, self._partners(rule)):
+            for state in rule.leaves:
                 of_state = by_state[self._states.number(state)]
-                if rule.waits:
-                    require_claimable(name, len(of_state))
-                of_state.append((name, (*row, *partners)))
+                if counted:
+                    modulators = self._modulators.add((*of_all, waited(state, after)))
+                for partners in self._partners(rule):
+                    if rule.waits:
+                        require_claimable(name, len(of_state))
+                    of_state.append((name, (*begin, *modulators, *rest, *partners)))
         rows = [pair for pairs in by_state for pair in pairs]
         return np.array([row for _, row in rows], RULE), begins(by_state), tuple(name for name, _ in rows)
 
@@ -153,9 +158,18 @@ class CellTables:
             return self._states.number(rule.daughter)
         return Instead.CLOSES if rule.closes else Instead.NO_DAUGHTER
 
-    def _motilities(self) -> np.ndarray:
+    def _kept_out(self, rule: Rule) -> tuple[Modulator, ...]:
+        """No immune cell comes into being within a barrier."""
+        walls = barriers(self._document)
+        return (Modulator(contact=walls, at_zero=1, at_saturation=0),) if walls and NONE in rule.leaves else ()
+
+    def _motilities(self, shape: tuple[int, int, int]) -> np.ndarray:
         table = np.zeros(len(self._states.names), MOTILITY)
         table["field"] = -1
+        sides = self._document.grid.sides
+        table["stray"] = 0.5 / max(
+            1, sum(n > 1 or side == "open" for n, side in zip(shape, (sides.z, sides.y, sides.x), strict=True))
+        )
         for name, state in self._document.states.items():
             if state.motility is not None:
                 self._motility(table[self._states.number(name)], state.layer == "tissue", state.motility)
@@ -164,17 +178,35 @@ class CellTables:
     def _motility(self, row: np.void, of_tissue: bool, motility: Motility) -> None:
         states = self._states
         row["hop"] = units.number(motility.speed, "um/min") * self._move_step / self._spacing
-        persistence = units.number(motility.persistence, "min")
+        persistence, longer = units.number(motility.turns, "min"), motility.turns_modulated
         turn = 1.0 - math.exp(-self._move_step / persistence) if persistence > 0 else 1.0
-        row["turn"] = min(turn, _ALMOST_SURE)
-        row["first_modulator"], row["end_modulator"] = self._modulators.add(motility.modulators)
-        if motility.chemotaxis is not None:
-            chemotaxis = motility.chemotaxis
+        row["turn"] = min(turn, ALMOST_SURE)
+        row["turning"] = self._move_step / persistence if persistence > 0 else 0.0
+        chemotaxis = motility.chemotaxis
+        row["first_modulator"], row["end_speed"] = self._modulators.add(motility.modulators)
+        _, row["end_turning"] = self._modulators.add(longer)
+        _, row["end_bias"] = self._modulators.add(chemotaxis.bias.modulators if chemotaxis and chemotaxis.bias else ())
+        row["first_slope"] = row["end_slope"] = len(self._slopes)
+        row["end_modulator"] = row["end_bias"]
+        if chemotaxis is not None and chemotaxis.bias is not None:
+            row["bias"] = chemotaxis.bias.value
+            for name, part in chemotaxis.along.items():
+                unit = self._document.fields[name].unit
+                # Differences are over two voxels.
+                scale = 0.0 if part.per is None else 0.5 / units.number(part.per, unit, self._volume)
+                modulators = self._modulators.add(part.modulators)
+                self._slopes.append((self._field_names.index(name), part.weight, scale, *modulators))
+            row["end_slope"], row["end_modulator"] = len(self._slopes), modulators[1]
+        elif chemotaxis is not None:
+            assert chemotaxis.field is not None, "checked on loading"
+            assert chemotaxis.half is not None, "checked on loading"
+            assert chemotaxis.sensitivity is not None, "checked on loading"
             row["field"] = self._field_names.index(chemotaxis.field)
             unit = self._document.fields[chemotaxis.field].unit
             row["scale"] = 1.0 / units.number(chemotaxis.half, unit, self._volume)
             row["sensitivity"] = units.number(chemotaxis.sensitivity, "um") / self._spacing
         enters = motility.enters or (states.immune if of_tissue else states.tissue)
+        enters = tuple(state for state in enters if state not in barriers(self._document))
         row["enters"] = state_set([states.number(s) for s in enters])
 
 
@@ -261,4 +293,18 @@ class Bounds:
     def speed(self) -> float:
         """Highest bounded speed of a cell, um/min; 0 where none moves."""
         moving = [(s.motility, s.layer == "tissue") for s in self._document.states.values() if s.motility is not None]
-        return max((units.number(m.speed, "um/min") * self._factor(m.modulators, t)[0] for m, t in moving), default=0.0)
+        return max(
+            (
+                units.number(m.speed, "um/min") * self._factor(m.modulators, t)[0] * self._detour(m, t)
+                for m, t in moving
+            ),
+            default=0.0,
+        )
+
+    def _detour(self, motility: Motility, of_tissue: bool) -> float:
+        """How much longer the way along the axes can be than straight on."""
+        bias = motility.chemotaxis.bias if motility.chemotaxis is not None else None
+        if bias is None:
+            return 1.0
+        most = min(1.0, bias.value * self._factor(bias.modulators, of_tissue)[0])
+        return 1.0 + most * (math.sqrt(3) - 1.0)

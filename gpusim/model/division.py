@@ -9,7 +9,7 @@ from gpusim.errors import ScenarioError
 from gpusim.model.model import Closing, States, Ways
 from gpusim.model.tables import CORNER, FACE, FARTHEST_ROOM, RIGID, Claim, Instead, Region
 from gpusim.scenario import Document
-from gpusim.scenario.checks import state_names
+from gpusim.scenario.checks import barriers, is_rigid, state_names
 from gpusim.scenario.schema import Rule, Yielding
 
 _MOST_VOXELS = 2**31
@@ -70,7 +70,9 @@ def ways_of_tissue(document: Document, states: States, spacing: float) -> Ways:
     yields = _all_displaced(states, most)
     yields[0] = 0
     for name, spec in document.states.items():
-        if spec.yields is not None:
+        if spec.barrier:
+            yields[states.number(name)] = RIGID
+        elif spec.yields is not None:
             yields[states.number(name)] = _by_itself(name, spec.yields, most, spacing)
     return _ways(yields, most)
 
@@ -84,7 +86,7 @@ def closing(document: Document, states: States, rules: np.ndarray) -> Closing | 
     yields, regions = _all_displaced(states, most), np.full(len(states.names), Region.NOT_FREE, np.uint8)
     regions[0] = Region.FREE
     for name, spec in document.states.items():
-        if spec.yields is not None and spec.yields.how == "rigid":
+        if is_rigid(document, name):
             yields[states.number(name)] = RIGID
         if spec.outside:
             regions[states.number(name)] = Region.OUTSIDE
@@ -128,7 +130,7 @@ def _by_itself(name: str, yields: Yielding, most: int, spacing: float) -> int:
 
 def _of_immune(document: Document, states: States, rules: np.ndarray) -> Ways:
     """Daughters take voxels that all mothers of the layer may enter."""
-    enterable = np.ones(len(states.names), bool)
+    enterable = ~np.isin(states.names, barriers(document))
     for rule in document.rules.values():
         for mother in rule.leaves if rule.daughter in states.immune else ():
             motility = document.states[mother].motility

@@ -1,5 +1,6 @@
 """Flow of interstitial fluid: the pressure as a field, and the sources of fluid by tissue state."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from gpusim import units
 from gpusim.model import steps
 from gpusim.model.model import Flow
 from gpusim.scenario import Document
+from gpusim.scenario.checks import barriers
 from gpusim.scenario.schema import Advection
 
 
@@ -42,7 +44,11 @@ def sources(document: Document) -> Iterator[Source]:
 
 
 def highest_pressure(document: Document) -> float:
-    """No pressure is above the highest of all that are given, in the unit of the field."""
+    """No pressure is above the highest of all that are given, in the unit of the field.
+
+    A needle with the volume per time q and the radius r raises it in its middle by 3 q / (8 pi K r) in an unbounded
+    tissue; the lowest K is taken.
+    """
     flow = document.flow
     if flow is None:
         return 0.0
@@ -52,7 +58,15 @@ def highest_pressure(document: Document) -> float:
     for side in spec.boundary.sides():
         given += [units.number(side.value, spec.unit)] if side.value is not None else []
         given += [units.number(side.far, spec.unit)] if side.permeability is not None else []
-    return max(given, default=0.0)
+    lowest = min(conductivity(document, state) for state in flow.conductivity)
+    edge = units.number(document.grid.spacing, "um")
+    needles = 0.0
+    for therapy in document.therapies.values():
+        if therapy.volume is not None and therapy.duration is not None:
+            rate = units.number(therapy.volume, "um^3") / units.number(therapy.duration, "min")
+            radius = max(units.number(therapy.radius, "um"), edge / 2)
+            needles += 3 * rate / (8 * math.pi * lowest * radius)
+    return max(given, default=0.0) + needles
 
 
 def conductivity(document: Document, state: str) -> float:
@@ -60,7 +74,8 @@ def conductivity(document: Document, state: str) -> float:
     flow = document.flow
     assert flow is not None, "asked for the field of the pressure"
     unit = document.fields[flow.field].unit
-    return units.number(flow.conductivity.get(state, flow.conductivity["default"]), f"um^2/min/({unit})")
+    other = "0 um^2/min/Pa" if state in barriers(document) else flow.conductivity["default"]
+    return units.number(flow.conductivity.get(state, other), f"um^2/min/({unit})")
 
 
 def speed(advection: Advection | None) -> float:

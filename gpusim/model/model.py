@@ -205,7 +205,8 @@ class Traits:
     """Numbers that cells carry, those of tissue cells first.
 
     Attributes:
-        names, units: of the traits; of_tissue: how many belong to tissue cells.
+        names, units: of the traits of the scenario; numbers: their rows. Other rows count steps (`model/waiting.py`).
+        of_tissue: how many rows belong to tissue cells.
         rows: table of `tables.TRAIT`.
         quantiles: float32 [traits, 2, 1025], of initial values and of mutations, in the trait's unit.
         laws: table of `tables.LAW`, rows sorted by state, then by trait; law_begin: int32 [states + 1].
@@ -215,6 +216,7 @@ class Traits:
 
     names: tuple[str, ...]
     units: tuple[str, ...]
+    numbers: tuple[int, ...]
     of_tissue: int
     rows: np.ndarray
     quantiles: np.ndarray
@@ -225,7 +227,12 @@ class Traits:
     columns: tuple[str | None, ...]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.rows)
+
+    @property
+    def named(self) -> dict[str, int]:
+        """Rows of the traits of the scenario by name."""
+        return dict(zip(self.names, self.numbers, strict=True))
 
     def of_layer(self, immune: bool) -> tuple[int, int]:
         """First and end of those of the tissue's, or of the immune layer's cells."""
@@ -260,7 +267,7 @@ class Cells:
         ceilings: uint32 [states, states], by a cell's state and that of the cell beside it in the voxel: no rule
             fires where the first random word is not below.
         motilities: one row a state.
-        modulators, releases, adjustments, egresses: what the others point into.
+        modulators, releases, adjustments, egresses, slopes: what the others point into.
         neighbourhoods: counts of neighbours that modulators look at.
         moves: moves a step.
         ways: of the tissue's and of the immune layer's cells.
@@ -279,6 +286,7 @@ class Cells:
     releases: np.ndarray
     adjustments: np.ndarray
     egresses: np.ndarray
+    slopes: np.ndarray
     neighbourhoods: np.ndarray
     moves: int
     ways: tuple[Ways, Ways]
@@ -347,13 +355,24 @@ class Infusion:
 
 @dataclass(frozen=True)
 class Dose:
-    """Concentrations `amounts` (float32) added to `field` at flat indices `voxels` (int64) at a step."""
+    """Concentrations `amounts` (float32) added to `field` at flat indices `voxels` (int64) at a step.
+
+    Attributes:
+        steps: in how many steps, one after the other.
+        fluid: that enters these voxels meanwhile, 1/min: its volume per volume of tissue.
+    """
 
     name: str
     field: int
     step: int
     voxels: np.ndarray
     amounts: np.ndarray
+    steps: int = 1
+    fluid: float = 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether a step gives it."""
+        return self.step <= step < self.step + self.steps
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
     for f, name in enumerate(fields.names):
         for owner, part in ((fields, "diffusion"), (exchange, "production"), (exchange, "loss")):
             yield f"fields.{name}: {part}", np.atleast_1d(getattr(owner, part)[f])
-    tables = {kind: getattr(cells, kind) for kind in ("rules", "motilities", "modulators", "releases")}
+    tables = {kind: getattr(cells, kind) for kind in ("rules", "motilities", "modulators", "releases", "slopes")}
     tables |= {"effects": exchange.effects, "walls": exchange.walls}
     tables |= {"reactions": model.reactions.rows, "reactions' fields": model.reactions.terms}
     for kind, table in tables.items():
@@ -76,5 +76,6 @@ def _tables(model: Model) -> Iterator[tuple[str, np.ndarray]]:
     yield "body.processes: rate", body.rates
     for dose in model.doses:
         yield f"therapies.{dose.name}: amount", dose.amounts
+        yield f"therapies.{dose.name}: volume", np.array([dose.fluid])
     for infusion in model.infusions:
         yield f"therapies.{infusion.name}: amount", np.array([infusion.amount])

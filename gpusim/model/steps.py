@@ -111,6 +111,8 @@ def given_times(document: Document) -> dict[str, float]:
         texts[f"therapies.{name}.start"] = therapy.start
         if therapy.every is not None and therapy.doses > 1:
             texts[f"therapies.{name}.every"] = therapy.every
+        if therapy.duration is not None:
+            texts[f"therapies.{name}.duration"] = therapy.duration
     times = {place: units.number(text, "min") for place, text in texts.items()}
     return {place: minutes for place, minutes in times.items() if minutes > 0}
 

@@ -199,6 +199,12 @@ QUANTILE_STEPS = 1024
 PURPOSES = 256
 """Apart in random numbers: of one trait, or of four lots, and of the next."""
 
+MOST_SLOPE = 1e9
+"""Of a field between two voxels, relative to the concentration by which slopes are told."""
+
+ALMOST_SURE = 1.0 - 2.0**-24
+"""Highest probability that float32 and 32 random bits can tell from 1."""
+
 MOST_GROWTH = 1.0
 """Growth of a trait over a step, relative to its value, at which it is held."""
 
@@ -248,9 +254,26 @@ MOTILITY = np.dtype(
         ("field", "<i4"),
         ("scale", "<f4"),
         ("sensitivity", "<f4"),
+        ("turning", "<f4"),
+        ("bias", "<f4"),
+        ("stray", "<f4"),
         ("first_modulator", "<i4"),
         ("end_modulator", "<i4"),
+        ("end_speed", "<i4"),
+        ("end_turning", "<i4"),
+        ("end_bias", "<i4"),
+        ("first_slope", "<i4"),
+        ("end_slope", "<i4"),
         ("enters", "<u4", (8,)),
+    ]
+)
+SLOPE = np.dtype(
+    [
+        ("field", "<i4"),
+        ("weight", "<f4"),
+        ("scale", "<f4"),
+        ("first_modulator", "<i4"),
+        ("end_modulator", "<i4"),
     ]
 )
 FLOW = np.dtype(
@@ -324,6 +347,7 @@ STRUCTS = {
     "Term": TERM,
     "Reaction": REACTION,
     "Motility": MOTILITY,
+    "Slope": SLOPE,
     "Flow": FLOW,
     "Release": RELEASE,
     "Egress": EGRESS,

@@ -22,6 +22,7 @@ from gpusim.model.tables import (
     begins,
     state_set,
 )
+from gpusim.model.waiting import is_counter
 from gpusim.scenario import Document, schema
 from gpusim.scenario.checks import ratio_unit
 
@@ -48,8 +49,9 @@ def build_traits(
     tissue = sum(states.number(spec.of[0]) < states.none for spec in specs)
     columns = [each.initial.column if isinstance(each.initial, schema.InitialTrait) else None for each in specs]
     return Traits(
-        names=tuple(names),
-        units=tuple(spec.unit for spec in specs),
+        names=tuple(name for name in names if not is_counter(name)),
+        units=tuple(document.traits[name].unit for name in names if not is_counter(name)),
+        numbers=tuple(number for number, name in enumerate(names) if not is_counter(name)),
         of_tissue=tissue,
         rows=rows,
         quantiles=quantiles,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpusim.model.waiting import MOST_STEPS
 from gpusim.physicell.environment import Lattice
 from gpusim.physicell.grammar import Rule
 from gpusim.physicell.layers import layers
@@ -23,7 +24,7 @@ MODELS: dict[int, tuple[tuple[str, ...], int]] = {
 FARTHEST = 24
 """Voxels that a division reaches: the most that there is."""
 _LONGEST = 40
-_MOST_STEPS = 65_000
+_MOST_STEPS = MOST_STEPS - 1
 """That a cell's time in its state is counted."""
 _MECHANICS = (
     "cell-cell adhesion",

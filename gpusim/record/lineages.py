@@ -22,13 +22,14 @@ _TRAIT = "trait."
 def birth_columns(model: Model) -> list[str]:
     """Columns of the table of births."""
     places = [f"{axis}_um" for axis in "xyz"]
-    traits = (f"{_TRAIT}{model.traits.names[number]}" for number in _traits(model))
+    traits = (f"{_TRAIT}{name}" for name in _traits(model))
     return ["site", "clone", "parent", "label", "step", "minutes", *places, *traits]
 
 
-def _traits(model: Model) -> range:
-    """Traits of the layer that the clones are of."""
-    return range(*model.traits.of_layer(immune=model.clones.immune))
+def _traits(model: Model) -> dict[str, int]:
+    """Rows by name of the traits of the layer that the clones are of."""
+    own = range(*model.traits.of_layer(immune=model.clones.immune))
+    return {name: number for name, number in model.traits.named.items() if number in own}
 
 
 class Lineages:
@@ -72,7 +73,7 @@ class Lineages:
                 steps[i],
                 f"{steps[i] * model.step:.10g}",
                 *([f"{place:.10g}" for place in places[i]] if voxels[i] >= 0 else [""] * 3),
-                *("" if np.isnan(newborn[i, t]) else newborn[i, t] for t in _traits(model)),
+                *("" if np.isnan(newborn[i, t]) else newborn[i, t] for t in _traits(model).values()),
             )
 
     def _counted(self, site: Site, snapshot: int) -> Iterator[Sequence[Any]]:

@@ -79,6 +79,11 @@ class Scenario:
         """Read a scenario from YAML text. Raises `ScenarioError`."""
         return cls(validated(read_text(text, "text"), "text"))
 
+    @classmethod
+    def draft(cls, text: str, file: Path) -> "Scenario":
+        """What `load` would give for a file with this text. Raises `ScenarioError`."""
+        return cls(validated(extended(file, text), str(file)))
+
     @property
     def data(self) -> dict[str, Any]:
         """The scenario as plain data."""
@@ -179,7 +184,7 @@ class Scenario:
         site, first = document.sites[name], next(iter(document.sites))
         here = {key: t for key, t in document.therapies.items() if t.infuse or (t.site or first) == name}
         seed = hashlib.sha256(f"{document.seed} {name}".encode()).digest()[:8]
-        doses = [time for t in document.therapies.values() for time in (t.start, t.every) if time]
+        doses = [time for t in document.therapies.values() for time in (t.start, t.every, t.duration) if time]
         changes = {
             "time": document.time.model_copy(update={"at": (*document.time.at, *doses)}),  # one step for all sites
             "grid": site.grid,

@@ -33,6 +33,7 @@ from gpusim.scenario.schema import (
     Reaction,
     Rule,
     Signal,
+    Therapy,
     Tissue,
     Trait,
     TraitRelease,
@@ -460,6 +461,10 @@ def _states(document: Document) -> Iterator[Problem]:
             yield (*path, "yields"), "expected a tissue state, because immune cells do not displace each other"
         elif state.yields is not None and name == EMPTY:
             yield (*path, "yields"), f"'{EMPTY}' is not a cell"
+        if state.barrier and (name not in tissue or name == EMPTY):
+            yield (*path, "barrier"), f"expected a tissue state other than '{EMPTY}'"
+        elif state.barrier and state.yields is not None:
+            yield (*path, "yields"), "a barrier is 'rigid'; leave this out"
         if (name == EMPTY and state.layer != "tissue") or (name == NONE and state.layer != "immune"):
             yield (*path, "layer"), f"'{EMPTY}' belongs to the layer 'tissue' and '{NONE}' to the layer 'immune'"
         here = _Cells.of(document, [name])
@@ -491,18 +496,29 @@ def _motility(document: Document, state: str, motility: Motility, path: KeyPath)
     if state in (EMPTY, NONE):
         yield path, f"'{state}' is not a cell and cannot move"
     chemotaxis = motility.chemotaxis
-    if chemotaxis is not None:
-        at = (*path, "chemotaxis")
+    own, at = _Cells.of(document, [state]), (*path, "chemotaxis")
+    if chemotaxis is not None and chemotaxis.field is not None and chemotaxis.half is not None:
         yield from _field(document, chemotaxis.field, (*at, "field"))
-        yield from _concentration(document, chemotaxis.field, chemotaxis.half, (*at, "half"))
-        half = chemotaxis.half
-        if (units.parse(half).magnitude if isinstance(half, str) else half) == 0:
-            yield (*at, "half"), "expected 'half' above 0"
+        yield from _above_0(document, chemotaxis.field, chemotaxis.half, (*at, "half"))
+    if chemotaxis is not None and chemotaxis.bias is not None:
+        yield from _modulators(document, chemotaxis.bias.modulators, (*at, "bias"), own)
+    for field, part in (chemotaxis.along if chemotaxis is not None else {}).items():
+        yield from _field(document, field, (*at, "along", field))
+        if part.per is not None:
+            yield from _above_0(document, field, part.per, (*at, "along", field, "per"))
+        yield from _modulators(document, part.modulators, (*at, "along", field), own)
+    yield from _modulators(document, motility.turns_modulated, (*path, "persistence"), own)
     other = immune if state in tissue else tissue
     for entered in motility.enters or ():
         if entered not in other:
             yield (*path, "enters"), _not_a_state(document, "state of the other layer", entered, other)
-    yield from _modulators(document, motility.modulators, path, _Cells.of(document, [state]))
+    yield from _modulators(document, motility.modulators, path, own)
+
+
+def _above_0(document: Document, field: str, value: float | str, path: KeyPath) -> Iterator[Problem]:
+    yield from _concentration(document, field, value, path)
+    if (units.parse(value).magnitude if isinstance(value, str) else value) == 0:
+        yield path, f"expected '{path[-1]}' above 0"
 
 
 def _rules(document: Document) -> Iterator[Problem]:
@@ -832,7 +848,7 @@ def _closing(document: Document, rule: Rule, path: KeyPath) -> Iterator[Problem]
     at = (*path, "transition")
     for state in rule.leaves:
         spec = document.states.get(state)
-        if spec is not None and spec.yields is not None and spec.yields.how == "rigid":
+        if is_rigid(document, state):
             yield at, f"'{state}' yields 'rigid', so that no cell comes into its place"
         if spec is not None and spec.outside:
             yield at, f"'{state}' is outside itself ('outside: true')"
@@ -859,6 +875,8 @@ def _division(document: Document, rule: Rule, tissue: list[str], path: KeyPath) 
             yield (*path, "transition"), f"'{state}' is not a cell and cannot divide"
     for state in rule.leaves:
         spec = document.states.get(state)
+        if spec is not None and spec.barrier:
+            yield (*path, "transition"), f"'{state}' is a barrier and cannot divide"
         yields = spec.yields if spec is not None else None
         if yields is not None and (yields.how == "rigid" or (yields.how == "crushed" and yields.resistance is None)):
             yield (
@@ -913,7 +931,12 @@ def contact_energy(adhesion: Adhesion, one: str, other: str) -> float | None:
 def is_rigid(document: Document, state: str) -> bool:
     """Whether cells of a state stay in place."""
     spec = document.states.get(state)
-    return spec is not None and spec.yields is not None and spec.yields.how == "rigid"
+    return spec is not None and (spec.barrier is not None or (spec.yields is not None and spec.yields.how == "rigid"))
+
+
+def barriers(document: Document) -> list[str]:
+    """Tissue states that nothing enters."""
+    return [name for name, state in document.states.items() if state.barrier]
 
 
 @dataclass(frozen=True)
@@ -1058,6 +1081,14 @@ def _lattice(document: Document, grid: Grid, spec: Tissue, path: KeyPath) -> Ite
         idle += ["depth"] if "depth" in spec.model_fields_set and spec.image is None else []
         for key in idle:
             yield (*path, "tissue", key), "applies only to a table of cells; give 'cells'"
+    if spec.outline is not None:
+        at = (*path, "tissue", "outline")
+        if spec.outline.beyond not in tissue:
+            yield (*at, "beyond"), _not_a_state(document, "tissue state", spec.outline.beyond, tissue)
+        if spec.cells is None and spec.image is None and not path:
+            yield at, "applies only to an image or a table of cells"
+        elif spec.outline.polygon is not None and (spec.cells is None or spec.image is not None):
+            yield (*at, "polygon"), "is in the coordinates of a table of cells; for an image, give 'radius'"
     if spec.cells is None and spec.image is None and grid.shape is None:
         yield (*path, "grid", "shape"), "is missing (optional only with an image or a table of cells)"
 
@@ -1103,6 +1134,8 @@ def _therapies(document: Document) -> Iterator[Problem]:
             yield from _quantity(document, therapy.infuse, (*path, "infuse"))
             if therapy.infuse in document.body.quantities:
                 unit = document.body.quantities[therapy.infuse].unit
+        if therapy.volume is not None:
+            yield from _needle(document, therapy, path)
         end = units.number(document.time.until, "min")
         last = units.number(therapy.start, "min")
         if therapy.every is not None:
@@ -1118,6 +1151,22 @@ def _therapies(document: Document) -> Iterator[Problem]:
             yield (*path, "amount"), f"expected an amount in '{unit}', found '{therapy.amount}'{missing}"
         elif unit == "cell" and not units.number(therapy.amount or 0, "cell").is_integer():
             yield (*path, "amount"), f"expected a whole number of cells, found '{therapy.amount}'"
+
+
+def _needle(document: Document, therapy: Therapy, path: KeyPath) -> Iterator[Problem]:
+    """An infusion of fluid into the tissue, which carries a field with it."""
+    if therapy.inject in document.states:
+        yield (*path, "volume"), "applies only to the injection of a field"
+    elif therapy.inject in document.fields and document.fields[therapy.inject].advection is None:
+        reason = "has no effect without 'flow'" if document.flow is None else "needs 'advection' of the field"
+        yield (*path, "volume"), f"{reason}: the infused fluid carries '{therapy.inject}' through the tissue"
+    if therapy.doses > 1 and therapy.every is not None and therapy.duration is not None:
+        every, duration = (units.number(each, "min") for each in (therapy.every, therapy.duration))
+        if every < duration:
+            yield (
+                (*path, "every"),
+                f"the next dose begins after {therapy.every}, before the infusion of {therapy.duration} has ended",
+            )
 
 
 def _heat(document: Document) -> Iterator[Problem]:

@@ -27,7 +27,7 @@ def mermaid(document: Document) -> str:
         lines += ['  subgraph body_quantities["body"]', *boxes, "  end"]
     known = {*document.states, *document.body.quantities}
     labels: dict[tuple[str, str, str], list[str]] = {}
-    for rule, (start, line, end) in _arrows(document):
+    for rule, start, line, end in arrows(document):
         labels.setdefault((start, line, end), []).append(rule)
     ends = {end for start, _, stop in labels for end in (start, stop)}
     lines += [f'  {_state(name)}["{name}"]' for name in ("empty", "none") if name not in known and _state(name) in ends]
@@ -38,21 +38,21 @@ def mermaid(document: Document) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _arrows(document: Document) -> Iterator[tuple[str, tuple[str, str, str]]]:
-    """Names of rules and processes, with the start, the line and the end of each of their arrows."""
+def arrows(document: Document) -> Iterator[tuple[str, str, str, str]]:
+    """Names of rules and processes, with the start, the line and the end of each of their arrows in the diagram."""
     for name, rule in document.rules.items():
         for state in rule.leaves:
-            yield name, (_state(state), "-->", _state(rule.daughter or rule.enters))
+            yield name, _state(state), "-->", _state(rule.daughter or rule.enters)
             for quantity in rule.brings:
-                yield name, (_state(state), "-.->", _quantity(quantity))
+                yield name, _state(state), "-.->", _quantity(quantity)
         for state, after in rule.partners.items():
             if state != after:
-                yield name, (_state(state), "-->", _state(after))
+                yield name, _state(state), "-->", _state(after)
         if rule.from_body is not None:
-            yield name, (_quantity(rule.from_body), "-.->", _state(rule.enters))
+            yield name, _quantity(rule.from_body), "-.->", _state(rule.enters)
     for name, process in document.body.processes.items():
         leaves, enters = (_quantity(end) if end else "nothing" for end in process.ends)
-        yield name, (leaves, "-->", enters)
+        yield name, leaves, "-->", enters
 
 
 def _state(name: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from gpusim.errors import ScenarioError
 from gpusim.scenario import inputs, numbers, sources
 from gpusim.scenario.checks import Problem, nearest, problems
-from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_value
+from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_text, read_value
 from gpusim.scenario.schema import KINDS, Document, Site, Titres, known_keys
 from gpusim.scenario.usage import misspelt
 from gpusim.units import RATIOS
@@ -84,10 +84,13 @@ def load(scenario: str | Path, overrides: Mapping[str, Any] | None = None) -> Do
     return validated(read, str(path))
 
 
-def extended(path: Path) -> Read:
-    """A file merged over the files that it extends, not checked yet. Raises `ScenarioError`."""
+def extended(path: Path, text: str | None = None) -> Read:
+    """A file merged over the files that it extends, not checked yet. Raises `ScenarioError`.
+
+    `text` stands for the content of the file, which need not exist then.
+    """
     laid: dict[Path, Read] = {}
-    _lay(path, (), laid)
+    _lay(path, (), laid, text)
     merged = Read({})
     for file, read in laid.items():
         _require_known(blanks(merged.data, read.data), merged.data, read, str(file))
@@ -96,7 +99,7 @@ def extended(path: Path) -> Read:
     return merged
 
 
-def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read]) -> None:
+def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read], text: str | None = None) -> None:
     """Add the files that a file extends, and then the file, to `laid`; `chain` is the path of `extends` to it.
 
     Each file is added once, because a base of two files must not undo the changes of the first.
@@ -108,7 +111,7 @@ def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read]) -> None:
         return
     if len(chain) + len(laid) >= _MOST_FILES:
         raise ScenarioError(f"{path}: 'extends' leads to more than {_MOST_FILES} files")
-    read = read_file(path)
+    read = read_file(path) if text is None else read_text(text, str(path))
     _place_members(read)
     if path not in _shipped().values():
         _anchor(read.data, path.parent)

@@ -70,8 +70,9 @@ def needs_source(path: str, value: float | str) -> bool:
     """Whether a number is a statement about biology, for which the shipped files give a source.
 
     These are the numbers of fields, reactions, states, rules, adhesion and body, the scales of tumour heat, titres,
-    amounts of therapies, and fractions of tissues with the distance of vessels. Others are choices (grid, time steps,
-    seeds, sizes and places, times of doses, arms). 0, where a part has no effect, and a factor of 1 need no source.
+    amounts of therapies, and fractions of tissues and of types of cells with the distance of vessels. Others are
+    choices (grid, time steps, seeds, sizes and places, times of doses, arms). 0, where a part has no effect, and a
+    factor of 1 need no source.
     """
     top, *_, last = path.split(".")
     magnitude = units.parse(value).magnitude if isinstance(value, str) else value
@@ -82,7 +83,7 @@ def needs_source(path: str, value: float | str) -> bool:
     if top == "therapies":
         return last == "amount"
     if top in ("tissue", "sites"):
-        return "tissue.shapes." in path and last in ("fraction", "distance")
+        return ("tissue.shapes." in path or "tissue.types[" in path) and last in ("fraction", "distance")
     return top in _OF_THE_MODEL
 
 

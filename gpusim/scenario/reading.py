@@ -1,5 +1,6 @@
 """Reading of YAML text to plain data, with the line of each value."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -50,6 +51,25 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$"),
     list("-+.0123456789"),
 )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads as the same; items of lists stand to the right of their key."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of one YAML text with their positions; None of a text without a value. Raises `yaml.YAMLError`."""
+    return yaml.compose(text, _Loader)
+
+
+def dumped(node: yaml.Node) -> str:
+    """A node as text, with its styles, in lines as long as necessary."""
+    return yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=math.inf)
 
 
 def read_value(text: str) -> Any:

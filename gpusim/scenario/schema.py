@@ -649,16 +649,77 @@ class Exchange(_Part):
         return self
 
 
-class Chemotaxis(_Part):
-    """Movement up the gradient of the receptor occupancy c / (half + c) of `field`.
+class Bias(_Part):
+    """Drift along the direction of chemotaxis as a share of the speed: its `value` times its modulators, at most 1."""
 
-    A new direction is chosen with weight 1 + `sensitivity` * (rise of the occupancy per length), so the drift is
-    speed * sensitivity / 3 * gradient of the occupancy.
+    value: Annotated[PureNumber, Field(ge=0, le=1)]
+    modulators: tuple[Modulator, ...] = ()
+
+
+class Slope(_Part):
+    """Part of a direction: the gradient of a field, times `weight` and its modulators; below 0, down the gradient.
+
+    With `per`, it is the gradient divided by this concentration; else, its direction alone, with a length of 1.
     """
 
-    field: Name
-    half: Amount
-    sensitivity: Length
+    weight: Annotated[PureNumber, Field(ge=-1e6, le=1e6)]
+    per: Amount | None = None
+    modulators: tuple[Modulator, ...] = ()
+
+    @field_validator("weight")
+    @classmethod
+    def _some(cls, weight: float) -> float:
+        if weight == 0:
+            raise ValueError("expected a weight other than 0")
+        return weight
+
+
+def _as_part(key: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: value if isinstance(value, dict | BaseModel) else {key: value})
+
+
+class Chemotaxis(_Part):
+    """Movement along gradients, in one of two forms.
+
+    `field`, `half`, `sensitivity`: up the gradient of the receptor occupancy c / (half + c) of one field. A new
+    direction is chosen with weight 1 + `sensitivity` * (rise of the occupancy per length), so the drift is
+    speed * sensitivity / 3 * gradient of the occupancy.
+
+    `along`, `bias`: along the sum of the gradients of several fields, each with its weight. The drift is speed * `bias`
+    in this direction, however steep the gradients are.
+    """
+
+    field: Name | None = None
+    half: Amount | None = None
+    sensitivity: Length | None = None
+    along: dict[Name, Annotated[Slope, _as_part("weight")]] = {}
+    bias: Annotated[Bias, _as_part("value")] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Chemotaxis":
+        given = [key for key in ("field", "half", "sensitivity") if getattr(self, key) is not None]
+        biased = [key for key in ("along", "bias") if getattr(self, key)]
+        if (len(given), len(biased)) not in ((3, 0), (0, 2)):
+            raise ValueError("expected either 'field', 'half' and 'sensitivity', or 'along' and 'bias'")
+        if len({part.per is None for part in self.along.values()}) > 1:
+            raise ValueError(
+                "expected 'per' for all fields of 'along' or for none, as directions and slopes have no sum"
+            )
+        return self
+
+
+class Persistence(_Part):
+    """Mean time until a cell turns: `time` times its modulators."""
+
+    time: Time
+    modulators: tuple[Modulator, ...] = ()
+
+    @field_validator("time")
+    @classmethod
+    def _some(cls, time: str) -> str:
+        if parse(time).magnitude == 0:
+            raise ValueError("expected a 'time' above 0")
+        return time
 
 
 class Motility(_Part):
@@ -669,10 +730,20 @@ class Motility(_Part):
     """
 
     speed: Speed
-    persistence: Time = "0 min"
+    persistence: Annotated[Annotated[Time, _AMOUNT] | Annotated[Persistence, _WITH_KEYS], _AMOUNT_OR_KEYS] = "0 min"
     chemotaxis: Chemotaxis | None = None
     enters: StateNames | None = None
     modulators: tuple[Modulator, ...] = ()
+
+    @property
+    def turns(self) -> str:
+        """Mean time until a cell turns, without modulators."""
+        return self.persistence.time if isinstance(self.persistence, Persistence) else self.persistence
+
+    @property
+    def turns_modulated(self) -> tuple[Modulator, ...]:
+        """Modulators of this time."""
+        return self.persistence.modulators if isinstance(self.persistence, Persistence) else ()
 
 
 class Yielding(_Part):
@@ -703,7 +774,9 @@ def _as_yielding(value: object) -> object:
 class State(_Part):
     """Layer of a cell state, its effects on the fields of the voxel, its motility, and its response to divisions.
 
-    A voxel in a state with `outside: true` counts as outside for rules that close ('state -> outside').
+    A voxel in a state with `outside: true` counts as outside for rules that close ('state -> outside'). A tissue state
+    with `barrier: true` keeps all out, as the glass around a section does: no cell enters its voxels, divides or is
+    recruited into them, its voxels are `rigid`, and fields do not diffuse in them unless their `diffusion` names it.
 
     Only for figures and reports: `label`, `colour` (as in "#00ff00") and `role`.
     """
@@ -715,6 +788,7 @@ class State(_Part):
     motility: Motility | None = None
     yields: Annotated[Yielding, BeforeValidator(_as_yielding)] | None = None
     outside: Literal[True] | None = None
+    barrier: Literal[True] | None = None
     label: Text | None = None
     colour: Colour | None = None
     role: StateRole | None = None
@@ -1224,10 +1298,14 @@ Condition = _Value | Annotated[tuple[_Value, ...], Field(min_length=1)]
 
 
 class CellType(_Part):
-    """Rows that meet all conditions in `where` (by column) become cells of `state`."""
+    """Rows that meet all conditions in `where` (by column) become cells of `state`.
+
+    With a `fraction`, that share of these rows does, chosen at random by the seed; later types take the others.
+    """
 
     state: Name
     where: dict[str, Condition] = {}
+    fraction: Fraction = 1.0
 
 
 class TableReading(TextReading):
@@ -1277,6 +1355,25 @@ class LabelImage(_Part):
         return self
 
 
+class Outline(_Part):
+    """Outline of the tissue of an image or a table. All voxels beyond it are in the state `beyond`, also within shapes.
+
+    Either found or given. Found: the voxels with cells, closed by a disc (of a volume: a ball) of `radius`, so that
+    gaps narrower than twice the radius belong to the tissue. Given: a `polygon`, a list of its corners as lengths along
+    x, y in the coordinates of the table.
+    """
+
+    beyond: Name
+    radius: Length | None = None
+    polygon: Annotated[tuple[tuple[Coordinate, Coordinate], ...], Field(min_length=3)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Outline":
+        if (self.radius is None) == (self.polygon is None):
+            raise ValueError("expected either 'radius' (the outline is found) or 'polygon' (its corners)")
+        return self
+
+
 class Tissue(_Part):
     """The tissue at time 0: the background, then an image, the cells of a table, and shapes in the order given.
 
@@ -1295,6 +1392,7 @@ class Tissue(_Part):
     types: tuple[CellType, ...] = ()
     margin: Length = "40 um"
     depth: Depth = Depth()
+    outline: Outline | None = None
     shapes: dict[Name, Shape] = {}
 
 
@@ -1317,6 +1415,9 @@ class Therapy(_Part):
     in the tissue, in the state that it `leaves`. `infuse`: an amount is added
     to a quantity of the body. The region is all within `radius` of the point `at`, or of the line from `at` to `to`.
     An amount per cell, such as a MOI (PFU per cell), is given for each cell of `targets` in the region at time 0.
+
+    With `volume` and `duration`, an advected field is infused through a needle: the amount is dissolved in this volume
+    of fluid, and both enter the voxels of the region at a constant rate for this time.
     """
 
     inject: Name | None = None
@@ -1327,6 +1428,8 @@ class Therapy(_Part):
     targets: StateNames | None = None
     into: StateNames | None = None
     leaves: Name | None = None
+    volume: Volume | None = None
+    duration: Time | None = None
     at: Position = "centre"
     to: Position | None = None
     radius: Length = "0 um"
@@ -1353,6 +1456,14 @@ class Therapy(_Part):
             raise ValueError("'resect' needs a 'radius'")
         if self.doses > 1 and self.every is None:
             raise ValueError("more than one dose needs 'every'")
+        for key in ("volume", "duration"):
+            given = getattr(self, key)
+            if given is not None and self.inject is None:
+                raise ValueError(f"'{key}' applies only to 'inject'")
+            if given is not None and parse(given).magnitude == 0:
+                raise ValueError(f"expected a '{key}' above 0")
+        if (self.volume is None) != (self.duration is None):
+            raise ValueError("'volume' and 'duration' of an infusion into the tissue are given together")
         return self
 
 

@@ -170,10 +170,16 @@ def _leaves(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, data
     elif isinstance(data, dict):
         for key, value in data.items():
+            if path[-2:] == _DIRECTION:
+                yield path, str(key)
             yield from _leaves(value, (*path, str(key)))
     elif isinstance(data, (list, tuple)):
         for value in data:
             yield from _leaves(value, path)
+
+
+_DIRECTION = ("chemotaxis", "along")
+"""Its keys are names of fields."""
 
 
 def _looks(path: tuple[str, ...]) -> bool:
@@ -231,7 +237,7 @@ def _reachable(document: Document, tissues: Iterable[Tissue], injected: set[str]
     """States that cells can reach, if every rule fires."""
     found = {EMPTY, NONE} | injected | _in_arms(document)
     for tissue in tissues:
-        found |= {tissue.background}
+        found |= {tissue.background} | ({tissue.outline.beyond} if tissue.outline else set())
         found |= {shape.state for shape in tissue.shapes.values()} | {each.state for each in tissue.types}
         found |= set(tissue.image.labels.values()) if tissue.image else set()
     while new := {made for r in document.rules.values() if found.intersection(r.leaves) for made in r.all_made} - found:

@@ -68,7 +68,8 @@ def gives(therapy: Therapy) -> str:
         return f"resect {'/'.join(therapy.resect)}{left}"
     verb, what = ("inject", therapy.inject) if therapy.inject else ("infuse", therapy.infuse)
     targets = f" for each {'/'.join(therapy.targets)}" if therapy.targets else ""
-    return f"{verb} {what} {amount(therapy.amount or 0.0)}{targets}"
+    infused = f" in {therapy.volume} over {therapy.duration}" if therapy.volume else ""
+    return f"{verb} {what} {amount(therapy.amount or 0.0)}{targets}{infused}"
 
 
 def route(therapy: Therapy) -> str:

@@ -1,4 +1,4 @@
-"""The tissue at time 0: a background, an image of labels, a table of cells, shapes; in that order."""
+"""The tissue at time 0: a background, an image of labels, a table of cells, its outline, shapes; in that order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,9 @@ import numpy as np
 from gpusim import memory, units
 from gpusim.errors import ScenarioError
 from gpusim.scenario import Document, Scenario
+from gpusim.scenario.checks import barriers
 from gpusim.scenario.schema import InitialTrait
-from gpusim.tissue import cells, images, labels, shapes
+from gpusim.tissue import cells, images, labels, outline, shapes
 from gpusim.tissue.cells import Placement
 
 __all__ = ["InitialTissue", "Placement", "initial_tissue"]
@@ -23,7 +24,8 @@ BUILDING_PER_VOXEL = 52
 class InitialTissue:
     """Both cell layers at time 0, uint8 [z, y, x], how the table of cells was placed, and what to know of the files.
 
-    `columns`: by trait, its values from the table, float32 [z, y, x]; NaN where there is no cell of the table.
+    `repeated`: how often a section stands in the lattice as a slab; 1 for all other tissue. `columns`: by trait,
+    its values from the table, float32 [z, y, x]; NaN where there is no cell of the table.
     """
 
     tissue: np.ndarray
@@ -31,6 +33,7 @@ class InitialTissue:
     placements: tuple[Placement, ...] = field(default=())
     notes: tuple[str, ...] = ()
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    repeated: int = 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -66,7 +69,8 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         states_of = spec.image.labels
         shape = shape or labels.fitting_shape(image, spacing, spec.depth)
     if spec.cells is not None:
-        table = cells.read(Path(spec.cells), spec, spec.image.instances if spec.image else None, _columns(document))
+        key = spec.image.instances if spec.image else None
+        table = cells.read(Path(spec.cells), spec, key, _columns(document), document.seed)
         notes += table.notes
         if image is not None and table.keys is not None:
             image, states_of, unmatched = labels.of_instances(image, table, spec)
@@ -83,6 +87,14 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         labels.place(image, states_of, spec, tissue, immune, names, none, spacing)
     if table is not None and table.keys is None:
         placements, columns = cells.place(table, spec, tissue, immune, names, none, spacing)
+    beyond = None
+    if spec.outline is not None:
+        there = (tissue != names.index(spec.background)) | (immune != none)
+        corner = cells.corner(table, spec, shape, spacing) if table is not None else (0.0, 0.0)
+        beyond = ~outline.within(spec.outline, there, spacing, corner)
+        tissue[beyond] = names.index(spec.outline.beyond)
+        immune[beyond] = none
+    walls = [names.index(state) for state in barriers(document)]
     for number, (name, spec_shape) in enumerate(spec.shapes.items()):
         state = names.index(spec_shape.state)
         layer = tissue if state < none else immune
@@ -90,6 +102,10 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         if spec_shape.into:
             wanted = [names.index(s) for s in spec_shape.into]
             mask &= np.isin(tissue, wanted) | np.isin(immune, wanted)
+        if beyond is not None:
+            mask &= ~beyond
+        if walls and layer is immune:
+            mask &= ~np.isin(tissue, walls)
         if not mask.any():
             raise ScenarioError(f"tissue.shapes.{name}: covers no voxel of the grid")
         # A small fraction of a small region may pick none.
@@ -98,7 +114,11 @@ def initial_tissue(scenario: Scenario, names: tuple[str, ...], none: int, spacin
         for trait, values in columns.items():
             if (names.index(document.traits[trait].of[0]) < none) == (layer is tissue):
                 values[covered] = np.nan
-    return InitialTissue(tissue, immune, placements, tuple(notes), columns)
+    if walls:
+        immune[np.isin(tissue, walls)] = none
+    section = (image is not None and image.flat) or (table is not None and table.keys is None and table.flat)
+    repeated = shape[0] if section and spec.depth.mode == "slab" else 1
+    return InitialTissue(tissue, immune, placements, tuple(notes), columns, repeated)
 
 
 def _columns(document: Document) -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -20,8 +20,11 @@ from gpusim.scenario.limits import LONGEST_AXIS
 from gpusim.scenario.schema import Tissue
 from gpusim.tissue import conditions, formats, sections, tables
 from gpusim.tissue.formats import Format, plain
+from gpusim.tissue.shapes import Uniform
 
 _FARTHEST = 1e15
+_TYPES = 1 << 62
+"""Streams of random numbers of the types of a table begin here, beyond those of shapes and doses."""
 _SHOWN = 4
 """Times or samples that a message lists."""
 
@@ -66,12 +69,17 @@ class Placement:
 
 
 def read(
-    path: Path, spec: Tissue, key: str | None = None, traits: Mapping[str, tuple[str, Sequence[str]]] | None = None
+    path: Path,
+    spec: Tissue,
+    key: str | None = None,
+    traits: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+    seed: int = 0,
 ) -> Cells:
     """Read a table of cells; with a `key`, that column instead of the centres.
 
     Args:
         traits: columns with their values, and the states that have them, by trait.
+        seed: of the rows that a type with a `fraction` takes.
 
     Raises `ScenarioError` naming file, row and column.
     """
@@ -100,7 +108,7 @@ def read(
     if frame.empty:
         raise ScenarioError(f"{label}: the table has no rows")
     frame = _chosen(label, frame, spec, times, samples)
-    types, missed = _types(frame, spec)
+    types, missed = _types(frame, spec, seed)
     if found is None:
         keys = numbers(label, frame, plain(key or ""))
         return Cells(str(path), types, np.zeros((len(frame), 3)), True, _said(path, table.found, missed), keys)
@@ -243,7 +251,7 @@ def _centres(label: str, frame: pd.DataFrame, found: Format, spec: Tissue) -> tu
     return centres, flat, notes
 
 
-def _types(frame: pd.DataFrame, spec: Tissue) -> tuple[np.ndarray, list[str]]:
+def _types(frame: pd.DataFrame, spec: Tissue, seed: int) -> tuple[np.ndarray, list[str]]:
     """Number of the first type that a row fits, int64 [rows], -1 for none; and notes.
 
     They say which types have no row, and which values are no numbers for a threshold.
@@ -256,18 +264,39 @@ def _types(frame: pd.DataFrame, spec: Tissue) -> tuple[np.ndarray, list[str]]:
     for i, cell_type in reversed(list(enumerate(spec.types))):
         where = {plain(column): condition for column, condition in cell_type.where.items()}
         rows = conditions.fits(frame, where, f"tissue.types[{i}].where")
-        found[rows] = i
+        found[rows & _drawn(len(frame), cell_type.fraction, seed, i)] = i
         unread += conditions.unread(frame, where, f"tissue.types[{i}].where")
-        fitting.append((i, cell_type.state, where, bool(rows.any())))
+        fitting.append((i, cell_type, where, int(rows.sum())))
     missed = [
-        f"tissue.types[{i}] ({state}): "
-        + ("all rows that fit it fit an earlier type" if some else f"no row fits: {conditions.misfit(frame, where)}")
-        for i, state, where, some in reversed(fitting)
+        f"tissue.types[{i}] ({cell_type.state}): "
+        + (
+            f"no row fits: {conditions.misfit(frame, where)}"
+            if not fit
+            else "all rows that fit it fit an earlier type"
+            if cell_type.fraction == 1
+            else f"none of the {fit:,} rows that fit it is in its fraction of {cell_type.fraction:g}"
+        )
+        for i, cell_type, where, fit in reversed(fitting)
         if not (found == i).any()
     ]
     if not (found >= 0).any():
         raise ScenarioError("; ".join(missed[:_SHOWN]))
     return found, [*missed, *dict.fromkeys(unread)]
+
+
+def _drawn(rows: int, fraction: float, seed: int, number: int) -> np.ndarray:
+    """Which rows the `number`-th type takes of those that fit it: bool [rows]."""
+    return Uniform(seed, _TYPES + number).draw(rows) < fraction if fraction < 1 else np.ones(rows, bool)
+
+
+def corner(table: Cells, spec: Tissue, shape: tuple[int, int, int], spacing: float) -> tuple[float, float, float]:
+    """The corner of the grid, of so many voxels (z, y, x), in the coordinates of the table, um, as x, y, z."""
+    if spec.origin is not None:
+        x, y, z = (units.number(each, "um") for each in spec.origin)
+        return x, y, z
+    middle = (table.centres.max(axis=0) + table.centres.min(axis=0)) / 2
+    x, y, z = middle - np.array(shape[::-1]) * spacing / 2
+    return x, y, z
 
 
 def place(
@@ -285,8 +314,7 @@ def place(
     """
     nz, ny, nx = tissue.shape
     if spec.origin is not None:
-        corner = np.array([units.number(each, "um") for each in spec.origin])
-        index = np.floor((table.centres - corner) / spacing).astype(np.int64)
+        index = np.floor((table.centres - corner(table, spec, (nz, ny, nx), spacing)) / spacing).astype(np.int64)
     else:
         middle = (table.centres.max(axis=0) + table.centres.min(axis=0)) / 2
         size = np.array([nx, ny, nz]) * spacing

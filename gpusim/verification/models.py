@@ -450,7 +450,24 @@ def _motility(random: Random) -> dict[str, Any]:
     if random.random() < 0.5:
         field = random.choice(_FIELDS)
         found["chemotaxis"] = {"field": field, "half": random.uniform(0.01, 5), "sensitivity": "300 um"}
+    else:
+        found |= _biased(random)
     return found
+
+
+def _biased(random: Random) -> dict[str, Any]:
+    """Chemotaxis along some fields, and a persistence with modulators."""
+    per = random.random() < 0.5
+    along = {
+        field: {"weight": random.uniform(0.1, 2) * random.choice([-1, 1]), "modulators": _modulators(random, 1)}
+        | ({"per": random.uniform(0.1, 5)} if per else {})
+        for field in random.sample(_FIELDS, random.randint(1, 2))
+    }
+    bias = {"value": random.uniform(0, 1), "modulators": _modulators(random, 1)}
+    persistence = {"time": random.choice(["3 min", "30 min"]), "modulators": _modulators(random, 1)}
+    return {"chemotaxis": {"along": along, "bias": bias}} | (
+        {"persistence": persistence} if random.random() < 0.5 else {}
+    )
 
 
 def _field(random: Random, name: str) -> dict[str, Any]:

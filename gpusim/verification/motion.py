@@ -83,7 +83,7 @@ def random_walk(machine: Machine) -> Iterator[Finding]:
 
 
 def chemotaxis(machine: Machine) -> Iterator[Finding]:
-    """Up a gradient of the receptors' occupancy, cells drift at speed * sensitivity / 3 * gradient."""
+    """Up a gradient of the receptors' occupancy, cells drift at speed * sensitivity / 3 * gradient, or by a bias."""
     speed, sensitivity = 5.0, 1000.0
     for persistence in (0, 5):
         motility = (
@@ -96,3 +96,8 @@ def chemotaxis(machine: Machine) -> Iterator[Finding]:
         yield near(f"drift when headings last {persistence} min, um/min", along, drift[0], absolute=error[0])
         for name, i in (("y", 1), ("z", 2)):
             yield near(f"drift along {name}, um/min", 0, drift[i], absolute=error[i])
+    motility = f"{{speed: {speed} um/min, persistence: 5 min, chemotaxis: {{along: {{bait: -3}}, bias: 0.4}}}}"
+    gained, variance, cells = _walked(machine, motility, "x")
+    error = 4 * np.sqrt(variance / cells) / _MINUTES
+    for name, i, expected in (("x", 0, -0.4 * speed), ("y", 1, 0), ("z", 2, 0)):
+        yield near(f"drift along {name} down a gradient, um/min", expected, gained[i] / _MINUTES, absolute=error[i])

@@ -27,10 +27,12 @@ class Access:
 
     Args:
         host: the address that the server binds to.
+        name: of the command that serves, for messages.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, name: str = "gpusim view") -> None:
         self.host = host
+        self.name = name
         self.token = secrets.token_urlsafe(32)
 
     @property
@@ -56,12 +58,12 @@ class Access:
     ) -> web.StreamResponse:
         host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
         if not self._own(host):
-            raise web.HTTPForbidden(text=f"gpusim view: not served under the name {host!r}")
+            raise web.HTTPForbidden(text=f"{self.name}: not served under the name {host!r}")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise web.HTTPForbidden(text=f"gpusim view: no requests from pages of {origin!r}")
+            raise web.HTTPForbidden(text=f"{self.name}: no requests from pages of {origin!r}")
         given = request.query.get("secret") or request.cookies.get(_cookie(request), "")
         if not self.admits(given):
-            raise web.HTTPForbidden(text="gpusim view: open the address that the command printed, with its secret")
+            raise web.HTTPForbidden(text=f"{self.name}: open the address that the command printed, with its secret")
         return await handler(request)
 
     async def _enter(self, request: web.Request) -> web.StreamResponse:

@@ -8,7 +8,7 @@ from scipy import stats
 from gpusim.backends import create
 from gpusim.backends.base import Window
 from gpusim.backends.groups import CellTables
-from gpusim.model.tables import ADJUSTMENT, EGRESS, MODULATOR, MOTILITY, RELEASE, RULE, Shape, Source
+from gpusim.model.tables import ADJUSTMENT, EGRESS, MODULATOR, MOTILITY, RELEASE, RULE, SLOPE, Shape, Source
 
 SHAPE = (4, 16, 16)
 VOXELS = 4 * 16 * 16
@@ -34,6 +34,7 @@ class Applied:
             backend.array(np.array([(field, -1, amount) for field, amount in releases], RELEASE)),
             backend.array(np.zeros(0, ADJUSTMENT)),
             backend.array(np.zeros(0, EGRESS)),
+            backend.array(np.zeros(0, SLOPE)),
         )
         one = (1, *SHAPE)
         clock = backend.lattice(np.broadcast_to(np.asarray(clock, np.uint16), one).copy())

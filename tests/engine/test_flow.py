@@ -83,6 +83,34 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path, changed):
             assert resumed.digest() == whole.digest()
 
 
+NEEDLE = {"inject": "drug", "amount": "1 ng", "volume": "1e-3 uL", "duration": "10 min", "start": "5 min"}
+
+
+@pytest.mark.parametrize("resumed_at", [3, 8, 17])
+def test_a_run_is_resumed_before_during_and_after_an_infusion(one_backend_each, resumed_at):
+    with simulation(one_backend_each, therapies={"needle": NEEDLE}) as whole:
+        whole.step(resumed_at)
+        numbers, arrays = whole.numbers, dict(whole.arrays())
+        whole.step(20 - resumed_at)
+        with simulation(therapies={"needle": NEEDLE}) as resumed:
+            resumed.restore(numbers, arrays)
+            resumed.step(20 - resumed_at)
+            assert resumed.digest() == whole.digest()
+
+
+def test_a_change_leaves_an_infusion_on_or_ends_it():
+    with simulation(therapies={"needle": NEEDLE}) as running:
+        running.step(5)
+        off = running.field("pressure")[3, 4, 4]
+        running.step(3)
+        on = running.field("pressure")[3, 4, 4]
+        assert on > off + 1
+        running.change({"flow.lymphatics.empty.conductance": "1.001e-5 /mmHg/s"})
+        assert running.field("pressure")[3, 4, 4] == pytest.approx(on, rel=0.02)
+        running.change({"therapies.needle": None})
+        assert running.field("pressure")[3, 4, 4] == pytest.approx(off, rel=0.1)
+
+
 def test_a_changed_flow_acts_at_once():
     with simulation() as running:
         running.step(2)
@@ -117,6 +145,13 @@ PROBLEMS = {
     "fields.drug.boundary.y = periodic": "fields.drug.boundary: expected 'y' to be periodic for both",
     "fields.drug.advection = {volume: 0}": "fields.drug.advection.volume: ",
     "states.dense.exchange.drug = {permeability: 1 /min, blood: 1, reflection: 1}": "has no effect, because 'flow.vess",
+    "therapies.n = {inject: drug, amount: 1 ng, volume: 1 uL}": "'volume' and 'duration' of an infusion",
+    "therapies.n = {inject: drug, amount: 1 ng, volume: 0 uL, duration: 5 min}": "expected a 'volume' above 0",
+    "therapies.n = {inject: drug, amount: 1 ng, volume: 1 ng, duration: 5 min}": "therapies.n.volume: expected a quan",
+    "therapies.n = {inject: drug, amount: 1 ng, volume: 1 uL, duration: 90 s}": "therapies.n.duration: expected a mult",
+    "therapies.n = {inject: dense, amount: 1 cell, volume: 1 uL, duration: 5 min}": "therapies.n.volume: applies only",
+    "therapies.n = {inject: drug, amount: 1 ng, volume: 1 uL, duration: 9 min, every: 5 min, doses: 2}": "of 9 min has",
+    "fields.drug.advection = false; therapies.n = {inject: drug, amount: 1 ng, volume: 1 uL, duration: 5 min}": "needs",
     "fields.pressure.boundary = {}; flow.lymphatics = {}": "flow: nothing determines the pressure 'pressure'",
 }
 

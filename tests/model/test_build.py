@@ -4,7 +4,7 @@ import pytest
 from gpusim import Scenario, ScenarioError
 from gpusim.backends.source import folder
 from gpusim.model import build
-from gpusim.model.tables import EFFECT, MODULATOR, MOTILITY, RELEASE, RULE, WALL, Shape, Source, state_set
+from gpusim.model.tables import EFFECT, MODULATOR, MOTILITY, RELEASE, RULE, SLOPE, WALL, Shape, Source, state_set
 from gpusim.tissue.shapes import Uniform
 
 TEXT = """
@@ -98,7 +98,7 @@ def test_steps_are_chosen_from_the_rates():
     [
         ({"time": {"until": "31 min"}}, "time.until: expected a multiple of the step"),
         ({"time": {"step": {"rules": "3 min"}}}, "time.step.rules: expected a multiple of time.step.field"),
-        ({"rules": {"lysis": {"after": "9 year"}}}, "rules.lysis.after"),
+        ({"rules": {"lysis": {"after": "900 year"}}}, "rules.lysis.after"),
         ({"therapies": {"dose": {"at": ["1 m", "1 m", "1 m"]}}}, "lies outside the grid"),
         ({"grid": {"spacing": "0 um"}}, "grid.spacing: expected 0.001 to"),
     ],
@@ -111,7 +111,7 @@ def test_numbers_that_contradict_are_refused(changes, message):
 def test_structs_and_dtypes_have_the_same_members():
     names = ("modulators.cuh", "transition.cuh", "motion.cu", "lookup.cuh", "exchange.cu")
     source = "".join((folder() / name).read_text() for name in names)
-    tables = {"Modulator": MODULATOR, "Release": RELEASE, "Rule": RULE, "Motility": MOTILITY}
+    tables = {"Modulator": MODULATOR, "Release": RELEASE, "Rule": RULE, "Motility": MOTILITY, "Slope": SLOPE}
     tables |= {"Effect": EFFECT, "Wall": WALL}
     for name, dtype in tables.items():
         body = source.split(f"struct {name} {{")[1].split("};")[0]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gpusim import Scenario, ScenarioError
+from gpusim import Scenario
 from gpusim.model import build
 from gpusim.model.fingerprint import fingerprint
 from gpusim.model.tables import Shape, Source
@@ -260,8 +260,3 @@ def test_of_two_rules_the_faster_sets_the_step():
     fast, slow = ({"transition": "tumour -> empty", "rate": f"{rate} /min", "modulators": []} for rate in (0.05, 0.01))
     for rules in ({"growth": fast, "death": slow}, {"growth": slow, "death": fast}):
         assert built(time={"step": None}, rules=rules).step == 2.0
-
-
-def test_a_least_time_of_more_steps_than_a_clock_holds_is_refused():
-    with pytest.raises(ScenarioError, match="rules.growth.after: 262137 min is 65535 steps of 4 min; expected at most"):
-        built(rules={"growth": {"after": "262137 min"}})

@@ -96,9 +96,15 @@ def numbers(model: Model) -> dict[str, object]:
         found["fields"] = _without(model.fields, [], initial=np.array(model.fields.initial, float))
     cells, of_divisions = dataclasses.replace(model.cells, ceilings=np.zeros(0)), ("daughter", "reach")
     unused = [name for name in ("closing", "adhesion") if getattr(cells, name) is None]
+    if not len(cells.slopes) and not (cells.motilities["end_turning"] > cells.motilities["end_speed"]).any():
+        unused.append("slopes")
+        others = ("turning", "bias", "stray", "end_speed", "end_turning", "end_bias", "first_slope", "end_slope")
+        cells = dataclasses.replace(cells, motilities=_without_columns(cells.motilities, others))
     for kind in ("traits", "clones"):
         if not len(found[kind]):
             del found[kind]
+        elif kind == "traits":
+            found[kind] = _without(model.traits, ["numbers"])  # follows from the names
     if not len(cells.adjustments) and not (cells.rules["partner"] >= 0).any():
         unused.append("adjustments")
         others = ("first_adjustment", "end_adjustment", "founds", "partner", "partner_to")

@@ -156,6 +156,28 @@ def test_what_flows_from_vessels_to_vessels_keeps_its_mass_and_its_sign(simulate
         assert c.sum(dtype=float) == pytest.approx(start.sum(dtype=float), rel=1e-6)
 
 
+@pytest.mark.parametrize("slower", [0.5, 0.005])
+def test_changes_below_the_last_digit_add_up_over_ten_thousand_steps(simulate, slower):
+    scenario = mixed([9, 8, 7], "").replace("conductivity: 100.0", f"conductivity: {100 * slower}")
+    simulation = simulate(scenario)
+    start = np.random.default_rng(1).uniform(1, 100, (7, 8, 9)).astype(np.float32)
+    begin_with(simulation, c=start)
+    simulation.step(10_000)
+    c = simulation.field("c")
+    assert np.abs(c - start).max() > 0.5
+    assert c.sum(dtype=float) == pytest.approx(start.sum(dtype=float), rel=1e-6)
+
+
+def test_a_field_that_is_solved_implicitly_and_carried_keeps_its_mass(simulate):
+    simulation = simulate(mixed([9, 8, 7], "diffusion: 100 um^2/min, solver: implicit"))
+    start = np.zeros((7, 8, 9), np.float32)
+    start[2, 3, 4] = 1000
+    begin_with(simulation, c=start)
+    for _ in range(4):
+        simulation.step(25)
+        assert simulation.field("c").sum(dtype=float) == pytest.approx(1000, rel=2e-6)
+
+
 def test_a_pulse_keeps_its_mass_over_ten_thousand_steps(simulate):
     simulation = simulate(text([3000, 1, 1], through_x(5.0, 3000)))
     start = np.zeros((1, 1, 3000), np.float32)
@@ -222,6 +244,49 @@ def test_available_volume_and_retardation_change_the_velocity(simulate):
     simulation.step(40)
     c = simulation.field("c")[0, 0].astype(float)
     assert (c * np.arange(40)).sum() / c.sum() == pytest.approx(9.5 + 2.0 * 0.5 / 0.25 * 80 / 20, abs=0.02)
+
+
+def needle(cells, rate, minutes, extra=""):
+    """An octant of tissue, into whose corner a needle of 100 um infuses an eighth of a rate, uL/min."""
+    open_sides = "boundary: {x_high: {value: 0}, y_high: {value: 0}, z_high: {value: 0}}"
+    therapy = f"inject: c, amount: 1000 PFU, volume: {rate * minutes / 8} uL, duration: {minutes} min, radius: 100 um"
+    dose = f"{{{therapy}, at: [0 um, 0 um, 0 um], {extra}}}"
+    return text([cells] * 3, open_sides, extra=f"therapies: {{needle: {dose}}}", step="0.5 min")
+
+
+@pytest.mark.parametrize("cells", [20, pytest.param(40, marks=pytest.mark.slow)])
+def test_fluid_flows_away_from_a_needle_as_from_a_point(simulate, cells):
+    rate, dx = 0.001, 20.0
+    simulation = simulate(needle(cells, rate, 100))
+    simulation.step(1)
+    p = simulation.field("p").astype(float)
+    # Through faces along an axis, from 4 voxels beyond the ball's 5 on, and far from the sides.
+    for line in (p[0, 0], p[0, :, 0], p[:, 0, 0]):
+        velocity = -K * np.diff(line) / dx
+        # A face lies on the plane between two centres, whose distance from the axis is half a voxel each way.
+        x, aside = np.arange(1, cells) * dx, dx / 2
+        r = np.sqrt(x**2 + 2 * aside**2)
+        expected = rate * 1e9 / (4 * np.pi * r**2) * x / r
+        near = slice(8, cells // 2)
+        assert velocity[near] == pytest.approx(expected[near], rel=0.05)
+    # All of it leaves through the three open sides.
+    leaving = sum(2 * K / dx * np.take(p, -1, axis).sum() * dx**2 for axis in range(3))
+    assert leaving == pytest.approx(rate / 8 * 1e9, rel=1e-4)
+
+
+def test_a_needle_brings_its_amount_while_it_is_on_and_no_flow_afterwards(simulate):
+    simulation = simulate(needle(12, 5e-4, 10, "start: 2 min"))
+    simulation.step(4)
+    assert simulation.field("p").max() == 0
+    for minutes in (2.5, 5, 10):
+        simulation.step(round(2 * (2 + minutes)) - simulation.steps)
+        assert simulation.field("c").sum(dtype=float) == pytest.approx(100 * minutes, rel=1e-5)
+        assert simulation.field("p").max() > 0.1
+    simulation.step(1)
+    assert simulation.field("p").max() < 1e-3
+    still = simulation.field("c")
+    simulation.step(5)
+    assert simulation.field("c") == pytest.approx(still, rel=1e-3)
 
 
 def test_flow_that_is_too_fast_is_refused(simulate):

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gpusim.backends.numpy.lots import row_lots, sum_by_lot
+from gpusim.backends.numpy.random import Draw
 from gpusim.backends.numpy.sides import is_open, periodic
 from gpusim.backends.numpy.stencil import neighbours
 from gpusim.model.tables import TRACE
@@ -43,6 +45,7 @@ def advect(
     boundary: np.ndarray,
     resistance: np.ndarray,
     far: np.ndarray,
+    seeds: np.ndarray,
     fields: np.ndarray,
     tissue: np.ndarray,
     outflow: np.ndarray,
@@ -50,6 +53,9 @@ def advect(
     target: np.ndarray,
     pressure: int,
     number: int,
+    step: int,
+    purpose: int,
+    origin: int,
 ) -> None:
     """A pass over all advected fields, from `source` to `target` (float32 [F, z, y, x])."""
     if number > passes:
@@ -57,6 +63,8 @@ def advect(
     p, table, bits = fields[pressure], coupling[pressure], int(boundary[pressure])
     rates = {axis: _rates(p, tissue, table, bits, axis) for axis in (2, 1, 0)}
     sides = list(_through_sides(p, tissue, table, bits, resistance[pressure], far[pressure]))
+    shape: tuple[int, int, int] = tissue.shape
+    lots = row_lots(0, shape[0], shape, number, step, Draw(int(seeds), number, purpose, origin))
     for f in active:
         c, scale = source[f], scales[f]
         stays = _ONE - scale * outflow
@@ -71,7 +79,7 @@ def advect(
             rise = _TWO * (far[f, side] - here) if fixed else np.zeros_like(here)
             at_side = here + stays[at] * (_HALF * _least(rise, here - behind))
             out[at] += scale * rate * np.where(rate > 0, at_side, far[f, side])
-        left = c - out
+        left = sum_by_lot(c, -out, lots)
         target[f] = np.where(left < np.float32(TRACE), _ZERO, left)
 
 

@@ -7,10 +7,11 @@ from gpusim.backends.numpy.random import Draw, happens, unit_interval, voxel_ran
 from gpusim.backends.numpy.sides import is_open, periodic
 from gpusim.backends.numpy.slabs import slabs
 from gpusim.backends.numpy.tally import count
-from gpusim.model.tables import members
+from gpusim.model.tables import ALMOST_SURE, MOST_SLOPE, members, probability
 
 _HEADINGS = range(1, 7)
-
+_AXES = range(3)
+"""x, y, z."""
 
 BEYOND = -2
 """Instead of a voxel: what is beyond an open side; -1 beyond a closed one."""
@@ -18,6 +19,7 @@ BEYOND = -2
 
 def propose_moves(
     motilities: np.ndarray,
+    slopes: np.ndarray,
     modulators: np.ndarray,
     seeds: np.ndarray,
     cells: np.ndarray,
@@ -45,12 +47,15 @@ def propose_moves(
             voxels = np.flatnonzero(states == state)
             if voxels.size:
                 numbers = (heading.reshape(-1), bid.reshape(-1))
-                _propose(slab, motilities[state], vacant, *numbers, voxels, draw, boundary)
+                row = motilities[state]
+                parts = slopes[row["first_slope"] : row["end_slope"]]
+                _propose(slab, row, parts, vacant, *numbers, voxels, draw, boundary)
 
 
 def _propose(
     slab: Slab,
     row: np.void,
+    slopes: np.ndarray,
     vacant: int,
     heading: np.ndarray,
     bid: np.ndarray,
@@ -63,8 +68,13 @@ def _propose(
     free = [_can_enter(slab, row, vacant, beside(h, at, slab.own.shape, boundary)) for h in _HEADINGS]
     towards = heading[at].astype(np.int64)
     kept = np.choose(towards, [np.zeros(at.size, bool), *free])
-    turns = (towards == 0) | happens(np.full(at.size, row["turn"], np.float32), words[1]) | ~kept
-    weights = [np.where(f, w, np.float32(0)) for f, w in zip(free, _weights(slab, row, at, boundary), strict=True)]
+    turns = (towards == 0) | happens(_turn(slab, row, voxels), words[1]) | ~kept
+    if len(slopes):
+        along, bias = _drift(slab, row, slopes, voxels, boundary)
+        wanted = [_drifting_weight(row, along, bias, h) for h in _HEADINGS]
+    else:
+        wanted = _weights(slab, row, at, boundary)
+    weights = [np.where(f, w, np.float32(0)) for f, w in zip(free, wanted, strict=True)]
     total = np.zeros(at.size, np.float32)
     for weight in weights:
         total = total + weight
@@ -75,7 +85,9 @@ def _propose(
         running = running + weight
     towards = np.where(turns, chosen, towards)
     heading[at] = towards
-    hop = slab.modulated(row["hop"], row, voxels)
+    hop = slab.times(np.full(at.size, row["hop"], np.float32), row["first_modulator"], row["end_speed"], voxels)
+    if len(slopes):
+        hop = hop * ((np.float32(1) - bias) + bias * (np.abs(along[0]) + np.abs(along[1]) + np.abs(along[2])))
     hop = np.where(hop < np.float32(0.999), hop, np.float32(0.999))
     goes = (towards > 0) & happens(hop, words[0])
     bid[at] = np.where(goes, ((words[3] >> np.uint64(19)) << np.uint64(3)) | towards.astype(np.uint64), 0)
@@ -101,6 +113,69 @@ def _can_enter(slab: Slab, row: np.void, vacant: int, there: np.ndarray) -> np.n
     inside = (there >= 0) & (own[at] == vacant) & (members(row["enters"])[other[at]] > 0)
     free: np.ndarray = inside | (there == BEYOND)
     return free
+
+
+def _turn(slab: Slab, row: np.void, voxels: np.ndarray) -> np.ndarray:
+    """float32 probability of a new heading."""
+    if row["end_speed"] == row["end_turning"]:
+        return np.full(voxels.size, row["turn"], np.float32)
+    longer = slab.times(np.ones(voxels.size, np.float32), row["end_speed"], row["end_turning"], voxels)
+    with np.errstate(divide="ignore", over="ignore"):
+        turn = np.where(longer > 0, probability(row["turning"] / longer), np.float32(1))
+    sure = np.float32(ALMOST_SURE)
+    return np.where(turn < sure, turn, sure)
+
+
+def _unit(vector: list[np.ndarray]) -> list[np.ndarray]:
+    """The same directions with a length of 1; 0 of 0."""
+    x, y, z = vector
+    most = np.maximum(np.maximum(np.abs(x), np.abs(y)), np.abs(z))
+    some = most > 0
+    by = np.where(some, most, np.float32(1))
+    with np.errstate(under="ignore"):
+        x, y, z = x / by, y / by, z / by
+        length = np.where(some, np.sqrt(x * x + y * y + z * z), np.float32(1))
+        return [x / length, y / length, z / length]
+
+
+def _difference(c: np.ndarray, shape: tuple[int, ...], boundary: int, at: np.ndarray, axis: int) -> np.ndarray:
+    """Difference of a field over two voxels along an axis; at a side, twice that over one."""
+    up, down = (beside(2 * axis + side, at, shape, boundary) for side in (1, 2))
+    here = c[at]
+    found = np.where(up < 0, here, c[np.maximum(up, 0)]) - np.where(down < 0, here, c[np.maximum(down, 0)])
+    doubled: np.ndarray = np.where((up < 0) | (down < 0), found + found, found)
+    return doubled
+
+
+def _drift(
+    slab: Slab, row: np.void, slopes: np.ndarray, voxels: np.ndarray, boundary: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Directions of length 1, or 0 without one, float32 x, y, z, and the bias along them."""
+    at, one = voxels + slab.offset, np.ones(voxels.size, np.float32)
+    total = [np.zeros(voxels.size, np.float32) for _ in _AXES]
+    for slope in slopes:
+        c = slab.fields[slope["field"]]
+        found = [_difference(c, slab.own.shape, boundary, at, axis) for axis in _AXES]
+        if slope["scale"] > 0:
+            most = np.float32(MOST_SLOPE)
+            with np.errstate(over="ignore"):
+                found = [np.clip(each * slope["scale"], -most, most) for each in found]
+        else:
+            found = _unit(found)
+        weight = slope["weight"] * slab.times(one, slope["first_modulator"], slope["end_modulator"], voxels)
+        total = [t + weight * f for t, f in zip(total, found, strict=True)]
+    along = _unit(total)
+    none = (along[0] == 0) & (along[1] == 0) & (along[2] == 0)
+    bias = slab.times(np.full(voxels.size, row["bias"], np.float32), row["end_turning"], row["end_bias"], voxels)
+    return along, np.where(none, np.float32(0), np.where(bias < 1, bias, np.float32(1)))
+
+
+def _drifting_weight(row: np.void, along: list[np.ndarray], bias: np.ndarray, heading: int) -> np.ndarray:
+    """float32 weight of a heading, were it free."""
+    component = along[(heading - 1) // 2]
+    forward = component if heading & 1 else -component
+    weight: np.ndarray = row["stray"] * (np.float32(1) - bias) + bias * np.where(forward > 0, forward, np.float32(0))
+    return weight
 
 
 def _weights(slab: Slab, row: np.void, at: np.ndarray, boundary: int) -> list[np.ndarray]:

@@ -80,7 +80,9 @@ class Transport:
         # Fields that are stepped by themselves come first, one by one on every backend: their effects look at others.
         together: dict[str, list[int]] = {}
         pressure = model.flow.field if model.flow is not None else None
-        self._advection = Advection(model, replicates, backend, levels, self._maps) if model.flow is not None else None
+        self._advection = None
+        if model.flow is not None:
+            self._advection = Advection(models, backend, levels, self._maps, seeds)
         for f, (choice, by_itself) in enumerate(zip(self.choices, exchange.alone(model.exchange), strict=True)):
             if f == pressure:
                 continue
@@ -91,10 +93,10 @@ class Transport:
         for solver in sorted(together, key=lambda each: each != "explicit"):
             add(solver, together[solver])
 
-    def settle(self, state: State) -> None:
-        """Solve for the pressure of fluid that flows, after which `state` is whole."""
+    def settle(self, state: State, step: int) -> None:
+        """Solve for the pressure of fluid that flows before step number `step`, after which `state` is whole."""
         if self._advection is not None:
-            self._advection.settle(state)
+            self._advection.settle(state, step)
 
     def forget(self) -> None:
         """Take nothing for granted of a state that has been replaced."""

@@ -1,8 +1,9 @@
 """Advection of fields by the flow of fluid, v = -K grad p.
 
-The pressure p is a steady field: its D is K, its production and loss are the sources of fluid. It is solved for at an
-interval, with the tissue of that time, of which a copy is kept: faces carry v with the same K until the next solution,
-so that the fluid that leaves a voxel is what its sources give, but for what is left of the residual.
+The pressure p is a steady field: its D is K, its production and loss are the sources of fluid, and so is what needles
+infuse. It is solved for at an interval, and when a needle is turned on or off, with the tissue of that time, of which a
+copy is kept: faces carry v with the same K until the next solution, so that the fluid that leaves a voxel is what its
+sources give, but for what is left of the residual.
 
 A step of advection comes before that of diffusion and exchange (a splitting of first order in dt). It takes as few
 passes of the scheme of kernels/advection.cu as empty no voxel; the rates out of voxels are measured after each
@@ -10,10 +11,13 @@ solution.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from gpusim.backends.base import Backend
+from gpusim.backends.groups import Array
+from gpusim.engine.purpose import Purpose
 from gpusim.engine.state import State
 from gpusim.engine.transport.diffusion import diffusion
 from gpusim.engine.transport.exchange import ExchangeMaps
@@ -21,6 +25,7 @@ from gpusim.engine.transport.implicit import ImplicitSolver
 from gpusim.engine.transport.multigrid import Multigrid
 from gpusim.errors import NumericalError
 from gpusim.model import Model
+from gpusim.model.model import Dose
 
 MOST_PASSES = 1000
 """Of advection in a step."""
@@ -50,10 +55,16 @@ class Advection:
     """The pressure, and the fields that its flow carries, for replicates of a model."""
 
     def __init__(
-        self, model: Model, replicates: int, backend: Backend, multigrid: Multigrid, exchange: ExchangeMaps
+        self,
+        models: Sequence[Model],
+        backend: Backend,
+        multigrid: Multigrid,
+        exchange: ExchangeMaps,
+        seeds: Array,
     ) -> None:
+        model, replicates = models[0], len(models)
         assert model.flow is not None, "made where fluid flows"
-        self._model, self._flow, self._backend = model, model.flow, backend
+        self._model, self._flow, self._backend, self._seeds = model, model.flow, backend, seeds
         self._pressure = ImplicitSolver(model, backend, [model.flow.field], "steady", multigrid, exchange)
         self._diffusion = diffusion(model, np.ones(len(model.fields)), backend)
         carried = np.flatnonzero(model.flow.speeds)
@@ -63,13 +74,14 @@ class Advection:
         self._fastest = backend.lattice(np.zeros((replicates, nz, ny, 1), np.float32))
         self._scales = backend.array(np.zeros((len(model.fields), replicates), np.float32))
         self._passes = backend.array(np.zeros(replicates, np.int32))
+        self._needles = _needles_on_backend(models, backend)
         self._most_passes: int | None = None
         self._ending_in_spare: list[tuple[int, int]] = []
         """Field and replicate, of those with an odd number of passes."""
 
-    def settle(self, state: State) -> None:
-        """Solve for the pressure from anew."""
-        self._solve(state, 0)
+    def settle(self, state: State, step: int) -> None:
+        """Solve for the pressure from anew, as it is before step number `step`."""
+        self._solve(state, step - 1, first=True)
 
     def forget(self) -> None:
         """Measure the flow again before it carries anything, as the state has been replaced."""
@@ -80,8 +92,8 @@ class Advection:
 
         Raises `NumericalError` where the flow is too fast.
         """
-        if step % self._flow.every == 0:
-            self._solve(state, 1)
+        if step % self._flow.every == 0 or any(d.due(step) != d.due(step - 1) for d, *_ in self._needles):
+            self._solve(state, step, first=False)
         for number in range(1, self.passes(state) + 1):
             source, target = (state.fields, state.spare) if number % 2 else (state.spare, state.fields)
             self._backend.launch(
@@ -90,6 +102,9 @@ class Advection:
                 active=self._active,
                 scales=self._scales,
                 passes=self._passes,
+                seeds=self._seeds,
+                step=step,
+                purpose=Purpose.ADVECTION,
                 fields=state.fields,
                 tissue=state.flow.tissue,
                 outflow=self._outflow,
@@ -107,10 +122,16 @@ class Advection:
             self._most_passes = self._measured(state)
         return self._most_passes or 0
 
-    def _solve(self, state: State, step: int) -> None:
+    def _solve(self, state: State, step: int, *, first: bool) -> None:
+        def infuse() -> None:
+            for dose, voxels, fluid in self._needles:
+                if dose.due(step):
+                    rhs = state.spare[self._flow.field]
+                    self._backend.launch("deposit", field=rhs, voxels=voxels, amounts=fluid)
+
         self._backend.copy(state.flow.tissue, state.tissue.cells)
         for _ in range(SOLVES):
-            self._pressure.advance(state, step)
+            self._pressure.advance(state, 0 if first else 1, infuse)
         self.forget()
 
     def _measured(self, state: State) -> int:
@@ -140,3 +161,14 @@ class Advection:
         times = step / np.maximum(passes, 1)
         self._backend.write(self._scales, (speeds[:, None] * times).astype(np.float32))
         return int(passes.max())
+
+
+def _needles_on_backend(models: Sequence[Model], backend: Backend) -> list[tuple[Dose, Array, Array]]:
+    """Doses with fluid, their voxels in all replicates, and the fluid that enters each, 1/min."""
+    found = []
+    for doses in zip(*(model.doses for model in models), strict=True):
+        if doses[0].fluid:
+            voxels = np.concatenate([each.voxels + r * models[0].voxels for r, each in enumerate(doses)])
+            fluid = np.full(len(voxels), doses[0].fluid, np.float32)
+            found.append((doses[0], backend.array(voxels), backend.array(fluid)))
+    return found
