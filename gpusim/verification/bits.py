@@ -33,7 +33,8 @@ def outcome(machine: Machine, data: dict[str, Any]) -> object:
             pass
         totals: object
         try:
-            totals = simulation.totals()
+            noted = simulation.numbers_of(simulation.note())
+            totals = simulation.totals(), noted.totals, noted.counts, noted.fired, noted.body
         except NumericalError as error:
             totals = str(error)
         return simulation.digest(), simulation.fired, simulation.counts, simulation.body, totals
