@@ -90,7 +90,7 @@ class Check:
             "array() of 96 bytes": lambda: backend.array(np.zeros(12)),
             "to_numpy() of the firings": lambda: backend.to_numpy(state.tally.fired),
             "write() of the body": lambda: backend.write(state.body, np.zeros(state.body.shape, np.float32)),
-            "circulation.advance()": lambda: circulation.advance(5.0),
+            "circulation.advance()": lambda: circulation.advance(5.0, 1),
             "transport()": lambda: simulation.site.stack.transport(5),
         }.items():
             n = 3 if "transport" in what else count

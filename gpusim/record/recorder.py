@@ -81,6 +81,7 @@ class Recorder:
         self._columns = {name: columns[name] for name in layout.tables(replicate.scenario.document)}
         self._tables: dict[str, Table] = {}
         self._rows: list[Note] = []
+        self._stuck = False  # in writing them
         self._last_row = self._last_snapshot = -1
         self._told = (-1, 0)
         self._fingerprinted: dict[str, Model] = {}
@@ -111,7 +112,8 @@ class Recorder:
         try:
             # Of a run that failed, what can still be had.
             with contextlib.suppress(*(() if kind is None else (GpusimError,))):
-                self._write_rows()
+                if not self._stuck:  # which has been reported
+                    self._write_rows()
             with explained(self.folder):
                 self._close_tables()
         except ResultError:
@@ -216,6 +218,7 @@ class Recorder:
 
     def _write_rows(self) -> None:
         """Write the rows that are noted."""
+        self._stuck = bool(self._rows)
         while self._rows:
             found = self._replicate.numbers_of(self._rows[0])
             parts = (
@@ -233,6 +236,7 @@ class Recorder:
             with explained(self.folder):
                 self._tables[layout.COUNTS].add([*row, *itertools.chain.from_iterable(parts)])
             del self._rows[0]
+        self._stuck = False
 
     def _snapshot(self) -> None:
         self._write_rows()

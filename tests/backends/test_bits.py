@@ -73,7 +73,8 @@ def test_the_models_of_the_quick_verification_launch_every_kernel(other, monkeyp
     monkeypatch.setattr(cpu.CpuBackend, "launch", watched)
     for number in range(8):
         outcome(Machine(*other), randomised(Random(number)))
-    assert launched == kernels().keys()
+    # Connections, which the slabs refuse, are not in these models: tests/engine/test_vessels.py.
+    assert launched == kernels().keys() - {"begin_connections", "mark_connections"}
 
 
 def test_sums_are_exact_and_faults_are_found(one_backend_each):

@@ -123,12 +123,12 @@ def test_no_array_is_kept_by_what_is_remembered_of_it(backend):
 
 
 def test_arrays_that_come_again_in_other_places_are_not_mixed_up(backend):
-    first, second = (backend.array(np.full((1, 1, 1, 1), n, np.uint8)) for n in (1, 0))
+    first, second, third = (backend.array(np.full((1, 1, 1, 1), n, np.uint8)) for n in (1, 0, 0))
     states = backend.array(np.array([2, *[0] * 7], np.uint32))  # of 1
     backend.launch("mark_members", states=states, cells=first, other=first, members=second)
     assert backend.to_numpy(second).item() == 2
-    backend.launch("mark_members", states=states, cells=first, members=first, other=second)
-    assert backend.to_numpy(first).item() == 1
+    backend.launch("mark_members", states=states, cells=second, members=third, other=first)
+    assert backend.to_numpy(third).item() == 1
 
 
 def test_a_step_checks_nothing_that_it_has_seen(one_backend_each, monkeypatch):

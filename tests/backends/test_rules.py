@@ -30,6 +30,7 @@ class Applied:
             backend.array(np.array([0, len(rules), *[len(rules)] * 3], np.int32)),
             backend.array(np.full((4, 4), 2**32 - 1, np.uint32)),
             backend.array(np.zeros(4, MOTILITY)),
+            backend.array(np.zeros(4, np.uint8)),
             backend.array(np.array([*modulators], MODULATOR)),
             backend.array(np.array([(field, -1, amount) for field, amount in releases], RELEASE)),
             backend.array(np.zeros(0, ADJUSTMENT)),

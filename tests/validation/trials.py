@@ -88,8 +88,9 @@ def numbers(model: Model) -> dict[str, object]:
     # What a model does not use is left out: it goes as it went before there was such a thing.
     if not len(model.reactions):
         del found["reactions"]
-    if model.flow is None:
-        del found["flow"]
+    for name in ("flow", "tracks"):
+        if found[name] is None:
+            del found[name]
     unused = [name for name, none in (("held", np.isnan), ("feeding", np.logical_not)) if _all(none, model, name)]
     found["exchange"] = _without(model.exchange, unused)
     if all(values.ndim == 0 for values in model.fields.initial):

@@ -241,7 +241,7 @@ tissue: {{background: cell}}
 GROWING = """
 grid: {{shape: [8, 8, 8]}}
 time: {{until: 400 min, step: {{field: 1 min, rules: 1 min}}}}
-fields: {{c: {{unit: ng/mL, diffusion: 2000 um^2/min, initial: 1e36, solver: {solver}}}}}
+fields: {{c: {{unit: ng/mL, diffusion: 2000 um^2/min, initial: 1e14, solver: {solver}}}}}
 states: {{cell: {{secretion: {{c: {{rate: 3 ng/mL/min, modulators: [{{field: c, per: 1 ng/mL}}]}}}}}}}}
 tissue: {{shapes: {{ball: {{kind: sphere, state: cell, radius: 50 um}}}}}}
 """

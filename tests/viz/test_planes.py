@@ -59,10 +59,11 @@ def test_planes_go_through_the_middle_of_the_tumour():
 
 
 def test_panels_share_a_scale_and_have_one_bar():
-    figure = plots.panels([slope(60.0 * i) for i in range(5)], "virus")
+    moments = [slope(60.0 * i) for i in range(5)]
+    figure = plots.panels(moments, "virus")
     images = [axes.images[0] for axes in figure.axes if axes.images]
     assert len(images) == 5
-    assert {image.get_clim() for image in images} == {span_of([slope()], "virus")}
+    assert {image.get_clim() for image in images} == {span_of(moments, "virus")}
     assert len(figure.axes) == 6
 
 
