@@ -42,7 +42,7 @@ BOUNDS = {
     "apply_rules": (40, 0.75),
     "change_traits": (40, 0.75),
     "transfer": (40, 0.75),
-    "propose_moves": (48, 0.62),
+    "propose_moves": (72, 0.37),  # 48 and 0.62 before cells followed several gradients
     "move": (32, 1.0),
     "begin_room": (32, 1.0),
     "spread_room": (96, 0.31),
@@ -60,6 +60,8 @@ BOUNDS = {
     "note_tally": (24, 0.5),
     "exchange_with_body": (40, 0.5),
     "circulate": (96, 0.31),
+    "begin_connections": (24, 1.0),
+    "mark_connections": (16, 1.0),
 }
 """On capability 9.0, at rows of 128 voxels: registers a thread at most, and the occupancy that they leave at least."""
 
