@@ -206,47 +206,28 @@ def _explain_bare(unit: str) -> Any:
     return check
 
 
-def _in(unit: str) -> WithJsonSchema:
-    """The form of a quantity in the JSON schema, with the unit that an example has."""
-    return WithJsonSchema({"type": "string", "unit": unit})
-
-
 QUANTITY = "quantity"
 """Mark of the types of quantities, by which numbers are found in a scenario (`scenario/walking.py`)."""
 
-Length = Annotated[str, AfterValidator(_checked("um")), BeforeValidator(_explain_bare("um")), _in("um"), QUANTITY]
-Time = Annotated[str, AfterValidator(_checked("min")), BeforeValidator(_explain_bare("hour")), _in("hour"), QUANTITY]
-Rate = Annotated[str, AfterValidator(_checked("1/min")), BeforeValidator(_explain_bare("/min")), _in("/min"), QUANTITY]
-Speed = Annotated[
-    str, AfterValidator(_checked("um/min")), BeforeValidator(_explain_bare("um/min")), _in("um/min"), QUANTITY
-]
-Volume = Annotated[str, AfterValidator(_checked("mL")), BeforeValidator(_explain_bare("mL")), _in("mL"), QUANTITY]
-Diffusivity = Annotated[
-    str, AfterValidator(_checked("um^2/min")), BeforeValidator(_explain_bare("um^2/min")), _in("um^2/min"), QUANTITY
-]
-Pressure = Annotated[
-    str, AfterValidator(_checked("mmHg")), BeforeValidator(_explain_bare("mmHg")), _in("mmHg"), QUANTITY
-]
-HydraulicConductivity = Annotated[
-    str,
-    AfterValidator(_checked("um^2/mmHg/min")),
-    BeforeValidator(_explain_bare("um^2/mmHg/min")),
-    _in("um^2/mmHg/min"),
-    QUANTITY,
-]
-WallConductivity = Annotated[
-    str,
-    AfterValidator(_checked("um/mmHg/min")),
-    BeforeValidator(_explain_bare("um/mmHg/min")),
-    _in("um/mmHg/min"),
-    QUANTITY,
-]
-Conductance = Annotated[
-    str, AfterValidator(_checked("1/mmHg/min")), BeforeValidator(_explain_bare("/mmHg/min")), _in("/mmHg/min"), QUANTITY
-]
-SurfaceDensity = Annotated[
-    str, AfterValidator(_checked("1/um")), BeforeValidator(_explain_bare("/cm")), _in("/cm"), QUANTITY
-]
+
+def _quantity(unit: str, shown: str = "") -> tuple[Any, ...]:
+    """What makes a text a quantity in a unit, of which examples and the JSON schema have the form `shown`."""
+    shown = shown or unit
+    schema = WithJsonSchema({"type": "string", "unit": shown})
+    return AfterValidator(_checked(unit)), BeforeValidator(_explain_bare(shown)), schema, QUANTITY
+
+
+Length = Annotated[str, *_quantity("um")]
+Time = Annotated[str, *_quantity("min", "hour")]
+Rate = Annotated[str, *_quantity("1/min", "/min")]
+Speed = Annotated[str, *_quantity("um/min")]
+Volume = Annotated[str, *_quantity("mL")]
+Diffusivity = Annotated[str, *_quantity("um^2/min")]
+Pressure = Annotated[str, *_quantity("mmHg")]
+HydraulicConductivity = Annotated[str, *_quantity("um^2/mmHg/min")]
+WallConductivity = Annotated[str, *_quantity("um/mmHg/min")]
+Conductance = Annotated[str, *_quantity("1/mmHg/min", "/mmHg/min")]
+SurfaceDensity = Annotated[str, *_quantity("1/um", "/cm")]
 
 
 def _any_quantity(value: Any) -> Any:

@@ -99,9 +99,8 @@ __device__ inline float bounded(float value) {
     return value > -most_slope ? value < most_slope ? value : most_slope : -most_slope;
 }
 
-// Out of line: of those that move, few have a direction.
-OUT_OF_LINE Drift drift(const Motility& motility, const Slope* slopes, const Modulator* modulators, const Lattice& lattice,
-                        int32 boundary, const Voxel& place) {
+__device__ inline Drift drift(const Motility& motility, const Slope* slopes, const Modulator* modulators,
+                              const Lattice& lattice, int32 boundary, const Voxel& place) {
     Vector sum{0.0f, 0.0f, 0.0f};
     for (int32 s = motility.first_slope; s < motility.end_slope; ++s) {
         const Slope& slope = slopes[s];
@@ -136,26 +135,17 @@ __device__ inline float drifting_weight(const Motility& motility, const Drift& d
 
 // Weight of a heading; 0 where the way is barred. `c` is the field that is climbed, `here` its occupancy here.
 __device__ inline float heading_weight(const Motility& motility, const Lattice& lattice, int32 boundary,
-                                       const Voxel& place, int32 vacant, const float* c, float here,
-                                       const Drift& drift, int32 heading) {
+                                       const Voxel& place, int32 vacant, const float* c, float here, int32 heading) {
     const int64 there = beside(heading, lattice.shape, boundary, place).index;
     if (!can_enter(motility, lattice, vacant, there)) return 0.0f;
-    if (motility.first_slope < motility.end_slope) return drifting_weight(motility, drift, heading);
     if (motility.field < 0 || there == beyond) return 1.0f;
     const float rise = occupancy(c[there], motility.scale) - here;
     const float weight = 1.0f + motility.sensitivity * rise;
     return weight > 0.0f ? weight : 0.0f;
 }
 
-__device__ inline int32 new_heading(const Motility& motility, const Lattice& lattice, int32 boundary,
-                                    const Voxel& place, int32 vacant, const Drift& drift, uint32 word) {
-    const float* c = lattice.fields + motility.field * volume(lattice.shape);
-    const float here = motility.field < 0 ? 0.0f : occupancy(c[place.index], motility.scale);
-    float weights[6], total = 0.0f;
-    for (int32 heading = 1; heading <= 6; ++heading) {
-        weights[heading - 1] = heading_weight(motility, lattice, boundary, place, vacant, c, here, drift, heading);
-        total = total + weights[heading - 1];
-    }
+// Draws one of six weights.
+__device__ inline int32 drawn(const float (&weights)[6], float total, uint32 word) {
     const float mark = static_cast<float>(word >> 8) * two_to_minus_24 * total;
     float sum = 0.0f;
     int32 chosen = 0;
@@ -165,6 +155,61 @@ __device__ inline int32 new_heading(const Motility& motility, const Lattice& lat
         sum = sum + weight;
     }
     return chosen;
+}
+
+__device__ inline int32 new_heading(const Motility& motility, const Lattice& lattice, int32 boundary,
+                                    const Voxel& place, int32 vacant, uint32 word) {
+    const float* c = lattice.fields + motility.field * volume(lattice.shape);
+    const float here = motility.field < 0 ? 0.0f : occupancy(c[place.index], motility.scale);
+    float weights[6], total = 0.0f;
+    for (int32 heading = 1; heading <= 6; ++heading) {
+        weights[heading - 1] = heading_weight(motility, lattice, boundary, place, vacant, c, here, heading);
+        total = total + weights[heading - 1];
+    }
+    return drawn(weights, total, word);
+}
+
+__device__ inline bool turns(const Motility& motility, const Lattice& lattice, int32 boundary, const Voxel& place,
+                             int32 vacant, int32 heading, float turn, uint32 word) {
+    return heading == 0 || happens(turn, word) ||
+           !can_enter(motility, lattice, vacant, beside(heading, lattice.shape, boundary, place).index);
+}
+
+// What a cell is about to do: its heading, and the probability of a move.
+struct Proposal {
+    int32 heading;
+    float hop;
+};
+
+__device__ inline bool is_guided(const Motility& motility) {
+    return motility.first_slope < motility.end_slope || motility.end_speed < motility.end_turning;
+}
+
+// Of a cell with a direction, or whose persistence varies. Out of line: of those that move, few have them.
+OUT_OF_LINE Proposal guided(const Motility& motility, const Slope* slopes, const Modulator* modulators,
+                            const Lattice& lattice, int32 boundary, const Voxel& place, int32 vacant, int32 heading,
+                            const Random& random) {
+    float turn = motility.turn;
+    if (motility.end_speed < motility.end_turning) {
+        const float longer = modulated(1.0f, modulators, motility.end_speed, motility.end_turning, lattice, place);
+        turn = longer > 0.0f ? probability(motility.turning / longer) : 1.0f;
+        turn = turn < almost_sure ? turn : almost_sure;
+    }
+    const float hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_speed, lattice, place);
+    const bool now = turns(motility, lattice, boundary, place, vacant, heading, turn, random.word[1]);
+    if (!(motility.first_slope < motility.end_slope))
+        return Proposal{now ? new_heading(motility, lattice, boundary, place, vacant, random.word[2]) : heading, hop};
+    const Drift to = drift(motility, slopes, modulators, lattice, boundary, place);
+    if (now) {
+        float weights[6], total = 0.0f;
+        for (int32 way = 1; way <= 6; ++way) {
+            const int64 there = beside(way, lattice.shape, boundary, place).index;
+            weights[way - 1] = can_enter(motility, lattice, vacant, there) ? drifting_weight(motility, to, way) : 0.0f;
+            total = total + weights[way - 1];
+        }
+        heading = drawn(weights, total, random.word[2]);
+    }
+    return Proposal{heading, hop * detour(to)};
 }
 
 // Blocks: replicates x nz x ny / block_rows.
@@ -204,20 +249,17 @@ extern "C" __global__ void propose_moves(
         const Draw draw{seeds[place.replicate], origin - row_start(lattice.shape, place.replicate, 0, 0), step, purpose};
         const Random random = draw.at(voxel);
         int32 towards = heading[voxel];
-        float turn = motility.turn;
-        if (motility.end_speed < motility.end_turning) {
-            const float longer = modulated(1.0f, modulators, motility.end_speed, motility.end_turning, lattice, place);
-            turn = longer > 0.0f ? probability(motility.turning / longer) : 1.0f;
-            turn = turn < almost_sure ? turn : almost_sure;
+        float hop;
+        if (is_guided(motility)) {
+            const Proposal found = guided(motility, slopes, modulators, lattice, boundary, place, vacant, towards, random);
+            towards = found.heading;
+            hop = found.hop;
+        } else {
+            if (turns(motility, lattice, boundary, place, vacant, towards, motility.turn, random.word[1]))
+                towards = new_heading(motility, lattice, boundary, place, vacant, random.word[2]);
+            hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_speed, lattice, place);
         }
-        const bool drifts = motility.first_slope < motility.end_slope;
-        const Drift to = drifts ? drift(motility, slopes, modulators, lattice, boundary, place) : Drift{{0.0f, 0.0f, 0.0f}, 0.0f};
-        if (towards == 0 || happens(turn, random.word[1]) ||
-            !can_enter(motility, lattice, vacant, beside(towards, lattice.shape, boundary, place).index))
-            towards = new_heading(motility, lattice, boundary, place, vacant, to, random.word[2]);
         heading[voxel] = static_cast<uint8>(towards);
-        float hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_speed, lattice, place);
-        if (drifts) hop = hop * detour(to);
         if (towards && happens(hop < 0.999f ? hop : 0.999f, random.word[0]))
             bid[voxel] = static_cast<uint16>(((random.word[3] >> 19) << 3) | static_cast<uint32>(towards));
     };

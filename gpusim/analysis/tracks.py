@@ -93,8 +93,8 @@ class Paths:
         """
         touching = self.table["tissue"].isin(states)
         track = self.table["track"]
-        run = (touching.ne(touching.shift()) | track.ne(track.shift())).cumsum()
         first, last = track.ne(track.shift()), track.ne(track.shift(-1))
+        run = (touching.ne(touching.shift()) | first).cumsum()
         ends = pd.DataFrame({"track": track, "minutes": self.table["minutes"], "edge": first | last})[touching]
         grouped = ends.groupby(run[touching], sort=True)
         found = grouped.agg(track=("track", "first"), begin_min=("minutes", "first"), count=("minutes", "size"))

@@ -36,15 +36,13 @@ class Site:
         stack: the lattices of all replicates, which are stepped together; `replicate`: which of them this is.
         backend: where its arrays are; `clock`: how far it is.
         placed: int64 [states], cells that therapies have put in, less those that they have taken.
-        positions: int64 [positions, 5], of cells that are tracked, in the order of time, then of tracks: number of the
-            track, step, flat index of the voxel, state of the cell, state of the tissue cell beside it.
     """
 
     def __init__(self, name: str, stack: Stack, replicate: int, clock: Clock) -> None:
         self.name, self.stack, self.replicate, self.clock = name, stack, replicate, clock
         self.backend = stack.backend
         self.placed = np.zeros(len(self.model.states.names), np.int64)
-        self.positions = np.zeros((0, 5), np.int64)
+        self._positions = [np.zeros((0, 5), np.int64)]  # joined when they are asked for
         self._initial_counts = self.model.initial.counts(len(self.model.states.names))
 
     @property
@@ -185,7 +183,7 @@ class Site:
         cells, tissue = (self.backend.to_numpy(layer.cells[self.replicate]) for layer in (layers.immune, layers.tissue))
         flat, states = numbers.reshape(-1), cells.reshape(-1)
         free = np.flatnonzero((flat == 0) & tracks.states[states])
-        first = int(self.positions[:, 0].max(initial=0)) + 1
+        first = max(int(each[:, 0].max(initial=0)) for each in self._positions) + 1
         wanted = min(tracks.cells - int(np.count_nonzero(flat)), free.size, MOST_TRACKS - first + 1)
         if wanted > 0:
             word, *_ = voxel_random(free, Draw(self.model.seed, self.clock.steps, Purpose.TRACKS))
@@ -196,7 +194,17 @@ class Site:
         at = at[np.argsort(flat[at])]
         beside = tissue.reshape(-1)[at]
         now = np.stack([flat[at], np.full(at.size, self.clock.steps), at, states[at], beside], axis=1).astype(np.int64)
-        self.positions = np.concatenate([self.positions, now])
+        self._positions.append(now)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Of cells that are tracked, in the order of time, then of tracks: int64 [positions, 5].
+
+        Columns: number of the track, step, flat index of the voxel, state of the cell, state of the tissue cell beside
+        it.
+        """
+        self._positions = [np.concatenate(self._positions)]
+        return self._positions[0]
 
     # Going on later
 
@@ -220,7 +228,7 @@ class Site:
         self.placed = arrays["placed"].copy()
         self.stack.give(self.replicate, arrays["counted"])
         if self.model.tracks is not None:
-            self.positions = arrays["positions"].copy()
+            self._positions = [arrays["positions"].copy()]
         if len(self.model.clones):
             self.stack.lineages[self.replicate] = Lineage(arrays["births"].copy(), arrays["newborn"].copy())
 

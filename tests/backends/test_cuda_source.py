@@ -42,7 +42,7 @@ BOUNDS = {
     "apply_rules": (40, 0.75),
     "change_traits": (40, 0.75),
     "transfer": (40, 0.75),
-    "propose_moves": (72, 0.37),  # 48 and 0.62 before cells followed several gradients
+    "propose_moves": (64, 0.5),
     "move": (32, 1.0),
     "begin_room": (32, 1.0),
     "spread_room": (96, 0.31),
