@@ -43,7 +43,7 @@ def lineage(
     """
     from gpusim.analysis.ancestry import Ancestry
     from gpusim.record import Result
-    from gpusim.record.files import aside, explained, write_text
+    from gpusim.record.files import aside, explained
 
     found = Result(result, site)
     ancestry = Ancestry.of(found)
@@ -55,10 +55,10 @@ def lineage(
     plots.muller(found, least=least)
     with explained(output):
         output.mkdir(parents=True, exist_ok=True)
-        with aside(output / PLOT) as unready:
+        with aside(output / PLOT) as unready:  # both of them or none
             plt.savefig(unready, dpi=200)
-        plt.close()
-        write_text(output / TREE, ancestry.newick())
+            plt.close()
+            unready.with_name(TREE).write_text(ancestry.newick(), encoding="utf-8")
     out.print(_largest(found, ancestry, rows))
     out.print(f"plot     {output / PLOT}")
     out.print(f"tree     {output / TREE}")

@@ -137,7 +137,7 @@ def _write(folder: Path, patterns: Sequence[Pattern], states: Sequence[str] | No
     from matplotlib import pyplot as plt
 
     from gpusim.analysis.sections import clustering, infiltration, summary
-    from gpusim.record.files import aside, explained, write_text
+    from gpusim.record.files import aside, explained
     from gpusim.viz import plots
 
     def joined(of: Callable[[Pattern, Sequence[str] | None], pd.DataFrame]) -> pd.DataFrame:
@@ -151,13 +151,17 @@ def _write(folder: Path, patterns: Sequence[Pattern], states: Sequence[str] | No
             "infiltration": joined(infiltration),
             "clustering": joined(clustering),
         }
-        for name, frame in measured.items():
-            columns = ["section", *(column for column in frame.columns if column != "section")]
-            write_text(folder / f"{name}.csv", frame[columns].to_csv(index=False))
+        figures: dict[str, Callable[..., object]] = {"infiltration": plots.infiltration, "clustering": plots.clustering}
+        # All of them or none.
+        with aside(folder / "sections.csv") as table:
+            for name, frame in measured.items():
+                columns = ["section", *(column for column in frame.columns if column != "section")]
+                frame[columns].to_csv(table.with_name(f"{name}.csv"), index=False)
+            for name, draw in figures.items():
+                draw(patterns, states)
+                plt.savefig(table.with_name(f"{name}.png"), dpi=200)
+                plt.close()
+        for name in measured:
             out.print(f"table    {folder / name}.csv")
-        for name, draw in (("infiltration", plots.infiltration), ("clustering", plots.clustering)):
-            draw(patterns, states)
-            with aside(folder / f"{name}.png") as unready:
-                plt.savefig(unready, dpi=200)
-            plt.close()
+        for name in figures:
             out.print(f"figure   {folder / name}.png")

@@ -75,14 +75,13 @@ def tracks(
 
     with explained(output):
         output.mkdir(parents=True, exist_ok=True)
-        for name, each in ((TRACKS, summary), (MSD, squares), (CONTACTS, contacts)):
-            with aside(output / name) as unready:
-                each.to_csv(unready, index=False)
-        plots.mean_square_displacement(squares)
-        with aside(output / PLOT) as unready:
+        with aside(output / PLOT) as unready:  # all of them or none
+            for name, each in ((TRACKS, summary), (MSD, squares), (CONTACTS, contacts)):
+                each.to_csv(unready.with_name(name), index=False)
+            export(found, unready.with_name(NAPARI), "tracks")
+            plots.mean_square_displacement(squares)
             plt.savefig(unready, dpi=200)
-        plt.close()
-    export(found, output / NAPARI, "tracks", overwrite=True)
+            plt.close()
     for name in (TRACKS, MSD, CONTACTS, NAPARI, PLOT):
         out.print(str(output / name), markup=False)
 

@@ -106,8 +106,9 @@ def table(runs: Iterable[Run], found: Mapping[str, Ended], parameters: Mapping[s
 
 def save(frame: pd.DataFrame, path: Path) -> Path:
     """Write a table of a study as Parquet, and as CSV beside it, each whole or not at all."""
-    with explained(path.parent), written_aside(path) as file:
-        frame.to_parquet(file, engine="pyarrow", index=False)
-    sums.add(path.parent, path.name)
+    with explained(path.parent):
+        with written_aside(path) as file:
+            frame.to_parquet(file, engine="pyarrow", index=False)
+        sums.add(path.parent, path.name)
     on_disk.put(path.parent, path.with_suffix(".csv").name, frame.to_csv(index=False))
     return path

@@ -28,14 +28,31 @@ states: {tumour: {}, dead: {}, ctl: {layer: immune}}
 rules: {death: {transition: tumour -> dead, rate: 0.2 /hour, releases: {virus: 3 PFU}}}
 tissue: {shapes: {ball: {kind: sphere, state: tumour, radius: 80 um}, t: {kind: everywhere, state: ctl, fraction: 0.1}}}
 """
+TRIAL = """
+extends: small.yaml
+name: trial
+trial:
+  replicates: 2
+  arms: {slow: , fast: {rules.death.rate: 1 /hour}}
+  outcomes: {tumour: {count: tumour}}
+"""
+STUDY = """
+scenario: small.yaml
+parameters: {rules.death.rate: {from: 0.2 /hour, to: 1 /hour, levels: 2}}
+outcomes: {tumour: {count: tumour}}
+replicates: 2
+"""
 PLAIN = ("--backend", "numpy", "--no-picture")
 RUN = ("run", "small.yaml", "-o", "out", *PLAIN)
 RESUME = ("run", "--resume", "out", *PLAIN)
+SWEEP = ("sweep", "study.yaml", "-o", "out", "--backend", "numpy", "--workers", "1")
 EXPORTS = ("cells.csv", "cells.vtkhdf", "cells.pvd", "cells.parquet", "images.ome.zarr")
 SIZE = ("--size", "200x200")
 COMMANDS = {
     "run": RUN,
     "checkpoint": RESUME,
+    "trial": ("run", "trial.yaml", *RUN[2:]),
+    "sweep": SWEEP,
     **{f"export {target}": ("export", "done", "-o", target) for target in EXPORTS},
     "export --format": ("export", "done", "-o", "cells", "--format", "multicellds"),
     "report": ("compare", "done", "-o", "report.html"),
@@ -44,6 +61,8 @@ COMMANDS = {
     "movie": ("render", "done", "-o", "movie.mp4", *SIZE, "--seconds", "1"),
     "page": ("render", "done", "-o", "scene.html", *SIZE),
 }
+AGAIN = {"run": RESUME, "checkpoint": RESUME, "trial": RESUME[:-1], "sweep": SWEEP}
+"""Those that go on where they stopped."""
 FREE = (0.0, 0.5, 0.9)
 """Parts of what a command writes for which there is room."""
 BLOCK = 4096
@@ -83,7 +102,13 @@ def stopped(home):
         assert gpusim(*RUN, folder=home).returncode == 130
 
 
-def tried(home, name, part, written, digest):
+def end(home):
+    """What a run, a trial or a sweep has led to."""
+    tables = [table for name in ("outcomes.csv", "table.csv") if (table := home / "out" / name).exists()]
+    return tables[0].read_text() if tables else gpusim("digest", "out", folder=home).stdout
+
+
+def tried(home, name, part, written, expected):
     """What a command does where there is room for a part of what it writes."""
     before = contents(home)
     fill(home, int(part * written))
@@ -93,21 +118,21 @@ def tried(home, name, part, written, digest):
     found = {"command": name, "free": part, "written": written, "code": done.returncode, "said": done.stderr}
     kept = before if name != "checkpoint" else {key: before[key] for key in before if not key.startswith("out/")}
     found |= {"lost": [key for key in kept if after.get(key) != kept[key]], "new": sorted(set(after) - set(before))}
-    if name in ("run", "checkpoint"):
-        begun = (home / "out" / "scenario.yaml").exists()
-        going_on = gpusim(*(RESUME if begun else RUN), folder=home)
-        found["same end"] = going_on.returncode == 0 and gpusim("digest", "out", folder=home).stdout == digest
+    if name in AGAIN:
+        begun = name == "sweep" or any((home / "out" / kept).exists() for kept in ("scenario.yaml", "trial.yaml"))
+        going_on = gpusim(*(AGAIN[name] if begun else COMMANDS[name]), folder=home)
+        found["same end"] = going_on.returncode == 0 and end(home) == expected
     return found
 
 
 def main(home, names):
     home.mkdir()
-    (home / "small.yaml").write_text(SCENARIO)
+    for file, text in (("small", SCENARIO), ("trial", TRIAL), ("study", STUDY)):
+        (home / f"{file}.yaml").write_text(text)
     assert gpusim("run", "small.yaml", "-o", "done", *PLAIN, folder=home).returncode == 0
-    digest = gpusim("digest", "done", folder=home).stdout
     kept = set(home.iterdir())
     for name in names or COMMANDS:
-        written = 0
+        written, expected = 0, ""
         for part in (1, *FREE):
             if name == "checkpoint":
                 stopped(home)
@@ -115,9 +140,11 @@ def main(home, names):
                 room = free(home)
                 done = gpusim(*COMMANDS[name], folder=home)
                 assert done.returncode == 0, (name, done.stderr)
+                if name in AGAIN:
+                    expected = end(home)
                 written = max(room - free(home), 4 * BLOCK)  # a run that has ended removes its checkpoints
             else:
-                print(json.dumps(tried(home, name, part, written, digest)), flush=True)
+                print(json.dumps(tried(home, name, part, written, expected)), flush=True)
             clean(home, kept)
 
 
