@@ -74,16 +74,72 @@ struct Transfer {
 // What is left of `from`, of which a share goes to `to`: what it loses and what `to` gains are the same, each rounded by
 // lot. No more goes than brings `to` to its greatest value.
 __device__ inline void transfer_share(float& from, float& to, float share, float ratio, float most, bool held,
-                                      const Random& lots) {
+                                      uint32 first_lot, uint32 second_lot) {
     const float wanted = from * share, room = (most - to) / ratio;
     const float moved = wanted < room ? wanted : room;
-    if (!(moved > 0.0f)) return;
-    const float left = sum_by_lot(from, -moved, lots.word[0]);
+    const bool any = moved > 0.0f;
+    const float left = sum_by_lot(from, -moved, first_lot);
     const float lost = held ? moved : from - left;
-    if (!held) from = left > 0.0f ? left : 0.0f;
-    const float gained = sum_by_lot(to, lost * ratio, lots.word[1]);
-    to = gained < most ? gained : most;
+    const float gained = sum_by_lot(to, lost * ratio, second_lot);
+    from = any && !held ? left > 0.0f ? left : 0.0f : from;
+    to = any ? gained < most ? gained : most : to;
 }
+
+// The transfers of a row of voxels.
+struct RowOfTransfers {
+    const Trait* __restrict__ trait_rows;
+    const Transfer* __restrict__ transfers;
+    const int32* __restrict__ begin;  // [states + 1]
+    const Modulator* __restrict__ modulators;
+    const Lattice tissue, immune;
+    float *fields, *traits;
+    const int64 size;
+    const Held holds;
+    Voxel place;  // the first
+
+    __device__ inline const Lattice& layer(int32 number) const { return number == 0 ? tissue : immune; }
+    __device__ inline int32 begin_at(int32 x, int32 number) const { return begin[layer(number).own[place.index + x]]; }
+    __device__ inline int32 end_at(int32 x, int32 number) const { return begin[layer(number).own[place.index + x] + 1]; }
+    __device__ inline float& field_of(const Transfer& row, int32 x) const { return fields[row.field * size + place.index + x]; }
+    __device__ inline float& trait_of(const Transfer& row, int32 x) const { return traits[row.trait * size + place.index + x]; }
+    // Whether there is anything to transfer.
+    __device__ inline bool any_at(int32 x, int32 i) const {
+        return (transfers[i].kind == UPTAKE ? field_of(transfers[i], x) : trait_of(transfers[i], x)) > 0.0f;
+    }
+    // The share of it that is transferred.
+    __device__ inline float share_at(int32 x, int32 number, int32 i) const {
+        const Transfer& row = transfers[i];
+        const Voxel here{place.index + x, place.replicate, place.z, place.y, x};
+        return probability(modulated(row.turnover, modulators, row.first_modulator, row.end_modulator, layer(number), here));
+    }
+    __device__ inline void transfer(int32 x, int32 i, float share, uint32 first_lot, uint32 second_lot) const {
+        const Transfer& row = transfers[i];
+        float &c = field_of(row, x), &value = trait_of(row, x);
+        const bool held = holds.at(row.field, x);
+        if (!(share > 0.0f)) return;
+        if (row.kind == UPTAKE)
+            transfer_share(c, value, share, row.ratio, trait_rows[row.trait].most, held, first_lot, second_lot);
+        else if (held)
+            value = sum_by_lot(value, -value * share, first_lot);
+        else
+            transfer_share(value, c, share, row.ratio, runaway, false, first_lot, second_lot);
+    }
+};
+
+#ifdef GPUSIM_HOST
+#include "host/traits.hpp"
+#else
+// Transfers of the cells of a layer in a row of n voxels.
+__device__ inline void transfer_layer(const RowOfTransfers& row, int32 layer, uint64 seed, uint64 offset, uint32 step,
+                                      uint32 purpose, int32 n) {
+    for (int32 x = threadIdx.x; x < n; x += blockDim.x)
+        for (int32 i = row.begin_at(x, layer); i < row.end_at(x, layer); ++i)
+            if (row.any_at(x, i)) {
+                const Random lots = Lots(seed, offset, step, purpose, i).at(row.place.index + x);
+                row.transfer(x, i, row.share_at(x, layer, i), lots.word[0], lots.word[1]);
+            }
+}
+#endif
 
 // Blocks: replicates x nz x ny rows. Transfers take place one after the other, those of the tissue's cell first.
 extern "C" __global__ void transfer(
@@ -110,35 +166,13 @@ extern "C" __global__ void transfer(
     int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const int64 size = volume(shape);
+    const Voxel first = first_of_row(shape);
     const Lattice of_tissue{tissue, immune, fields, counts, body, shape, traits};
     const Lattice of_immune{immune, tissue, fields, counts, body, shape, traits};
-    Voxel place = first_of_row(shape);
-    const int64 start = place.index;
-    const uint64 seed = seeds[place.replicate], offset = origin - row_start(shape, place.replicate, 0, 0);
-    const Held holds{held, tissue + start, held_states};
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
-        place.index = start + x;
-        place.x = x;
-        for (int32 layer = 0; layer < 2; ++layer) {
-            const int32 state = layer == 0 ? tissue[place.index] : immune[place.index];
-            for (int32 i = transfer_begin[state]; i < transfer_begin[state + 1]; ++i) {
-                const Transfer& row = transfers[i];
-                float &c = fields[row.field * size + place.index], &value = traits[row.trait * size + place.index];
-                const bool taken_up = row.kind == UPTAKE;
-                if (!((taken_up ? c : value) > 0.0f)) continue;
-                const float turnover = modulated(row.turnover, modulators, row.first_modulator, row.end_modulator,
-                                                 layer == 0 ? of_tissue : of_immune, place);
-                if (!(turnover > 0.0f)) continue;
-                const Random lots = Lots(seed, offset, step, purpose, i).at(place.index);
-                const bool is_held = holds.at(row.field, x);
-                if (taken_up)
-                    transfer_share(c, value, probability(turnover), row.ratio, trait_rows[row.trait].most, is_held, lots);
-                else if (is_held)
-                    value = sum_by_lot(value, -value * probability(turnover), lots.word[0]);
-                else
-                    transfer_share(value, c, probability(turnover), row.ratio, runaway, false, lots);
-            }
-        }
-    }
+    const RowOfTransfers row{trait_rows, transfers, transfer_begin, modulators,
+                             of_tissue,  of_immune, fields,         traits,
+                             size,       Held{held, tissue + first.index, held_states}, first};
+    const uint64 seed = seeds[first.replicate], offset = origin - row_start(shape, first.replicate, 0, 0);
+    for (int32 layer = 0; layer < 2; ++layer) transfer_layer(row, layer, seed, offset, step, purpose, nx);
 }
 ENTRY(transfer)

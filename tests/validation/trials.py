@@ -52,7 +52,7 @@ DIGESTS = HERE / "trials.json"
 TABLES = HERE / "tables"
 NAMES = tuple(name for name in presets() if gpusim.Scenario.load(name).arms)
 CHOICE = "GPUSIM_TRIAL"
-"""Environment variable that names the trial to run in full, or `all`."""
+"""Environment variable that names the trial to run with all seeds, or `all`."""
 APPLICATIONS = 48
 """Of the rules, in a stirred run."""
 _VACANT = 0.5
@@ -222,7 +222,7 @@ def keep_sets(folder: Path) -> None:
 
 
 def chosen() -> tuple[str, ...]:
-    """Trials to run in full: one by the commit, or what the environment variable `GPUSIM_TRIAL` says."""
+    """Trials to run: one by the commit, or what the environment variable `GPUSIM_TRIAL` says."""
     wanted = os.environ.get(CHOICE)
     if wanted:
         return NAMES if wanted == "all" else (wanted,)
