@@ -1,4 +1,5 @@
 import textwrap
+import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,9 +13,19 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--share 2/3`: the second third of the tests, shared out by name."""
+    parser.addoption("--share", default="1/1", metavar="N/M", help="the N-th of M shares of the tests, by name")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `quick` what is not `slow`; a `campaign` always is."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as `quick` what is not `slow`; a `campaign` always is. Keep a share."""
+    number, shares = map(int, config.getoption("share").split("/"))
+    mine = [zlib.crc32(item.nodeid.encode()) % shares == number - 1 for item in items]
+    if not all(mine):
+        config.hook.pytest_deselected(items=[item for item, kept in zip(items, mine, strict=True) if not kept])
+    items[:] = [item for item, kept in zip(items, mine, strict=True) if kept]
     for item in items:
         if item.get_closest_marker("campaign"):
             item.add_marker("slow")
