@@ -7,7 +7,6 @@ grows to eight times its number of cells.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +30,7 @@ time: {{until: 60 day, step: {{field: 15 min, rules: 15 min}}}}
 
 def grow(tumour: str, seed: int = 1, until: float = FOLDS[-1], n: int = 64) -> tuple[np.ndarray, np.ndarray]:
     """Days, and cells relative to the start, of a tumour of the library until it has some multiple of its cells."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "growth.yaml"
-        path.write_text(SCENARIO.format(tumour=tumour, n=n), encoding="utf-8")
-        scenario = gpusim.Scenario.load(path)
+    scenario = gpusim.Scenario.draft(SCENARIO.format(tumour=tumour, n=n), Path("growth.yaml"))
     with gpusim.Simulation(scenario, "cpu", seed=seed) as simulation:
         cells = [simulation.count("tumour")]
         while cells[-1] < until * cells[0]:
