@@ -10,8 +10,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-
-import gpusim
+from validation.published import simulation
 
 MEASURED = {"melanoma": 7.4, "b16": 2.8, "ct26": 3.6}
 """Doubling times, day: McKee et al. 2006 (human melanoma in mice, to ten times the volume), B16 in mice, and the median
@@ -30,13 +29,12 @@ time: {{until: 60 day, step: {{field: 15 min, rules: 15 min}}}}
 
 def grow(tumour: str, seed: int = 1, until: float = FOLDS[-1], n: int = 64) -> tuple[np.ndarray, np.ndarray]:
     """Days, and cells relative to the start, of a tumour of the library until it has some multiple of its cells."""
-    scenario = gpusim.Scenario.draft(SCENARIO.format(tumour=tumour, n=n), Path("growth.yaml"))
-    with gpusim.Simulation(scenario, "cpu", seed=seed) as simulation:
-        cells = [simulation.count("tumour")]
+    with simulation(SCENARIO.format(tumour=tumour, n=n), seed) as running:
+        cells = [running.count("tumour")]
         while cells[-1] < until * cells[0]:
-            simulation.step(16)
-            cells.append(simulation.count("tumour"))
-        days = simulation.minutes / 1440 * np.linspace(0, 1, len(cells))
+            running.step(16)
+            cells.append(running.count("tumour"))
+        days = running.minutes / 1440 * np.linspace(0, 1, len(cells))
     return days, np.array(cells) / cells[0]
 
 

@@ -6,7 +6,6 @@ prints the figures of docs/validation.md. Each function returns its figures by s
 them stands in test_published.py.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,7 @@ SEEDS = range(1, 9)
 
 def simulation(text: str, seed: int = 1) -> gpusim.Simulation:
     """Of a scenario in YAML, which may extend shipped ones."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "scenario.yaml"
-        file.write_text(text)
-        return gpusim.Simulation(gpusim.Scenario.load(str(file)), "cpu", seed=seed)
+    return gpusim.Simulation(gpusim.Scenario.draft(text, Path("scenario.yaml")), "cpu", seed=seed)
 
 
 @dataclass(frozen=True)
