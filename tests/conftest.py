@@ -1,3 +1,4 @@
+import re
 import textwrap
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,10 +19,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--share", default="1/1", metavar="N/M", help="the N-th of M shares of the tests, by name")
 
 
+def _share(text: str) -> tuple[int, int]:
+    """Number and count of "2/3". Raises `pytest.UsageError`."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise pytest.UsageError(f"--share: expected N/M with N from 1 to M, such as 2/3, found {text!r}")
+    return int(found[1]), int(found[2])
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as `quick` what is not `slow`; a `campaign` always is. Keep a share."""
-    number, shares = map(int, config.getoption("share").split("/"))
+    number, shares = _share(config.getoption("share"))
     mine = [zlib.crc32(item.nodeid.encode()) % shares == number - 1 for item in items]
     if not all(mine):
         config.hook.pytest_deselected(items=[item for item, kept in zip(items, mine, strict=True) if not kept])

@@ -32,16 +32,20 @@ def aside(target: Path) -> Iterator[Path]:
     """A temporary path for a file or folder that is renamed to `target` when complete, and deleted after an error.
 
     The path is in a new folder beside `target`, so it cannot collide with other files. Other files written to that
-    folder are moved beside `target` too. An existing file, or a folder of an earlier result, is replaced.
+    folder are moved beside `target` too. Files are on the disk before they are renamed. An existing file, or a folder
+    of an earlier result, is replaced.
     """
     unready = Path(tempfile.mkdtemp(prefix=layout.UNREADY, dir=target.parent))
     try:
         yield unready / target.name
         for made in sorted(unready.iterdir()):
             final = target.with_name(made.name)
-            if made.is_dir() and final.is_dir():
+            if made.is_file():
+                _sync(made)
+            elif final.is_dir():
                 shutil.rmtree(final)
             made.replace(final)
+        _sync_folder(target.parent)
     finally:
         shutil.rmtree(unready, ignore_errors=True)
 
@@ -51,9 +55,6 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
     """A file that is renamed to `path` when complete and on the disk, and deleted after an error."""
     with aside(path) as unready, unready.open("wb") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_folder(path.parent)
 
 
 def remove_unready(folder: Path) -> None:
@@ -95,6 +96,12 @@ def read_sealed(path: Path) -> dict[str, Any]:
 def _sealed(data: Mapping[str, Any]) -> str:
     seal = hashlib.sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()
     return json.dumps({**data, _SEAL: seal}, indent=1) + "\n"
+
+
+def _sync(file: Path) -> None:
+    """Write the content of a file to the disk."""
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
