@@ -38,11 +38,12 @@ def aside(target: Path) -> Iterator[Path]:
     unready = Path(tempfile.mkdtemp(prefix=layout.UNREADY, dir=target.parent))
     try:
         yield unready / target.name
-        for made in sorted(unready.iterdir()):
+        complete = sorted(unready.iterdir())
+        for made in filter(Path.is_file, complete):
+            _sync(made)  # all of them before any is renamed: a full disk may be told only now
+        for made in complete:
             final = target.with_name(made.name)
-            if made.is_file():
-                _sync(made)
-            elif final.is_dir():
+            if made.is_dir() and final.is_dir():
                 shutil.rmtree(final)
             made.replace(final)
         _sync_folder(target.parent)
