@@ -22,6 +22,7 @@ KINDS = {
     "moves": ("propose_moves", "move", "mark_members", "count_members"),
     "rules": ("apply_rules",),
     "divisions": ("begin_room", "spread_room", "bid_for_room", "settle_bids", "divide"),
+    "traits": ("transfer", "change_traits"),
     "body": ("circulate", "exchange_with_body"),
     "output": ("sum_fields", "note_tally"),
 }  # fmt: skip

@@ -51,15 +51,15 @@ def test_therapies_are_told_with_dose_route_times_and_origin(told):
 
 
 def test_body_modulators_arms_and_orders_are_told(told):
-    assert by(told["body"], "quantity of the body")["ctl"]["at time 0"] == "500"
+    assert by(told["body"], "quantity of the body")["ctl"]["at time 0"] == "18"
     priming = by(told["processes"], "process")["priming"]
     assert priming["rate"] == "4 /day by dc_node"
     assert priming["modulators"] == [
         "body anti_ctla4 activates, half 5 ug/mL, power 2, factor 1 at zero, factor 3 at saturation"
     ]
     lysis = by(told["rules"], "rule")["lysis"]
-    assert lysis["rate"] == "1/(18 hour) after 8 hour"
-    assert "releases virus 150 PFU, damp 1 cell, antigen 1 cell" in lysis["modulators and effects"]
+    assert lysis["rate"] == "1/(2 hour) after 7.5 hour"
+    assert "releases virus 0.032 PFU/vp for each load, damp 1 cell, antigen 1 cell" in lysis["modulators and effects"]
     (changed,) = by(told["arms"], "arm")["twice"]["changes"]
     assert changed.startswith("therapies.injection = {inject: virus, amount: 20 PFU")
     assert told["expected"][0] == {"expected": "tumour", "order": "virus and anti-PD-1 < virus < control"}

@@ -8,11 +8,11 @@ def test_a_part_of_the_library_has_the_numbers_of_what_it_extends(tmp_path):
     done = run("presets", "vaccinia", folder=tmp_path)
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    (burst,) = (line for line in lines if line.startswith("rules.lysis.releases.virus "))
-    assert burst.split()[1:8] == ["200", "PFU", "measured", "100", "to", "300", "PFU"]
-    assert any(line.startswith("fields.virus.decay ") for line in lines)  # of 'infection'
+    (share,) = (line for line in lines if line.startswith("rules.lysis.releases.virus.each "))
+    assert share.split()[1:8] == ["0.053", "PFU/vp", "assumed", "0.01", "to", "0.2", "PFU/vp"]
+    assert any(line.startswith("fields.virus.decay ") for line in lines)  # of 'replication'
     cited = lines.index(next(line for line in lines if line.startswith("[vaccinia-monkey-kidney]")))
-    assert "rules.lysis.releases.virus" in lines[cited + 1]
+    assert "traits.load.changes.replication.modulators[0].half" in lines[cited + 1]
 
 
 def test_a_file_of_one_s_own_is_listed_too_and_what_has_no_source_stands_out(tmp_path):

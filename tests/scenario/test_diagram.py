@@ -30,7 +30,6 @@ def test_groups_divisions_partners_and_the_body_are_arrows_of_their_own():
     text = gpusim.Scenario.load("combination").diagram()
     for line in (
         'state_tumour -->|"infection"| state_exposed',
-        'state_tumour_pdl1 -->|"infection"| state_exposed',
         'state_tumour -->|"division"| state_tumour',
         'state_dc_mature -.->|"egress"| body_dc_travelling',
         'body_ctl -.->|"ctl_recruitment"| state_ctl',

@@ -318,7 +318,7 @@ def spheroid(seed: int) -> tuple[float, float]:
     with simulation(_SPHEROID, seed) as running:
         running.run()
         dead = running.count("necrotic")
-        alive = running.count("tumour") + running.count("tumour_pdl1")
+        alive = running.count("tumour")
     return _radius(alive + dead), _radius(dead)
 
 

@@ -244,8 +244,9 @@ def summary(trial: Trial) -> list[str]:
 
 
 def show(before: Trial | None, now: Trial) -> None:
-    """Print what has changed of a trial, old beside new."""
-    old = summary(before) if before else []
+    """Print what has changed of a trial, old beside new; the new alone if its arms or outcomes are others."""
+    alike = before and list(before.table) == list(now.table) and set(before.table["arm"]) == set(now.table["arm"])
+    old = summary(before) if before and alike else []
     for line in difflib.ndiff(old, summary(now)):
         if not line.startswith("?"):
             print(f"  {line}")

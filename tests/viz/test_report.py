@@ -85,7 +85,7 @@ def test_pictures_of_one_report_share_their_colours(folders, tmp_path, monkeypat
     assert {look.field for look in looks} == {"virus"}
     text = (tmp_path / "report.html").read_text()
     assert f"for all times: virus, PFU/voxel, from 0 to {span[1]:g}." in text
-    assert "All tumour cells: tumour, tumour_pdl1, exposed, infected." in text
+    assert "All tumour cells: tumour, exposed, infected." in text
 
 
 def test_only_an_order_that_held_has_a_tick():
