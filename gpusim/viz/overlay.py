@@ -84,7 +84,9 @@ class _Pen:
     def __init__(self, figure: Figure, shown: Sequence[Shown], width: int, height: int, room: float) -> None:
         self.figure, self.shown, self.width, self.height = figure, shown, width, height
         self.room = room
-        self.letter = min(_TEXT * height, room * width / (21 + _COLUMN * (len(shown) - 1)))
+        longest = max(len(shown[0].moment.label(name)) for name in shown[0].moment.states)
+        letters = max(21, 7.5 + 0.55 * longest)
+        self.letter = min(_TEXT * height, room * width / (letters + _COLUMN * (len(shown) - 1)))
         theme = shown[0].look.theme
         self.ink, self.faint = theme.ink, theme.faint
         self.edge = 0.035 * height
