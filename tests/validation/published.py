@@ -213,15 +213,28 @@ tissue: {{shapes: {{tumour: {{radius: 180 um}}}}}}
 """
 
 
-def glioblastoma(stroma: str, seed: int) -> tuple[int, float]:
-    """Infections until day 4, and the mean distance of the voxels that were lysed from the needle, um."""
+@dataclass(frozen=True)
+class Glioblastoma:
+    """Infections until a time, and the mean distance of the cells infected at this time from the needle, um."""
+
+    infections: int
+    distance: float
+
+
+def glioblastoma(stroma: str, seed: int) -> tuple[Glioblastoma, Glioblastoma]:
+    """After one day and after four.
+
+    After four days the tumour has grown into the lysed voxels, and infected cells are at its rim.
+    """
+    found = []
     with simulation(_GLIOBLASTOMA.format(stroma=stroma), seed) as running:
-        before = running.tissue
-        running.run()
         names = running.model.states
-        held = np.isin(running.tissue, [names.number(name) for name in ("exposed", "infected", "empty")])
-        lysed = np.argwhere(held & (before == names.number("tumour")))
-        return running.fired["infection"], float(np.linalg.norm(lysed - 11.5, axis=1).mean() * 20)
+        for days in (1, 4):
+            running.step(days * running.model.until // 4 - running.steps)
+            infected = np.argwhere(np.isin(running.tissue, [names.number(name) for name in ("exposed", "infected")]))
+            distance = float(np.linalg.norm(infected - 11.5, axis=1).mean() * 20)
+            found.append(Glioblastoma(running.fired["infection"], distance))
+    return found[0], found[1]
 
 
 # Reference models of the field: a growing monolayer, and a persistent random walk
@@ -305,7 +318,9 @@ name: spheroid
 grid: {shape: [56, 56, 56], spacing: 20 um}
 time: {until: 6 day, step: {field: 30 min, rules: 30 min}}
 record: {every: 6 day}
-states: {medium: {exchange: {oxygen: {permeability: 250 /min, blood: 38 mmHg}}}}
+states:
+  medium: {exchange: {oxygen: {permeability: 250 /min, blood: 38 mmHg}}}
+  healthy: {yields: displaced}
 rules: {division: null, clearing: null}
 tissue:
   background: medium
@@ -405,8 +420,10 @@ def main() -> None:
         print(f"collagen {collagen}: {penetration(collagen):.1f} um, theory {free:.1f}; ", end="")
         print(f"with collagenase {penetration(collagen, ENZYME):.1f}")
     for stroma in ("sparse", "dense"):
-        infections, reach = zip(*(glioblastoma(stroma, seed) for seed in SEEDS), strict=True)
-        print(f"glioblastoma, {stroma} stroma: infections {spread(infections)}, reach {spread(reach)} um")
+        runs = zip(*(glioblastoma(stroma, seed) for seed in SEEDS), strict=True)
+        for days, found in zip((1, 4), runs, strict=True):
+            print(f"glioblastoma, {stroma} stroma, {days} days: infections ", end="")
+            print(f"{spread(each.infections for each in found)}; distance {spread(each.distance for each in found)} um")
     layers = [monolayer(seed) for seed in SEEDS]
     print(f"monolayer: {spread(each.speed for each in layers)} um/h, ", end="")
     print(f"of theory {spread(each.gained / each.expected for each in layers)}; ", end="")

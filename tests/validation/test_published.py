@@ -57,8 +57,9 @@ def test_dense_stroma_that_takes_virus_up_limits_its_reach():
     """Jenner et al. 2022."""
     for seed in (1, 2):
         sparse, dense = published.glioblastoma("sparse", seed), published.glioblastoma("dense", seed)
-        assert dense[0] < sparse[0]
-        assert dense[1] < sparse[1]
+        assert dense[0].distance < sparse[0].distance
+        for dense_until, sparse_until in zip(dense, sparse, strict=True):
+            assert dense_until.infections < sparse_until.infections
 
 
 def test_the_radius_of_a_monolayer_grows_linearly_by_a_rim_as_wide_as_the_reach():

@@ -52,7 +52,9 @@ def test_results_are_compared_on_one_page_that_loads_nothing(folders, tmp_path):
     text = (tmp_path / "report.html").read_text()
     headings = re.findall(r"<h2>(.*?)</h2>", text)
     assert headings[:4] == ["All tumour cells", "Tumour heat", "Sum of diameters", "Response"]
-    assert text.count("<svg") == 6  # three curves, waterfall, spider, infiltration
+    assert {"PD-L1", "Hits by T cells"} <= set(headings)
+    traits = gpusim.Scenario.load("cold-to-hot").document.traits
+    assert text.count("<svg") == 6 + len(traits)  # three curves, waterfall, spider, infiltration; a curve each
     assert text.count("data:image/png;base64,") == 2
     assert "treated" in text
     assert "&lt;untreated&gt;" in text

@@ -16,6 +16,11 @@ def inline(figure: Figure) -> str:
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 
 
+def capital(label: str) -> str:
+    """With a capital letter at its beginning, all others as they are."""
+    return label[:1].upper() + label[1:]
+
+
 def table(head: Iterable[str], body: Iterable[Iterable[str]]) -> str:
     """A table, with its head in the first row."""
     cells = "".join(f"<th>{html.escape(h)}</th>" for h in head)

@@ -39,7 +39,7 @@ from gpusim.viz.plots.style import DAY
 from gpusim.viz.plots.style import colour as colour_of
 from gpusim.viz.plots.trials import FALSE_DISCOVERY
 from gpusim.viz.render import save_picture
-from gpusim.viz.report.page import inline, table
+from gpusim.viz.report.page import capital, inline, table
 from gpusim.viz.scene import Look, span_of
 
 _PICTURE = (640, 480)
@@ -102,7 +102,7 @@ def _time_to_event(known: Groups, read: Mapping[str, list[list[Reading]]]) -> st
             continue
         figure = inline(plots.survival(times, event))
         items = "".join(f"<li>{html.escape(str(effect))}</li>" for effect in effects(times))
-        parts.append(f"<h3>{event.capitalize()}</h3>{figure}" + (f"<ul>{items}</ul>" if items else ""))
+        parts.append(f"<h3>{capital(event)}</h3>{figure}" + (f"<ul>{items}</ul>" if items else ""))
     note = (
         "Kaplan-Meier curves with 95% intervals; ticks are runs that end without the event. Progression: the first by "
         "RECIST 1.1 that the next reading confirms. Eradication: from then on, no tumour cell is left. Arms with the "
@@ -128,7 +128,7 @@ def tumour_cells_over_time(compared: Groups, cells: str) -> str:
         if all(len(results[0].sites) > 1 for results in having.values()):
             curves = _curves(having, partial(_tumour_cells, at=f"{site}."), cells)
             by_site.append(f"<h3>{html.escape(site)}</h3>{inline(curves)}")
-    return f"<h2>{cells.capitalize()}</h2>{figure}{''.join(by_site)}{_which_cells(compared, cells)}"
+    return f"<h2>{capital(cells)}</h2>{figure}{''.join(by_site)}{_which_cells(compared, cells)}"
 
 
 def firings(compared: Groups) -> str:
@@ -175,7 +175,7 @@ def traits(compared: Groups) -> list[str]:
         label = f"mean {trait_label(document, name)}, {unit}".removesuffix(", dimensionless")
         figure = _curves({each: compared[each] for each in having}, partial(_mean, name), label)
         states = ", ".join(state_label(document, state) for state in of)
-        heading = html.escape(trait_label(document, name).capitalize())
+        heading = html.escape(capital(trait_label(document, name)))
         parts.append(f"<h2>{heading}</h2>{inline(figure)}<p class=note>Mean over cells: {html.escape(states)}.</p>")
     return parts
 
@@ -201,7 +201,7 @@ def _which_cells(compared: Groups, label: str) -> str:
         f"{', '.join(states) or 'none in the scenario'}" + (f" ({', '.join(names)})" if len(ways) > 1 else "")
         for states, names in ways.items()
     ]
-    return f"<p class=note>{label.capitalize()}: {html.escape('; '.join(told))}.</p>"
+    return f"<p class=note>{capital(label)}: {html.escape('; '.join(told))}.</p>"
 
 
 def _curves(compared: Groups, of: object, label: str) -> Figure:
