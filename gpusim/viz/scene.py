@@ -38,6 +38,8 @@ _PIXELS_PER_CELL = 9
 _PIXELS_OF_A_FACE = 700
 _FADED = 0.6
 """Share of the gaps' colour in that of cells without the trait that others are coloured by."""
+_NO_TISSUE = 0.85
+"""... and in that of barriers."""
 
 Paint = Callable[[np.ndarray, Any], np.ndarray]
 """RGB of cells, 0 to 1, by their states and by an index of where they are."""
@@ -215,11 +217,13 @@ def parts(moment: Moment, look: Look) -> Iterator[Part]:
 
 
 def colours_of(moment: Moment, look: Look) -> dict[str, str]:
-    """The colour of each state, "#rrggbb"; faded for states without the trait or clones that cells are coloured by."""
-    if not look.by_cell:
-        return moment.colours
-    with_trait = states_by_cell(moment, look)
-    return {n: c if n in with_trait else mixed(c, look.theme.gap, _FADED) for n, c in moment.colours.items()}
+    """The colour of each state, "#rrggbb"; faded for states without the trait or clones that cells are coloured by, and
+    for barriers, which are no tissue.
+    """
+    of_cells = set(states_by_cell(moment, look) if look.by_cell else moment.colours)
+    colours = {n: c if n in of_cells else mixed(c, look.theme.gap, _FADED) for n, c in moment.colours.items()}
+    barriers = [name for name, state in moment.document.states.items() if state.barrier]
+    return colours | {name: mixed(colours[name], look.theme.gap, _NO_TISSUE) for name in barriers}
 
 
 def states_by_cell(moment: Moment, look: Look) -> list[str]:

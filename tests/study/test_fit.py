@@ -167,7 +167,11 @@ def emulated(study, number, noise_of_seeds):
 
 
 @pytest.mark.parametrize(
-    ("replicates", "subjects", "noise", "sets"), [(1, 1, 0.2, 200), pytest.param(3, 6, 0.3, 60, marks=pytest.mark.slow)]
+    ("replicates", "subjects", "noise", "sets"),
+    [
+        pytest.param(1, 1, 0.2, 200, marks=pytest.mark.slow),
+        pytest.param(3, 6, 0.3, 60, marks=pytest.mark.campaign),
+    ],
 )
 def test_intervals_cover_with_the_noise_of_seeds(write, replicates, subjects, noise, sets):
     """Of 95% intervals, 91 to 98% hold the truth; the bounds are those of 200 sets, wider where there are fewer."""

@@ -8,10 +8,9 @@ from validation import el4
 
 from gpusim.backends import availability
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend"),
-]
+needs_cpu = pytest.mark.skipif(
+    not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend"
+)
 
 
 @cache
@@ -25,6 +24,8 @@ def test_growth_of_the_untreated_mice_is_that_of_beck_et_al():
     assert el4.growth_rate() == pytest.approx(0.859, abs=5e-4)
 
 
+@pytest.mark.campaign
+@needs_cpu
 def test_contact_killing_at_the_measured_rate_and_density_is_insufficient():
     """As Beck et al. found; on the third day, when cells have gathered hits, as much as 4 kills per T cell and day."""
     gap = np.log(folds("untreated") / folds("killing"))
@@ -32,6 +33,8 @@ def test_contact_killing_at_the_measured_rate_and_density_is_insufficient():
     assert folds("killing")[2] > 8
 
 
+@pytest.mark.campaign
+@needs_cpu
 def test_interferon_gamma_slows_growth_far_more_than_killing_does():
     """As Beck et al. found; and farther-reaching interferon slows it more."""
     both, near, killing = (folds(arm)[2] for arm in ("both", "both, near", "killing"))

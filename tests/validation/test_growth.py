@@ -6,7 +6,7 @@ from validation import growth
 from gpusim.backends import availability
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend")
 @pytest.mark.parametrize("tumour", growth.MEASURED)
 def test_a_tumour_doubles_as_fast_as_measured(tumour):

@@ -15,7 +15,7 @@ def lesion(simulation):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend")
 @pytest.mark.parametrize("name", list(Phenotype))
 def test_a_setting_is_what_it_is_called_for_five_days(name, tmp_path):
@@ -30,7 +30,7 @@ def test_a_setting_is_what_it_is_called_for_five_days(name, tmp_path):
             assert found.phenotype == name, f"day {day}: {found.core:.0f} and {found.margin:.0f} CD8 cells per mm^2"
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend")
 def test_a_virus_turns_a_desert_inflamed():
     with gpusim.Simulation("cold-to-hot", backend="cpu") as simulation:

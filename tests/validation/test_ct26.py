@@ -1,0 +1,32 @@
+"""CT26 tumours in mice under vesicular stomatitis virus: the medians of the mice."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from validation import ct26
+
+from gpusim.backends import availability
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend")
+def test_days_to_200_mm3_are_as_in_the_mice():
+    """A mouse in each arm, an eighth of the radius: within the interval of the median, and later under virus."""
+    days = {arm: ct26.days_to(ct26.run(arm, 1, radius=206)) for arm in ct26.MICE}
+    for arm, mice in ct26.MICE.items():
+        low, high = ct26.interval(np.array(mice))
+        assert low <= days[arm] <= high, arm
+    assert days["VSV"] > days["PBS"]
+
+
+def test_days_to_a_multiple_are_read_along_an_exponential():
+    frame = pd.DataFrame({"day": [11.0, 12.0, 13.0], "cells": [100, 200, 400]})
+    assert ct26.days_to(frame, 2 * np.sqrt(2)) == pytest.approx(12.5)
+    assert ct26.days_to(frame, 5) == np.inf
+
+
+def test_the_intervals_of_the_medians_of_the_mice():
+    """As in the description of the data: medians of 20.0 and 27.8 days."""
+    assert np.median(ct26.MICE["PBS"]) == pytest.approx(20.0, abs=0.1)
+    assert np.median(ct26.MICE["VSV"]) == pytest.approx(27.8, abs=0.1)
+    assert ct26.interval(np.array(ct26.MICE["PBS"])) == pytest.approx((17.5, 30.6), abs=0.2)
