@@ -1,7 +1,7 @@
 """CT26 tumours in mice, untreated and under vesicular stomatitis virus.
 
     PYTHONPATH=tests python tests/validation/ct26.py --folder results/ct26 [--jobs 2] [--seeds 8] [--radius 412]
-        [--figure docs/images/validation/ct26.png]
+        [--figure docs/images/validation/ct26.png [--measured ct26_vsv_mice.csv]]
 
 runs `ct26-vsv` until the tumour has grown as from 18.7 to 200 mm^3 and prints the figures of docs/validation.md. Runs
 are kept in the folder, so that a stopped campaign goes on. The measured mice are those of Int. J. Mol. Sci. 2024, 25,
@@ -81,15 +81,20 @@ def interval(days: np.ndarray, draws: int = 20_000) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def figure(runs: dict[str, list[pd.DataFrame]], path: Path) -> None:
-    """Share of the tumours below 200 mm^3 by day: mice and model."""
+def figure(runs: dict[str, list[pd.DataFrame]], path: Path, measured: pd.DataFrame | None) -> None:
+    """Volumes by day, and the share of the tumours below 200 mm^3: mice and model."""
     import matplotlib.pyplot as plt
 
     drawn, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for arm, colour in (("PBS", "#54433c"), ("VSV", "#0072b2")):
         for frame in runs[arm]:
             volume = 18.7 * frame["cells"] / frame["cells"][0]
-            left.plot(frame["day"], volume, color=colour, linewidth=0.9, label=arm if frame is runs[arm][0] else None)
+            label = f"{arm}, model" if frame is runs[arm][0] else None
+            left.plot(frame["day"], volume, color=colour, linewidth=0.9, label=label)
+        if measured is not None:
+            mice = measured[(measured["arm"] == "PBS") == (arm == "PBS")]
+            days, volume = mice["day_after_inoculation"], mice["volume_mm3"]
+            left.plot(days, volume, "o" if arm == "PBS" else "^", color=colour, mfc="none", ms=4, label=f"{arm}, mice")
         for days, style, name in ((MICE[arm], "--", "mice"), ([days_to(f) for f in runs[arm]], "-", "model")):
             known = np.sort([day for day in days if np.isfinite(day)])
             share = 1 - np.arange(len(known) + 1) / len(days)
@@ -97,7 +102,8 @@ def figure(runs: dict[str, list[pd.DataFrame]], path: Path) -> None:
             right.plot([], [], style, color=colour, label=f"{arm}, {name}")
     left.axhline(200, color="#000000", linewidth=0.8, linestyle=":")
     left.set(xlabel="days after the injection of tumour cells", ylabel="volume, mm$^3$", yscale="log")
-    left.legend(frameon=False)
+    left.set(xlim=(10, 46), ylim=(5, 6000))
+    left.legend(frameon=False, fontsize=8)
     right.set(xlabel="days after the injection of tumour cells", ylabel="share below 200 mm$^3$", ylim=(0, 1.05))
     right.legend(frameon=False, fontsize=8)
     drawn.savefig(path, dpi=110)
@@ -122,6 +128,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--radius", type=float, default=RADIUS, help="um")
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--measured", type=Path, help="a table of the mice's volumes, for points in the figure")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(arguments.jobs) as pool:
@@ -145,7 +152,7 @@ def main() -> None:
             f"without cells {sum(not frame['cells'].iloc[-1] for frame in runs[arm])} of {len(days)}"
         )
     if arguments.figure:
-        figure(runs, arguments.figure)
+        figure(runs, arguments.figure, pd.read_csv(arguments.measured) if arguments.measured else None)
 
 
 if __name__ == "__main__":
