@@ -302,7 +302,7 @@ def summary(pattern: Pattern, states: Sequence[str] | None = None) -> dict[str, 
     """The numbers of a pattern, by the names in `SUMMARY`; not a number where there are too few cells.
 
     Args:
-        states: the cells whose places are asked for; by default, CD8 cells.
+        states: the cells whose positions are analysed; by default, CD8 cells.
     """
     window, axes = pattern.window, pattern.window.axes
     cells = pattern.of(pattern.cd8 if states is None else states)

@@ -54,7 +54,7 @@ def spatial(
     ] = "end",
     of: Annotated[
         str | None,
-        typer.Option(metavar="STATES", help="States whose places are asked for.", show_default="CD8 cells"),
+        typer.Option(metavar="STATES", help="States whose positions are analysed.", show_default="CD8 cells"),
     ] = None,
     site: Annotated[str | None, typer.Option(metavar="SITE", help="Site of the results, if there are several.")] = None,
     volume: Annotated[

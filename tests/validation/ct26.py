@@ -1,11 +1,14 @@
 """CT26 tumours in mice, untreated and under vesicular stomatitis virus.
 
     PYTHONPATH=tests python tests/validation/ct26.py --folder results/ct26 [--jobs 2] [--seeds 8] [--radius 412]
-        [--figure docs/images/validation/ct26.png [--measured ct26_vsv_mice.csv]]
+        [--arms PBS VSV] [--figure docs/images/validation/ct26.png [--measured ct26_vsv_mice.csv]]
 
 runs `ct26-vsv` until the tumour has grown as from 18.7 to 200 mm^3 and prints the figures of docs/validation.md. Runs
 are kept in the folder, so that a stopped campaign goes on. The measured mice are those of Int. J. Mol. Sci. 2024, 25,
 211: two arms of eight. A tumour of another radius has the same virus for each mm^3.
+
+Two arms more have T cells: the prediction for a virus with the genes of GM-CSF and interleukin 12, whose measurements
+are kept back, and the same without these genes.
 """
 
 import argparse
@@ -30,15 +33,31 @@ SPREAD = 0.18
 """Standard deviation of the logarithm of the growth rates of the eight mice without virus (0.145 to 0.247 /day)."""
 RADIUS = 412
 """um, of the shipped scenario."""
+PARTS = {
+    "PBS": "[ct26-vsv]",
+    "VSV": "[ct26-vsv]",
+    "VSV-T": "[ct26-vsv, desert]",
+    "armed-T": "[hsv1-gmcsf, hsv1-il12, ct26-vsv, desert]",
+}
+"""What the scenario of an arm extends. The genes of the armed virus have the numbers of a herpes simplex virus."""
+OF_BODY = {
+    "rules.ctl_recruitment.modulators[1].half": "1000 cell",
+    "rules.helper_recruitment.modulators[1].half": "1000 cell",
+    "body.processes.recall.modulators[0].half": "5 cell",
+    "body.processes.expansion.modulators[0].half": "15 cell",
+    "body.processes.expansion.modulators[1].half": "10000 cell",
+}
+"""Numbers in proportion to the lattice's share of the body, for 48^3 voxels; that of antibody is inversely so."""
 
 
 def scenario(arm: str, seed: int, radius: float) -> gpusim.Scenario:
-    """Of a mouse, whose growth rate belongs to the seed: both arms have the same mice."""
-    shipped = gpusim.Scenario.load("ct26-vsv")
+    """Of a mouse, whose growth rate belongs to the seed: all arms have the same mice."""
+    shipped = gpusim.Scenario.draft(f"extends: {PARTS[arm]}\nname: {arm}\n", Path("mouse.yaml"))
     rate = float(np.exp(SPREAD * np.random.default_rng(seed).standard_normal()))
     division = shipped.document.rules["division"].rate
+    n = round(54 * (radius + 60) / (RADIUS + 60))
     changes = {
-        "grid.shape": [round(54 * (radius + 60) / (RADIUS + 60))] * 3,
+        "grid.shape": [n] * 3,
         "tissue.shapes.tumour.radius": f"{radius} um",
         "rules.division.rate": f"{float(division.split()[0]) * rate:.4g} /min",
         "therapies.injection.amount": f"{3900 * (radius / RADIUS) ** 3:.4g} PFU",
@@ -47,7 +66,11 @@ def scenario(arm: str, seed: int, radius: float) -> gpusim.Scenario:
     }
     if arm == "PBS":
         changes = {k: v for k, v in changes.items() if not k.startswith("therapies")} | {"therapies": None}
-    return gpusim.Scenario.load("ct26-vsv", changes)
+    if "desert" in PARTS[arm]:
+        share = (n / 48) ** 3
+        changes |= {path: f"{float(value.split()[0]) * share:.4g} cell" for path, value in OF_BODY.items()}
+        changes["body.processes.secretion_of_antibody.rate"] = f"{0.01 / share:.4g} ug/mL/day/cell"
+    return shipped.overridden(changes)
 
 
 def run(arm: str, seed: int, radius: float = RADIUS, fold: float = FOLD) -> pd.DataFrame:
@@ -127,6 +150,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--radius", type=float, default=RADIUS, help="um")
+    parser.add_argument("--arms", nargs="+", choices=list(PARTS), default=list(MICE))
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--measured", type=Path, help="a table of the mice's volumes, for points in the figure")
     arguments = parser.parse_args()
@@ -135,22 +159,22 @@ def main() -> None:
         waiting = {
             pool.submit(kept, arguments.folder, arm, seed, arguments.radius): (arm, seed)
             for seed in range(1, arguments.seeds + 1)
-            for arm in MICE
+            for arm in arguments.arms
         }
         for done in as_completed(waiting):
             print(*waiting[done], f"{days_to(done.result()):.1f}", flush=True)
     runs = {
         arm: [kept(arguments.folder, arm, seed, arguments.radius) for seed in range(1, arguments.seeds + 1)]
-        for arm in MICE
+        for arm in arguments.arms
     }
-    for arm, mice in MICE.items():
+    for arm in arguments.arms:
         days = np.array([days_to(frame) for frame in runs[arm]])
-        low, high = interval(np.array(mice))
-        print(
-            f"{arm}: median day of 200 mm^3 {np.median(days):.1f} ({days.min():.1f} to {days.max():.1f}); "
-            f"mice {np.median(mice):.1f} ({low:.1f} to {high:.1f}); "
-            f"without cells {sum(not frame['cells'].iloc[-1] for frame in runs[arm])} of {len(days)}"
-        )
+        print(f"{arm}: median day of 200 mm^3 {np.median(days):.1f} ({days.min():.1f} to {days.max():.1f}); ", end="")
+        print(f"without cells {sum(not frame['cells'].iloc[-1] for frame in runs[arm])} of {len(days)}", end="")
+        if arm in MICE:
+            low, high = interval(np.array(MICE[arm]))
+            print(f"; mice {np.median(MICE[arm]):.1f} ({low:.1f} to {high:.1f})", end="")
+        print()
     if arguments.figure:
         figure(runs, arguments.figure, pd.read_csv(arguments.measured) if arguments.measured else None)
 

@@ -1,6 +1,6 @@
 """Experiments in wells and dishes, held against published measurements.
 
-    PYTHONPATH=tests python tests/validation/wells.py --figure docs/images/wells.png
+    PYTHONPATH=tests python tests/validation/wells.py --figure docs/images/validation/wells.png
 
 prints the figures of docs/validation.md. Measured values: measles virus, titre and viability as in the repository
 AdrianneJennerQUT/insilico-clinical-trial-MV-BiTEs; glioblastoma cells under herpes simplex virus C134, index of an
