@@ -129,6 +129,20 @@ def test_cells_on_the_cut_have_the_colours_of_their_states():
         assert at(x, z) == pytest.approx(np.array(to_rgb(STATES[state])) * 255, abs=2), (x, z)
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_barrier_is_closer_to_the_gaps_than_to_its_own_colour(theme):
+    text = "name: core\ngrid: {shape: [4, 4, 1]}\ntime: {until: 1 min}\nstates:\n  tumour: {colour: '#ff0000'}\n"
+    scenario = gpusim.Scenario.parse(
+        text + "  glass: {barrier: true, colour: '#00ff00'}\ntissue: {background: glass}\n"
+    )
+    with gpusim.Simulation(scenario, "numpy") as simulation:
+        shown = moment_of_simulation(simulation)
+        colours = scene.colours_of(shown, Look(theme=THEMES[theme]))
+    assert colours["tumour"] == "#ff0000"
+    gap, faint = (np.array(to_rgb(colour)) for colour in (THEMES[theme].gap, colours["glass"]))
+    assert np.abs(faint - gap).max() < np.abs(faint - to_rgb("#00ff00")).max() / 4
+
+
 def test_vessels_are_tubes_along_their_middle_as_thick_as_they_are():
     mask = np.zeros((24, 24, 24), bool)
     mask[12, 12, :] = True
