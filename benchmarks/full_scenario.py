@@ -1,11 +1,11 @@
 """A full scenario, both layers and 12 fields at 96^3: simulated hours a minute, and the time by kernel.
 
     python benchmarks/full_scenario.py [--voxels 96] [--hours 6] [--from-hours 24] [--backend cpu] [--threads 2]
-        [--scenario benchmarks/traits.yaml]
+        [--scenario FILE]
 
-A melanoma under an armed herpes virus, with all immune cells of the library; `traits.yaml` adds four traits. It is run
-for some time first, so that every mechanism is at work. The time of a kernel is that of its launches, measured around
-each of them, on a GPU by its own clock; what is left is Python's, and on a GPU also the gaps between launches.
+A melanoma under an armed herpes virus, with all immune cells and the five traits of the library. It is run for some
+time first, so that every mechanism is at work. The time of a kernel is that of its launches, measured around each of
+them, on a GPU by its own clock; what is left is Python's, and on a GPU also the gaps between launches.
 """
 
 import argparse
