@@ -37,8 +37,8 @@ def test_a_step_takes_so_few_calls(device, name):
 
 
 def test_a_recorded_run_waits_once_in_an_interval(device, monkeypatch):
-    monkeypatch.setattr(store, "append", lambda *_: None)  # copies of whole lattices are waited for one by one
     """Besides those of the end, where counts, sums and the digest of the present state are asked for."""
+    monkeypatch.setattr(store, "append", lambda *_: None)  # copies of whole lattices are waited for one by one
     scenario = gpusim.Scenario.load("cold-to-hot", SMALL)
     short, long = (calls.of_a_recorded_step(scenario, hours, device)[0] for hours in (4, 8))
     assert long["waits"] - short["waits"] == 2

@@ -12,13 +12,16 @@ are kept back, and the same without these genes.
 """
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import hashlib
+import json
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import gpusim
+from gpusim.record.files import write_text
 
 FIRST_DAY = 11
 """Day of the first dose, after the injection of tumour cells."""
@@ -40,50 +43,79 @@ PARTS = {
     "armed-T": "[hsv1-gmcsf, hsv1-il12, ct26-vsv, desert]",
 }
 """What the scenario of an arm extends. The genes of the armed virus have the numbers of a herpes simplex virus."""
-OF_BODY = {
-    "rules.ctl_recruitment.modulators[1].half": "1000 cell",
-    "rules.helper_recruitment.modulators[1].half": "1000 cell",
-    "body.processes.recall.modulators[0].half": "5 cell",
-    "body.processes.expansion.modulators[0].half": "15 cell",
-    "body.processes.expansion.modulators[1].half": "10000 cell",
-}
-"""Numbers in proportion to the lattice's share of the body, for 48^3 voxels; that of antibody is inversely so."""
+OF_BODY = (
+    "rules.ctl_recruitment.modulators[1].half",
+    "rules.helper_recruitment.modulators[1].half",
+    "body.processes.recall.modulators[0].half",
+    "body.processes.expansion.modulators[0].half",
+    "body.processes.expansion.modulators[1].half",
+)
+"""Numbers in proportion to the lattice's share of the body."""
+ANTIBODY = "body.processes.secretion_of_antibody.rate"
+"""In inverse proportion to it."""
+OF_LIBRARY = 48
+"""Voxels along the lattice for which the library has these numbers."""
+_FIRST = 48
+"""Steps after which the digest tells whether a kept run is of the present program."""
 
 
 def scenario(arm: str, seed: int, radius: float) -> gpusim.Scenario:
     """Of a mouse, whose growth rate belongs to the seed: all arms have the same mice."""
     shipped = gpusim.Scenario.draft(f"extends: {PARTS[arm]}\nname: {arm}\n", Path("mouse.yaml"))
     rate = float(np.exp(SPREAD * np.random.default_rng(seed).standard_normal()))
-    division = shipped.document.rules["division"].rate
-    n = round(54 * (radius + 60) / (RADIUS + 60))
+    n = round(shipped.document.grid.shape[0] * (radius + 60) / (RADIUS + 60))
+    factors = {"rules.division.rate": rate}
     changes = {
         "grid.shape": [n] * 3,
         "tissue.shapes.tumour.radius": f"{radius} um",
-        "rules.division.rate": f"{float(division.split()[0]) * rate:.4g} /min",
-        "therapies.injection.amount": f"{3900 * (radius / RADIUS) ** 3:.4g} PFU",
-        "therapies.injection.radius": f"{radius / 2} um",
         "time.until": "35 day",
     }
     if arm == "PBS":
-        changes = {k: v for k, v in changes.items() if not k.startswith("therapies")} | {"therapies": None}
+        changes["therapies"] = None
+    else:
+        factors["therapies.injection.amount"] = (radius / RADIUS) ** 3
+        changes["therapies.injection.radius"] = f"{radius / 2} um"
     if "desert" in PARTS[arm]:
-        share = (n / 48) ** 3
-        changes |= {path: f"{float(value.split()[0]) * share:.4g} cell" for path, value in OF_BODY.items()}
-        changes["body.processes.secretion_of_antibody.rate"] = f"{0.01 / share:.4g} ug/mL/day/cell"
+        share = (n / OF_LIBRARY) ** 3
+        factors |= dict.fromkeys(OF_BODY, share) | {ANTIBODY: 1 / share}
+    written = {number.path: str(number.value).split(maxsplit=1) for number in shipped.numbers}
+    for path, factor in factors.items():
+        value, unit = written[path]
+        changes[path] = f"{float(value) * factor:.4g} {unit}"
     return shipped.overridden(changes)
 
 
-def run(arm: str, seed: int, radius: float = RADIUS, fold: float = FOLD) -> pd.DataFrame:
-    """Columns `day`, `cells` of the tumour (dead ones too), `infections`, until it has some multiple of its cells."""
+def run(arm: str, seed: int, radius: float = RADIUS, fold: float = FOLD, folder: Path | None = None) -> pd.DataFrame:
+    """Columns `day`, `cells` of the tumour (dead ones too), `infections`, until it has some multiple of its cells.
+
+    A run is kept in the folder, and read from it if program and scenario are those of the kept one.
+    """
+    of_mouse = scenario(arm, seed, radius)
     rows = []
-    with gpusim.Simulation(scenario(arm, seed, radius), "cpu", seed=seed, threads=1) as running:
-        while True:
-            cells = sum(running.counts[state] for state in ("tumour", "exposed", "infected", "necrotic"))
-            day = FIRST_DAY + running.minutes / 1440
-            rows.append({"day": day, "cells": cells, "infections": running.fired["infection"]})
-            if not cells or cells >= fold * rows[0]["cells"] or running.steps >= running.model.until:
-                return pd.DataFrame(rows)
-            running.run(until=f"{running.minutes / 60 + 6:.0f} h")
+
+    def note(running: gpusim.Simulation) -> int:
+        cells = sum(running.counts[state] for state in ("tumour", "exposed", "infected", "necrotic"))
+        day = FIRST_DAY + running.minutes / 1440
+        rows.append({"day": day, "cells": cells, "infections": running.fired["infection"]})
+        return cells
+
+    with gpusim.Simulation(of_mouse, "cpu", seed=seed, threads=1) as running:
+        start = note(running)
+        running.step(_FIRST)
+        key = hashlib.sha256(f"{of_mouse.to_yaml()} {fold} {seed} {running.digest()}".encode()).hexdigest()
+        kept = folder and folder / f"{arm}-{radius:g}-{seed}.json"
+        if kept and kept.exists():
+            stored = json.loads(kept.read_text(encoding="utf-8"))
+            if stored["key"] == key:
+                return pd.DataFrame(stored["rows"])
+        hours, cells = 0, start
+        while 0 < cells < fold * start and running.steps < running.model.until:
+            hours += 6
+            running.run(until=f"{hours} h")
+            cells = note(running)
+    if kept:
+        write_text(kept, json.dumps({"key": key, "rows": rows}))
+    return pd.DataFrame(rows)
 
 
 def days_to(frame: pd.DataFrame, fold: float = FOLD) -> float:
@@ -132,17 +164,6 @@ def figure(runs: dict[str, list[pd.DataFrame]], path: Path, measured: pd.DataFra
     drawn.savefig(path, dpi=110)
 
 
-def kept(folder: Path, arm: str, seed: int, radius: float) -> pd.DataFrame:
-    """A run, from the folder where it is there."""
-    file = folder / f"{arm}-{radius:g}-{seed}.csv"
-    if not file.exists():
-        frame = run(arm, seed, radius)
-        part = file.with_suffix(".part")
-        frame.to_csv(part, index=False)
-        part.rename(file)
-    return pd.read_csv(file)
-
-
 def main() -> None:
     """Run what is missing, and print a row for each arm."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -155,18 +176,17 @@ def main() -> None:
     parser.add_argument("--measured", type=Path, help="a table of the mice's volumes, for points in the figure")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    seeds, folder = range(1, arguments.seeds + 1), arguments.folder
     with ProcessPoolExecutor(arguments.jobs) as pool:
         waiting = {
-            pool.submit(kept, arguments.folder, arm, seed, arguments.radius): (arm, seed)
-            for seed in range(1, arguments.seeds + 1)
+            arm: [pool.submit(run, arm, seed, arguments.radius, folder=folder) for seed in seeds]
             for arm in arguments.arms
         }
-        for done in as_completed(waiting):
-            print(*waiting[done], f"{days_to(done.result()):.1f}", flush=True)
-    runs = {
-        arm: [kept(arguments.folder, arm, seed, arguments.radius) for seed in range(1, arguments.seeds + 1)]
-        for arm in arguments.arms
-    }
+        runs: dict[str, list[pd.DataFrame]] = {arm: [] for arm in waiting}
+        for arm, of_arm in waiting.items():
+            for seed, each in zip(seeds, of_arm, strict=True):
+                runs[arm].append(each.result())
+                print(arm, seed, f"{days_to(runs[arm][-1]):.1f}", flush=True)
     for arm in arguments.arms:
         days = np.array([days_to(frame) for frame in runs[arm]])
         print(f"{arm}: median day of 200 mm^3 {np.median(days):.1f} ({days.min():.1f} to {days.max():.1f}); ", end="")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import qmc
+from scipy.stats import chi2, qmc
 
 import gpusim
 from gpusim.scenario.sources import KINDS
@@ -152,7 +152,7 @@ def screen(screening: Screening, run: Callable[[Study, list[Point]], pd.DataFram
         drawn = np.array([value for value in values if np.isfinite(value)])
         squares = float(((drawn - base.mean()) ** 2).mean())
         effect = np.sqrt(max(0.0, squares - spread**2))
-        noise = spread * np.sqrt(max(0.0, _chi_square(len(drawn)) - 1))
+        noise = spread * np.sqrt(max(0.0, chi2.ppf(0.95, len(drawn)) / len(drawn) - 1))
         rows.append(
             {
                 "group": group,
@@ -183,12 +183,6 @@ def screen(screening: Screening, run: Callable[[Study, list[Point]], pd.DataFram
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _chi_square(n: int) -> float:
-    from scipy import stats
-
-    return float(stats.chi2.ppf(0.95, n) / n)
 
 
 def figure(table: pd.DataFrame, path: Path) -> None:

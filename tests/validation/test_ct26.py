@@ -1,5 +1,7 @@
 """CT26 tumours in mice under vesicular stomatitis virus: the medians of the mice."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,19 @@ def test_days_to_200_mm3_are_as_in_the_mice():
         low, high = ct26.interval(np.array(mice))
         assert low <= days[arm] <= high, arm
     assert days["VSV"] > days["PBS"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend")
+def test_a_run_is_kept_and_that_of_another_program_is_not_taken(tmp_path):
+    first = ct26.run("PBS", 1, 206, fold=1.1, folder=tmp_path)
+    (kept,) = tmp_path.glob("*.json")
+    stored = json.loads(kept.read_text())
+    stored["rows"][0]["cells"] = 7
+    kept.write_text(json.dumps(stored))
+    assert ct26.run("PBS", 1, 206, fold=1.1, folder=tmp_path)["cells"][0] == 7
+    kept.write_text(json.dumps(stored | {"key": "of another program"}))
+    pd.testing.assert_frame_equal(ct26.run("PBS", 1, 206, fold=1.1, folder=tmp_path), first)
 
 
 def test_days_to_a_multiple_are_read_along_an_exponential():
