@@ -15,14 +15,9 @@ LOOP_FUNCTION bool extents_of_row(const Consumed& consumed, const float* __restr
 }
 
 LOOP_FUNCTION void lots_of_row(const Lots& lots, int64 start, uint32* __restrict__ words, int32 n) {
-    const Lots here = lots;
-    for (int32 x = 0; x < n; ++x) {
-        const Random random = here.at(start + x);
-        words[x] = random.word[0];
-        words[longest_row + x] = random.word[1];
-        words[2 * longest_row + x] = random.word[2];
-        words[3 * longest_row + x] = random.word[3];
-    }
+    draw_row<4>(lots.first, start, nullptr, words, n);
+    for (int32 w = 0; w < 4; ++w)
+        for (int32 x = 0; x < n; ++x) words[w * longest_row + x] += lots.shift;
 }
 
 LOOP_FUNCTION void change_row(float* __restrict__ c, float coefficient, const float* __restrict__ extents, bool made,

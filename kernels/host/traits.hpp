@@ -1,73 +1,103 @@
 // Transfers on a host, which takes a row's voxels in vectors where all of them transfer between one field and one trait.
 #pragma once
 
-struct RowBuffers {
-    int32 number[longest_row];  // of the transfer; below 0 where there is none
-    float share[longest_row], ratio[longest_row], most[longest_row];
-    uint32 first_lot[longest_row], second_lot[longest_row];
-    uint8 held[longest_row];
-};
-HOST_STATE RowBuffers row_buffers;
+constexpr int32 most_states = 256;
 
-inline void draw_lots(RowBuffers& at, uint64 seed, uint64 start, uint32 step, uint32 purpose, int32 begin, int32 end) {
-    const uint32 shift = step * golden;
-    for (int32 x = begin; x < end; ++x) {
-        const Random lots = Draw{seed, start, 0, purpose + purposes * static_cast<uint32>(at.number[x])}.at(x);
-        at.first_lot[x] = lots.word[0] + shift;
-        at.second_lot[x] = lots.word[1] + shift;
+// The k-th transfers of the states of a row's cells, by state.
+struct TransfersOfStates {
+    int32 number[most_states];  // below 0 where a state has none
+    float share[most_states], ratio[most_states];  // the share if there are no modulators
+};
+
+// A row of voxels with their transfers.
+struct RowBuffers {
+    int32 number[longest_row];
+    float share[longest_row], ratio[longest_row];
+    uint32 lots[2 * longest_row];  // the first of all voxels, then the second
+    int32 held[longest_row];
+};
+HOST_STATE TransfersOfStates states_buffer;
+HOST_STATE RowBuffers row_buffer;
+
+// The states of a row's cells, each once; returns how many.
+inline int32 find_states(const uint8* __restrict__ cells, uint8* __restrict__ states, int32 n) {
+    constexpr int32 at_once = sizeof(uint64);
+    uint8 seen[most_states] = {};
+    for (int32 x = 0; x < n; ++x) seen[cells[x]] = 1;
+    int32 count = 0;
+    for (int32 first = 0; first < most_states; first += at_once) {
+        uint64 any;
+        memcpy(&any, seen + first, sizeof any);
+        for (int32 state = first; any != 0 && state < first + at_once; ++state)
+            if (seen[state] != 0) states[count++] = static_cast<uint8>(state);
+    }
+    return count;
+}
+
+inline void take_transfers(RowBuffers& __restrict__ at, const TransfersOfStates& __restrict__ of,
+                           const uint8* __restrict__ cells, const float* __restrict__ from, int32 n) {
+    for (int32 x = 0; x < n; ++x) {
+        at.number[x] = of.number[cells[x]];
+        at.share[x] = from[x] > 0.0f ? of.share[cells[x]] : 0.0f;
+        at.ratio[x] = of.ratio[cells[x]];
     }
 }
 
-inline void transfer_shares(const RowBuffers& at, float* __restrict__ from, float* __restrict__ to, int32 begin, int32 end) {
-    for (int32 x = begin; x < end; ++x) {
+inline void transfer_shares(const RowBuffers& __restrict__ at, float* __restrict__ from, float* __restrict__ to,
+                            float most, int32 n) {
+    for (int32 x = 0; x < n; ++x) {
         float source = from[x], target = to[x];
-        transfer_share(source, target, at.share[x], at.ratio[x], at.most[x], at.held[x] != 0, at.first_lot[x],
-                       at.second_lot[x]);
-        from[x] = source;
-        to[x] = target;
+        transfer_share(source, target, at.share[x], at.ratio[x], most, at.held[x] != 0, at.lots[x],
+                       at.lots[longest_row + x]);
+        from[x] = at.share[x] > 0.0f ? source : from[x];
+        to[x] = at.share[x] > 0.0f ? target : to[x];
     }
 }
 
 // Transfers of the cells of a layer in a row of n voxels: the first of each, then the second, and so on.
 inline void transfer_layer(const RowOfTransfers& row, int32 layer, uint64 seed, uint64 offset, uint32 step,
                            uint32 purpose, int32 n) {
-    RowBuffers& at = row_buffers;
+    RowBuffers* const at = &row_buffer;
+    TransfersOfStates* const of = &states_buffer;
     const uint8* const cells = row.layer(layer).own + row.place.index;
-    const int32* const first = row.begin;
+    uint8 states[most_states];
+    const int32 count = find_states(cells, states, n);
     for (int32 k = 0;; ++k) {
-        bool more = false, alike = true;
-        int32 begin = n, end = 0, shown = -1;  // those with something to transfer; one of the transfers
-        for (int32 x = 0; x < n; ++x) {
-            const int32 i = first[cells[x]] + k;
-            at.number[x] = -1;
-            at.share[x] = 0.0f;
-            at.ratio[x] = 1.0f;
-            at.most[x] = 0.0f;
-            at.held[x] = 0;
-            if (i >= first[cells[x] + 1]) continue;
-            more = true;
-            if (!row.any_at(x, i)) continue;
-            const Transfer& transfer = row.transfers[i];
-            at.number[x] = i;
-            at.share[x] = row.share_at(x, layer, i);
-            at.ratio[x] = transfer.ratio;
-            at.most[x] = transfer.kind == UPTAKE ? row.trait_rows[transfer.trait].most : runaway;
-            at.held[x] = row.holds.at(transfer.field, x);
-            if (shown < 0) shown = i;
-            alike = alike && transfer.kind == row.transfers[shown].kind && transfer.field == row.transfers[shown].field &&
-                    transfer.trait == row.transfers[shown].trait && (transfer.kind == UPTAKE || !at.held[x]);
-            begin = x < begin ? x : begin;
-            end = x + 1;
+        const Transfer* shown = nullptr;  // one of them
+        bool alike = true, modulators = false;
+        for (int32 s = 0; s < count; ++s) {
+            const int32 state = states[s], i = row.begin[state] + k;
+            const bool any = i < row.begin[state + 1];
+            const Transfer& transfer = row.transfers[any ? i : 0];
+            of->number[state] = any ? i : -1;
+            of->share[state] = any ? probability(transfer.turnover) : 0.0f;
+            of->ratio[state] = any ? transfer.ratio : 1.0f;
+            if (!any) continue;
+            if (shown == nullptr) shown = &transfer;
+            alike = alike && transfer.kind == shown->kind && transfer.field == shown->field && transfer.trait == shown->trait;
+            modulators = modulators || transfer.first_modulator < transfer.end_modulator;
         }
-        if (!more) return;
-        draw_lots(at, seed, offset + row.place.index, step, purpose, begin, end);
-        if (alike && begin < end) {
-            const Transfer& transfer = row.transfers[shown];
-            float *field = &row.field_of(transfer, 0), *trait = &row.trait_of(transfer, 0);
-            transfer_shares(at, transfer.kind == UPTAKE ? field : trait, transfer.kind == UPTAKE ? trait : field, begin, end);
-        } else
-            for (int32 x = begin; x < end; ++x)
-                if (at.number[x] >= 0)
-                    row.transfer(x, at.number[x], at.share[x], at.first_lot[x], at.second_lot[x]);
+        if (shown == nullptr) return;
+        const bool takes_up = shown->kind == UPTAKE, held_somewhere = row.holds.states > 0 && row.holds.ever(shown->field);
+        for (int32 x = 0; x < n; ++x) at->held[x] = held_somewhere && row.holds.at(shown->field, x);
+        float *const field = &row.field_of(*shown, 0), *const trait = &row.trait_of(*shown, 0);
+        float *const from = takes_up ? field : trait, *const to = takes_up ? trait : field;
+        take_transfers(*at, *of, cells, from, n);
+        if (!alike || modulators)
+            for (int32 x = 0; x < n; ++x) {
+                const bool any = at->number[x] >= 0 && row.any_at(x, at->number[x]);
+                at->share[x] = any ? row.share_at(x, layer, at->number[x]) : 0.0f;
+            }
+        draw_row<2>(Draw{seed, offset, 0, purpose}, row.place.index, at->number, at->lots, n);
+        for (int32 x = 0; x < n; ++x) {
+            at->lots[x] += step * golden;
+            at->lots[longest_row + x] += step * golden;
+        }
+        if (alike && (takes_up || !held_somewhere))
+            transfer_shares(*at, from, to, takes_up ? row.trait_rows[shown->trait].most : runaway, n);
+        else
+            for (int32 x = 0; x < n; ++x)
+                if (at->share[x] > 0.0f)
+                    row.transfer(x, at->number[x], at->share[x], at->lots[x], at->lots[longest_row + x]);
     }
 }
