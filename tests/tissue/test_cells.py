@@ -6,6 +6,7 @@ import pytest
 
 import gpusim
 from gpusim import Scenario, ScenarioError
+from gpusim.backends import availability
 from gpusim.model import build
 
 CORES = Path(__file__).parents[2].parent / "shared" / "data"
@@ -120,7 +121,7 @@ def test_a_missing_table_is_named(tmp_path):
 def test_a_real_tumour_core_runs(core, rows, cd8):
     table = CORES / f"tumour_core_{core}.csv"
     loaded = Scenario.load("tissue-core", {"tissue.cells": str(table), "time.until": "2 h", "record.every": "2 h"})
-    with gpusim.Simulation(loaded, "numpy") as simulation:
+    with gpusim.Simulation(loaded, "cpu" if availability("cpu").available else "numpy") as simulation:
         placements = simulation.model.initial.placements
         assert sum(p.rows for p in placements) == rows
         assert all(p.rows == p.placed + p.moved + p.left_out for p in placements)
