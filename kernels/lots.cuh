@@ -53,6 +53,10 @@ struct Lots {
     }
 };
 
+#ifdef GPUSIM_HOST
+#include "host/lots.hpp"
+#endif
+
 __device__ inline uint32 word_of(const Random& random, int32 number) {
     const uint32 low = number & 1 ? random.word[1] : random.word[0];
     const uint32 high = number & 1 ? random.word[3] : random.word[2];

@@ -125,7 +125,7 @@ extern "C" __global__ void react(
         if (!any) continue;
         for (int32 t = reaction.first_consumed; t < reaction.end_made; ++t) {
             if (t == reaction.first_consumed || t % 4 == 0)
-                lots_of_row(Lots(seed, offset, step, purpose, t / 4), first.index, words, nx);
+                lots_of_row<4>(Lots(seed, offset, step, purpose, t / 4), first.index, nullptr, words, nx);
             float* c = row + terms[t].field * size;
             const uint32* of_term = words + t % 4 * longest_row;
             if (!holds.ever(terms[t].field)) {

@@ -14,12 +14,6 @@ LOOP_FUNCTION bool extents_of_row(const Consumed& consumed, const float* __restr
     return any != 0;
 }
 
-LOOP_FUNCTION void lots_of_row(const Lots& lots, int64 start, uint32* __restrict__ words, int32 n) {
-    draw_row<4>(lots.first, start, nullptr, words, n);
-    for (int32 w = 0; w < 4; ++w)
-        for (int32 x = 0; x < n; ++x) words[w * longest_row + x] += lots.shift;
-}
-
 LOOP_FUNCTION void change_row(float* __restrict__ c, float coefficient, const float* __restrict__ extents, bool made,
                               const uint32* __restrict__ lots, int32 n) {
     if (made)

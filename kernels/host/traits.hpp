@@ -88,11 +88,7 @@ inline void transfer_layer(const RowOfTransfers& row, int32 layer, uint64 seed, 
                 const bool any = at->number[x] >= 0 && row.any_at(x, at->number[x]);
                 at->share[x] = any ? row.share_at(x, layer, at->number[x]) : 0.0f;
             }
-        draw_row<2>(Draw{seed, offset, 0, purpose}, row.place.index, at->number, at->lots, n);
-        for (int32 x = 0; x < n; ++x) {
-            at->lots[x] += step * golden;
-            at->lots[longest_row + x] += step * golden;
-        }
+        lots_of_row<2>(Lots(seed, offset, step, purpose, 0), row.place.index, at->number, at->lots, n);
         if (alike && (takes_up || !held_somewhere))
             transfer_shares(*at, from, to, takes_up ? row.trait_rows[shown->trait].most : runaway, n);
         else

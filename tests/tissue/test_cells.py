@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from machines import first_backend
 
 import gpusim
 from gpusim import Scenario, ScenarioError
-from gpusim.backends import availability
 from gpusim.model import build
 
 CORES = Path(__file__).parents[2].parent / "shared" / "data"
@@ -117,11 +117,12 @@ def test_a_missing_table_is_named(tmp_path):
 
 
 @pytest.mark.skipif(not CORES.is_dir(), reason="the folder of real tumour cores is not here")
+@pytest.mark.parametrize("machine", first_backend("numpy", "cpu2"))
 @pytest.mark.parametrize(("core", "rows", "cd8"), [("TMA1_3B", 3803, 7), ("TMA3_7B", 1850, 6), ("TMA3_9K", 1803, 83)])
-def test_a_real_tumour_core_runs(core, rows, cd8):
+def test_a_real_tumour_core_runs(core, rows, cd8, machine):
     table = CORES / f"tumour_core_{core}.csv"
     loaded = Scenario.load("tissue-core", {"tissue.cells": str(table), "time.until": "2 h", "record.every": "2 h"})
-    with gpusim.Simulation(loaded, "cpu" if availability("cpu").available else "numpy") as simulation:
+    with gpusim.Simulation(loaded, machine[0], threads=machine[1]) as simulation:
         placements = simulation.model.initial.placements
         assert sum(p.rows for p in placements) == rows
         assert all(p.rows == p.placed + p.moved + p.left_out for p in placements)
