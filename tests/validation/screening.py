@@ -193,7 +193,7 @@ def figure(table: pd.DataFrame, path: Path) -> None:
     numbers = table[table["number"] != ""].copy()
     numbers["size"] = numbers["effect"].abs()
     numbers = numbers.sort_values("size").tail(SHOWN)
-    drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    drawn, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     left.barh(groups["group"], groups["effect"], color="#0072b2")
     left.axvline(groups["noise"].max(), color="#d55e00", linestyle="--", label="noise")
     left.set(xlabel="standard deviation of the response", title="groups of numbers")
@@ -202,7 +202,7 @@ def figure(table: pd.DataFrame, path: Path) -> None:
     for sign in (-1, 1):
         right.axvline(sign * numbers["noise"].max(), color="#d55e00", linestyle="--")
     right.axvline(0, color="#000000", linewidth=0.8)
-    right.set(xlabel="response at the upper end of the range - at the lower end", title="single numbers")
+    right.set(xlabel="response at the upper end - at the lower end", title="single numbers")
     drawn.savefig(path, dpi=100)
 
 
