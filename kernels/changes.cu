@@ -94,7 +94,8 @@ extern "C" __global__ void combine_changes(
             for (int32 w = 0; w < wall_count; ++w)
                 if (walls[w].field == f)
                     across.add(dt * permeable[w * size + at.row + x],
-                               body[walls[w].quantity * replicates + at.replicate] * walls[w].dilution, b[x]);
+                               body[walls[w].quantity * replicates + at.replicate] * walls[w].dilution, walls[w].returns,
+                               b[x]);
             const Border border = row.boundary & OPEN ? row.border(x, far + 6 * f) : Border{0.0f, 0.0f};
             const float exchanged = (gained[x] - lost * b[x]) + across.net;
             const float entered = row.inflow(one, x, row.left(x), row.right(x)) + (border.inflow - border.rate * b[x]);

@@ -225,9 +225,12 @@ extern "C" __global__ void exchange_rates(
                         return;
                     }
                     Exchanged& to = walled && effect.kind == WALL ? across : sum;
-                    to.loss = to.loss + rate;
-                    if (effect.kind == LOSS) return;
+                    if (effect.kind == LOSS) {
+                        to.loss = to.loss + rate;
+                        return;
+                    }
                     const Wall& wall = walls[effect.wall];
+                    to.loss = to.loss + rate * wall.returns;
                     const float blood = body[wall.quantity * replicates + at.replicate] * wall.dilution;
                     to.production = to.production + rate * blood;
                     float& through = permeable[effect.wall * size + at.row + x];
@@ -310,7 +313,7 @@ extern "C" __global__ void count_exchange(
     int64 wholes = 0, fractions = 0;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         if (!(through[x] > 0.0f)) continue;
-        const float flow = (dt * through[x]) * (c[x] - blood);
+        const float flow = (dt * through[x]) * (wall.returns * c[x] - blood);
         const float bounded = flow < most_flow ? flow > -most_flow ? flow : -most_flow : most_flow;
         const float scaled = bounded * flow_whole;
         const int64 whole = static_cast<int64>(scaled);

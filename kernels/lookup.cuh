@@ -8,16 +8,17 @@ enum VariesBy { UNIFORM = 0, TISSUE = 1, TISSUE_AND_IMMUNE = 2 };
 struct Wall {
     int32 field;
     int32 quantity;  // of the body, on the other side
-    float dilution;  // concentration there, for one unit of the quantity
+    float dilution;  // concentration there, for one unit of the quantity; 0 where nothing enters the voxel
+    float returns;   // 1, or 0 where nothing leaves the voxel
 };
 
 // Through the walls of a voxel in dt, for each unit of its concentration; what comes in by itself; and both together.
 struct Across {
     float rate, brought, net;
-    __device__ inline void add(float through, float blood, float c) {
-        rate = rate + through;
+    __device__ inline void add(float through, float blood, float returns, float c) {
+        rate = rate + through * returns;
         brought = brought + through * blood;
-        net = net + through * (blood - c);
+        net = net + through * (blood - returns * c);
     }
 };
 

@@ -244,7 +244,7 @@ extern "C" __global__ void walled_step(
     for (int32 x = 0; x < nx; ++x) rate[x] = brought[x] = net[x] = 0.0f;
     for (int32 w = 0; w < wall_count; ++w)
         if (walls[w].field == f)
-            add_wall(permeable + w * size + at.row, walled.c, dt, blood_of(w), rate, brought, net, nx);
+            add_wall(permeable + w * size + at.row, walled.c, dt, blood_of(w), walls[w].returns, rate, brought, net, nx);
     float change[longest_row];
     const auto take = [&](const auto& row) INLINED {
         const float* sides = far + 6 * f;
@@ -269,7 +269,8 @@ extern "C" __global__ void walled_step(
         for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
             Across across{0.0f, 0.0f, 0.0f};
             for (int32 w = 0; w < wall_count; ++w)
-                if (walls[w].field == f) across.add(dt * permeable[w * size + at.row + x], blood_of(w), walled.c[x]);
+                if (walls[w].field == f)
+                    across.add(dt * permeable[w * size + at.row + x], blood_of(w), walls[w].returns, walled.c[x]);
             const Border border = row.boundary & OPEN ? row.border(x, far + 6 * f) : Border{0.0f, 0.0f};
             const float inflow = row.inflow(one, x, row.left(x), row.right(x));
             const float change = pass == SUBSTEP         ? walled_change<SUBSTEP>(walled, across, inflow, border, x)

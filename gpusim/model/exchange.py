@@ -8,12 +8,13 @@ import numpy as np
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model.conversion import concentration
-from gpusim.model.flow import highest_pressure, sources, speed
+from gpusim.model.flow import Source, highest_pressure, sources, speed
 from gpusim.model.model import Exchange, States
 from gpusim.model.modulators import Modulators, together
 from gpusim.model.tables import EFFECT, WALL, EffectKind, Shape, begins, response, slots
 from gpusim.scenario import Document
 from gpusim.scenario.checks import secretion_units
+from gpusim.scenario.schema import Exchange as Wall
 from gpusim.scenario.schema import Modulator
 
 _OWN = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 4801)])
@@ -31,7 +32,7 @@ class ExchangeTables:
         self._production, self._loss = np.zeros(shape), np.zeros(shape)
         self._effects: list[list[list[tuple[int | float, ...]]]] = [[[] for _ in states.names] for _ in self._names]
         self._feeding: list[list[list[int]]] = [[[] for _ in states.names] for _ in self._names]
-        self._walls: dict[tuple[int, int, float], int] = {}
+        self._walls: dict[tuple[int, int, float, int], int] = {}
 
     def build(self) -> Exchange:
         """All tables."""
@@ -53,7 +54,7 @@ class ExchangeTables:
                     self._lose(field, [name], permeability, wall.modulators)
                     self._secrete(field, name, permeability * blood, wall.modulators)
                 else:
-                    number = self._wall(field, wall.body or "", wall.volume or "")
+                    number = self._wall(field, wall)
                     self._add(field, [name], EffectKind.WALL, permeability, wall.modulators, number)
         self._exchange_fluid()
         return self._gathered()
@@ -70,23 +71,30 @@ class ExchangeTables:
             for field, spec in self._document.fields.items():
                 wall = state.exchange.get(field) if state is not None else None
                 taken = source.conductance * speed(spec.advection)
-                if not source.drains:
-                    if wall is None or wall.reflection is None or wall.blood is None:
-                        continue
-                    blood = units.number(wall.blood, spec.unit, self._volume)
-                    brought = (1 - wall.reflection) * source.conductance * blood
-                    self._by_pressure(field, source.state, EffectKind.SECRETION, brought, source.pressure, 0.0)
+                if source.drains:
+                    self._by_pressure(field, source, most, EffectKind.LOSS, taken)
+                elif wall is not None and wall.reflection is not None:
                     taken *= 1 - wall.reflection
-                self._by_pressure(field, source.state, EffectKind.LOSS, taken, source.pressure, most)
+                    brought = (1 - wall.reflection) * source.conductance
+                    if wall.blood is not None:
+                        brought *= units.number(wall.blood, spec.unit, self._volume)
+                        self._by_pressure(field, source, 0.0, EffectKind.SECRETION, brought)
+                        self._by_pressure(field, source, most, EffectKind.LOSS, taken)
+                    else:
+                        entrance, exit = self._wall(field, wall, returns=False), self._wall(field, wall, enters=False)
+                        self._by_pressure(field, source, 0.0, EffectKind.WALL, brought, entrance)
+                        self._by_pressure(field, source, most, EffectKind.WALL, taken, exit)
 
-    def _by_pressure(self, field: str, state: str, kind: EffectKind, rate: float, start: float, end: float) -> None:
-        """An effect in proportion to the difference of the pressure from `start`, on the side of `end` alone."""
+    def _by_pressure(
+        self, field: str, source: Source, end: float, kind: EffectKind, rate: float, wall: int = -1
+    ) -> None:
+        """An effect in proportion to the difference from the pressure of a source, on the side of `end` alone."""
         flow = self._document.flow
         assert flow is not None, "asked for by a flow"
-        if rate and start != end:
-            first, last = self._modulators.add_difference(self._names.index(flow.field), start, end)
-            at = self._names.index(field), self._states.number(state)
-            self._effects[at[0]][at[1]].append((kind, rate, first, last, last, False, -1))
+        if rate and source.pressure != end:
+            first, last = self._modulators.add_difference(self._names.index(flow.field), source.pressure, end)
+            at = self._names.index(field), self._states.number(source.state)
+            self._effects[at[0]][at[1]].append((kind, rate, first, last, last, False, wall))
             self._feeding[at[0]][at[1]].append(0)
 
     def _secrete(self, field: str, state: str, rate: float, modulators: Sequence[Modulator]) -> None:
@@ -109,11 +117,12 @@ class ExchangeTables:
             return f, states.tissue.index(state), slice(None)
         return f, slice(None), states.immune.index(state)
 
-    def _wall(self, field: str, quantity: str, volume: str) -> int:
-        quantities = self._document.body.quantities
-        diluted = f"1 {quantities[quantity].unit} / ({volume})"
-        dilution = units.number(diluted, self._document.fields[field].unit, self._volume)
-        key = (self._names.index(field), list(quantities).index(quantity), dilution)
+    def _wall(self, field: str, wall: Wall, enters: bool = True, returns: bool = True) -> int:
+        """The number of a wall to the body, through which a solute enters a voxel, returns from it, or both."""
+        quantities, quantity = self._document.body.quantities, wall.body or ""
+        diluted = f"1 {quantities[quantity].unit} / ({wall.volume})"
+        dilution = units.number(diluted, self._document.fields[field].unit, self._volume) if enters else 0.0
+        key = (self._names.index(field), list(quantities).index(quantity), dilution, int(returns))
         return self._walls.setdefault(key, len(self._walls))
 
     def _add(
@@ -195,7 +204,8 @@ class ExchangeTables:
         others = highest[effect["first_modulator"] : effect["end_modulator"]]
         most = float(effect["rate"]) * float(together(others, len(self._states.names)).max())
         rows = table[effect["end_modulator"] : effect["end_own"]]
-        loses = effect["kind"] != EffectKind.SECRETION
+        wall = list(self._walls)[effect["wall"]] if effect["kind"] == EffectKind.WALL else None
+        loses = effect["kind"] != EffectKind.SECRETION if wall is None else bool(wall[-1])
         if not len(rows):
             return (most, most) if loses else (0.0, 0.0)
         if any(row["shape"] == Shape.LINEAR for row in (rows if loses else rows[:feeding])):

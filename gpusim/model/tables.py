@@ -244,7 +244,7 @@ EFFECT = np.dtype(
         ("wall", "<i4"),
     ]
 )
-WALL = np.dtype([("field", "<i4"), ("quantity", "<i4"), ("dilution", "<f4")])
+WALL = np.dtype([("field", "<i4"), ("quantity", "<i4"), ("dilution", "<f4"), ("returns", "<f4")])
 TERM = np.dtype([("field", "<i4"), ("coefficient", "<f4")])
 REACTION = np.dtype(
     [

@@ -643,7 +643,8 @@ class Exchange(_Part):
     The blood has a constant concentration (`blood`), or contains a quantity of the `body`, dissolved in a `volume`;
     the body then gains what the voxels lose. Modulators act on the permeability. `reflection` is the reflection
     coefficient of the solute: where `flow` has vessels in this state, the fluid that leaks from them brings 1 -
-    `reflection` times the concentration of the blood (solvent drag). It needs a constant `blood`.
+    `reflection` times the concentration of the blood (solvent drag), and fluid that returns to them takes 1 -
+    `reflection` times that of the voxel.
     """
 
     permeability: Rate
@@ -661,8 +662,6 @@ class Exchange(_Part):
             raise ValueError("'body' and 'volume' go together: the volume that the quantity is dissolved in")
         if self.volume is not None and parse(self.volume).magnitude == 0:
             raise ValueError("expected a 'volume' above 0")
-        if self.reflection is not None and self.blood is None:
-            raise ValueError("'reflection' applies only to a constant concentration of the blood ('blood')")
         return self
 
 

@@ -158,7 +158,8 @@ def _flowing(random: Random, data: dict[str, Any]) -> None:
     }
     for name in data["flow"]["vessels"]:
         if "exchange" not in data["states"][name] and name not in data["fields"]["beta"].get("holds", ()):
-            taken = {"permeability": _rate(random), "blood": 2, "reflection": 0.3}
+            blood: dict[str, Any] = random.choice([{"blood": 2}, {"body": "depot", "volume": "1e-7 mL"}])
+            taken = {"permeability": _rate(random), "reflection": 0.3} | blood
             data["states"][name]["exchange"] = {"beta": taken | {"modulators": _modulators(random, 1)}}
 
 

@@ -235,6 +235,51 @@ tissue: {background: both}
         assert simulation.field("c") == pytest.approx(np.full((2, 2, 3), expected), rel=2e-3)
 
 
+def test_fluid_that_leaks_brings_a_quantity_of_the_body_which_loses_it(simulate):
+    extra = """
+states: {both: {exchange: {c: {permeability: 0 /min, body: drug, volume: 2 mL, reflection: 0.6}}}}
+tissue: {background: both}
+body: {quantities: {drug: {unit: PFU, initial: 1e9}}}
+"""
+    flow = f"vessels: {{{vessels('both', 0.001, 30)}}}, "
+    flow += "lymphatics: {both: {conductance: 0.003 /mmHg/min, pressure: 10 mmHg}}"
+    simulation = simulate(
+        text([3, 2, 2], "label: pressure", "initial: 0", flow, step="1 min, rules: 5 min", extra=extra)
+    )
+    blood = 1e9 / 2e12 * 8000  # PFU/voxel
+    simulation.step(100)
+    minutes = simulation.steps
+    expected = 0.4 * blood * (1 - np.exp(-0.015 * minutes))
+    assert simulation.field("c") == pytest.approx(np.full((2, 2, 3), expected), rel=2e-3)
+    before = simulation.body["drug"]
+    simulation.step(400)
+    assert before - simulation.body["drug"] == pytest.approx(12 * 0.4 * blood * 0.015 * 400, rel=1e-5)
+
+
+@pytest.mark.parametrize(("solver", "books"), [("explicit", 1e-5), ("implicit", 1e-4)])
+def test_fluid_that_returns_to_vessels_takes_its_share_to_the_body(simulate, solver, books):
+    wall = "exchange: {c: {permeability: 0 /min, body: drug, volume: 0.002 uL, reflection: 0.25}}"
+    extra = f"""
+states: {{artery: {{{wall}}}, vein: {{{wall}}}}}
+tissue:
+  background: artery
+  shapes: {{half: {{kind: everywhere, state: vein, fraction: 0.5}}}}
+body: {{quantities: {{drug: {{unit: PFU, initial: 1e5}}}}}}
+"""
+    flow = f"vessels: {{{vessels('artery', 0.002, 30)}, {vessels('vein', 0.002, 10)}}}"
+    solute = f"initial: 0, diffusion: 1000 um^2/min, solver: {solver}"
+    simulation = simulate(text([6, 5, 4], "label: pressure", solute, flow, step="1 min, rules: 5 min", extra=extra))
+    kept = []
+    for steps in (50, 400, 400):
+        simulation.step(steps)
+        kept.append(simulation.field("c").mean(dtype=float))
+        assert simulation.body["drug"] + 120 * kept[-1] == pytest.approx(1e5, rel=books)
+    # Steady when as much returns as comes: everywhere the concentration of the blood, as all fluid came with 0.75 of it.
+    blood = simulation.body["drug"] / 2e6 * 8000
+    assert kept[-1] == pytest.approx(blood, rel=0.02)
+    assert kept[0] < 0.7 * kept[-1]
+
+
 def test_available_volume_and_retardation_change_the_velocity(simulate):
     scenario = text([40, 1, 1], through_x(2.0, 40), step="2 min")
     simulation = simulate(scenario.replace("advection: true", "advection: {volume: 0.25, retardation: 0.5}"))

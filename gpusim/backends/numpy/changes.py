@@ -64,7 +64,8 @@ def combine_changes(
             for w in np.flatnonzero(walls["field"] == field):
                 through = times[field] * permeable[w, planes]
                 blood = body[walls[w]["quantity"]] * walls[w]["dilution"]
-                rate, net = rate + through, net + through * (blood - b)
+                returns = walls[w]["returns"]
+                rate, net = rate + through * returns, net + through * (blood - returns * b)
             stencil = Stencil(shape, level, field, first, end, states=tissue)
             border = stencil.border() or (_ZERO, _ZERO)
             exchanged = (gained - lost * b) + net

@@ -199,10 +199,11 @@ class _Rates:
                     if effect["kind"] == EffectKind.SECRETION:
                         production[voxels] = production[voxels] + rate
                         continue
-                    loss[voxels] = loss[voxels] + rate
                     if effect["kind"] == EffectKind.LOSS:
+                        loss[voxels] = loss[voxels] + rate
                         continue
                     wall = self._tables.walls[effect["wall"]]
+                    loss[voxels] = loss[voxels] + rate * wall["returns"]
                     blood = self._body[wall["quantity"]] * wall["dilution"]
                     production[voxels] = production[voxels] + rate * blood
                     permeable = self._maps.permeable[effect["wall"], self._planes].reshape(-1)
@@ -348,7 +349,8 @@ def count_exchange(
         through = permeable[number, planes]
         there = through > 0
         blood = body[wall["quantity"]] * wall["dilution"]
-        flow = (times[wall["field"]] * through[there]) * (fields[wall["field"], planes][there] - blood)
+        left = wall["returns"] * fields[wall["field"], planes][there]
+        flow = (times[wall["field"]] * through[there]) * (left - blood)
         bounded = np.where(flow < _MOST_FLOW, np.where(flow > -_MOST_FLOW, flow, -_MOST_FLOW), _MOST_FLOW)
         scaled = bounded * np.float32(FLOW_WHOLE)
         whole = scaled.astype(np.int64)

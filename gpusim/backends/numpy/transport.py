@@ -112,8 +112,9 @@ def walled_step(
             for w in np.flatnonzero(walls["field"] == field):
                 through = times[field] * permeable[w, planes]
                 blood = body[walls[w]["quantity"]] * walls[w]["dilution"]
-                rate, brought = rate + through, brought + through * blood
-                net = net + through * (blood - c)
+                returns = walls[w]["returns"]
+                rate, brought = rate + through * returns, brought + through * blood
+                net = net + through * (blood - returns * c)
             stencil = Stencil(shape, level, field, first, end, states=tissue)
             inflow, border = stencil.inflow(source[field]), stencil.border() or (zero, zero)
             exchanged = (gained - lost * c) + net

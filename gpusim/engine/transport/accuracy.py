@@ -166,7 +166,9 @@ def _of_body(model: Model) -> Iterator[tuple[int, int, float]]:
         if row["wall"] >= 0:
             wall = exchange.walls[row["wall"]]
             given = float(model.body.exchanged[row["wall"], wall["quantity"]]) * float(wall["dilution"])
-            turnover[row["wall"]] += counts[state] * float(row["rate"]) * step * given
+            factors = model.cells.modulators[row["first_modulator"] : row["end_own"]]
+            highest = float(row["rate"]) * float(np.prod(np.maximum(factors["low"], factors["high"])))
+            turnover[row["wall"]] += counts[state] * highest * step * given
     rounds = max(1, round(HORIZON / step))
     for wall, share in zip(exchange.walls, turnover, strict=True):
         with np.errstate(over="ignore"):
