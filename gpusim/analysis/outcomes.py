@@ -29,11 +29,11 @@ def measure(outcome: Outcome, replicate: Replicate) -> float:
     if outcome.lesion is not None:
         return _of_lesion(replicate, names, outcome.lesion)
     if outcome.total is not None:
-        return sum(_amount(site, outcome.total, replicate.steps) for site in sites)
+        return sum(_amount(site, outcome.total, _summed(site, outcome, replicate.steps)[0]) for site in sites)
     if outcome.mean is not None:
-        volumes = [math.prod(site.model.shape) * site.model.spacing**3 for site in sites]
-        sums = [site.totals(replicate.steps)[outcome.mean] * site.model.spacing**3 for site in sites]
-        return sum(sums) / sum(volumes)
+        found = [(*_summed(site, outcome, replicate.steps), site.model.spacing**3) for site in sites]
+        volume = sum(voxels * each for _, voxels, each in found)
+        return sum(value * each for value, _, each in found) / volume if volume else 0.0
     if outcome.fired is not None:
         # A rule that an arm leaves out never fires.
         return float(sum(site.fired.get(outcome.fired, 0) for site in sites))
@@ -52,11 +52,26 @@ def measure(outcome: Outcome, replicate: Replicate) -> float:
     return sum(_cells(site, outcome.volume, outcome.box) * site.model.spacing**3 * 1e-9 for site in sites)
 
 
-def _amount(site: Site, field: str, steps: int) -> float:
+def _summed(site: Site, outcome: Outcome, steps: int) -> tuple[float, int]:
+    """The sum of a field over the voxels that an outcome is of, and their number."""
+    field = outcome.total or outcome.mean or ""
+    total = site.totals(steps)[field]  # finds concentrations that have gone wrong
+    if outcome.of is None and outcome.box is None:
+        return total, math.prod(site.model.shape)
+    inside = np.s_[:] if outcome.box is None else in_box(site.model.shape, site.model.spacing, outcome.box)
+    values = site.field(field)[inside]
+    if outcome.of is not None:
+        wanted = [site.model.states.number(state) for state in outcome.of]
+        values = values[np.isin(site.tissue[inside], wanted) | np.isin(site.immune[inside], wanted)]
+    return float(values.sum(dtype=np.float64)), values.size
+
+
+def _amount(site: Site, field: str, total: float) -> float:
+    """An amount from the sum of a field over some voxels."""
     fields = site.model.fields
     amount = units.amount_per_voxel(fields.units[fields.names.index(field)], site.model.spacing**3)
     assert amount is not None, "checked with the scenario"
-    return amount[0] * site.totals(steps)[field]
+    return amount[0] * total
 
 
 def _cells(site: Site, states: Iterable[str], box: Extent | None) -> int:

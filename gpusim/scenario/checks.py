@@ -1320,6 +1320,8 @@ def _outcome(document: Document, outcome: Outcome, path: KeyPath) -> Iterator[Pr
     for name in (outcome.total, outcome.mean):
         if name is not None:
             yield from _field(document, name, (*path, outcome.kind))
+            for state in outcome.of or ():
+                yield from _state(document, state, (*path, "of"))
     yield from of_no_amount(document, outcome, path)
     if outcome.trait is not None:
         yield from _outcome_of_trait(document, outcome, outcome.trait, path)

@@ -1525,10 +1525,10 @@ class Heat(_Part):
 class Outcome(_Part):
     """A number that is measured in a run, at its end or at given times.
 
-    `count`: the number of cells in some states. `volume`: their volume in mm^3; both in the whole lattice, or in a
-    `box` of it. `total`: the amount of a field whose
-    unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume. `fired`:
-    the firings of a rule since the start. `barred`: the divisions by a rule for which there was no room. `crushed`: the
+    `count`: the number of cells in some states. `volume`: their volume in mm^3. `total`: the amount of a field whose
+    unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume. `box`
+    restricts these four to a part of the lattice, and `of` restricts `total` and `mean` to the voxels with cells in some
+    states (0 without such voxels). `fired`: the firings of a rule since the start. `barred`: the divisions by a rule for which there was no room. `crushed`: the
     cells in some states that divisions have crushed. `left`: those that have left through open sides. `room`: the share
     of the cells in some states that a division with the reach `within` would find room for, such as the dividing share
     of a tumour; 0 without cells. `trait`: the mean of a trait over the cells that have it (or those
@@ -1572,9 +1572,11 @@ class Outcome(_Part):
             raise ValueError("an outcome of the 'body' has no 'site'")
         if (self.room is None) != (self.within is None):
             raise ValueError("'room' and 'within' go together: the share of cells that have room within a distance")
-        if self.box is not None and self.count is None and self.volume is None:
-            raise ValueError("'box' applies only to a 'count' or a 'volume'")
-        for key in ("of", "quantile", "above"):
+        if self.box is not None and self.kind not in ("count", "volume", "total", "mean"):
+            raise ValueError("'box' applies only to a 'count', a 'volume', a 'total' or a 'mean'")
+        if self.of is not None and self.kind not in ("trait", "total", "mean"):
+            raise ValueError("'of' applies only to a 'trait', a 'total' or a 'mean'")
+        for key in ("quantile", "above"):
             if self.trait is None and getattr(self, key) is not None:
                 raise ValueError(f"'{key}' applies only to a 'trait'")
         if self.quantile is not None and self.above is not None:

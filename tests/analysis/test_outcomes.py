@@ -57,6 +57,37 @@ def test_cells_in_a_box_are_counted():
         assert measure(Outcome(count=["tumour"], box=box), simulation) == kept < 38
 
 
+FIELD = """
+grid: {shape: [4, 3, 2], spacing: 20 um}
+time: {until: 2 min}
+fields: {virus: {unit: PFU/voxel, initial: {expression: "(2 * x / (20 um) - 1) * 1 PFU/voxel"}}}
+states: {tumour: {}, dead: {}, ctl: {layer: immune}}
+tissue:
+  shapes:
+    tumour: {kind: box, state: tumour, lower: [0 um, 0 um, 0 um], upper: [40 um, 60 um, 40 um]}
+    ctl: {kind: box, state: ctl, lower: [60 um, 0 um, 0 um], upper: [80 um, 20 um, 40 um]}
+"""
+
+
+def test_a_field_is_summed_over_the_voxels_of_cells_or_of_a_box():
+    box = {"lower": ["20 um", "0 um", "0 um"], "upper": ["80 um", "20 um", "40 um"]}
+    # Concentrations along x, at the centres of voxels: 0, 2, 4, 6.
+    expected = [
+        ({}, 6 * (0 + 2 + 4 + 6), 24),
+        ({"of": "tumour"}, 6 * (0 + 2), 12),
+        ({"of": ["tumour", "ctl"]}, 6 * (0 + 2) + 2 * 6, 14),
+        ({"of": "empty"}, 6 * (4 + 6), 12),
+        ({"of": "dead"}, 0, 0),
+        ({"box": box}, 2 * (2 + 4 + 6), 6),
+        ({"box": box, "of": "tumour"}, 2 * 2, 2),
+    ]
+    with gpusim.Simulation(gpusim.Scenario.parse(FIELD), "numpy") as simulation:
+        for where, total, voxels in expected:
+            assert measure(Outcome(total="virus", **where), simulation) == pytest.approx(total, rel=1e-6)
+            mean = total / voxels if voxels else 0
+            assert measure(Outcome(mean="virus", **where), simulation) == pytest.approx(mean, rel=1e-6)
+
+
 def test_an_outcome_is_taken_at_its_times_and_of_its_states():
     scenario = gpusim.Scenario.parse(TEXT.replace("OUTCOME", "{trait: load, of: infected, at: [0 min, 4 min]}"))
     with gpusim.Simulation(scenario, "numpy") as simulation:
@@ -81,7 +112,7 @@ def test_an_outcome_is_taken_at_its_times_and_of_its_states():
         ("{trait: load, quantile: 0.5, above: 3 vp}", "expected at most one of 'quantile', 'above'"),
         ("{count: tumour, of: tumour}", "'of' applies only to a 'trait'"),
         (
-            "{mean: virus, box: {lower: [0 um, 0 um, 0 um], upper: [1 mm, 1 mm, 1 mm]}}",
+            "{trait: load, box: {lower: [0 um, 0 um, 0 um], upper: [1 mm, 1 mm, 1 mm]}}",
             "'box' applies only to a 'count'",
         ),
         (
