@@ -1525,17 +1525,18 @@ class Heat(_Part):
 class Outcome(_Part):
     """A number that is measured in a run, at its end or at given times.
 
-    `count`: the number of cells in some states. `volume`: their volume in mm^3. `total`: the amount of a field whose
-    unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume. `box`
-    restricts these four to a part of the lattice, and `of` restricts `total` and `mean` to the voxels with cells in some
-    states (0 without such voxels). `fired`: the firings of a rule since the start. `barred`: the divisions by a rule for which there was no room. `crushed`: the
-    cells in some states that divisions have crushed. `left`: those that have left through open sides. `room`: the share
-    of the cells in some states that a division with the reach `within` would find room for, such as the dividing share
-    of a tumour; 0 without cells. `trait`: the mean of a trait over the cells that have it (or those
-    `of` some states), a `quantile` of its values, or the share of these cells whose value is at least `above`; 0
-    without cells. `body`: a quantity of the body. `lesion`: a property of the largest lesion (number of cells, diameter
-    in um, CD8 cells per mm^2 in core or margin, mean heat of the core), 0 without lesions. `site`: only at this site,
-    instead of all. `take`: instead of the present value, the highest or lowest so far, at the times of the snapshots.
+    `count`: the number of cells in some states. `volume`: their volume in mm^3. `total`: the amount of a field
+    whose unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume.
+    `box` restricts these four to a part of the lattice, and `of` restricts `total` and `mean` to the voxels with
+    cells in some states (0 without such voxels). `fired`: the firings of a rule since the start. `barred`: the
+    divisions by a rule for which there was no room. `crushed`: the cells in some states that divisions have
+    crushed. `left`: those that have left through open sides. `room`: the share of the cells in some states that a
+    division with the reach `within` would find room for, such as the dividing share of a tumour; 0 without cells.
+    `trait`: the mean of a trait over the cells that have it (or those `of` some states), a `quantile` of its
+    values, or the share of these cells whose value is at least `above`; 0 without cells. `body`: a quantity of the
+    body. `lesion`: a property of the largest lesion (number of cells, diameter in um, CD8 cells per mm^2 in core or
+    margin, mean heat of the core), 0 without lesions. `site`: only at this site, instead of all. `take`: instead of
+    the present value, the highest or lowest so far, at the times of the snapshots.
     """
 
     count: StateNames | None = None

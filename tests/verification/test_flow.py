@@ -274,7 +274,7 @@ body: {{quantities: {{drug: {{unit: PFU, initial: 1e5}}}}}}
         simulation.step(steps)
         kept.append(simulation.field("c").mean(dtype=float))
         assert simulation.body["drug"] + 120 * kept[-1] == pytest.approx(1e5, rel=books)
-    # Steady when as much returns as comes: everywhere the concentration of the blood, as all fluid came with 0.75 of it.
+    # Steady when as much returns as comes: then the concentration is that of the blood, of which fluid brought 0.75.
     blood = simulation.body["drug"] / 2e6 * 8000
     assert kept[-1] == pytest.approx(blood, rel=0.02)
     assert kept[0] < 0.7 * kept[-1]
