@@ -84,7 +84,7 @@ extern "C" __global__ void note_tally(
     const uint64* __restrict__ fired,    // [rules, R]
     const uint64* __restrict__ barred,   // [rules, R]
     const uint64* __restrict__ taken,    // [states, R]
-    const uint64* __restrict__ left,     // [2, states, R]
+    const uint64* __restrict__ left,     // [3, states, R]
     const uint64* __restrict__ flowed,   // [2, wall_count, R]
     const uint64* __restrict__ carried,  // [3, egress_count, R]
     const double* __restrict__ values,   // [quantities, R]
@@ -101,7 +101,7 @@ extern "C" __global__ void note_tally(
     note(fired, rules);
     note(barred, rules);
     note(taken, states);
-    note(left, 2 * states);
+    note(left, 3 * states);
     note(flowed, 2 * wall_count);
     note(carried, 3 * egress_count);
     for (int32 i = threadIdx.x; i < quantities * replicates; i += blockDim.x) noted_values[i] = values[i];

@@ -3,7 +3,7 @@
 // A cell keeps its heading until it turns or finds the way barred; a new heading is drawn among the
 // voxels that it can enter, with more weight up a gradient, or along a direction made of several. It then
 // tries a move with the probability speed * dt / dx. Of the cells that want one voxel, the one with the lowest random bid
-// gets it. Each voxel is written by one cell at most, so the order of threads can't matter.
+// gets it. Each voxel is written by one cell at most, so the order of threads can't matter: what is crushed does not move.
 #include "cells.cuh"
 #include "modulators.cuh"
 
@@ -19,7 +19,8 @@ struct Motility {
     int32 first_modulator, end_modulator;  // all of them
     int32 end_speed, end_turning, end_bias;  // those of the speed come first, then those of the persistence, of the bias
     int32 first_slope, end_slope;            // that make the direction
-    uint32 enters[8];   // states of the other layer
+    uint32 enters[8];    // states of the other layer
+    uint32 replaces[8];  // states of its own layer that its target may be in: free, and those that it crushes
 };
 
 // Part of a direction: the slope of a field, or its direction alone.
@@ -63,9 +64,9 @@ __device__ inline Voxel beside(int32 heading, const Stack& shape, int32 boundary
                  axis == 1 ? to : place.y, axis == 0 ? to : place.x};
 }
 
-__device__ inline bool can_enter(const Motility& motility, const Lattice& lattice, int32 vacant, int64 voxel) {
+__device__ inline bool can_enter(const Motility& motility, const Lattice& lattice, int64 voxel) {
     if (voxel < 0) return voxel == beyond;
-    return lattice.own[voxel] == vacant && in_set(motility.enters, lattice.other[voxel]);
+    return in_set(motility.replaces, lattice.own[voxel]) && in_set(motility.enters, lattice.other[voxel]);
 }
 
 __device__ inline float occupancy(float concentration, float scale) {
@@ -135,9 +136,9 @@ __device__ inline float drifting_weight(const Motility& motility, const Drift& d
 
 // Weight of a heading; 0 where the way is barred. `c` is the field that is climbed, `here` its occupancy here.
 __device__ inline float heading_weight(const Motility& motility, const Lattice& lattice, int32 boundary,
-                                       const Voxel& place, int32 vacant, const float* c, float here, int32 heading) {
+                                       const Voxel& place, const float* c, float here, int32 heading) {
     const int64 there = beside(heading, lattice.shape, boundary, place).index;
-    if (!can_enter(motility, lattice, vacant, there)) return 0.0f;
+    if (!can_enter(motility, lattice, there)) return 0.0f;
     if (motility.field < 0 || there == beyond) return 1.0f;
     const float rise = occupancy(c[there], motility.scale) - here;
     const float weight = 1.0f + motility.sensitivity * rise;
@@ -158,21 +159,21 @@ __device__ inline int32 drawn(const float (&weights)[6], float total, uint32 wor
 }
 
 __device__ inline int32 new_heading(const Motility& motility, const Lattice& lattice, int32 boundary,
-                                    const Voxel& place, int32 vacant, uint32 word) {
+                                    const Voxel& place, uint32 word) {
     const float* c = lattice.fields + motility.field * volume(lattice.shape);
     const float here = motility.field < 0 ? 0.0f : occupancy(c[place.index], motility.scale);
     float weights[6], total = 0.0f;
     for (int32 heading = 1; heading <= 6; ++heading) {
-        weights[heading - 1] = heading_weight(motility, lattice, boundary, place, vacant, c, here, heading);
+        weights[heading - 1] = heading_weight(motility, lattice, boundary, place, c, here, heading);
         total = total + weights[heading - 1];
     }
     return drawn(weights, total, word);
 }
 
 __device__ inline bool turns(const Motility& motility, const Lattice& lattice, int32 boundary, const Voxel& place,
-                             int32 vacant, int32 heading, float turn, uint32 word) {
+                             int32 heading, float turn, uint32 word) {
     return heading == 0 || happens(turn, word) ||
-           !can_enter(motility, lattice, vacant, beside(heading, lattice.shape, boundary, place).index);
+           !can_enter(motility, lattice, beside(heading, lattice.shape, boundary, place).index);
 }
 
 // What a cell is about to do: its heading, and the probability of a move.
@@ -187,7 +188,7 @@ __device__ inline bool is_guided(const Motility& motility) {
 
 // Of a cell with a direction, or whose persistence varies. Out of line: of those that move, few have them.
 OUT_OF_LINE Proposal guided(const Motility& motility, const Slope* slopes, const Modulator* modulators,
-                            const Lattice& lattice, int32 boundary, const Voxel& place, int32 vacant, int32 heading,
+                            const Lattice& lattice, int32 boundary, const Voxel& place, int32 heading,
                             const Random& random) {
     float turn = motility.turn;
     if (motility.end_speed < motility.end_turning) {
@@ -196,15 +197,15 @@ OUT_OF_LINE Proposal guided(const Motility& motility, const Slope* slopes, const
         turn = turn < almost_sure ? turn : almost_sure;
     }
     const float hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_speed, lattice, place);
-    const bool now = turns(motility, lattice, boundary, place, vacant, heading, turn, random.word[1]);
+    const bool now = turns(motility, lattice, boundary, place, heading, turn, random.word[1]);
     if (!(motility.first_slope < motility.end_slope))
-        return Proposal{now ? new_heading(motility, lattice, boundary, place, vacant, random.word[2]) : heading, hop};
+        return Proposal{now ? new_heading(motility, lattice, boundary, place, random.word[2]) : heading, hop};
     const Drift to = drift(motility, slopes, modulators, lattice, boundary, place);
     if (now) {
         float weights[6], total = 0.0f;
         for (int32 way = 1; way <= 6; ++way) {
             const int64 there = beside(way, lattice.shape, boundary, place).index;
-            weights[way - 1] = can_enter(motility, lattice, vacant, there) ? drifting_weight(motility, to, way) : 0.0f;
+            weights[way - 1] = can_enter(motility, lattice, there) ? drifting_weight(motility, to, way) : 0.0f;
             total = total + weights[way - 1];
         }
         heading = drawn(weights, total, random.word[2]);
@@ -251,12 +252,12 @@ extern "C" __global__ void propose_moves(
         int32 towards = heading[voxel];
         float hop;
         if (is_guided(motility)) {
-            const Proposal found = guided(motility, slopes, modulators, lattice, boundary, place, vacant, towards, random);
+            const Proposal found = guided(motility, slopes, modulators, lattice, boundary, place, towards, random);
             towards = found.heading;
             hop = found.hop;
         } else {
-            if (turns(motility, lattice, boundary, place, vacant, towards, motility.turn, random.word[1]))
-                towards = new_heading(motility, lattice, boundary, place, vacant, random.word[2]);
+            if (turns(motility, lattice, boundary, place, towards, motility.turn, random.word[1]))
+                towards = new_heading(motility, lattice, boundary, place, random.word[2]);
             hop = modulated(motility.hop, modulators, motility.first_modulator, motility.end_speed, lattice, place);
         }
         heading[voxel] = static_cast<uint8>(towards);
@@ -281,8 +282,10 @@ extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
     uint64* __restrict__ clone,   // [R, z, y, x]
     float* __restrict__ traits,   // [traits, R, z, y, x]
     uint64* __restrict__ left,    // [states, R], cells that leave the lattice
+    uint64* __restrict__ taken,   // [states, R], voxels that cells enter, by what was in them, and
+    uint64* __restrict__ laid,    // [states, R], what cells leave behind; both only where they crush or leave a trail
     // numbers:
-    int32 boundary, int32 first_trait, int32 end_trait,
+    int32 boundary, int32 first_trait, int32 end_trait, int32 vacant,
     // sizes:
     int32 first_counted, int32 end_counted,  // planes whose cells are counted
     int32 has_heading, int32 has_claim, int32 has_clone, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx) {
@@ -297,7 +300,9 @@ extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
         const uint16 mine = bid[voxel];
         const Voxel wanted = beside(mine & 7, shape, boundary, here);
         const int64 target = wanted.index;
-        const int32 trail = trails[cells[voxel]];
+        const int32 trail = trails[cells[voxel]], replicate = here.replicate;
+        const bool is_counted = here.z >= first_counted && here.z < end_counted;
+        int32 replaced = vacant;
         if (target == closed_off) return;  // out of what is held here of the whole lattice
         if (target != beyond) {
             for (int32 side = 1; side <= 6; ++side) {
@@ -306,9 +311,14 @@ extern "C" BLOCKS_AT_ONCE(8) __global__ void move(
                 const uint16 theirs = bid[rival];
                 if (theirs != 0 && (theirs & 7) == opposite(side) && theirs < mine) return;
             }
+            replaced = cells[target];
             layer.copy(target, voxel);
-        } else if (here.z >= first_counted && here.z < end_counted) {
-            atomicAdd(&left[cells[voxel] * replicates + here.replicate], uint64(1));
+        } else if (is_counted) {
+            atomicAdd(&left[cells[voxel] * replicates + replicate], uint64(1));
+        }
+        if (is_counted && (replaced != vacant || trail != vacant)) {
+            atomicAdd(&taken[replaced * replicates + replicate], uint64(1));
+            atomicAdd(&laid[trail * replicates + replicate], uint64(1));
         }
         layer.clear(voxel, trail);
     };

@@ -357,8 +357,10 @@ class Tally:
     Attributes:
         fired: uint64 [rules, R], firings.
         barred: uint64 [rules, R], divisions for which there was no room.
-        taken: uint64 [states, R], voxels that daughters, or the cells that they displaced, took, by what was in them.
-        left: uint64 [2, states, R], cells that left the lattice through open sides: pushed out, and by moves.
+        taken: uint64 [states, R], voxels that daughters, or the cells that they displaced, took, by what was in them;
+            and those that moving cells took, where these crush others or leave a trail.
+        left: uint64 [3, states, R], cells that left the lattice through open sides: pushed out, and by moves; and what
+            the latter moving cells left behind.
         flowed: uint64 [2, walls, R], what has left voxels for the body, in units of a concentration divided by
             `model.tables.FLOW_WHOLE`, and in `FLOW_FRACTION`ths of these; both in two's complement.
         carried: uint64 [3, egresses, R], what of traits has gone to the body, in units of 1 / `scale` of the egress, in

@@ -289,7 +289,7 @@ LAUNCHES = {
     "move": Launch(
         runs(),
         halo=("cells", *TRAVELLING, "traits"),
-        sums=("left",),
+        sums=("left", "taken", "laid"),
         costs=(
             Cost(
                 "by cells",

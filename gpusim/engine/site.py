@@ -360,7 +360,7 @@ class Site:
     @between_steps
     def left(self) -> dict[str, int]:
         """Cells of each state that have left the lattice through open sides since the start."""
-        return self._by_state(self._tallied().left.sum(axis=0))
+        return self._by_state(self._tallied().left[:2].sum(axis=0))
 
     @property
     @between_steps
@@ -380,7 +380,7 @@ class Site:
         np.subtract.at(totals, rules["partner"][of_partners], tallied.fired[of_partners])
         divides = rules["daughter"] >= 0
         np.add.at(totals, rules["daughter"][divides], tallied.fired[divides])
-        totals -= tallied.taken + tallied.left[1]
+        totals += tallied.left[2] - tallied.taken - tallied.left[1]
         for vacant, layer in ((0, slice(model.states.none)), (model.states.none, slice(model.states.none, None))):
             totals[vacant] += tallied.left[1][layer].sum()
         return dict(zip(model.states.names, map(int, totals), strict=True))

@@ -35,8 +35,8 @@ class Tallied:
 
     Attributes:
         fired, barred: int64 [rules, R], firings, and divisions for which there was no room.
-        taken: int64 [states, R], voxels that dividing cells took, by what was in them.
-        left: int64 [2, states, R], cells that left the lattice: pushed out, and by moves.
+        taken: int64 [states, R], voxels that dividing and moving cells took, by what was in them.
+        left: int64 [3, states, R], cells that left the lattice: pushed out, and by moves; and what movers left behind.
         flowed: int64 [2 walls, R], what has left voxels for the body.
         carried: int64 [3 egresses, R], what of traits has gone to the body.
     """
@@ -137,7 +137,7 @@ class Stack:
             self._adhesion = Adhesion(energies, swaps, acceptance, *sides)
         self._room_for = self._purposes_with_room()
         self._rooms: Known = {}
-        self._left = [self.state.tally.left[i] for i in range(2)]
+        self._left = [self.state.tally.left[i] for i in range(3)]
         self._acting = self._layers_with_rules()
         self._neighbourhoods = [self._neighbourhood(i, row) for i, row in enumerate(cells.neighbourhoods)]
         self._connections = {i: self._connection(r) for i, r in enumerate(cells.neighbourhoods) if r["reach"] == 0}
@@ -227,8 +227,9 @@ class Stack:
                 given = self._seen() | self._drawn(number, purpose) | {"bid": state.bid, "heading": layer.heading}
                 cells = {"cells": layer.cells, "boundary": self._boundary}
                 launch("propose_moves", self._tables, other=other.cells, vacant=layer.vacant, **cells, **given)
-                moved = {"trails": self._tables.trails, "bid": state.bid, "left": self._left[1]}
-                launch("move", **cells, **self._travelling(layer), **moved)
+                moved = {"trails": self._tables.trails, "bid": state.bid, "vacant": layer.vacant}
+                tallied = {"taken": state.tally.taken, "left": self._left[1], "laid": self._left[2]}
+                launch("move", **cells, **self._travelling(layer), **moved, **tallied)
 
     def apply_rules(self, number: int) -> None:
         """Let the tissue's cells act and adhere to each other, then the immune cells act; for the `number`th time."""
@@ -494,7 +495,7 @@ def tallied(stacks: Sequence[Stack]) -> list[Tallied]:
                 "barred": np.zeros((rules, replicates), np.int64),
                 "taken": np.zeros((states, replicates), np.int64),
             }
-            none["left"] = np.zeros((2, states, replicates), np.int64)
+            none["left"] = np.zeros((3, states, replicates), np.int64)
             none["carried"] = np.zeros((EGRESS_PARTS, len(model.cells.egresses), replicates), np.int64)
             counts = none | {kind: next(fetched).view(np.int64) for kind, _ in _counting(stack)}
             counts["flowed"] = counts["flowed"][:, :walls].reshape(2 * walls, replicates)
@@ -507,7 +508,9 @@ def tallied(stacks: Sequence[Stack]) -> list[Tallied]:
 def _counting(stack: Stack) -> list[tuple[str, Array]]:
     """What of a tally a model can count, by name."""
     model, tally = stack.models[0], stack.state.tally
-    divides = ("barred", "taken") if any(model.claims) else ()
-    leaves = ("left",) if model.cells.boundary else ()
-    carries = ("carried",) if len(model.cells.egresses) else ()
-    return [(kind, getattr(tally, kind)) for kind in ("fired", "flowed", *divides, *leaves, *carries)]
+    kinds = ["fired", "flowed"]
+    kinds += ["barred"] if any(model.claims) else []
+    kinds += ["taken"] if any(model.claims) or model.cells.replaces else []
+    kinds += ["left"] if model.cells.boundary or model.cells.replaces else []
+    kinds += ["carried"] if len(model.cells.egresses) else []
+    return [(kind, getattr(tally, kind)) for kind in kinds]

@@ -142,7 +142,7 @@ class State:
                 numbers(len(model.cells.rules), np.uint64),
                 numbers(len(model.cells.rules), np.uint64),
                 numbers(len(model.states.names), np.uint64),
-                backend.array(np.zeros((2, len(model.states.names), replicates), np.uint64)),
+                backend.array(np.zeros((3, len(model.states.names), replicates), np.uint64)),
                 backend.array(np.zeros((2, max(1, len(model.exchange.walls)), replicates), np.uint64)),
                 backend.array(np.zeros((EGRESS_PARTS, len(model.cells.egresses), replicates), np.uint64)),
             ),

@@ -219,6 +219,8 @@ class CellTables:
         enters = motility.enters or (states.immune if of_tissue else states.tissue)
         enters = tuple(state for state in enters if state not in barriers(self._document))
         row["enters"] = state_set([states.number(s) for s in enters])
+        free = 0 if of_tissue else states.none
+        row["replaces"] = state_set([free, *(states.number(s) for s in motility.crushes or ())])
 
 
 def boundary_of_cells(sides: Sides) -> int:

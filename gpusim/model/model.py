@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gpusim.model.tables import Instead, Source
+from gpusim.model.tables import Instead, Source, members
 from gpusim.tissue import InitialTissue
 
 
@@ -313,6 +313,15 @@ class Cells:
     def looks_at_connections(self) -> bool:
         """Whether a modulator does."""
         return bool((self.neighbourhoods["reach"] == 0).any())
+
+    @property
+    def replaces(self) -> bool:
+        """Whether moving cells crush others or leave a trail."""
+        for state in np.flatnonzero(self.motilities["hop"] > 0):
+            free, *crushed = np.flatnonzero(members(self.motilities["replaces"][state]))
+            if crushed or self.trails[state] != free:
+                return True
+        return False
 
     @property
     def leaves(self) -> np.ndarray:

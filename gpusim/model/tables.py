@@ -275,6 +275,7 @@ MOTILITY = np.dtype(
         ("first_slope", "<i4"),
         ("end_slope", "<i4"),
         ("enters", "<u4", (8,)),
+        ("replaces", "<u4", (8,)),
     ]
 )
 SLOPE = np.dtype(

@@ -513,6 +513,8 @@ def _motility(document: Document, state: str, motility: Motility, path: KeyPath)
     for entered in motility.enters or ():
         if entered not in other:
             yield (*path, "enters"), _not_a_state(document, "state of the other layer", entered, other)
+    for crushed in motility.crushes or ():
+        yield from _crushed_by_moves(document, state, crushed, (*path, "crushes"))
     if motility.trail is not None:
         yield from _trail(document, state, motility.trail, (*path, "trail"))
     yield from _modulators(document, motility.modulators, path, own)
@@ -522,6 +524,19 @@ def _above_0(document: Document, field: str, value: float | str, path: KeyPath) 
     yield from _concentration(document, field, value, path)
     if (units.parse(value).magnitude if isinstance(value, str) else value) == 0:
         yield path, f"expected '{path[-1]}' above 0"
+
+
+def _crushed_by_moves(document: Document, state: str, crushed: str, path: KeyPath) -> Iterator[Problem]:
+    tissue, immune = state_names(document)
+    own = tissue if state in tissue else immune
+    if crushed not in own:
+        yield path, _not_a_state(document, "state of the same layer", crushed, own)
+    elif crushed in (EMPTY, NONE):
+        yield path, f"'{crushed}' is no cell; cells enter free voxels in any case"
+    elif document.states[crushed].motility is not None:
+        yield path, f"'{crushed}' moves itself; expected a state without 'motility'"
+    elif crushed in barriers(document):
+        yield path, f"'{crushed}' is a barrier, which no cell enters"
 
 
 def _trail(document: Document, state: str, trail: str, path: KeyPath) -> Iterator[Problem]:

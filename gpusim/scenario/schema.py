@@ -742,14 +742,16 @@ class Motility(_Part):
     """Movement of a cell along one axis at `speed`, until it turns, on average after `persistence`.
 
     A cell enters voxels without a cell of its own layer, in which the state of the other layer is in `enters` (by
-    default, any state). Modulators act on the speed. It leaves a cell in the state `trail`, of its own layer, in the
-    voxel from which it moves.
+    default, any state). It also enters voxels with cells in the states `crushes` of its own layer, which do not move
+    themselves, and are lost. Modulators act on the speed. It leaves a cell in the state `trail`, of its own layer, in
+    the voxel from which it moves.
     """
 
     speed: Speed
     persistence: Annotated[Annotated[Time, _AMOUNT] | Annotated[Persistence, _WITH_KEYS], _AMOUNT_OR_KEYS] = "0 min"
     chemotaxis: Chemotaxis | None = None
     enters: StateNames | None = None
+    crushes: StateNames | None = None
     trail: Name | None = None
     modulators: tuple[Modulator, ...] = ()
 
@@ -1529,7 +1531,7 @@ class Outcome(_Part):
     whose unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume.
     `box` restricts these four to a part of the lattice, and `of` restricts `total` and `mean` to the voxels with
     cells in some states (0 without such voxels). `fired`: the firings of a rule since the start. `barred`: the
-    divisions by a rule for which there was no room. `crushed`: the cells in some states that divisions have
+    divisions by a rule for which there was no room. `crushed`: the cells in some states that divisions or moves have
     crushed. `left`: those that have left through open sides. `room`: the share of the cells in some states that a
     division with the reach `within` would find room for, such as the dividing share of a tumour; 0 without cells.
     `trait`: the mean of a trait over the cells that have it (or those `of` some states), a `quantile` of its

@@ -57,7 +57,23 @@ def randomised(random: Random) -> dict[str, Any]:
     _adhering(random, data)
     _with_traits(random, data)
     _responding(random, data)
+    _crushing(random, data)
     return data
+
+
+def _crushing(random: Random, data: dict[str, Any]) -> None:
+    """Let cells crush others that are in their way, and leave a trail."""
+    with_traits = {state for trait in data.get("traits", {}).values() for state in trait["of"]}
+    of_clones = data.get("clones", {}).get("of", [])
+    for states in (_TISSUE, _IMMUNE):
+        still = [name for name in states if "motility" not in data["states"][name]]
+        trails = [name for name in states if name not in with_traits and name not in of_clones]
+        for name in states:
+            motility = data["states"][name].get("motility")
+            if motility is not None and still and random.random() < 0.4:
+                motility["crushes"] = random.sample(still, random.randint(1, len(still)))
+            if motility is not None and trails and random.random() < 0.3:
+                motility["trail"] = random.choice(trails)
 
 
 def _responding(random: Random, data: dict[str, Any]) -> None:

@@ -121,8 +121,36 @@ def test_a_tip_moves_up_a_field_and_leaves_a_vessel_that_joins_it_to_the_wall(on
             assert joined(tissue, [1, 2], np.broadcast_to(np.arange(24) == 0, tissue.shape))[tissue > 0].all()
         assert tip[2] > 15
         assert (tissue == 1).sum() >= 49 + tip[2] - 1
+        assert running.counts["vessel"] == (tissue == 1).sum()
+        assert running.counts["empty"] == (tissue == 0).sum()
         with started(SPROUT, ("numpy", None)) as expected:
             expected.step(160)
+            assert running.digest() == expected.digest()
+
+
+PACKED = SPROUT.replace("trail: vessel", "trail: vessel\n      crushes: soft").replace(
+    "tissue:\n", "  soft: {}\n  hard: {}\ntissue:\n  background: soft\n"
+)
+HARD = "    hard: {kind: box, state: hard, lower: [100 um, 0 um, 0 um], upper: [120 um, 140 um, 100 um]}\n"
+
+
+def test_a_tip_makes_its_way_through_cells_that_it_crushes_and_around_others(one_backend_each):
+    with started(PACKED + HARD, one_backend_each) as running:
+        for _ in range(4):
+            running.step(60)
+            tissue = running.tissue
+            assert {name: (tissue == i).sum() for i, name in enumerate(running.model.states.names[:5])} == {
+                name: running.counts[name] for name in ("empty", "vessel", "tip", "soft", "hard")
+            }
+            assert (tissue == 4).sum() == 7 * 5
+            assert running.crushed["soft"] == (tissue != 3).sum() - 49 - 1 - 35
+        (tip,) = np.argwhere(tissue == 2)
+        assert joined(tissue, [1, 2], np.broadcast_to(np.arange(24) == 0, tissue.shape))[
+            (tissue == 1) | (tissue == 2)
+        ].all()
+        assert tip[2] > 6  # beyond the hard cells
+        with started(PACKED + HARD, ("numpy", None)) as expected:
+            expected.step(240)
             assert running.digest() == expected.digest()
 
 
@@ -131,10 +159,14 @@ def test_cells_that_leave_through_an_open_side_leave_their_trail(one_backend_eac
     with started(line, one_backend_each) as running:
         running.step(200)
         assert (running.tissue == 1).all()
+        assert (running.counts["vessel"], running.counts["empty"], running.left["tip"]) == (24, 0, 1)
 
 
 PROBLEMS = {
     "states.tip.motility.trail = vessl": "states.tip.motility.trail: unknown state of the same layer 'vessl'; did you",
+    "states.tip.motility.crushes = [vessl]": "motility.crushes: unknown state of the same layer 'vessl'; did you",
+    "states.tip.motility.crushes = [empty]": "states.tip.motility.crushes: 'empty' is no cell",
+    "states.tip.motility.crushes = [tip]": "states.tip.motility.crushes: 'tip' moves itself",
     "states.tip.motility.trail = empty": "states.tip.motility.trail: 'empty' is no cell",
     "traits.age = {of: [vessel], most: 3}": "states.tip.motility.trail: cells in 'vessel' have the trait 'age'",
     "clones = {of: [vessel]}": "states.tip.motility.trail: cells in 'vessel' belong to clones",

@@ -110,8 +110,9 @@ def numbers(model: Model) -> dict[str, object]:
         unused.append("adjustments")
         others = ("first_adjustment", "end_adjustment", "founds", "partner", "partner_to")
         cells = dataclasses.replace(cells, rules=_without_columns(cells.rules, others))
-    if (cells.trails == np.where(np.arange(len(cells.trails)) < model.states.none, 0, model.states.none)).all():
+    if not cells.replaces:
         unused.append("trails")
+        cells = dataclasses.replace(cells, motilities=_without_columns(cells.motilities, ["replaces"]))
     if not cells.looks_at_connections:
         cells = dataclasses.replace(cells, neighbourhoods=_without_columns(cells.neighbourhoods, ("ends", "sides")))
     found["doses"] = tuple(_without(each, [] if each.fluid else ["steps", "fluid"]) for each in model.doses)

@@ -49,14 +49,13 @@ def propose_moves(
                 numbers = (heading.reshape(-1), bid.reshape(-1))
                 row = motilities[state]
                 parts = slopes[row["first_slope"] : row["end_slope"]]
-                _propose(slab, row, parts, vacant, *numbers, voxels, draw, boundary)
+                _propose(slab, row, parts, *numbers, voxels, draw, boundary)
 
 
 def _propose(
     slab: Slab,
     row: np.void,
     slopes: np.ndarray,
-    vacant: int,
     heading: np.ndarray,
     bid: np.ndarray,
     voxels: np.ndarray,
@@ -65,7 +64,7 @@ def _propose(
 ) -> None:
     at = voxels + slab.offset
     words = voxel_random(at, draw)
-    free = [_can_enter(slab, row, vacant, beside(h, at, slab.own.shape, boundary)) for h in _HEADINGS]
+    free = [_can_enter(slab, row, beside(h, at, slab.own.shape, boundary)) for h in _HEADINGS]
     towards = heading[at].astype(np.int64)
     kept = np.choose(towards, [np.zeros(at.size, bool), *free])
     turns = (towards == 0) | happens(_turn(slab, row, voxels), words[1]) | ~kept
@@ -107,10 +106,11 @@ def beside(heading: int, voxels: np.ndarray, shape: tuple[int, ...], boundary: i
     return np.where((to >= 0) & (to < size), voxels + (to - place) * stride, outside)
 
 
-def _can_enter(slab: Slab, row: np.void, vacant: int, there: np.ndarray) -> np.ndarray:
+def _can_enter(slab: Slab, row: np.void, there: np.ndarray) -> np.ndarray:
     own, other = slab.own.reshape(-1), slab.other.reshape(-1)
     at = np.maximum(there, 0)
-    inside = (there >= 0) & (own[at] == vacant) & (members(row["enters"])[other[at]] > 0)
+    enters = (members(row["replaces"])[own[at]] > 0) & (members(row["enters"])[other[at]] > 0)
+    inside = (there >= 0) & enters
     free: np.ndarray = inside | (there == BEYOND)
     return free
 
@@ -207,9 +207,12 @@ def move(
     traits: np.ndarray,
     bid: np.ndarray,
     left: np.ndarray,
+    taken: np.ndarray,
+    laid: np.ndarray,
     boundary: int,
     first_trait: int,
     end_trait: int,
+    vacant: int,
     first_counted: int,
     end_counted: int,
 ) -> None:
@@ -229,9 +232,15 @@ def move(
     wins = np.ones(targets.size, bool)
     wins[1:] = targets[1:] != targets[:-1]
     targets, voxels = targets[wins], voxels[wins]
-    count(left, cells.reshape(-1)[leaving], leaving, (first_counted, end_counted), bid.shape)
+    counted = (first_counted, end_counted), bid.shape
+    count(left, cells.reshape(-1)[leaving], leaving, *counted)
     travelling = [array for array in (clock, heading, claim, clone, *traits[first_trait:end_trait]) if array.size]
     states, left_behind = cells.reshape(-1), trails[cells].reshape(-1)
+    moving = np.concatenate([voxels, leaving])
+    replaced = np.concatenate([states[targets], np.full(leaving.size, vacant, states.dtype)])
+    changed = (replaced != vacant) | (left_behind[moving] != vacant)
+    count(taken, replaced[changed], moving[changed], *counted)
+    count(laid, left_behind[moving[changed]], moving[changed], *counted)
     states[targets] = states[voxels]
     for emptied in (voxels, leaving):
         states[emptied] = left_behind[emptied]
