@@ -35,7 +35,8 @@ def render(
     ] = None,
     site: Annotated[str | None, typer.Option(metavar="SITE", help="Site to draw, if there are several.")] = None,
     field: Annotated[
-        str | None, typer.Option(help="Field that the volume shows, or heat, flow-speed or room.", show_default="heat, if defined")
+        str | None,
+        typer.Option(help="Field that the volume shows, or heat, flow-speed or room.", show_default="heat, if defined"),
     ] = None,
     trait: Annotated[
         str | None,
@@ -77,7 +78,9 @@ def render(
     cut: Annotated[bool, typer.Option("--cut/--no-cut", help="Cut out the quarter that faces the camera.")] = True,
     hide: Annotated[
         list[str] | None,
-        typer.Option(metavar="LAYER", help="Leave out: field, surface, section, core, front, vessels, cells, streamlines, box."),
+        typer.Option(
+            metavar="LAYER", help="Leave out: field, surface, section, core, front, vessels, cells, streamlines, box."
+        ),
     ] = None,
     opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Factor on the opacity of the volume.")] = 1.0,
     plane: Annotated[

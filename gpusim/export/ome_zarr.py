@@ -24,8 +24,9 @@ _COLOURS = ("FFFFFF", "E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00"
 def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
     """An image [t, c, z, y, x], and the labels `tissue`, `immune` and `clone` [t, z, y, x].
 
-    The channels of the image are the fields, the traits and the components of the fluid's velocity. A trait is 0 where no cell has it. A label is the number of a state, where 0 is no cell, or of a clone (if they are
-    recorded), where 0 is none. NGFF supports only equally spaced times: the axis has the mean interval of the
+    The channels of the image are the fields, the traits and the components of the fluid's velocity. A trait is 0 where
+    no cell has it. A label is the number of a state, where 0 is no cell, or of a clone (if they are recorded), where 0
+    is none. NGFF supports only equally spaced times: the axis has the mean interval of the
     snapshots, and the attribute `gpusim` contains the exact times in min.
     """
     with extra("formats", "to write OME-Zarr"):

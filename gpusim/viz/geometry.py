@@ -1,6 +1,6 @@
 """Shapes from voxels: surfaces, vessel tubes, cut faces. Lengths in um, arrays [z, y, x]."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 
 import numpy as np
 import pyvista as pv
@@ -82,24 +82,24 @@ def streamlines(velocity: np.ndarray, spacing: float, apart: float) -> pv.PolyDa
     fast = speed[tuple(starts.T)]
     starts = starts[np.argsort(-fast, kind="stable")][: int((fast > _AT_REST * top).sum())]
     trace = _tracer(grid, top)
-    crossed: set[tuple[int, ...]] = set()
+    crossed = np.zeros([int(length // apart) + 1 for length in np.multiply(speed.shape[::-1], spacing)], bool)
     paths: list[np.ndarray] = []
     for start in starts:
         place = (start[::-1] + 0.5) * spacing
-        if _block(place, apart) in crossed:
+        if crossed[_blocks(place, apart)]:
             continue
         forward, backward = (_free(trace(place, way), apart, crossed) for way in (_FORWARD, _BACKWARD))
         path = np.concatenate([backward[:0:-1], forward])
         if len(path) > 1 and np.linalg.norm(np.diff(path, axis=0), axis=1).sum() > apart / 2:
             paths.append(path)
-            crossed |= {_block(point, apart) for point in path}
+            crossed[_blocks(path, apart)] = True
     return _joined(paths, grid)
 
 
 _AT_REST = 0.01
 """Share of the highest speed; lines neither begin nor go on where the fluid is slower."""
-_STEPS = 4000
-"""Of a line each way, at most; a step is half a voxel."""
+_STEP = 0.5
+"""Voxels."""
 _FORWARD, _BACKWARD = vtkStreamTracer.FORWARD, vtkStreamTracer.BACKWARD
 
 
@@ -110,9 +110,10 @@ def _tracer(grid: pv.ImageData, top: float) -> Callable[[np.ndarray, int], np.nd
     tracer.SetInputArrayToProcess(0, 0, 0, 0, "velocity")
     tracer.SetIntegratorTypeToRungeKutta4()
     tracer.SetIntegrationStepUnit(vtkStreamTracer.CELL_LENGTH_UNIT)
-    tracer.SetInitialIntegrationStep(0.5)
-    tracer.SetMaximumNumberOfSteps(_STEPS)
-    tracer.SetMaximumPropagation(_STEPS * grid.spacing[0])
+    tracer.SetInitialIntegrationStep(_STEP)
+    # Enough to cross the grid; around a voxel that drains the fluid, a line would go on for ever.
+    tracer.SetMaximumNumberOfSteps(round(sum(grid.dimensions) / _STEP))
+    tracer.SetMaximumPropagation(sum(grid.dimensions) * grid.spacing[0])
     tracer.SetTerminalSpeed(_AT_REST * top)
     tracer.SetComputeVorticity(False)
 
@@ -127,14 +128,15 @@ def _tracer(grid: pv.ImageData, top: float) -> Callable[[np.ndarray, int], np.nd
     return trace
 
 
-def _block(place: np.ndarray, edge: float) -> tuple[int, ...]:
-    return tuple(int(n) for n in place // edge)
+def _blocks(places: np.ndarray, edge: float) -> tuple[np.ndarray, ...]:
+    """Indices along x, y, z of the blocks of places [..., 3]."""
+    return tuple((places // edge).astype(int).T)
 
 
-def _free(path: np.ndarray, edge: float, crossed: Container[tuple[int, ...]]) -> np.ndarray:
-    """A path up to the first block of `crossed`."""
-    end = next((i for i, point in enumerate(path) if _block(point, edge) in crossed), len(path))
-    return path[:end]
+def _free(path: np.ndarray, edge: float, crossed: np.ndarray) -> np.ndarray:
+    """A path up to the first block that is crossed: bool [x, y, z]."""
+    there = crossed[_blocks(path, edge)]
+    return path[: int(there.argmax()) if there.any() else len(path)]
 
 
 def _joined(paths: list[np.ndarray], grid: pv.ImageData) -> pv.PolyData:
@@ -142,8 +144,13 @@ def _joined(paths: list[np.ndarray], grid: pv.ImageData) -> pv.PolyData:
     if not paths:
         return pv.PolyData()
     ends = np.cumsum([0, *map(len, paths)])
-    lines = [np.concatenate([[len(path)], np.arange(first, first + len(path))]) for first, path in zip(ends, paths, strict=False)]
-    return pv.PolyData(np.concatenate(paths), lines=np.concatenate(lines)).sample(grid)
+    lines = [
+        np.concatenate([[len(path)], np.arange(first, first + len(path))])
+        for first, path in zip(ends, paths, strict=False)
+    ]
+    found = pv.PolyData(np.concatenate(paths), lines=np.concatenate(lines)).sample(grid)
+    found.point_data["speed"] = np.linalg.norm(found.point_data["velocity"], axis=1)
+    return found
 
 
 def arrows(lines: pv.PolyData, length: float) -> pv.PolyData:

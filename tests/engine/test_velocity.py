@@ -61,7 +61,9 @@ def test_two_layers_in_series_conduct_by_darcys_law(velocity):
 
 def test_a_side_with_a_permeability_is_a_further_resistance(velocity):
     found = velocity(
-        text([6, 1, 1], "x_low: {value: 20}, x_high: {permeability: 5 um/min, far: 0}", "conductivity: 300 um^2/mmHg/min")
+        text(
+            [6, 1, 1], "x_low: {value: 20}, x_high: {permeability: 5 um/min, far: 0}", "conductivity: 300 um^2/mmHg/min"
+        )
     )
     assert found[0] == pytest.approx(np.full((1, 1, 6), 20 / (6 * DX / 300 + 1 / 5)), rel=1e-4)
 
@@ -135,6 +137,6 @@ def test_a_result_has_the_velocity_of_its_snapshots_also_after_a_change_of_the_c
 
 def test_without_a_flow_there_is_no_velocity():
     scenario = gpusim.Scenario.parse("grid: {shape: [4, 4, 4]}\ntime: {until: 1 h, step: {field: 1 min}}")
-    with gpusim.Simulation(scenario, "numpy") as simulation:
-        with pytest.raises(gpusim.GpusimError, match="the scenario has no flow of fluid"):
-            simulation.velocity()
+    match = "the scenario has no flow of fluid"
+    with gpusim.Simulation(scenario, "numpy") as simulation, pytest.raises(gpusim.GpusimError, match=match):
+        simulation.velocity()

@@ -179,9 +179,7 @@ def _streamlines(axes: Axes, moment: Moment, cut: Cut, layer: int) -> None:
         )
 
 
-def planes(
-    moment: Moment, name: str, *, span: tuple[float, float] | None = None, streamlines: bool = False
-) -> Figure:
+def planes(moment: Moment, name: str, *, span: tuple[float, float] | None = None, streamlines: bool = False) -> Figure:
     """A field in three planes through the middle of the tumour, at one scale; lines show where they cross.
 
     Raises `ResultError`.
@@ -198,7 +196,15 @@ def planes(
         places = {"z": grid[0, 0], "y": grid[1, 0], "x": grid[1, 1]}
         drawn = []
         for cut in cuts:
-            axes = plane(moment, name, cut, span=span, axes=figure.add_subplot(places[cut.axis]), bar=False, streamlines=streamlines)
+            axes = plane(
+                moment,
+                name,
+                cut,
+                span=span,
+                axes=figure.add_subplot(places[cut.axis]),
+                bar=False,
+                streamlines=streamlines,
+            )
             right, up = cut.directions
             axes.axvline((layers[right] + 0.5) * moment.spacing, color="white", linewidth=0.6, alpha=0.8)
             axes.axhline((layers[up] + 0.5) * moment.spacing, color="white", linewidth=0.6, alpha=0.8)
