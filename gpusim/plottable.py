@@ -18,8 +18,8 @@ class Plottable:
             site: draw only this site.
             options: those of `gpusim render`: `theme` ("light", "dark", "paper"), `view`, `cut`, `hide` (a list),
                 `trait` (which cells are coloured by), `span` (low, high; of the trait, or else of the field),
-                `opacity`, `size` (pixels); for a result also `at`, e.g. "start, peak, end", and `clones` (True: cells
-                are coloured by their clones).
+                `opacity`, `size` (pixels), `streamlines` (True: those of the interstitial fluid); for a
+                result also `at`, e.g. "start, peak, end", and `clones` (True: cells are coloured by their clones).
 
         Raises `ResultError`, also if PyVista or Matplotlib is not installed.
         """

@@ -35,7 +35,8 @@ def render(
     ] = None,
     site: Annotated[str | None, typer.Option(metavar="SITE", help="Site to draw, if there are several.")] = None,
     field: Annotated[
-        str | None, typer.Option(help="Field that the volume shows, or heat, or room.", show_default="heat, if defined")
+        str | None,
+        typer.Option(help="Field that the volume shows, or heat, flow-speed or room.", show_default="heat, if defined"),
     ] = None,
     trait: Annotated[
         str | None,
@@ -49,6 +50,14 @@ def render(
             "--clones",
             help="Colour cells by their clones, the largest ones each in a colour of its own; clones whose families "
             "stay below 1% of all cells as parts of their parents. Without --field, no volume is drawn.",
+        ),
+    ] = False,
+    streamlines: Annotated[
+        bool,
+        typer.Option(
+            "--streamlines",
+            help="Draw the streamlines of the interstitial fluid, coloured by its speed; with --plane, those of the "
+            "velocity within the plane.",
         ),
     ] = False,
     span: Annotated[
@@ -69,7 +78,9 @@ def render(
     cut: Annotated[bool, typer.Option("--cut/--no-cut", help="Cut out the quarter that faces the camera.")] = True,
     hide: Annotated[
         list[str] | None,
-        typer.Option(metavar="LAYER", help="Leave out: field, surface, section, core, front, vessels, cells, box."),
+        typer.Option(
+            metavar="LAYER", help="Leave out: field, surface, section, core, front, vessels, cells, streamlines, box."
+        ),
     ] = None,
     opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Factor on the opacity of the volume.")] = 1.0,
     plane: Annotated[
@@ -91,7 +102,7 @@ def render(
     if clones and trait is not None:
         raise ResultError("clones: expected --clones or --trait, because a cell has one colour")
     if plane is not None:
-        _planes(result, output, plane, at or "end", site, field, span, size)
+        _planes(result, output, plane, at or "end", site, field, span, size, streamlines)
         return
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
@@ -110,6 +121,7 @@ def render(
         trait=trait,
         trait_span=_span(span) if trait is not None else None,
         clones=clones,
+        streamlines=streamlines,
         cut=cut,
         hidden=frozenset(hide or []),
         view=scene.view_of(view) if view else None,
@@ -127,6 +139,8 @@ def render(
             first.trait(trait)
         if clones:
             first.shown_clones()
+        if streamlines:
+            first.shown_velocity()
         rate = film.FRAMES_PER_SECOND[ending]
         count = max(round(seconds * rate), 2)
         pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
@@ -161,6 +175,7 @@ def _planes(
     field: str | None,
     span: str | None,
     size: str | None,
+    streamlines: bool,
 ) -> None:
     """Draw planes of a field, with Matplotlib."""
     from gpusim.record import Result
@@ -182,11 +197,11 @@ def _planes(
     if plane == "all":
         if len(moments) > 1:
             raise ResultError("plane: 'all' shows one time of one site; give --site, or a plane such as z")
-        figure = plots.planes(moments[0], name, span=between)
+        figure = plots.planes(moments[0], name, span=between, streamlines=streamlines)
     else:
         pixels = _size(size) if size else None
         page = (pixels[0] / 160, pixels[1] / 160) if pixels else plots.PAGE
-        figure = plots.panels(moments, name, plots.Cut.of(plane), span=between, size=page)
+        figure = plots.panels(moments, name, plots.Cut.of(plane), span=between, size=page, streamlines=streamlines)
     with explained(output), aside(output) as unready:
         figure.savefig(unready, dpi=160)
     plt.close(figure)

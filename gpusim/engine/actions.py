@@ -61,6 +61,11 @@ def with_changes(scenario: Scenario, changed: Iterable[Mapping[str, Any]]) -> Sc
     return scenario
 
 
+def until(scenario: Scenario, done: Iterable[Action], step: int) -> Scenario:
+    """The scenario that step number `step` was computed with, after some actions. Raises `ScenarioError`."""
+    return with_changes(scenario, changes(each for each in done if each.step < step))
+
+
 def treated(
     scenario: Scenario, actions: Sequence[Action], verb: str, arguments: Mapping[str, Any], layers: Mapping[str, Any]
 ) -> dict[str, Any]:

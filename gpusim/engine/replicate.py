@@ -13,7 +13,7 @@ import numpy as np
 
 from gpusim import units
 from gpusim.backends.base import Backend
-from gpusim.engine import actions, dataset
+from gpusim.engine import actions, dataset, flow
 from gpusim.engine.actions import Action
 from gpusim.engine.clock import Clock, between_steps
 from gpusim.engine.notes import Note
@@ -359,6 +359,18 @@ class Replicate(Plottable):
     def immune(self) -> np.ndarray:
         """A copy of the first site's mobile cells: uint8 [z, y, x], numbers of `model.states.names`."""
         return self.site.immune
+
+    @between_steps
+    def velocity(self, site: str | None = None) -> np.ndarray:
+        """Velocity of the interstitial fluid at a site (the first, where left out): float32 [3, z, y, x], um/min.
+
+        The components are those along x, y and z. It follows from the present pressure and tissue; see
+        `gpusim.engine.flow.velocity`, also on tissue that has changed since the pressure was solved. Raises
+        `ScenarioError` if the scenario has no flow; `KeyError`.
+        """
+        here = self.site if site is None else self.sites[site]
+        document = actions.until(self.scenario, self.actions, self.steps).site(here.name).document
+        return flow.velocity(document, here.array)
 
     @between_steps
     def dataset(self, site: str | None = None) -> xarray.Dataset:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpusim.engine.flow import UNIT, VELOCITY, has_velocity
 from gpusim.errors import extra
 from gpusim.export.cells import CLONE
 from gpusim.record import Result, layout, lineages
@@ -21,10 +22,11 @@ _COLOURS = ("FFFFFF", "E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00"
 
 
 def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
-    """An image [t, c, z, y, x] of the fields and traits, and the labels `tissue`, `immune` and `clone` [t, z, y, x].
+    """An image [t, c, z, y, x], and the labels `tissue`, `immune` and `clone` [t, z, y, x].
 
-    A trait is 0 where no cell has it. A label is the number of a state, where 0 is no cell, or of a clone (if they are
-    recorded), where 0 is none. NGFF supports only equally spaced times: the axis has the mean interval of the
+    The channels of the image are the fields, the traits and the components of the fluid's velocity. A trait is 0 where
+    no cell has it. A label is the number of a state, where 0 is no cell, or of a clone (if they are recorded), where 0
+    is none. NGFF supports only equally spaced times: the axis has the mean interval of the
     snapshots, and the attribute `gpusim` contains the exact times in min.
     """
     with extra("formats", "to write OME-Zarr"):
@@ -50,10 +52,14 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
     }
     scale = {"t": apart, **dict.fromkeys("zyx", result.spacing)}
     group = zarr.open_group(str(target), mode="w", zarr_format=3)
-    numbers = [*result.field_names, *result.trait_names]
+    numbers = {name: data[name].data for name in (*result.field_names, *result.trait_names)}
+    units = {name: result.unit(name) for name in numbers}
+    if has_velocity(result.document):
+        numbers |= _velocity(result, snapshots, numbers)
+        units |= {name: UNIT for name in numbers if name not in units}
     if numbers:
         write_image(
-            da.stack([data[name].data for name in numbers], axis=1),
+            da.stack(list(numbers.values()), axis=1),
             group,
             axes="tczyx",
             scale={**scale, "c": 1.0},
@@ -62,7 +68,7 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
             **common,
         )
         # Not by `write_image`, which takes a mapping up to ome-zarr 0.18 and an object of its own later.
-        channels = [_channel(data, i, name) for i, name in enumerate(numbers)]
+        channels = [_channel(values, i, name) for i, (name, values) in enumerate(numbers.items())]
         _add(group, omero={"channels": channels})
     names = result.state_names
     states: list[dict[str, Any]] = [
@@ -93,7 +99,7 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
     _add(group["labels"], version="0.5")
     group.attrs["gpusim"] = {
         "times_min": times.tolist(),
-        "units": {name: result.unit(name) for name in numbers},
+        "units": units,
     }
 
 
@@ -102,13 +108,25 @@ def _add(group: Any, **metadata: Any) -> None:
     group.attrs["ome"] = {**group.attrs["ome"], **metadata}
 
 
-def _channel(data: Any, number: int, name: str) -> dict[str, Any]:
-    top = float(data[name].max()) or 1.0
+def _velocity(result: Result, snapshots: Sequence[int], like: dict[str, Any]) -> dict[str, Any]:
+    """The components of the velocity along x, y and z, by name, as lazy arrays [t, z, y, x]."""
+    import dask.array as da
+    from dask import delayed
+
+    shape = next(iter(like.values())).shape[1:]
+    each = [da.from_delayed(delayed(result.velocity)(i), (3, *shape), np.float32) for i in snapshots]
+    whole = da.stack(each, axis=1).rechunk((1, 1, *(_CHUNK,) * 3))
+    return {f"{VELOCITY}_{axis}": whole[i] for i, axis in enumerate("xyz")}
+
+
+def _channel(values: Any, number: int, name: str) -> dict[str, Any]:
+    low, top = (float(end) for end in (values.min(), values.max()))
+    low, top = min(low, 0.0), top if top > min(low, 0.0) else min(low, 0.0) + 1.0
     return {
         "label": name,
         "color": _COLOURS[number % len(_COLOURS)],
         "active": number == 0,
-        "window": {"min": 0.0, "max": top, "start": 0.0, "end": top},
+        "window": {"min": low, "max": top, "start": low, "end": top},
     }
 
 

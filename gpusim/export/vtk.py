@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from gpusim.engine.flow import UNIT, VELOCITY, has_velocity
 from gpusim.errors import extra
 from gpusim.export.cells import CLONE
 from gpusim.record import Result, layout
@@ -23,12 +24,20 @@ _UNITS = "units"
 
 def _names(result: Result) -> list[str]:
     clones = [CLONE] if layout.records_clones(result.document) else []
-    return [*result.field_names, *layout.LAYERS, *result.trait_names, *clones]
+    flow = [VELOCITY] if has_velocity(result.document) else []
+    return [*result.field_names, *layout.LAYERS, *result.trait_names, *clones, *flow]
 
 
 def _values(result: Result, name: str, snapshot: int) -> np.ndarray:
-    """A field, a layer, a trait, or the numbers of clones: [z, y, x]."""
+    """A field, a layer, a trait, or the numbers of clones: [z, y, x]; the velocity of the fluid: [z, y, x, 3]."""
+    if name == VELOCITY and has_velocity(result.document):
+        return np.moveaxis(result.velocity(snapshot), 0, -1)
     return result.clone_numbers(snapshot) if name == CLONE else result.array(name, snapshot)
+
+
+def _components(result: Result, name: str) -> tuple[int, ...]:
+    """The axes of an array after z, y and x."""
+    return (3,) if name == VELOCITY and has_velocity(result.document) else ()
 
 
 def _kind(name: str) -> tuple[str, str]:
@@ -40,8 +49,9 @@ def _kind(name: str) -> tuple[str, str]:
 
 def _units(result: Result) -> list[str]:
     # VTKHDF reads ASCII alone; a unit may hold the micro sign, in either of its two characters.
-    names = [*result.field_names, *result.trait_names]
-    return [f"{name}: {result.unit(name)}".replace("\u00b5", "u").replace("\u03bc", "u") for name in names]
+    units = {name: result.unit(name) for name in (*result.field_names, *result.trait_names)}
+    units |= {VELOCITY: UNIT} if has_velocity(result.document) else {}
+    return [f"{name}: {unit}".replace("\u00b5", "u").replace("\u03bc", "u") for name, unit in units.items()]
 
 
 def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
@@ -62,11 +72,12 @@ def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:
         root.attrs["Spacing"] = np.full(3, result.spacing)
         root.attrs["Direction"] = np.eye(3).ravel()
         for name in _names(result):
+            components = _components(result, name)
             array = root.create_dataset(
                 f"CellData/{name}",
-                (*steps, nz, ny, nx),
+                (*steps, nz, ny, nx, *components),
                 np.dtype(_kind(name)[1]),
-                chunks=(*(1 for _ in steps), *(min(n, 128) for n in (nz, ny, nx))),
+                chunks=(*(1 for _ in steps), *(min(n, 128) for n in (nz, ny, nx)), *components),
                 compression="gzip",
                 compression_opts=1,
                 shuffle=True,
@@ -175,6 +186,8 @@ def _image(result: Result, snapshot: int) -> ElementTree.Element:
         # One block: how many, bytes of each, bytes of a last one that is not full, bytes of each when packed.
         head = np.array([1, len(values), 0, len(packed)], "<u8").tobytes()
         array = ElementTree.SubElement(cells, "DataArray", type=kind, Name=name, format="binary")
+        for count in _components(result, name):
+            array.set("NumberOfComponents", str(count))
         array.text = (base64.b64encode(head) + base64.b64encode(packed)).decode("ascii")
     return root
 

@@ -212,7 +212,7 @@ def _fields(document: Document, states: States, volume: float, initial: tuple[np
         diffusion=np.array(
             [[_diffusivity(document, name, state) for state in states.tissue] for name in names], float
         ).reshape(len(names), len(states.tissue)),
-        boundary=_boundary(list(specs.values()), volume),
+        boundary=boundary_of(list(specs.values()), volume),
         initial=initial,
         solvers=tuple("steady" if _is_pressure(document, name) else spec.solver for name, spec in specs.items()),
     )
@@ -230,7 +230,8 @@ def _diffusivity(document: Document, field: str, state: str) -> float:
     return units.number(spec.diffusion.get(state, other), "um^2/min")
 
 
-def _boundary(specs: list[FieldSpec], volume: float) -> Boundary:
+def boundary_of(specs: list[FieldSpec], volume: float) -> Boundary:
+    """What fields meet at the sides of a lattice whose voxels have a volume, um^3."""
     count = len(specs)
     boundary = Boundary(np.zeros((count, 3), bool), np.zeros((count, 6)), np.zeros((count, 6)))
     for f, spec in enumerate(specs):

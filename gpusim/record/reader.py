@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from gpusim.engine import Action
+from gpusim.engine import Action, actions, flow
 from gpusim.errors import GpusimError, ResultError
 from gpusim.plottable import Plottable
 from gpusim.record import layout, lineages, store, sums, tracks
@@ -240,6 +240,19 @@ class Result(Plottable):
         if not layout.records_clones(self.scenario.document):
             raise ResultError(f"{self.folder}: clones are not recorded (record.clones)")
         return lineages.numbers(known, self.array(layout.CLONES, snapshot))
+
+    def velocity(self, snapshot: int = -1) -> np.ndarray:
+        """Velocity of the interstitial fluid of one snapshot: float32 [3, z, y, x], um/min.
+
+        The components are those along x, y and z, at voxel centres. It follows from the recorded pressure and tissue;
+        see `gpusim.engine.flow.velocity`, also on tissue that has changed since the pressure was solved. Changes of the
+        scenario during a run are known once it has finished. Raises `ScenarioError` if the scenario has no flow;
+        `ResultError`.
+        """
+        with self._reading(layout.SNAPSHOTS):
+            step = int(store.read_all(self._group, "step")[snapshot % len(self.times)])
+        document = actions.until(self.scenario, self.actions, step).site(self.site).document
+        return flow.velocity(document, lambda name: self.array(name, snapshot))
 
     def dataset(self) -> "xarray.Dataset":
         """The snapshots of this site as an xarray dataset, which is loaded on demand."""

@@ -30,7 +30,7 @@ from gpusim.units import duration
 from gpusim.viz import scene
 from gpusim.viz.access import Access
 from gpusim.viz.link import Link, Number
-from gpusim.viz.moment import HEAT, Moment
+from gpusim.viz.moment import HEAT, SPEED, Moment
 from gpusim.viz.overlay import ROOM, overlay
 from gpusim.viz.palette import THEMES
 from gpusim.viz.scene import Look
@@ -45,8 +45,10 @@ _LAYER_NAMES = {
     "front": "infected cells",
     "vessels": "vessels",
     "cells": "immune cells",
+    "streamlines": "streamlines",
     "box": "edges",
 }
+_STREAMLINES = "streamlines"
 _BY_STATE = "state"
 """What cells are coloured by, if not a trait or their clones, which leave out the volume."""
 _LEFT, _RIGHT = 0.2, 0.96
@@ -123,8 +125,8 @@ class App:
                     *(trait for trait in first.traits if self._in_all(trait)),
                     *([CLONES] if all(s.moment(0, s.sites[0]).has_clones for s in self.sources) else []),
                 ],
-                "layers": list(scene.LAYERS),
-                "layer_items": [{"title": _LAYER_NAMES[name], "value": name} for name in scene.LAYERS],
+                "layers": [name for name in scene.LAYERS if name != _STREAMLINES],
+                "layer_items": [{"title": _LAYER_NAMES[name], "value": name} for name in self._layers],
                 "opacity": 1.0,
                 "cut": True,
                 "cut_x": round(100 * middle[0] / size[0]),
@@ -147,12 +149,18 @@ class App:
             }
         )
 
+    @property
+    def _layers(self) -> list[str]:
+        """Layers that can be shown: streamlines where fluid flows in each of the sources."""
+        flows = all(source.moment(0, source.sites[0]).velocity is not None for source in self.sources)
+        return [name for name in scene.LAYERS if flows or name != _STREAMLINES]
+
     def _in_all(self, trait: str) -> bool:
         return all(trait in source.moment(0, source.sites[0]).traits for source in self.sources)
 
     def _settable(self) -> dict[str, Any]:
         """The states that a page may set, with their types."""
-        state, short, layer = self.state, Annotated[str, Field(max_length=80)], Literal[tuple(scene.LAYERS)]
+        state, short, layer = self.state, Annotated[str, Field(max_length=80)], Literal[tuple(self._layers)]
         types = {
             "index": Annotated[int, Field(ge=0, le=state.last)],
             "field": Literal[tuple(state.fields)],
@@ -196,6 +204,8 @@ class App:
             trait_span=self._spans.get(state.trait),
             cut=state.cut,
             centre=(state.cut_x / 100 * self.size[0], state.cut_y / 100 * self.size[1]),
+            streamlines=_STREAMLINES in state.layers,
+            speed_span=self._spans.get(SPEED),
             hidden=frozenset(scene.LAYERS) - set(state.layers),
             opacity=float(state.opacity),
         )
@@ -211,6 +221,10 @@ class App:
         moments = [source.moment(self._index(source), state.site) for source in self.sources]
         look = self._look()
         shown_by = look.trait or (CLONES if look.clones else state.field)
+        if look.streamlines and (SPEED not in self._spans or self.live):
+            moving = scene.spanned(Look(hidden=frozenset(["field"]), streamlines=True), moments).speed_span
+            self._spans[SPEED] = max(self._spans.get(SPEED, (0.0, 0.0)), moving or (0.0, 1.0))
+            look = self._look()
         if shown_by not in self._spans or self.live:
             # One meaning of the colours over time and in both views.
             ends = [moments[0], *(s.moment(len(s.minutes) // 2, state.site) for s in self.sources), *moments]

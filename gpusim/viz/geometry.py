@@ -1,9 +1,12 @@
 """Shapes from voxels: surfaces, vessel tubes, cut faces. Lengths in um, arrays [z, y, x]."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pyvista as pv
 from scipy import ndimage, sparse, spatial
 from skimage.morphology import skeletonize
+from vtkmodules.vtkFiltersFlowPaths import vtkStreamTracer
 
 from gpusim.analysis.regions import box_of
 
@@ -58,6 +61,111 @@ def tubes(mask: np.ndarray, spacing: float, sides: int = 10) -> pv.PolyData:
     paths = lines.strip(join=True, max_length=100_000)
     paths = paths.smooth(n_iter=60, relaxation_factor=0.2, feature_smoothing=False)
     return paths.tube(scalars="radius", absolute=True, n_sides=sides, capping=True)
+
+
+def streamlines(velocity: np.ndarray, spacing: float, apart: float) -> pv.PolyData:
+    """Lines along a velocity, [3, z, y, x] with the components along x, y, z, about evenly spaced; with array "speed".
+
+    Lines begin where the fluid is fastest, and run both ways until it rests, they leave the voxel centres, or they come
+    to a block of edge `apart` that an earlier line crosses.
+    """
+    whole = np.pad(velocity, [(0, 0), *((0, int(n == 1)) for n in velocity.shape[1:])], mode="edge")
+    speed = np.sqrt((whole.astype(float) ** 2).sum(axis=0))
+    top = float(speed.max())
+    if top == 0:
+        return pv.PolyData()
+    grid = grid_of(speed, spacing, "speed")
+    grid.point_data["velocity"] = np.ascontiguousarray(np.moveaxis(whole, 0, -1)).reshape(-1, 3)
+    stride = max(round(apart / spacing), 1)
+    starts = np.stack(np.meshgrid(*(np.arange(min(stride // 2, n - 1), n, stride) for n in speed.shape), indexing="ij"))
+    starts = starts.reshape(3, -1).T
+    fast = speed[tuple(starts.T)]
+    starts = starts[np.argsort(-fast, kind="stable")][: int((fast > _AT_REST * top).sum())]
+    trace = _tracer(grid, top)
+    crossed = np.zeros([int(length // apart) + 1 for length in np.multiply(speed.shape[::-1], spacing)], bool)
+    paths: list[np.ndarray] = []
+    for start in starts:
+        place = (start[::-1] + 0.5) * spacing
+        if crossed[_blocks(place, apart)]:
+            continue
+        forward, backward = (_free(trace(place, way), apart, crossed) for way in (_FORWARD, _BACKWARD))
+        path = np.concatenate([backward[:0:-1], forward])
+        if len(path) > 1 and np.linalg.norm(np.diff(path, axis=0), axis=1).sum() > apart / 2:
+            paths.append(path)
+            crossed[_blocks(path, apart)] = True
+    return _joined(paths, grid)
+
+
+_AT_REST = 0.01
+"""Share of the highest speed; lines neither begin nor go on where the fluid is slower."""
+_STEP = 0.5
+"""Voxels."""
+_FORWARD, _BACKWARD = vtkStreamTracer.FORWARD, vtkStreamTracer.BACKWARD
+
+
+def _tracer(grid: pv.ImageData, top: float) -> Callable[[np.ndarray, int], np.ndarray]:
+    """What gives the points of the line from a place along the velocity of a grid, or against it."""
+    tracer = vtkStreamTracer()
+    tracer.SetInputData(grid)
+    tracer.SetInputArrayToProcess(0, 0, 0, 0, "velocity")
+    tracer.SetIntegratorTypeToRungeKutta4()
+    tracer.SetIntegrationStepUnit(vtkStreamTracer.CELL_LENGTH_UNIT)
+    tracer.SetInitialIntegrationStep(_STEP)
+    # Enough to cross the grid; around a voxel that drains the fluid, a line would go on for ever.
+    tracer.SetMaximumNumberOfSteps(round(sum(grid.dimensions) / _STEP))
+    tracer.SetMaximumPropagation(sum(grid.dimensions) * grid.spacing[0])
+    tracer.SetTerminalSpeed(_AT_REST * top)
+    tracer.SetComputeVorticity(False)
+
+    def trace(place: np.ndarray, way: int) -> np.ndarray:
+        tracer.SetStartPosition(*place)
+        tracer.SetIntegrationDirection(way)
+        tracer.Update()
+        found = pv.wrap(tracer.GetOutput())
+        # None where it leaves the grid at once.
+        return np.array(found.points[found.get_cell(0).point_ids]) if found.n_cells else place[None]
+
+    return trace
+
+
+def _blocks(places: np.ndarray, edge: float) -> tuple[np.ndarray, ...]:
+    """Indices along x, y, z of the blocks of places [..., 3]."""
+    return tuple((places // edge).astype(int).T)
+
+
+def _free(path: np.ndarray, edge: float, crossed: np.ndarray) -> np.ndarray:
+    """A path up to the first block that is crossed: bool [x, y, z]."""
+    there = crossed[_blocks(path, edge)]
+    return path[: int(there.argmax()) if there.any() else len(path)]
+
+
+def _joined(paths: list[np.ndarray], grid: pv.ImageData) -> pv.PolyData:
+    """Lines through the points of paths, with the speed there."""
+    if not paths:
+        return pv.PolyData()
+    ends = np.cumsum([0, *map(len, paths)])
+    lines = [
+        np.concatenate([[len(path)], np.arange(first, first + len(path))])
+        for first, path in zip(ends, paths, strict=False)
+    ]
+    found = pv.PolyData(np.concatenate(paths), lines=np.concatenate(lines)).sample(grid)
+    found.point_data["speed"] = np.linalg.norm(found.point_data["velocity"], axis=1)
+    return found
+
+
+def arrows(lines: pv.PolyData, length: float) -> pv.PolyData:
+    """A cone in the middle of each line, in its direction, with array "speed"."""
+    cones = []
+    for line in (lines.get_cell(i) for i in range(lines.n_cells)):
+        points = line.points
+        along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        if along[-1] < 2 * length:
+            continue
+        i = min(max(int(np.searchsorted(along, along[-1] / 2)), 1), len(points) - 1)
+        cone = pv.Cone(center=points[i], direction=points[i] - points[i - 1], height=length, radius=0.4 * length)
+        cone.cell_data["speed"] = np.full(cone.n_cells, lines.point_data["speed"][line.point_ids[i]])
+        cones.append(cone.triangulate())
+    return pv.merge(cones) if cones else pv.PolyData()
 
 
 def _edges(line: np.ndarray) -> np.ndarray:

@@ -23,12 +23,13 @@ from gpusim.analysis import (
 from gpusim.analysis.ancestry import Ancestry
 from gpusim.analysis.regions import body_of
 from gpusim.analysis.room import room
+from gpusim.engine.flow import UNIT
 from gpusim.errors import ResultError
 from gpusim.record import Result, layout
 from gpusim.scenario.checks import NO_DIVISION, nearest, tissue_divides
 from gpusim.scenario.schema import NONE
 from gpusim.units import UnitError, duration, number
-from gpusim.viz.palette import HEAT_MAP, MAP, TRAIT_MAP, Theme, field_map, state_colours, virus_map
+from gpusim.viz.palette import HEAT_MAP, MAP, SPEED_MAP, TRAIT_MAP, Theme, field_map, state_colours, virus_map
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
 
 HEAT = "heat"
 ROOM = "room"
-_LABELS = {HEAT: "tumour heat", ROOM: "distance to room"}
+SPEED = "flow-speed"
+"""Of the interstitial fluid."""
+_LABELS = {HEAT: "tumour heat", ROOM: "distance to room", SPEED: "speed of the fluid"}
+_UNITS = {ROOM: "um", SPEED: UNIT}
 LOOKED_AT = 24
 """Snapshots whose fields are read to say something of all of them, at most."""
 
@@ -77,6 +81,7 @@ class Moment:
         states: their names, by number. spacing: voxel edge, um. minutes: simulated time.
         traits: names of those that can be read.
         clones: those of its cells; None if they cannot be read.
+        velocity: that of the interstitial fluid, float32 [3, z, y, x], um/min, along x, y and z; None without a flow.
         title: of the scenario, and of the site where there are several.
         thinned: whether voxels stand for blocks of smaller ones. Heat and room are then read as fields are, because
             the coarse voxels have lost most of the cells.
@@ -91,19 +96,21 @@ class Moment:
     minutes: float
     traits: Sequence[str] = ()
     clones: Callable[[], Clones] | None = None
+    velocity: Callable[[], np.ndarray] | None = None
     title: str = ""
     thinned: bool = False
     _fields: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def field_names(self) -> list[str]:
-        """What a volume can be made of: heat where the scenario says what it is, every field, the main one first, and
-        room where tissue cells divide.
+        """What a volume can be made of: heat where the scenario says what it is, every field, the main one first, the
+        speed of the fluid where it flows, and room where tissue cells divide.
 
         Without heat and fields, it is made of the tumour's cells.
         """
         fields = sorted(self.document.fields, key=lambda name: name != main_field(self.document))
         shown = [*([HEAT] if self.document.heat else []), *fields] or [self.tumour_cells]
+        shown += [SPEED] if self.velocity is not None else []
         return [*shown, *([ROOM] if tissue_divides(self.document) and ROOM not in shown else [])]
 
     @property
@@ -140,6 +147,8 @@ class Moment:
         spec = self.document.fields.get(name)
         if name == HEAT:
             chosen = HEAT_MAP
+        elif name == SPEED:
+            chosen = SPEED_MAP
         elif spec is not None and spec.role == "virus" and spec.colours is None:
             chosen = virus_map([self.colours[state] for state in self.having("exposed", "infected")])
         else:
@@ -173,7 +182,9 @@ class Moment:
         return wanted[self.tissue] | wanted[self.immune]
 
     def values(self, name: str) -> np.ndarray:
-        """Heat, a field, a trait, room or, without heat and fields, the tumour's cells: float32 [z, y, x].
+        """Heat, a field, a trait, the fluid's speed, room or, without heat and fields, the tumour's cells.
+
+        float32 [z, y, x].
 
         Raises `ResultError`.
         """
@@ -207,6 +218,12 @@ class Moment:
             raise ResultError("clones: pictures show them only of a result that contains them (record.clones)")
         return self.clones()
 
+    def shown_velocity(self) -> np.ndarray:
+        """Velocity of the interstitial fluid, float32 [3, z, y, x], um/min. Raises `ResultError`."""
+        if self.velocity is None:
+            raise ResultError("streamlines: the scenario has no flow of fluid ('flow: {field: PRESSURE, ...}')")
+        return self.velocity()
+
     def of_cells(self, trait: str) -> np.ndarray:
         """Values of a trait of the cells that have it: float32 [cells], in its unit. Raises `ResultError`."""
         values = self.trait(trait)
@@ -228,15 +245,17 @@ class Moment:
             return heat_of(self.document, self.tissue, self.immune, cytokines)
         if name == ROOM and name not in self.document.fields and not self.thinned:
             return room(self.document, self.tissue)
+        if name == SPEED and self.velocity is not None and not self.thinned:
+            return np.sqrt((self.velocity() ** 2).sum(axis=0))
         return self.read(name)
 
     def unit(self, name: str) -> str:
-        """Unit of a field, a trait or room; heat and cells have none."""
+        """Unit of a field, a trait, the fluid's speed or room; heat and cells have none."""
         if name in self.traits:
             return self.document.traits[name].unit.removeprefix("dimensionless")
         if name in self.document.fields:
             return self.document.fields[name].unit
-        return "um" if name == ROOM else ""
+        return _UNITS.get(name, "")
 
     def coarsened(self, factor: int) -> Moment:
         """The same with voxels `factor` times as large: means of fields, the middle one of cells and traits."""
@@ -254,6 +273,8 @@ class Moment:
                 else block_mean(self.values(name), factor)
             ),
             clones=self.clones and (lambda: self.shown_clones().at(thinned)),
+            velocity=self.velocity
+            and (lambda: np.stack([block_mean(component, factor) for component in self.shown_velocity()])),
             spacing=self.spacing * factor,
             thinned=True,
             _fields={},
@@ -326,6 +347,7 @@ def moment_of_result(result: Result, snapshot: int = -1) -> Moment:
         minutes=float(result.times[snapshot]),
         traits=result.trait_names,
         clones=(lambda: _clones(result, snapshot)) if layout.records_clones(result.document) else None,
+        velocity=(lambda: result.velocity(snapshot)) if result.document.flow is not None else None,
         title=_title(result.scenario, result.site),
     )
 
@@ -357,6 +379,7 @@ def moment_of_simulation(simulation: Replicate, site: str | None = None) -> Mome
         spacing=here.model.spacing,
         minutes=simulation.minutes,
         traits=here.model.traits.names,
+        velocity=(lambda: simulation.velocity(here.name)) if simulation.scenario.document.flow is not None else None,
         title=_title(simulation.scenario, here.name),
     )
 

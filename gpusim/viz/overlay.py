@@ -14,7 +14,7 @@ from matplotlib.patches import Circle, Rectangle
 
 from gpusim.scenario.schema import EMPTY, NONE, StateRole
 from gpusim.units import duration
-from gpusim.viz.moment import Moment
+from gpusim.viz.moment import SPEED, Moment
 from gpusim.viz.palette import NAMED_CLONES, SMALL_CLONE, clone_colours, mixed
 from gpusim.viz.scene import Shown, colours_of, states_by_cell
 
@@ -142,6 +142,9 @@ class _Pen:
             y = self._colour_bar(left, y, self.shown[0].field, self.shown[0].span)
         if look.trait is not None and look.trait_span is not None:
             y = self._colour_bar(left, y, look.trait, look.trait_span)
+        above = ("field" in layers, self.shown[0].field, self.shown[0].span)
+        if "streamlines" in layers and look.speed_span is not None and above != (True, SPEED, look.speed_span):
+            y = self._colour_bar(left, y, SPEED, look.speed_span)
         colours: dict[str, str | Colormap] = {**colours_of(moment, look)}
         if look.trait is not None:
             colours |= dict.fromkeys(moment.states_with(look.trait), moment.map(look.trait, look.theme))

@@ -41,8 +41,8 @@ SMALL_CLONE = "#9a9a9a"
 _VACANT = "#ffffff"
 
 # Maps of one hue order and steady lightness, which run from dark to light on each ground.
-HEAT_MAP, MAP, TRAIT_MAP = "inferno", "viridis", "magma"
-"""Names of the map of heat, of a field without one of its own, and of traits."""
+HEAT_MAP, MAP, TRAIT_MAP, SPEED_MAP = "inferno", "viridis", "magma", "plasma"
+"""Names of the map of heat, of a field without one of its own, of traits, and of the speed of the fluid."""
 _VIRUS_MAPS = ("viridis", "plasma", "inferno")
 _APART = 20.0
 """Least distance in CIELAB between a state's spare colour and the colours of others; a step of 2 is just seen."""

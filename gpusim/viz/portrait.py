@@ -31,6 +31,7 @@ def portrait(
     span: tuple[float, float] | None = None,
     trait: str | None = None,
     clones: bool = False,
+    streamlines: bool = False,
     opacity: float = 1.0,
     size: tuple[int, int] | None = None,
 ) -> Image.Image:
@@ -43,6 +44,7 @@ def portrait(
         span=span if trait is None else None,
         trait=trait,
         clones=clones,
+        streamlines=streamlines,
         trait_span=span if trait is not None else None,
         cut=cut,
         hidden=frozenset(hide),
@@ -55,6 +57,8 @@ def portrait(
     moments = [moment for each in sites for moment in _moments(subject, each, at, field)]
     if clones:
         moments[0].shown_clones()  # refused here where there are none
+    if streamlines:
+        moments[0].shown_velocity()
     wide = (round(1.1 * _HEIGHT * len(moments) / (1 - ROOM)), _HEIGHT)
     return Image.fromarray(picture(moments, look, size or wide)[0])
 

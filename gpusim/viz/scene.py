@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pyvista as pv
 from matplotlib.colors import to_rgb
-from scipy import ndimage
+from scipy import ndimage, spatial
 from vtkmodules.vtkCommonCore import vtkLogger
 from vtkmodules.vtkRenderingOpenGL2 import vtkOpenGLSphereMapper
 
@@ -17,15 +17,15 @@ from gpusim.analysis.regions import smoothed
 from gpusim.errors import ResultError
 from gpusim.scenario.schema import EMPTY, NONE, StateRole
 from gpusim.viz import geometry
-from gpusim.viz.moment import Moment
+from gpusim.viz.moment import SPEED, Moment
 from gpusim.viz.palette import SMALL_CLONE, THEMES, Theme, clone_colours, mixed
 
 # It warns of a display that is not there, and then does without.
 vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
 
-LAYERS = ("field", "surface", "section", "core", "front", "vessels", "cells", "box")
+LAYERS = ("field", "surface", "section", "core", "front", "vessels", "cells", "streamlines", "box")
 """The field as a volume; the tumour's surface; the faces of the cut, cell by cell; the necrotic core; the
-infected cells; the vessels; the immune cells; the edges of the lattice."""
+infected cells; the vessels; the immune cells; the streamlines of the fluid; the edges of the lattice."""
 VIEWS = {"corner": (-52.0, 24.0), "front": (-90.0, 0.0), "side": (0.0, 0.0), "top": (-90.0, 90.0)}
 """Azimuth and elevation of the camera, degrees: from the x axis towards y, and above the xy plane."""
 _BYTES_PER_VOXEL = 16
@@ -41,6 +41,11 @@ _FADED = 0.6
 _NO_TISSUE = 0.85
 """... and in that of barriers."""
 
+_LINES_ACROSS = 12
+"""Streamlines beside each other over the longest edge of the lattice."""
+_THICKNESS = 0.003
+"""Radius of a streamline over the longest edge of the lattice."""
+
 Paint = Callable[[np.ndarray, Any], np.ndarray]
 """RGB of cells, 0 to 1, by their states and by an index of where they are."""
 
@@ -55,6 +60,8 @@ class Look:
         trait: what cells are coloured by, instead of their state; without `field`, there is no volume then.
         trait_span: lowest and highest value of its colours, as `span`.
         clones: whether cells are coloured by their clones, instead of a trait; no volume either.
+        streamlines: whether those of the interstitial fluid are drawn, coloured by its speed.
+        speed_span: lowest and highest speed of their colours, um/min, as `span`.
         cut: whether the quarter that looks at the camera is cut out. centre: where, um (x, y); the tumour's middle.
         view: azimuth and elevation, degrees; by default from a corner, from above where the lattice is flat.
         hidden: layers left out. opacity: of the volume, 1 as it comes.
@@ -69,6 +76,8 @@ class Look:
     trait: str | None = None
     trait_span: tuple[float, float] | None = None
     clones: bool = False
+    streamlines: bool = False
+    speed_span: tuple[float, float] | None = None
     cut: bool = True
     centre: tuple[float, float] | None = None
     hidden: frozenset[str] = frozenset()
@@ -168,6 +177,10 @@ def stage(moment: Moment, look: Look) -> Shown:
     look = replace(look, centre=centre, view=view)
     if moment.is_flat:  # the cells lie open on its floor
         look = replace(look, cut=False, hidden=look.hidden | {"surface", "core", "front"})
+    if not look.streamlines:
+        look = replace(look, hidden=look.hidden | {"streamlines"})
+    elif "streamlines" not in look.hidden:
+        moment.shown_velocity()  # refused here where there is none
     coarse = moment.coarsened(factor)
     look = spanned(look, [coarse])
     return Shown(
@@ -205,9 +218,9 @@ def parts(moment: Moment, look: Look) -> Iterator[Part]:
         "front": lambda: _balls("front", moment, moment.tissue, front, kept, paint),
         "vessels": lambda: Part(
             "vessels",
-            geometry.tubes(moment.cells(moment.having("vessel")) & kept, spacing),
-            _first(moment, "vessel", colours, look),
+            *_vessels(moment, kept, colours),
         ),
+        "streamlines": lambda: Part("streamlines", _streamlines(moment, look), None),
         "section": lambda: Part("section", _section(moment, look, body(), paint), None, flat=True),
         "cells": lambda: _balls("cells", moment, moment.immune, moment.immune_states, kept, paint),
     }
@@ -270,6 +283,40 @@ def _painter_of_clones(moment: Moment, palette: np.ndarray, has: np.ndarray) -> 
         return found
 
     return paint
+
+
+def _vessels(moment: Moment, kept: np.ndarray, colours: dict[str, str]) -> tuple[pv.PolyData, str | None]:
+    """The vessels, and their colour, or None where each part has that of its state."""
+    there = moment.cells(moment.having("vessel")) & kept
+    present = {name: moment.cells([name]) & there for name in moment.having("vessel")}
+    present = {name: cells for name, cells in present.items() if cells.any()}
+    mesh = geometry.tubes(there, moment.spacing)
+    if len(present) < 2 or not mesh.n_points:
+        return mesh, next((colours[name] for name in present), None)
+    mesh = mesh.triangulate()
+    voxels = np.concatenate([np.argwhere(cells) for cells in present.values()])
+    of_each = np.array([to_rgb(colours[name]) for name in present]).repeat(
+        [np.count_nonzero(cells) for cells in present.values()], axis=0
+    )
+    _, nearest = spatial.KDTree((voxels[:, ::-1] + 0.5) * moment.spacing).query(mesh.cell_centers().points)
+    mesh.cell_data["colour"] = (of_each[nearest] * 255).round().astype(np.uint8)
+    return mesh, None
+
+
+def _streamlines(moment: Moment, look: Look) -> pv.PolyData:
+    """Tubes with a cone in their direction, coloured by the speed."""
+    size = max(moment.size)
+    lines = geometry.streamlines(moment.shown_velocity(), moment.spacing, size / _LINES_ACROSS)
+    lines = opened(lines, moment, look)
+    if not lines.n_points:
+        return pv.PolyData()
+    tubes = lines.tube(radius=_THICKNESS * size, n_sides=8, capping=True).triangulate().point_data_to_cell_data()
+    mesh = pv.merge([tubes, geometry.arrows(lines, 8 * _THICKNESS * size)])
+    low, high = look.speed_span or (0.0, 1.0)
+    shares = np.clip((mesh.cell_data["speed"] - low) / (high - low), 0.0, 1.0)
+    colours = moment.map(SPEED, look.theme)(shares)[:, :3]
+    mesh.cell_data["colour"] = (colours * 255).round().astype(np.uint8)
+    return mesh
 
 
 def _first(moment: Moment, role: StateRole, colours: dict[str, str], look: Look) -> str:
@@ -366,13 +413,17 @@ def spanned(look: Look, moments: Iterable[Moment]) -> Look:
     """A look with the spans of colours that it lacks, for all moments, which are read one after the other."""
     of_field = look.has_volume and look.span is None
     of_trait = look.trait is not None and look.trait_span is None
-    fields, traits = [0.0], [0.0]
-    for moment in moments if of_field or of_trait else ():
+    of_speed = look.streamlines and look.speed_span is None
+    fields, traits, speeds = [0.0], [0.0], [0.0]
+    for moment in moments if of_field or of_trait or of_speed else ():
         if of_field:
             fields.append(_top(moment.values(look.field or moment.field_names[0])))
         if of_trait and look.trait is not None and (values := moment.of_cells(look.trait)).size:
             traits.append(_top(values))
+        if of_speed and moment.velocity is not None:
+            speeds.append(_top(moment.values(SPEED)))
     look = replace(look, span=_up_to(max(fields))) if of_field else look
+    look = replace(look, speed_span=_up_to(max(speeds))) if of_speed else look
     return replace(look, trait_span=_up_to(max(traits))) if of_trait else look
 
 

@@ -91,6 +91,52 @@ def test_paraview_gets_every_time_and_voxel(result, tmp_path, name):
         assert [units.GetValue(k) for k in range(3)] == ["virus: PFU/voxel", "gmcsf: ug/mL", "load: ug"]
 
 
+FLOW = """
+name: flow
+grid: {shape: [6, 5, 4]}
+time: {until: 2 min, step: {field: 1 min, rules: 1 min}}
+record: {every: 1 min}
+fields:
+  p: {unit: mmHg, boundary: {x_low: {value: 5}, y_high: {value: 1}, z_low: {value: 3}}}
+flow: {field: p, conductivity: 100 um^2/mmHg/min}
+"""
+
+
+@pytest.fixture(scope="module")
+def with_flow(tmp_path_factory):
+    return record(FLOW, tmp_path_factory.mktemp("flow") / "out")
+
+
+@pytest.mark.parametrize(("name", "at"), [("a.vtkhdf", None), ("a.vtkhdf", 1.0), ("a.pvd", None)])
+def test_paraview_gets_the_velocity_of_the_fluid_as_vectors(with_flow, tmp_path, name, at):
+    export(with_flow, tmp_path / name, at=at)
+    images = list(vtk_images(tmp_path / name).values())
+    assert len(images) == (3 if at is None else 1)
+    for i, image in enumerate(images):
+        velocity = image.cell_data["velocity"].reshape(4, 5, 6, 3)
+        assert velocity.dtype == np.float32
+        assert np.array_equal(np.moveaxis(velocity, -1, 0), with_flow.velocity(i if at is None else 1))
+        # From the sides with a high pressure to that with a low one: towards higher x and y.
+        assert velocity[..., 0].sum() > 0
+        assert velocity[..., 1].sum() > 0
+        units = image.GetFieldData().GetAbstractArray("units")
+        assert [units.GetValue(k) for k in range(2)] == ["p: mmHg", "velocity: um/min"]
+
+
+def test_napari_gets_the_components_of_the_velocity_as_channels(with_flow, tmp_path):
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    export(with_flow, tmp_path / "a.ome.zarr")
+    found = {node.zarr.basename(): node for node in Reader(parse_url(tmp_path / "a.ome.zarr"))()}
+    image = found["a.ome.zarr"]
+    assert image.metadata["channel_names"] == ["p", "velocity_x", "velocity_y", "velocity_z"]
+    for i in range(3):
+        assert np.array_equal(np.asarray(image.data[0][i, 1:]), with_flow.velocity(i))
+    attributes = json.loads((tmp_path / "a.ome.zarr" / "zarr.json").read_text())["attributes"]
+    assert attributes["gpusim"]["units"]["velocity_z"] == "um/min"
+
+
 def test_napari_gets_channels_labels_units_and_a_pyramid(result, tmp_path):
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader

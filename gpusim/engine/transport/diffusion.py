@@ -13,8 +13,13 @@ FARTHEST = 2**31 - 1
 
 
 def face_diffusivity(fields: Fields) -> np.ndarray:
-    """D of a face by the tissue states on both sides, harmonic mean: float64 [F, states, states], um^2/min."""
-    a, b = fields.diffusion[:, :, None], fields.diffusion[:, None, :]
+    """D of a face by the tissue states on both sides: float64 [F, states, states], um^2/min."""
+    return face_mean(fields.diffusion)
+
+
+def face_mean(by_state: np.ndarray) -> np.ndarray:
+    """Harmonic mean of the coefficients of the states on both sides: float64 [..., states] to [..., states, states]."""
+    a, b = by_state[..., :, None], by_state[..., None, :]
     total = a + b
     mean = np.divide(2 * a * b, total, out=np.zeros_like(total), where=total > 0)
     return np.where(a == b, a, mean)

@@ -30,6 +30,8 @@ PAGE = (12.0, 6.75)
 _BAR, _TITLE = 1.0, 0.3
 """Width of a colour bar and height of a title, inches."""
 _NO_TISSUE = "#d8dce0"
+_STREAMLINES = 0.9
+"""Density, as matplotlib counts it."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,15 @@ def plane(
     span: tuple[float, float] | None = None,
     axes: Axes | None = None,
     bar: bool = True,
+    streamlines: bool = False,
     title: str | None = None,
 ) -> Axes:
     """A field in a plane, with contours, their values, and the edge of the tumour (dashed).
 
     Args:
         name: a field, heat or room. cut: by default across z, through the middle of the tumour. span: of the colours,
-            by default that of `span_of`. bar: whether there is a colour bar.
+            by default that of `span_of`. bar: whether there is a colour bar. streamlines: whether those of the
+            interstitial fluid are drawn, of its velocity within the plane.
 
     Raises `ResultError`.
     """
@@ -128,6 +132,8 @@ def plane(
             ink = ["white" if (each - low) / (high - low) < 0.6 else "black" for each in reached]
             lines = axes.contour(x, y, np.ma.masked_array(values, walls), levels=reached, colors=ink, linewidths=0.7)
             axes.clabel(lines, fontsize=6, fmt="%g")
+        if streamlines:
+            _streamlines(axes, moment, cut, layer)
         body = cut.of_array(moment.body, layer)
         if min(body.shape) > 1 and body.min() < 0.5 < body.max():
             # White under black: it shows on each colour.
@@ -152,7 +158,28 @@ def plane(
     return axes
 
 
-def planes(moment: Moment, name: str, *, span: tuple[float, float] | None = None) -> Figure:
+def _streamlines(axes: Axes, moment: Moment, cut: Cut, layer: int) -> None:
+    """Streamlines of the velocity within a plane, wider where it is faster. Raises `ResultError`."""
+    velocity = moment.shown_velocity()
+    across, along = (cut.of_array(velocity[AXES.index(axis)], layer).astype(float) for axis in cut.directions)
+    speed = np.hypot(across, along)
+    if min(speed.shape) < 2 or not speed.any():
+        return
+    x, y = ((np.arange(n) + 0.5) * moment.spacing for n in speed.shape[::-1])
+    for ink, more in (("black", 0.5), ("white", 0.0)):  # it shows on each colour
+        axes.streamplot(
+            x,
+            y,
+            across,
+            along,
+            density=_STREAMLINES,
+            color=ink,
+            linewidth=0.4 + 1.4 * speed / speed.max() + more,
+            arrowsize=0.8,
+        )
+
+
+def planes(moment: Moment, name: str, *, span: tuple[float, float] | None = None, streamlines: bool = False) -> Figure:
     """A field in three planes through the middle of the tumour, at one scale; lines show where they cross.
 
     Raises `ResultError`.
@@ -169,7 +196,15 @@ def planes(moment: Moment, name: str, *, span: tuple[float, float] | None = None
         places = {"z": grid[0, 0], "y": grid[1, 0], "x": grid[1, 1]}
         drawn = []
         for cut in cuts:
-            axes = plane(moment, name, cut, span=span, axes=figure.add_subplot(places[cut.axis]), bar=False)
+            axes = plane(
+                moment,
+                name,
+                cut,
+                span=span,
+                axes=figure.add_subplot(places[cut.axis]),
+                bar=False,
+                streamlines=streamlines,
+            )
             right, up = cut.directions
             axes.axvline((layers[right] + 0.5) * moment.spacing, color="white", linewidth=0.6, alpha=0.8)
             axes.axhline((layers[up] + 0.5) * moment.spacing, color="white", linewidth=0.6, alpha=0.8)
@@ -187,6 +222,7 @@ def panels(
     *,
     span: tuple[float, float] | None = None,
     size: tuple[float, float] = PAGE,
+    streamlines: bool = False,
 ) -> Figure:
     """A field in a plane at several times and sites, with one colour bar; the panels are as large as the page allows.
 
@@ -208,7 +244,7 @@ def panels(
         drawn = list(grid.flat)
         for moment, axes in zip(moments, drawn, strict=False):
             title = ", ".join([*([moment.title] if sites else []), duration(moment.minutes)])
-            plane(moment, name, cut, span=span, axes=axes, bar=False, title=title)
+            plane(moment, name, cut, span=span, axes=axes, bar=False, title=title, streamlines=streamlines)
         for axes in drawn[len(moments) :]:
             axes.remove()
         _bar(figure, drawn[: len(moments)], moments[0], name, span)
