@@ -36,6 +36,10 @@ ORDER = (
     "natural",
     "stroma",
     "lysis",
+    "pressure",
+    "needle",
+    "shutdown",
+    "angiogenesis",
 )
 
 
