@@ -92,7 +92,10 @@ def numbers(model: Model) -> dict[str, object]:
         if found[name] is None:
             del found[name]
     unused = [name for name, none in (("held", np.isnan), ("feeding", np.logical_not)) if _all(none, model, name)]
-    found["exchange"] = _without(model.exchange, unused)
+    walls = model.exchange.walls
+    if (walls["returns"] == 1).all():
+        walls = _without_columns(walls, ["returns"])
+    found["exchange"] = _without(model.exchange, unused, walls=walls)
     if all(values.ndim == 0 for values in model.fields.initial):
         found["fields"] = _without(model.fields, [], initial=np.array(model.fields.initial, float))
     cells, of_divisions = dataclasses.replace(model.cells, ceilings=np.zeros(0)), ("daughter", "reach")
