@@ -123,7 +123,8 @@ def _activities(document: Document) -> Section:
             rows.append([state, f"takes up {field}", amount(uptake.rate), _modulators(uptake.modulators)])
         for field, exchange in spec.exchange.items():
             blood = amount(exchange.blood) if exchange.blood is not None else f"body {exchange.body}, {exchange.volume}"
-            modulators = [f"blood: {blood}", *_modulators(exchange.modulators)]
+            drag = [f"solvent drag, reflection {exchange.reflection:g}"] if exchange.reflection is not None else []
+            modulators = [f"blood: {blood}", *drag, *_modulators(exchange.modulators)]
             rows.append([state, f"exchanges {field}", amount(exchange.permeability), modulators])
         if spec.motility is not None:
             moves = spec.motility
@@ -137,6 +138,8 @@ def _activities(document: Document) -> Section:
                     per = f" per {amount(part.per)}" if part.per is not None else ""
                     said.append(f"along {field}, weight {part.weight:g}{per}{_by(part.modulators)}")
             said += [f"enters {', '.join(moves.enters)}"] if moves.enters is not None else []
+            said += [f"crushes {', '.join(moves.crushes)}"] if moves.crushes is not None else []
+            said += [f"leaves a trail of {moves.trail}"] if moves.trail is not None else []
             rows.append([state, "moves", moves.speed, [*said, *_modulators(moves.modulators)]])
     return Section("activities", ["state", "activity", "rate", "details"], rows)
 

@@ -398,7 +398,7 @@ class Replicate(Plottable):
     @property
     @between_steps
     def crushed(self) -> dict[str, int]:
-        """Cells of each state that dividing ones have crushed since the start, at all sites."""
+        """Cells of each state that dividing or moving ones have crushed since the start, at all sites."""
         return _sums([site.crushed for site in self._sorted])
 
     @property

@@ -487,6 +487,8 @@ def _states(document: Document) -> Iterator[Problem]:
                 yield from _dissolved(document, field, exchange.body, (*at, "body"))
             if exchange.reflection is not None and (document.flow is None or name not in document.flow.vessels):
                 yield (*at, "reflection"), f"has no effect, because 'flow.vessels' has no vessels in state '{name}'"
+            elif exchange.reflection is not None and field in document.fields and not document.fields[field].advection:
+                yield (*at, "reflection"), f"needs 'advection' in fields.{field}, so that fluid carries it on"
             yield from _modulators(document, exchange.modulators, at, here)
         if state.motility is not None:
             yield from _motility(document, name, state.motility, (*path, "motility"))

@@ -145,6 +145,9 @@ PROBLEMS = {
     "fields.drug.boundary.y = periodic": "fields.drug.boundary: expected 'y' to be periodic for both",
     "fields.drug.advection = {volume: 0}": "fields.drug.advection.volume: ",
     "states.dense.exchange.drug = {permeability: 1 /min, blood: 1, reflection: 1}": "has no effect, because 'flow.vess",
+    (
+        "fields.drug.advection = false; states.vessel.exchange.drug = {permeability: 1 /min, blood: 1, reflection: 1}"
+    ): "states.vessel.exchange.drug.reflection: needs 'advection' in fields.drug",
     "therapies.n = {inject: drug, amount: 1 ng, volume: 1 uL}": "'volume' and 'duration' of an infusion",
     "therapies.n = {inject: drug, amount: 1 ng, volume: 0 uL, duration: 5 min}": "expected a 'volume' above 0",
     "therapies.n = {inject: drug, amount: 1 ng, volume: 1 ng, duration: 5 min}": "therapies.n.volume: expected a quan",

@@ -184,3 +184,47 @@ def test_what_has_no_meaning_is_refused_in_one_line(change, message):
         gpusim.Simulation(Scenario.parse(SPROUT).overridden({path: yaml.safe_load(value)}), "numpy").close()
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+FED = """
+grid: {shape: [6, 6, 6]}
+time: {until: 1 hour, step: {field: 5 min, rules: 5 min}}
+record: {every: 1 hour}
+fields: {FIELD}
+states:
+  soft: {}
+  vessel: {YIELDS}
+  tip: {motility: {speed: 3 um/min, crushes: CRUSHED}}
+rules: {division: {transition: tip -> tip + tip, rate: 0.1 /hour, reach: 60 um}}
+tissue:
+  background: soft
+  shapes:
+    vessels: {kind: everywhere, state: vessel, fraction: 0.1}
+    tips: {kind: everywhere, state: tip, fraction: 0.1}
+"""
+LEAK = """
+flow:
+  field: p
+  conductivity: 1e-7 cm^2/mmHg/s
+  vessels: {vessel: {conductivity: 2e-6 cm/mmHg/s, surface: 200 /cm, pressure: 20 mmHg}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("crushed", "yields", "refused"),
+    [
+        ("soft", "", False),
+        ("[soft, vessel]", "", True),
+        ("soft", "yields: {how: crushed, resistance: 20 um}", True),
+        ("soft", "yields: rigid", False),
+    ],
+)
+def test_cells_that_others_crush_determine_no_pressure_or_steady_field(crushed, yields, refused):
+    text = FED.replace("CRUSHED", crushed).replace("YIELDS", yields)
+    steady = "c: {unit: mmHg, diffusion: 1e5 um^2/min, solver: steady, holds: {vessel: 40}}"
+    for scenario in (text.replace("FIELD", "p: {unit: mmHg}") + LEAK, text.replace("FIELD", steady)):
+        if refused:
+            with pytest.raises(ScenarioError, match=r"nothing determines the pressure|needs a decay above 0"):
+                gpusim.Simulation(Scenario.parse(scenario), "numpy")
+        else:
+            gpusim.Simulation(Scenario.parse(scenario), "numpy").close()

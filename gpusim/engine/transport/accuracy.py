@@ -30,6 +30,7 @@ from gpusim.scenario import Document
 
 LEAST_ERROR = 1e-3
 """What solves and float32 leave in any case."""
+_OF_BODY = "body, "
 _RATES = 300
 
 Factor = Callable[[np.ndarray], np.ndarray]
@@ -57,11 +58,11 @@ def expected(document: Document, model: Model, choices: list[Choice]) -> list[Ex
     for f, lag in enumerate(lags(document, model.fields, model.exchange, model.cells.modulators)):
         if lag.of >= 0:
             causes[f].append(Expected(lag.most * model.step / HORIZON, f"lag behind {names[lag.of]}"))
-    highest = [_highest(model, row) for row in model.reactions.rows]
+    highest = [_highest(model, row["first_modulator"], row["end_contact"]) for row in model.reactions.rows]
     for name, field, share in shares(model.reactions, model.fields, model.exchange.held, highest):
         causes[field].append(Expected(share / 8 + share**2 / 12, f"reaction {name}"))
     for field, quantity, error in _of_body(model):
-        causes[field].append(Expected(error, f"body, {model.body.names[quantity]}"))
+        causes[field].append(Expected(error, f"{_OF_BODY}{model.body.names[quantity]}"))
     largest = (max(each, key=lambda one: one.error) for each in causes)
     return [Expected(min(max(each.error, LEAST_ERROR), 1.0), each.cause) for each in largest]
 
@@ -70,15 +71,18 @@ def too_large(model: Model, errors: Iterable[Expected]) -> Iterator[str]:
     """Sentences on fields of which more than `MOST_ERROR` is expected."""
     for name, each in zip(model.fields.names, errors, strict=True):
         if each.error > MOST_ERROR:
+            of_rules = each.cause.startswith(_OF_BODY)
+            step, key = (model.step * model.rules_every, "rules") if of_rules else (model.step, "field")
             yield (
-                f"the time step of {model.step:g} min is too long for '{name}': one hour after a change, the error may "
-                f"reach {each.error:.0%} of its highest concentration ({each.cause}); use a shorter 'time.step.field'"
+                f"the {'rule' if of_rules else 'time'} step of {step:g} min is too long for '{name}': one hour after a "
+                f"change, the error may reach {each.error:.0%} of its highest concentration ({each.cause}); use a "
+                f"shorter 'time.step.{key}'"
             )
 
 
-def _highest(model: Model, reaction: np.void) -> float:
-    """The most that the modulators of a reaction multiply by; one without a bound counts as 1."""
-    rows = model.cells.modulators[reaction["first_modulator"] : reaction["end_contact"]]
+def _highest(model: Model, first: int, end: int) -> float:
+    """The most that some modulators multiply by; one without a bound counts as 1."""
+    rows = model.cells.modulators[first:end]
     bounded = rows[rows["shape"] != Shape.LINEAR]
     return float(np.maximum(np.maximum(bounded["low"], bounded["high"]), 0.0).prod())
 
@@ -166,9 +170,8 @@ def _of_body(model: Model) -> Iterator[tuple[int, int, float]]:
         if row["wall"] >= 0:
             wall = exchange.walls[row["wall"]]
             given = float(model.body.exchanged[row["wall"], wall["quantity"]]) * float(wall["dilution"])
-            factors = model.cells.modulators[row["first_modulator"] : row["end_own"]]
-            highest = float(row["rate"]) * float(np.prod(np.maximum(factors["low"], factors["high"])))
-            turnover[row["wall"]] += counts[state] * highest * step * given
+            rate = float(row["rate"]) * _highest(model, row["first_modulator"], row["end_own"])
+            turnover[row["wall"]] += counts[state] * rate * step * given
     rounds = max(1, round(HORIZON / step))
     for wall, share in zip(exchange.walls, turnover, strict=True):
         with np.errstate(over="ignore"):

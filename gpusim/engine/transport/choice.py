@@ -10,7 +10,7 @@ from gpusim.engine.transport.implicit import GAMMA, time_and_mass
 from gpusim.errors import ScenarioError
 from gpusim.model import Model
 from gpusim.model.exchange import effects_by_state
-from gpusim.model.tables import Shape, power_of
+from gpusim.model.tables import RIGID, Shape, members, power_of
 
 MOST_PASSES = 60
 """Explicit passes a step up to which `auto` goes explicit. A multigrid solve costs as much as 80 of them at 128^3
@@ -143,11 +143,25 @@ def _always_held(model: Model, f: int) -> bool:
     return _always(model, model.exchange.holds[f])
 
 
+def _crushed(model: Model) -> set[int]:
+    """Tissue states whose cells moving or dividing ones may crush."""
+    cells, tissue = model.cells, range(1, model.states.none)
+    moving = np.flatnonzero(cells.motilities["hop"] > 0)
+    found = {int(s) for mover in moving for s in np.flatnonzero(members(cells.motilities["replaces"][mover]))}
+    if model.claims[0]:
+        yields = cells.ways[0].yields[:, model.states.none]
+        gives_way = [state for state in tissue if yields[state] != RIGID]
+        displaced = max((yields[state] for state in gives_way), default=0)
+        found |= {state for state in gives_way if yields[state] < displaced}
+    return found.intersection(tissue)
+
+
 def _always(model: Model, states: np.ndarray) -> bool:
     """Whether some voxel is at all times in one of these tissue states, bool [tissue states]."""
     cells = model.cells
     left = set(np.flatnonzero((np.diff(cells.rule_begin) > 0) | (cells.motilities["hop"] > 0)).tolist())
     left |= {state for resection in model.resections for state in resection.states}
     left |= {state for graft in model.grafts for state in graft.replaces}
+    left |= _crushed(model)
     staying = [state for state in np.flatnonzero(states).tolist() if state not in left]
     return bool(staying) and bool(np.isin(model.initial.tissue, staying).any())
