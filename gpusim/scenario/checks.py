@@ -528,13 +528,20 @@ def _above_0(document: Document, field: str, value: float | str, path: KeyPath) 
         yield path, f"expected '{path[-1]}' above 0"
 
 
-def _crushed_by_moves(document: Document, state: str, crushed: str, path: KeyPath) -> Iterator[Problem]:
+def _cell_of_same_layer(document: Document, state: str, named: str, path: KeyPath, why: str) -> Iterator[Problem]:
+    """Problems of a name that must be that of a cell state in the same layer; `why` is said of a free voxel."""
     tissue, immune = state_names(document)
     own = tissue if state in tissue else immune
-    if crushed not in own:
-        yield path, _not_a_state(document, "state of the same layer", crushed, own)
-    elif crushed in (EMPTY, NONE):
-        yield path, f"'{crushed}' is no cell; cells enter free voxels in any case"
+    if named not in own:
+        yield path, _not_a_state(document, "state of the same layer", named, own)
+    elif named in (EMPTY, NONE):
+        yield path, f"'{named}' is no cell; {why}"
+
+
+def _crushed_by_moves(document: Document, state: str, crushed: str, path: KeyPath) -> Iterator[Problem]:
+    problems = [*_cell_of_same_layer(document, state, crushed, path, "cells enter free voxels in any case")]
+    if problems:
+        yield from problems
     elif document.states[crushed].motility is not None:
         yield path, f"'{crushed}' moves itself; expected a state without 'motility'"
     elif crushed in barriers(document):
@@ -542,12 +549,8 @@ def _crushed_by_moves(document: Document, state: str, crushed: str, path: KeyPat
 
 
 def _trail(document: Document, state: str, trail: str, path: KeyPath) -> Iterator[Problem]:
-    tissue, immune = state_names(document)
-    own = tissue if state in tissue else immune
-    if trail not in own:
-        yield path, _not_a_state(document, "state of the same layer", trail, own)
-    elif trail in (EMPTY, NONE):
-        yield path, f"'{trail}' is no cell; a cell that moves leaves a free voxel behind without 'trail'"
+    why = "a cell that moves leaves a free voxel behind without 'trail'"
+    yield from _cell_of_same_layer(document, state, trail, path, why)
     for name, trait in document.traits.items():
         if trail in trait.of:
             yield path, f"cells in '{trail}' have the trait '{name}'; expected a state without traits"

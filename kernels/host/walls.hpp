@@ -2,8 +2,9 @@
 // whole vectors.
 #pragma once
 
-LOOP_FUNCTION void add_wall(const float* __restrict__ permeable, const float* __restrict__ c, float dt, float blood, float returns,
-                            float* __restrict__ rate, float* __restrict__ brought, float* __restrict__ net, int32 n) {
+LOOP_FUNCTION void add_wall(const float* __restrict__ permeable, const float* __restrict__ c, float dt, float blood,
+                            float returns, float* __restrict__ rate, float* __restrict__ brought,
+                            float* __restrict__ net, int32 n) {
     for (int32 x = 0; x < n; ++x) {
         Across across{rate[x], brought[x], net[x]};
         across.add(dt * permeable[x], blood, returns, c[x]);
