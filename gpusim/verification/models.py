@@ -175,8 +175,9 @@ def _flowing(random: Random, data: dict[str, Any]) -> None:
     for name in data["flow"]["vessels"]:
         if "exchange" not in data["states"][name] and name not in data["fields"]["beta"].get("holds", ()):
             blood: dict[str, Any] = random.choice([{"blood": 2}, {"body": "depot", "volume": "1e-7 mL"}])
-            taken = {"permeability": _rate(random), "reflection": 0.3} | blood
-            data["states"][name]["exchange"] = {"beta": taken | {"modulators": _modulators(random, 1)}}
+            drag = {"reflection": 0.3} if "advection" in data["fields"]["beta"] else {}
+            taken = {"permeability": _rate(random), "modulators": _modulators(random, 1)}
+            data["states"][name]["exchange"] = {"beta": taken | blood | drag}
 
 
 def _with_traits(random: Random, data: dict[str, Any]) -> None:

@@ -80,8 +80,8 @@ def test_effects_are_by_field_and_state_and_know_their_modulators():
         ("drug", "tumour", EffectKind.WALL, pytest.approx(0.05)),
         ("drug", "ctl", EffectKind.SECRETION, pytest.approx(0.1)),
     ]
-    ((field, quantity, dilution),) = model.exchange.walls.tolist()
-    assert (field, quantity) == (1, 1)
+    ((field, quantity, dilution, returns),) = model.exchange.walls.tolist()
+    assert (field, quantity, returns) == (1, 1, 1)
     assert dilution == pytest.approx(200)  # 1 mg in 5 L, in ng/mL
     assert model.body.exchanged.tolist() == [[0, pytest.approx(1e-15)]]  # ng/mL of 1 pL, in mg
     first = model.exchange.effects[0]
