@@ -44,34 +44,6 @@ extern "C" __global__ void begin_regions(
 ENTRY(begin_regions)
 
 // Blocks: replicates x nz x ny rows.
-extern "C" __global__ void join_regions(
-    // state out:
-    uint32* labels,  // [R, z, y, x]
-    // numbers:
-    int32 boundary,
-    int32 corners,  // whether voxels that share an edge or a corner are joined too
-    // sizes:
-    int32 replicates, int32 nz, int32 ny, int32 nx) {
-    const Stack shape{replicates, nz, ny, nx};
-    const Voxel row = first_of_row(shape);
-    const int64 first = row_start(shape, row.replicate, 0, 0);
-    const Regions regions{labels + first};
-    const Surroundings around{shape, boundary, row};
-    const auto number = [&](int64 voxel) INLINED { return static_cast<uint32>(voxel - first + 1); };
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
-        const uint32 here = number(row.index + x);
-        if (regions.parent(here) == no_region) continue;
-        for (int32 n = 1; n <= in_place; ++n) {  // each pair once
-            if (!corners && n != 1 && n != 3 && n != 9) continue;
-            const int64 there = around.at(in_place + n, x);
-            if (there >= 0 && regions.parent(number(there)) != no_region) regions.join(here, number(there));
-        }
-        atomicMin(&labels[row.index + x], regions.root(here));  // shortens the way of those that come after
-    }
-}
-ENTRY(join_regions)
-
-// Blocks: replicates x nz x ny rows.
 extern "C" __global__ void mark_outside(
     // model:
     const uint8* __restrict__ regions,  // [states], of Region
@@ -86,15 +58,13 @@ extern "C" __global__ void mark_outside(
     int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Voxel row = first_of_row(shape);
-    const uint32* of_replicate = labels + row_start(shape, row.replicate, 0, 0);
     const Surroundings around{shape, boundary, row};
-    const auto joined = [&](int64 voxel) INLINED { return leads_to_0(of_replicate, labels[voxel]); };
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const int32 region = regions[cells[row.index + x]];
         bool reached = region == OUTSIDE;
         for (int32 n = 0; n < 27 && region == FREE && !reached; ++n) {
             const int64 there = around.at(n, x);
-            reached = there >= 0 && joined(there);
+            reached = there >= 0 && labels[there] == 0;
         }
         outside[row.index + x] = reached;
     }
@@ -270,8 +240,10 @@ extern "C" __global__ void settle_lines(
         const int32* line = all.line(place, of_line % most_tries);
         const uint32 bid = bid_of(all.draw, place.index);
         bool lowest = bids[place.index] == bid;
-        for (int32 n = 0; n < of_line / most_tries - 1 && lowest; ++n)
-            lowest = bids[all.at(place, line + 4 * n).index] == bid;
+        for (int32 n = 0; n < of_line / most_tries - 1 && lowest; ++n) {
+            const int64 next = all.at(place, line + 4 * n).index;
+            lowest = next >= 0 && bids[next] == bid;
+        }
         granted[place.index] = lowest;
         // A cell that comes into the voxel would take over the claim of what was there.
         if (!lowest) claim[place.index] = 0;
@@ -322,6 +294,7 @@ extern "C" __global__ void close_up(
         int64 place = from.index;
         for (int32 n = 0; n < of_line / most_tries - 1; ++n) {
             const int64 next = all.at(from, line + 4 * n).index;
+            if (next < 0) break;
             layer.copy(place, next);
             place = next;
         }

@@ -37,8 +37,6 @@ extern "C" __global__ void mark_connections(
     int32 replicates, int32 nz, int32 ny, int32 nx) {
     const Stack shape{replicates, nz, ny, nx};
     const Voxel row = first_of_row(shape);
-    const uint32* of_replicate = labels + row_start(shape, row.replicate, 0, 0);
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x)
-        joined[row.index + x] = leads_to_0(of_replicate, labels[row.index + x]);
+    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) joined[row.index + x] = labels[row.index + x] == 0;
 }
 ENTRY(mark_connections)

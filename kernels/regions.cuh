@@ -3,8 +3,7 @@
 #include "cells.cuh"
 #include "modulators.cuh"
 
-// A label is the number of a voxel of the same region, from 1 on, or 0 where the region is joined to what is looked for:
-// parents in a tree whose root is the least of them (union by the least number).
+// A label is the number of a voxel of the same region, from 1 on, or 0 where the region is joined to what is looked for.
 constexpr uint32 no_region = 0xFFFFFFFFu;
 
 // The voxels around one of a row.
@@ -20,28 +19,3 @@ struct Surroundings {
         return z < 0 || y < 0 || there < 0 ? -1 : row_start(shape, row.replicate, z, y) + there;
     }
 };
-
-// The labels of one replicate, while threads change them.
-struct Regions {
-    uint32* labels;
-    __device__ inline uint32 parent(uint32 number) const { return atomicMin(&labels[number - 1], no_region); }
-    __device__ inline uint32 root(uint32 number) const {
-        for (uint32 above; number != 0 && (above = parent(number)) != number;) number = above;
-        return number;
-    }
-    __device__ inline void join(uint32 a, uint32 b) const {
-        while ((a = root(a)) != (b = root(b))) {
-            const uint32 less = a < b ? a : b, more = a < b ? b : a;
-            const uint32 before = atomicMin(&labels[more - 1], less);
-            if (before == more) return;
-            a = less;  // another thread has joined it first
-            b = before;
-        }
-    }
-};
-
-// Whether a label leads to 0; `labels` are those of the replicate, and no longer change.
-__device__ inline bool leads_to_0(const uint32* labels, uint32 label) {
-    while (label != 0 && label != no_region && labels[label - 1] != label) label = labels[label - 1];
-    return label == 0;
-}

@@ -5,7 +5,10 @@ each array counts once, as read or as written, in whole lines; what a block read
 tables by state. Operations: arithmetic and comparisons on values; none for addresses, loops or the choice of a branch.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from gpusim.backends.geometry import (
     Geometry,
@@ -20,6 +23,7 @@ from gpusim.backends.geometry import (
     runs_of_each_field,
 )
 from gpusim.backends.groups import TRAVELLING
+from gpusim.model.tables import FACE, RIGID
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class Cost:
     level: int = 0
 
 
+Tables = Mapping[str, np.ndarray]
+"""Arrays of the model that a launch is given, by name."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """How a kernel is launched.
@@ -47,8 +55,10 @@ class Launch:
     Attributes:
         geometry: of its blocks; by_numbers: what else than shapes decides them.
         halo: arrays of which it leaves the outermost planes of a slab wrong; slabs exchange them afterwards.
-        along_ways: whether it looks and writes as far as the ways of mothers go; slabs then work on copies with as many
-            more planes.
+        beyond: of its tables, how many planes away from a voxel it looks and writes; slabs then work on copies with as
+            many more planes. Without: no further than the halo.
+        joins: whether what it finds of a voxel may depend on all others; slabs then repeat it until none of them finds
+            more.
         sums: arrays that it adds to, over the planes that are counted.
         appends: whether it notes births of clones, over the planes that are counted.
         costs: for `gpusim bench`; a kernel without is not timed.
@@ -57,7 +67,8 @@ class Launch:
     geometry: Geometry
     by_numbers: tuple[str, ...] = ()
     halo: tuple[str, ...] = ()
-    along_ways: bool = False
+    beyond: Callable[[Tables], int] | None = None
+    joins: bool = False
     sums: tuple[str, ...] = ()
     appends: bool = False
     costs: tuple[Cost, ...] = ()
@@ -82,6 +93,18 @@ _OF_MOTHERS = Cost(
     0.01 * 3 * (_RANDOM + 26 * 4),
     "claims read; a hundredth of the voxels holds a mother, whose way has three steps",
 )
+
+
+def _along_ways(tables: Tables) -> int:
+    """The way of a mother, and a voxel beside it."""
+    yields = tables["yields"]
+    return int(yields[yields < RIGID].max(initial=0)) // FACE + 2
+
+
+def _along_lines(tables: Tables) -> int:
+    """A line that crosses one from a voxel that is kept, and a voxel beside it."""
+    return 2 * int(np.abs(tables["lines"][..., 0]).max(initial=0)) + 1
+
 
 LAUNCHES = {
     "explicit_step": Launch(
@@ -307,19 +330,30 @@ LAUNCHES = {
         halo=("next",),
         costs=(Cost("crowded", 2, 32, "room read, and written; the least over 26 neighbours, and three steps"),),
     ),
-    "bid_for_room": Launch(runs(), along_ways=True, costs=(_OF_MOTHERS,)),
-    "settle_bids": Launch(runs(), along_ways=True, sums=("barred",), costs=(_OF_MOTHERS,)),
+    "bid_for_room": Launch(runs(), beyond=_along_ways, costs=(_OF_MOTHERS,)),
+    "settle_bids": Launch(runs(), beyond=_along_ways, sums=("barred",), costs=(_OF_MOTHERS,)),
     "begin_regions": Launch(rows, costs=(Cost("crowded", 5, 3, "cells read; labels written"),)),
-    "join_regions": Launch(rows, costs=(Cost("crowded", 4, 1, "labels read; few are of free voxels"),)),
+    "join_regions": Launch(rows, joins=True, costs=(Cost("crowded", 4, 1, "labels read; few are of free voxels"),)),
+    "settle_regions": Launch(rows, costs=(Cost("crowded", 4, 1, "labels read; few are of free voxels"),)),
     "mark_outside": Launch(rows, costs=(Cost("crowded", 2, 1, "cells read, and labels of few; marks written"),)),
     "bid_for_lines": Launch(
         runs(),
+        beyond=_along_lines,
         sums=("barred",),
         costs=(Cost("crowded", 1, 0.002 * 8 * (_RANDOM + 3 * 40), "claims read; of 0.2%, eight lines of 3 voxels"),),
     ),
-    "settle_lines": Launch(runs(), costs=(Cost("crowded", 2, 0.1, "claims read; marks written"),)),
-    "close_up": Launch(runs(), sums=("fired",), costs=(Cost("crowded", 5, 0.1, "marks read; bids written"),)),
-    "divide": Launch(runs(), along_ways=True, sums=("fired", "taken", "left"), appends=True, costs=(_OF_MOTHERS,)),
+    "settle_lines": Launch(
+        runs(),
+        beyond=_along_lines,
+        costs=(Cost("crowded", 2, 0.1, "claims read; marks written"),),
+    ),
+    "close_up": Launch(
+        runs(),
+        beyond=_along_lines,
+        sums=("fired",),
+        costs=(Cost("crowded", 5, 0.1, "marks read; bids written"),),
+    ),
+    "divide": Launch(runs(), beyond=_along_ways, sums=("fired", "taken", "left"), appends=True, costs=(_OF_MOTHERS,)),
     "swap_cells": Launch(
         rows,
         halo=("cells", *TRAVELLING, "traits"),

@@ -128,8 +128,6 @@ class Stack:
             for each, none in zip(cells.ways, vacant, strict=True)
         ]
         self._closing = self._closing_on_backend(model)
-        if backend.ranks > 1 and cells.looks_at_connections:
-            raise ScenarioError(f"modulators with 'connected' are not possible on backend '{backend.name}'")
         adhesion, sides = cells.adhesion, (cells.boundary, cells.background)
         self._adhesion = None
         if adhesion is not None:
@@ -147,13 +145,11 @@ class Stack:
         solvers.settle(self.state, step)
 
     def _closing_on_backend(self, model: Model) -> Closing | None:
-        """How the cells of the tissue close up. Raises `ScenarioError`."""
-        closing, backend = model.cells.closing, self.backend
+        """How the cells of the tissue close up."""
+        closing = model.cells.closing
         if closing is None:
             return None
-        if backend.ranks > 1:
-            raise ScenarioError(f"rules that close ('-> outside') are not possible on backend '{backend.name}'")
-        return Closing(*(backend.array(each) for each in (closing.yields, closing.regions, closing.lines)))
+        return Closing(*map(self.backend.array, (closing.yields, closing.regions, closing.lines)))
 
     def _doses_on_backend(self) -> list[tuple[Dose, Array, Array]]:
         """Dose, voxels and amounts of each dose, in all replicates; those of a repeated dose are one."""
@@ -352,6 +348,7 @@ class Stack:
         labels, seen = {"labels": state.labels}, sides | {"cells": layer.cells}
         launch("begin_regions", closing, **seen, **labels)
         launch("join_regions", **labels, **sides, corners=0)
+        launch("settle_regions", **labels)
         launch("mark_outside", closing, **seen, **labels, outside=state.room)
         drawn = self._drawn(number, Purpose.CLOSING) | {"found": state.labels, "bids": state.bids}
         tables, granted, tally = (self._tables, closing), {"granted": state.next}, state.tally
@@ -468,6 +465,7 @@ class Stack:
         state, launch, labels = self.state, self.backend.launch, {"labels": self.state.labels}
         launch("begin_connections", links=links, cells=state.tissue.cells, sides=sides, **labels)
         launch("join_regions", **labels, boundary=self._boundary, corners=1)
+        launch("settle_regions", **labels)
         launch("mark_connections", **labels, joined=state.counts[number])
 
     def _connection(self, row: np.void) -> tuple[Array, int]:

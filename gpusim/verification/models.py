@@ -84,6 +84,16 @@ def _responding(random: Random, data: dict[str, Any]) -> None:
                 each["power"] = random.choice([0.5, 1.224, 5, 16.75, 100])
         if random.random() < 0.2:
             modulators.append(_joint(random, [name for name in _FIELDS if name != own]))
+        if random.random() < 0.05:
+            modulators.append(_connection(random))
+
+
+def _connection(random: Random) -> dict[str, Any]:
+    """A modulator that asks whether a voxel is joined to some state or side."""
+    through = random.sample(("empty", *_TISSUE), random.randint(1, 2))
+    to = random.choice([["x_low"], ["z_low", "z_high"], [random.choice(_TISSUE)], [_TISSUE[0], "y_high"]])
+    reverse = {"at_zero": 1, "at_saturation": 0} if random.random() < 0.5 else {}
+    return {"connected": through, "to": to, **reverse}
 
 
 def _modulators_of(data: dict[str, Any]) -> Iterator[tuple[str | None, list[dict[str, Any]]]]:

@@ -73,8 +73,7 @@ def test_the_models_of_the_quick_verification_launch_every_kernel(other, monkeyp
     monkeypatch.setattr(cpu.CpuBackend, "launch", watched)
     for number in range(8):
         outcome(Machine(*other), randomised(Random(number)))
-    # Connections, which the slabs refuse, are not in these models: tests/engine/test_vessels.py.
-    assert launched == kernels().keys() - {"begin_connections", "mark_connections"}
+    assert launched == kernels().keys()
 
 
 def test_sums_are_exact_and_faults_are_found(one_backend_each):

@@ -26,6 +26,7 @@ def test_outside_is_what_a_cube_reaches(every_machine, data):
     found = every_machine.lattice(np.zeros((1, *shape), np.uint8))
     every_machine.launch("begin_regions", **about, labels=labels)
     every_machine.launch("join_regions", labels=labels, boundary=boundary, corners=0)
+    every_machine.launch("settle_regions", labels=labels)
     every_machine.launch("mark_outside", **about, labels=labels, outside=found)
     np.testing.assert_array_equal(every_machine.to_numpy(found)[0] != 0, reached(cells[0], sides))
 

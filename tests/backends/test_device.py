@@ -77,8 +77,7 @@ def test_every_kernel_is_tried(device):
     for number in range(12):
         data = randomised(Random(number))
         assert outcome(Machine("device"), data) == outcome(Machine("cpu", 1), data)
-    # Connections, which the slabs refuse, are not in these models: tests/engine/test_vessels.py.
-    assert set(device.launched) == kernels().keys() - {"begin_connections", "mark_connections"}
+    assert set(device.launched) == kernels().keys()
 
 
 def test_replicates_of_a_shipped_scenario_end_in_the_bits_of_single_runs():

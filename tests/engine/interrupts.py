@@ -68,9 +68,7 @@ def interrupt(number: int, frame: object) -> None:
 
 
 def simulation(backend: str | Backend) -> gpusim.Simulation:
-    several = isinstance(backend, Backend) and backend.ranks > 1
-    scenario = gpusim.Scenario.parse(SCENARIO).overridden({"rules.closing": None} if several else {})  # not on slabs
-    return gpusim.Simulation(scenario, backend, threads=2 if backend == "cpu" else None)
+    return gpusim.Simulation(gpusim.Scenario.parse(SCENARIO), backend, threads=2 if backend == "cpu" else None)
 
 
 def holds_what_it_counts(simulation: gpusim.Simulation) -> bool:

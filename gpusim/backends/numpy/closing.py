@@ -1,44 +1,33 @@
 """NumPy twin of kernels/closing.cu: the same numbers, of all that closes up at once, step by step along its lines."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from gpusim.backends.numpy.division import new_bids
 from gpusim.backends.numpy.random import Draw, voxel_random
+from gpusim.backends.numpy.regions import AROUND, any_of
 from gpusim.backends.numpy.sides import at_open_side, is_open, padded, part, periodic
 from gpusim.backends.numpy.tally import count
 from gpusim.model.tables import MOST_TRIES, NO_BID, NO_REGION, PERIODIC, RIGID, Claim, Region
-
-_CUBE = tuple(itertools.product((-1, 0, 1), repeat=3))
-_FACES = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 
 
 def begin_regions(regions: np.ndarray, cells: np.ndarray, labels: np.ndarray, boundary: int) -> None:
     """Labels of the middle voxels of cubes of free voxels, uint32 [z, y, x]: 0 outside, or else a number each."""
     region, free = regions[cells], regions[cells] != Region.NOT_FREE
     around = padded(free, boundary & sum(PERIODIC), beyond=True, closed=True)
-    fits = np.all([part(around, step, free.shape) for step in _CUBE], axis=0)
+    fits = np.all([part(around, step, free.shape) for step in AROUND], axis=0)
     numbers = np.arange(1, cells.size + 1, dtype=np.uint32).reshape(cells.shape)
     outside = (region == Region.OUTSIDE) | at_open_side(cells.shape, boundary)
     labels[...] = np.where(fits, np.where(outside, np.uint32(0), numbers), np.uint32(NO_REGION))
-
-
-def join_regions(labels: np.ndarray, boundary: int, corners: int) -> None:
-    """Label with 0 what is joined to a voxel with this label, over faces, or over edges and `corners` too."""
-    steps = _CUBE if corners else _FACES
-    free, found, before = labels != NO_REGION, labels == 0, -1
-    while before != (before := int(found.sum())):
-        found = found | (_any_of(steps, found, boundary) & free)
-    labels[found] = 0
 
 
 def mark_outside(
     regions: np.ndarray, cells: np.ndarray, labels: np.ndarray, outside: np.ndarray, boundary: int
 ) -> None:
     """Which voxels are outside."""
-    reached = (regions[cells] == Region.FREE) & _any_of(_CUBE, labels == 0, boundary)
+    reached = (regions[cells] == Region.FREE) & any_of(AROUND, labels == 0, boundary)
     outside[...] = reached | (regions[cells] == Region.OUTSIDE)
 
 
@@ -175,7 +164,7 @@ def settle_lines(
     own, lowest = new_bids(voxels, draw), np.ones(voxels.size, bool)
     all_lines = _Lines(lines, found.shape, boundary, draw, voxels)
     for at, on in _along(all_lines, of_line // MOST_TRIES, of_line % MOST_TRIES):
-        lowest &= ~on | (bids.reshape(-1)[at] == own)
+        lowest &= ~on | ((at >= 0) & (bids.reshape(-1)[at] == own))
     granted[...] = 0
     granted.reshape(-1)[voxels] = lowest
     claims[voxels[~lowest]] = 0
@@ -216,7 +205,10 @@ def close_up(
     travelling = (clock, heading, claim, clone, *traits[first_trait:end_trait])
     arrays = [own, *(array.reshape(-1) for array in travelling if array.size)]
     place = place.copy()
+    held = np.ones(place.size, bool)
     for at, on in itertools.islice(_along(all_lines, of_line // MOST_TRIES, of_line % MOST_TRIES), 1, None):
+        held &= at >= 0
+        on = on & held
         for array in arrays:
             array[place[on]] = array[at[on]]
         place[on] = at[on]
@@ -230,9 +222,3 @@ def _along(lines: _Lines, lengths: np.ndarray, numbers: np.ndarray) -> Iterator[
     yield lines.voxels, lengths > 0
     for n in range(int(lengths.max(initial=0)) - 1):
         yield lines.moved(steps[:, n]), lengths - 1 > n
-
-
-def _any_of(steps: Iterable[tuple[int, ...]], found: np.ndarray, boundary: int) -> np.ndarray:
-    """bool [z, y, x]: voxels from which one of the steps leads to a voxel that is found."""
-    around = padded(found, boundary & sum(PERIODIC), beyond=False, closed=False)
-    return np.any([part(around, step, found.shape) for step in steps], axis=0)

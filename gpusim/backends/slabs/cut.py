@@ -13,6 +13,23 @@ MOST_LEVELS = 3
 
 
 @dataclass(frozen=True)
+class Side:
+    """Where a rank meets one beside it.
+
+    Attributes:
+        rank: the other one.
+        halo: planes held that are the other's, of `HALO`.
+        edge: own planes that the other holds as its halo.
+        tag: of messages from the other, 1 from below and 2 from above; 3 less that to the other.
+    """
+
+    rank: int
+    halo: slice
+    edge: slice
+    tag: int
+
+
+@dataclass(frozen=True)
 class Cut:
     """A lattice cut across z into a slab for each rank, as one of the ranks sees it.
 
@@ -90,6 +107,14 @@ class Cut:
     def own(self) -> slice:
         """The rank's own planes among those that it holds."""
         return slice(self.first - self.low, self.end - self.low)
+
+    @property
+    def sides(self) -> list[Side]:
+        """Where it meets other ranks, of a cut whose halo is `HALO` planes wide."""
+        first, end, held = self.own.start, self.own.stop, self.high - self.low
+        below = Side(self.rank - 1, slice(0, first), slice(first, first + HALO), 1)
+        above = Side(self.rank + 1, slice(end, held), slice(end - HALO, end), 2)
+        return [below] * (self.rank > 0) + [above] * (self.end < self.planes)
 
     @property
     def children(self) -> slice:

@@ -22,7 +22,7 @@ from gpusim.backends.launches import launch_of
 from gpusim.backends.signatures import ARRAYS, Kernel, kernels
 from gpusim.backends.slabs.cut import HALO, Cut
 from gpusim.backends.slabs.messages import Message, Messages
-from gpusim.model.tables import FACE, RIGID, Boundary
+from gpusim.model.tables import NO_REGION, Boundary
 
 Lattice = Any
 """A `Part`, or an array that every rank has the whole of."""
@@ -156,17 +156,38 @@ class Rank:
         """Fill the halo of an array, or of some entries of it, from the ranks beside this one."""
         if not isinstance(array, Part):
             return
-        cut = array.cut
-        first, end = cut.own.start, cut.own.stop
         sent, received = [], []
         for planes in [array.values[0]] if entries is None else [array.values[i, 0] for i in entries.tolist()]:
-            if cut.rank > 0:
-                received.append(Message(planes[:first], cut.rank - 1, 1))
-                sent.append(Message(planes[first : first + HALO], cut.rank - 1, 2))
-            if cut.rank < self._world.size - 1:
-                received.append(Message(planes[end:], cut.rank + 1, 2))
-                sent.append(Message(planes[end - HALO : end], cut.rank + 1, 1))
+            for side in array.cut.sides:
+                received.append(Message(planes[side.halo], side.rank, side.tag))
+                sent.append(Message(planes[side.edge], side.rank, 3 - side.tag))
         self._messages.exchange(sent, received)
+
+    def _join(self, given: dict[str, Any]) -> None:
+        """Join voxels to regions, on from where other ranks have found them joined to label 0."""
+        self._meet(given["labels"])
+        while True:
+            self._run("join_regions", given)
+            self._run("settle_regions", {"labels": given["labels"]})
+            if not self._meet(given["labels"]):
+                return
+
+    def _meet(self, labels: Part) -> bool:
+        """Take from the ranks beside which voxels of the halo have no label, or label 0; True where a 0 is new."""
+        planes, sides = labels.values[0], labels.cut.sides
+        theirs = [self._inner.array(np.zeros((HALO, *planes.shape[1:]), np.uint32)) for _ in sides]
+        self._messages.exchange(
+            [Message(planes[side.edge], side.rank, 3 - side.tag) for side in sides],
+            [Message(array, side.rank, side.tag) for array, side in zip(theirs, sides, strict=True)],
+        )
+        numbers = np.arange(1, planes.size + 1, dtype=np.uint32).reshape(planes.shape)
+        new = False
+        for array, side in zip(theirs, sides, strict=True):
+            there, here = self._inner.fetch([array, planes[side.halo]])
+            own = np.where(here == NO_REGION, numbers[side.halo], here)
+            self._inner.write(planes[side.halo], np.where((there == 0) | (there == NO_REGION), there, own))
+            new = new or bool(((there == 0) & (here != 0)).any())
+        return bool(self._world.allreduce(int(new)))
 
     def _complete(self, coarse: Lattice, fine: Cut, slots: np.ndarray) -> None:
         """Give every rank what it needs of a coarse array of which each has found the means of its own planes."""
@@ -186,19 +207,23 @@ class Rank:
             return
         if "wz" in given and part.cut.high < part.cut.planes:  # the lattice's own last plane is not held
             given = {**given, "wz": 1.0}
-        if isinstance(given.get("boundary"), int):
-            given = {**given, "boundary": _boundary_of(given["boundary"], part.cut)}
+        launch = launch_of(name)
+        if launch.beyond is None:
+            given = _cut_off(given, part.cut)
         if name == "deposit":
             self._deposit(**given)
         elif name == "sum_fields":
             self._sum_fields(**given)
         elif any("cz" in each.axes for each in kernel.parameters):
             self._between_levels(kernel, given, part.cut)
-        elif launch_of(name).along_ways:
-            self._along_ways(kernel, given, part.cut)
+        elif launch.joins:
+            self._join(given)
+        elif launch.beyond is not None:
+            tables = {each: value.host for each, value in given.items() if isinstance(value, Table)}
+            self._with_more_planes(kernel, given, part.cut.wider(HALO + launch.beyond(tables)))
         else:
             self._counting(name, given, part.window)
-            for each in launch_of(name).halo:
+            for each in launch.halo:
                 self._refresh(given[each], _entries(kernel, given, each))
 
     def _counting(self, name: str, given: dict[str, Any], window: Window) -> None:
@@ -226,16 +251,12 @@ class Rank:
                 self._inner.write(values[0, first : first + len(rows)], np.ascontiguousarray(rows))
         self._inner.write(held(given["born"]), total + np.uint64(sum(each[0] for each in of_ranks)))
 
-    def _along_ways(self, kernel: Kernel, given: dict[str, Any], cut: Cut) -> None:
-        """The same on copies with as many more planes as the ways of mothers take; those held are kept of them."""
-        yields = given["yields"].host
-        steps = int(yields[yields < RIGID].max(initial=0)) // FACE + 1
-        wide = cut.wider(steps + 1 + HALO)
+    def _with_more_planes(self, kernel: Kernel, given: dict[str, Any], wide: Cut) -> None:
+        """The same on copies of a wider cut; the planes held are kept of them."""
         lattices = [each for each in kernel.of(*ARRAYS) if isinstance(given[each.name], Part)]
         around = {each.name: self._widened(given[each.name], wide) for each in lattices}
         window = next(iter(around.values())).window
-        boundary = _boundary_of(given["boundary"], wide)
-        self._counting(kernel.name, {**given, **around, "boundary": boundary}, window)
+        self._counting(kernel.name, _cut_off({**given, **around}, wide), window)
         for each in lattices:
             if each.group == "state out":
                 self._keep(given[each.name], around[each.name])
@@ -330,10 +351,11 @@ _BIRTHS = ("born", "births", "newborn")
 _NO_FAULT = np.uint64(2**64 - 1)
 
 
-def _boundary_of(boundary: int, cut: Cut) -> int:
-    """Sides of the lattice as the planes of a cut see them: where they are cut off, no side is open."""
-    cut_off = (cut.low > 0, cut.high < cut.planes)
-    return boundary & ~sum(Boundary.FIRST_OPEN << end for end, is_cut in enumerate(cut_off) if is_cut)
+def _cut_off(given: dict[str, Any], cut: Cut) -> dict[str, Any]:
+    """What a launch is given, with the sides of the lattice as the planes of a cut see them: none where they end."""
+    ends = sum(Boundary.FIRST_OPEN << end for end, beyond in enumerate((cut.low > 0, cut.high < cut.planes)) if beyond)
+    found = {each: given[each] for each in ("boundary", "sides") if isinstance(given.get(each), int)}
+    return {**given, **{each: sides & ~ends for each, sides in found.items()}}
 
 
 def _first_part(kernel: Kernel, given: dict[str, Any]) -> Part | None:

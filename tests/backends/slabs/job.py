@@ -35,10 +35,6 @@ def on_slabs(number: int, ranks: int) -> dict[str, Any]:
     for sides in (data["grid"]["sides"], *(field["boundary"] for field in data["fields"].values())):
         if sides.get("z") == "periodic":
             del sides["z"]
-    for name in [name for name, rule in data["rules"].items() if rule["transition"].endswith("-> outside")]:
-        del data["rules"][name]  # slabs do not close
-    for state in data["states"].values():
-        state.pop("outside", None)
     return data
 
 

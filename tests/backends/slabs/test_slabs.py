@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import gpusim
 from gpusim.backends import availability
@@ -122,6 +123,53 @@ def test_recorded_traits_are_those_of_one_process(tmp_path):
     one, two = (Result(tmp_path / name) for name in ("one", "two"))
     assert one.digest() == two.digest()
     assert one.summary["traits"] == two.summary["traits"]
+
+
+def snake(columns, planes):
+    """Boxes of vessels along z, joined in turn at the top and at the bottom, so that each crosses all slabs."""
+    ends = [(0, planes) if x % 2 == 0 else (planes - 1, planes) if x % 4 == 1 else (0, 1) for x in range(columns)]
+    boxes = {f"part{x}": (x, x + 1, *of) for x, of in enumerate(ends)}
+    return {name: box("vessel", *edges) for name, edges in boxes.items()}
+
+
+def box(state, x, end_x, z, end_z, **more):
+    lower, upper = ([f"{20 * i} um" for i in at] for at in ((x, 0, z), (end_x, 1, end_z)))
+    return {"kind": "box", "state": state, "lower": lower, "upper": upper, **more}
+
+
+REGIONS = {
+    "grid": {"shape": [17, 14, 16], "sides": dict.fromkeys("xyz", "open")},
+    "time": {"until": "8 h", "step": {"rules": "12 min"}},
+    "record": {"every": "8 h"},
+    "states": {"vessel": {"yields": "rigid"}, "dead": {"yields": "rigid"}, "a": {}},
+    "rules": {
+        "fails": {
+            "transition": "vessel -> dead",
+            "rate": "100 /h",
+            "modulators": [{"connected": ["vessel"], "to": ["x_high"], "at_zero": 1, "at_saturation": 0}],
+        },
+        "closing": {"transition": "empty -> outside", "rate": "0.1 /h", "reach": "130 um"},
+    },
+}
+
+
+@needs_mpi
+@needs_cpu
+@pytest.mark.parametrize(("ranks", "inner"), [(4, "cpu"), (3, "numpy")])
+def test_regions_go_across_slabs(ranks, inner, tmp_path):
+    ball = {"kind": "sphere", "state": "a", "radius": "130 um", "fraction": 0.8, "into": "empty"}
+    cut = box("empty", 7, 8, 0, 1, into="vessel")  # between the fourth and the fifth column
+    model = REGIONS | {"tissue": {"shapes": snake(17, 16) | {"ball": ball, "cut": cut}}}
+    (tmp_path / "regions.yaml").write_text(yaml.safe_dump(model, sort_keys=False))
+    runs = [tmp_path / "slabs", tmp_path / "whole"]
+    done = gpusim_on(ranks, tmp_path / "regions.yaml", "--backend", f"slabs:{inner}", "-o", runs[0], "--no-picture")
+    assert done.returncode == 0, done.stderr
+    gpusim.run(tmp_path / "regions.yaml", runs[1], backend="cpu")
+    slabs, whole = map(Result, runs)
+    assert slabs.digest() == whole.digest()
+    assert slabs.summary["counts"] == whole.summary["counts"]
+    assert whole.summary["counts"]["dead"] == 4 * 16 + 3  # four columns, and what joins them
+    assert whole.summary["fired"]["closing"] > 100
 
 
 ONE_RANK_WITHOUT = """
