@@ -16,6 +16,7 @@ from scipy.stats import qmc
 
 from gpusim import units
 from gpusim.errors import ResultError, ScenarioError
+from gpusim.model import build
 from gpusim.record import sums
 from gpusim.scenario import Scenario
 from gpusim.scenario.checks import nearest
@@ -115,7 +116,7 @@ class Sets:
         frame = sweep(self.study, self.points)
         for row in frame.index[frame[FAILURE] != ""]:
             try:
-                self.study.scenario(frame["arm"][row], self.points[frame["point"][row]])
+                build(Scenario(self.study.scenario(frame["arm"][row], self.points[frame["point"][row]])))
             except ScenarioError:
                 frame.loc[row, FAILURE] = REFUSED + frame[FAILURE][row]
         return frame.drop(columns=["replicate", *self.tied]).rename(columns={"point": "set"})
