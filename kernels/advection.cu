@@ -70,9 +70,9 @@ struct FlowRow {
 
 __device__ inline FlowRow flow_row(const float* pressure, const uint8* tissue, const float* coupling,
                                    const int32* coupling_by, const int32* boundary, const float* resistance,
-                                   const float* far, int32 field, int32 states, const Stack& shape) {
-    const int32 plane = blockIdx.x / shape.ny, z = plane % shape.nz, y = blockIdx.x - plane * shape.ny;
-    const int64 start = static_cast<int64>(blockIdx.x) * shape.nx;
+                                   const float* far, int32 field, int32 states, const Stack& shape, int32 number) {
+    const int32 plane = number / shape.ny, z = plane % shape.nz, y = number - plane * shape.ny;
+    const int64 start = static_cast<int64>(number) * shape.nx;
     const int32 bits = boundary[field];
     const Conductance k{tissue + start, coupling + static_cast<int64>(field) * states * states, states,
                         coupling_by[field] == UNIFORM};
@@ -121,7 +121,7 @@ extern "C" __global__ void measure_outflow(
     int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack shape{replicates, nz, ny, nx};
     const FlowRow row = flow_row(fields, tissue, coupling, coupling_by, boundary, resistance, far, pressure,
-                                 tissue_states, shape);
+                                 tissue_states, shape, blockIdx.x);
     float* out = outflow + static_cast<int64>(blockIdx.x) * nx;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         const Rates r = rates_of(row, x);
@@ -140,10 +140,12 @@ ENTRY(measure_outflow)
 
 constexpr float sixth = 0.16666667f;
 
-// The nearer to 0 of two numbers of one sign, else 0.
+__device__ inline float nearer_to_0(float one, float other) { return fabsf(one) < fabsf(other) ? one : other; }
+
+// The nearer to 0 of two numbers of one sign, else 0. A product of small ones would fall short of normal numbers, with which
+// processors are slow.
 __device__ inline float least(float one, float other) {
-    const bool first = (one < 0.0f ? -one : one) < (other < 0.0f ? -other : other);
-    return one * other > 0.0f ? (first ? one : other) : 0.0f;
+    return (one > 0.0f) == (other > 0.0f) ? nearer_to_0(one, other) : 0.0f;
 }
 
 // What a face carries out of a voxel: `u` is its Courant number, `behind` the voxel on the other side, `beyond` the next
@@ -154,7 +156,8 @@ __device__ inline float carried(float u, float here, float beside, float behind,
     const float from = out ? here : beside, to = out ? beside : here, last = out ? behind : beyond;
     const float rise = to - from, before = from - last, left = out ? stays : stays_beside;
     const float third_order = sixth * ((1.0f + left) * rise + (2.0f - left) * before);
-    return u * (from + left * least(least(rise, before), third_order));
+    const bool one_sign = (rise > 0.0f) == (before > 0.0f);  // which is then that of third_order
+    return u * (from + left * (one_sign ? nearer_to_0(nearer_to_0(rise, before), third_order) : 0.0f));
 }
 
 // A field in a row: concentrations, the outflow of its voxels, and by how much rates become Courant numbers.
@@ -164,13 +167,14 @@ struct Carried {
     RowLots lots;
     // What a voxel holds after it has given `out`.
     __device__ inline float without(int32 x, float out) const { return held(sum_by_lot(c[x], -out, lots.at(x))); }
+    // What passes the face towards a voxel that is `step` away, out of voxel x.
+    __device__ inline float through(int32 x, float rate, int32 step, int32 behind, int32 beyond) const {
+        return carried(scale * rate, c[x], c[x + step], c[x + behind], c[x + beyond], 1.0f - scale * outflow[x],
+                       1.0f - scale * outflow[x + step]);
+    }
     __device__ inline float along(int32 x, float low, float high, const AxisSteps& steps) const {
-        const float here = c[x], below = c[x + steps.low], above = c[x + steps.high];
-        const float stays = 1.0f - scale * outflow[x];
-        return carried(scale * low, here, below, above, c[x + steps.second_low], stays,
-                       1.0f - scale * outflow[x + steps.low]) +
-               carried(scale * high, here, above, below, c[x + steps.second_high], stays,
-                       1.0f - scale * outflow[x + steps.high]);
+        return through(x, low, steps.low, steps.high, steps.second_low) +
+               through(x, high, steps.high, steps.low, steps.second_high);
     }
     __device__ inline float out_of(int32 x, const Rates& r, const AxisSteps& in_x, const AxisSteps& in_y,
                                    const AxisSteps& in_z) const {
@@ -190,12 +194,11 @@ struct FieldSides {
     }
 };
 
-// What a voxel holds after a pass.
-__device__ inline float left_of_pass(const FlowRow& row, const Carried& field, int32 x, const Rates& r,
-                                     const FieldSides& sides) {
+// `out` of voxel x, and what passes the open sides.
+__device__ inline float through_sides(const FlowRow& row, const Carried& field, int32 x, const FieldSides& sides,
+                                      float out) {
     const float here = field.c[x];
     const AxisSteps in_x = row.in_x(x);
-    float out = field.out_of(x, r, in_x, row.in_y, row.in_z);
     row.at_sides(x, [&](int32 side, float rate) INLINED {
         const AxisSteps& along = side < 2 ? row.in_z : side < 4 ? row.in_y : in_x;
         const float behind = field.c[x + (side & 1 ? along.low : along.high)];
@@ -203,32 +206,14 @@ __device__ inline float left_of_pass(const FlowRow& row, const Carried& field, i
         const float at_side = here + stays * (0.5f * least(sides.rise(side, here), here - behind));
         out = out + field.scale * rate * (rate > 0.0f ? at_side : sides.far[side]);
     });
-    return field.without(x, out);
+    return out;
 }
 
 #ifdef GPUSIM_HOST
-struct RowOfRates {
-    float west[longest_row], east[longest_row], south[longest_row], north[longest_row], below[longest_row],
-        above[longest_row];
-    Rates at(int32 x) const { return Rates{west[x], east[x], south[x], north[x], below[x], above[x]}; }
-};
-
-// Where no side is open, but for the first two and the last two voxels.
-LOOP_FUNCTION void advect_inside(const Carried& given, const RowOfRates& rates, const AxisSteps& in_y,
-                                 const AxisSteps& in_z, float* __restrict__ out, int32 nx) {
-    const Carried field = given;
-    const AxisSteps in_x{-1, 1, -2, 2}, y = in_y, z = in_z;
-    for (int32 x = 2; x < nx - 2; ++x) out[x] = field.without(x, field.out_of(x, rates.at(x), in_x, y, z));
-}
-
-LOOP_FUNCTION void find_rates(const FlowRow& row, int32 step, float* __restrict__ out, int32 first, int32 end) {
-    const Conductance k = row.k;
-    const float* p = row.p;
-    for (int32 x = first; x < end; ++x) out[x] = k.face(x, x + step) * (p[x] - p[x + step]);
-}
+#include "host/advection.hpp"
 #endif
 
-// A pass over all advected fields. Blocks: replicates x nz x ny rows.
+// A pass over all advected fields. Blocks: replicates x nz x ny / block_rows.
 extern "C" __global__ void advect(
     // model:
     const int32* __restrict__ active,       // [advected], the fields that are
@@ -253,48 +238,57 @@ extern "C" __global__ void advect(
     uint32 step, uint32 purpose,
     // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
-    int32 advected, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    int32 advected, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack shape{replicates, nz, ny, nx};
-    const int32 replicate = blockIdx.x / (nz * ny);
-    if (number > passes[replicate]) return;
-    const int64 start = static_cast<int64>(blockIdx.x) * nx, size = volume(shape);
-    const FlowRow row = flow_row(fields, tissue, coupling, coupling_by, boundary, resistance, far, pressure,
-                                 tissue_states, shape);
-    const Draw draw{seeds[replicate], origin - row_start(shape, replicate, 0, 0), static_cast<uint32>(number), purpose};
-    const RowLots lots(draw, start, step, number);
-    const auto field_of = [&](int32 f) INLINED {
-        return Carried{source + f * size + start, outflow + start, scales[f * replicates + replicate], lots};
+    const int32 first = blockIdx.x * block_rows, all = replicates * nz * ny;
+    const int32 rows = first + block_rows < all ? block_rows : all - first;
+    const auto row_of = [&](int32 r) INLINED {
+        return flow_row(fields, tissue, coupling, coupling_by, boundary, resistance, far, pressure, tissue_states, shape,
+                        first + r);
+    };
+    const auto lots_of = [&](int32 r) INLINED {
+        const int32 replicate = (first + r) / (nz * ny);
+        const uint64 offset = origin - row_start(shape, replicate, 0, 0);
+        const Draw draw{seeds[replicate], offset, static_cast<uint32>(number), purpose};
+        return RowLots(draw, static_cast<int64>(first + r) * nx, step, number);
+    };
+    const auto field_of = [&](int32 f, int32 r, const RowLots& lots) INLINED {
+        const int64 start = static_cast<int64>(first + r) * nx;
+        const float scale = scales[f * replicates + (first + r) / (nz * ny)];
+        return Carried{source + f * volume(shape) + start, outflow + start, scale, lots};
     };
     const auto sides_of = [&](int32 f) INLINED { return FieldSides{boundary[f], resistance + 6 * f, far + 6 * f}; };
+    const auto passes_now = [&](int32 r) INLINED { return number <= passes[(first + r) / (nz * ny)]; };
+    const auto out_of = [&](int32 f, int32 r) INLINED {
+        return target + f * volume(shape) + static_cast<int64>(first + r) * nx;
+    };
 #ifdef GPUSIM_HOST
-    static thread_local RowOfRates rates;
-    find_rates(row, row.in_y.low, rates.south, 0, nx);
-    find_rates(row, row.in_y.high, rates.north, 0, nx);
-    find_rates(row, row.in_z.low, rates.below, 0, nx);
-    find_rates(row, row.in_z.high, rates.above, 0, nx);
-    find_rates(row, -1, rates.west, 1, nx);
-    find_rates(row, 1, rates.east, 0, nx - 1);
-    rates.west[0] = row.rate(0, row.in_x(0).low);
-    rates.east[nx - 1] = row.rate(nx - 1, row.in_x(nx - 1).high);
-    const bool at_side = at_open_side(row.boundary, 0, row.z, nz) || at_open_side(row.boundary, 2, row.y, ny);
-    for (int32 i = 0; i < advected; ++i) {
-        const int32 f = active[i];
-        const Carried field = field_of(f);
-        float* out = target + f * size + start;
-        const auto anywhere = [&](int32 x) INLINED { out[x] = left_of_pass(row, field, x, rates.at(x), sides_of(f)); };
-        if (at_side || nx < 5) {
-            for (int32 x = 0; x < nx; ++x) anywhere(x);
-            continue;
+    static thread_local CourantRow courant[most_advected_rows];
+    static thread_local PassedFaces passed;
+    for (int32 i = 0; i < advected; ++i)
+        for (int32 r = 0, before = -2; r < rows; ++r) {
+            if (!passes_now(r)) continue;
+            const FlowRow row = row_of(r);
+            if (i == 0) courant[r].lots = lots_of(r);
+            const Carried field = field_of(active[i], r, courant[r].lots);
+            if (i == 0 || courant[r].scale != field.scale) courant[r].find(row, field.outflow, field.scale);
+            const bool follows = before == r - 1 && row.y > 0;
+            advect_row(row, field, courant[r], sides_of(active[i]), passed, follows, out_of(active[i], r));
+            before = r;
         }
-        advect_inside(field, rates, row.in_y, row.in_z, out, nx);
-        for (const int32 x : {0, 1, nx - 2, nx - 1}) anywhere(x);
-    }
 #else
-    for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
-        const Rates r = rates_of(row, x);
-        for (int32 i = 0; i < advected; ++i) {
-            const int32 f = active[i];
-            target[f * size + start + x] = left_of_pass(row, field_of(f), x, r, sides_of(f));
+    for (int32 r = 0; r < rows; ++r) {
+        if (!passes_now(r)) continue;
+        const FlowRow row = row_of(r);
+        const RowLots lots = lots_of(r);
+        for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
+            const Rates of_voxel = rates_of(row, x);
+            for (int32 i = 0; i < advected; ++i) {
+                const int32 f = active[i];
+                const Carried field = field_of(f, r, lots);
+                const float out = field.out_of(x, of_voxel, row.in_x(x), row.in_y, row.in_z);
+                out_of(f, r)[x] = field.without(x, through_sides(row, field, x, sides_of(f), out));
+            }
         }
     }
 #endif

@@ -4,8 +4,6 @@
 #pragma once
 #include "common.cuh"
 
-constexpr float two_to_minus_32 = 2.3283064365386963e-10f;
-
 // The number beside a float above 0.
 __device__ inline float beside(float value, bool up) {
     int32 bits;
@@ -22,8 +20,9 @@ __device__ inline float sum_by_lot(float c, float change, uint32 lot) {
     const float missing = (c - (sum - back)) + (change - back);
     const float other = beside(sum, missing > 0.0f);
     const float gap = other > sum ? other - sum : sum - other;
-    const float size = missing < 0.0f ? -missing : missing;
-    const bool goes = static_cast<float>(lot) * two_to_minus_32 * gap < size;
+    const float size = fabsf(missing);
+    // Both are multiplied by 2^32, as dividing the lot would leave the normal numbers where c is small.
+    const bool goes = static_cast<float>(lot) * gap < size * two_to_32;
     return sum > 0.0f && goes ? other : sum;
 }
 
@@ -32,7 +31,8 @@ __device__ inline float sum_by_lot(float c, float change, uint32 lot) {
 // voxel's lots over n steps, those of two passes that follow each other, and those of a row are spread more evenly than
 // random ones (Roberts 2018, "The unreasonable effectiveness of quasirandom sequences").
 struct RowLots {
-    uint32 first;
+    uint32 first = 0;
+    RowLots() = default;
     __device__ inline RowLots(const Draw& draw, int64 start, uint32 step, int32 number)
         : first(draw.at(start).word[0] + step * (number & 1 ? 0x91E10DA5u : 0x9E3779B9u)) {}
     __device__ inline uint32 at(int32 x) const { return first + static_cast<uint32>(x) * 0xC13FA9A9u; }

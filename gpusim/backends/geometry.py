@@ -29,6 +29,8 @@ _ENOUGH_BLOCKS = 4096
 """Several times as many as a large GPU holds at once."""
 _ENOUGH_RUNS = 1024
 """As many as it holds."""
+_ENOUGH_ROWS = 64
+"""As many blocks of rows as the threads of a host share out evenly."""
 _LEAST_PLANES, _MOST_PLANES = 4, 64
 
 
@@ -85,6 +87,17 @@ def rooms(axes: Axes, host: bool) -> Blocks:
 def runs(most: int = 2048) -> Geometry:
     """Blocks of rows that follow each other, up to so many voxels, or one row; a host takes one."""
     return lambda axes, host: _runs(axes["R"] * axes["z"] * axes["y"], axes, 1, 1 if host else most)
+
+
+def together(most: int) -> Geometry:
+    """A block for each row; a host takes up to so many together, if that leaves enough blocks for its threads."""
+
+    def found(axes: Axes, host: bool) -> Blocks:
+        total = axes["R"] * axes["z"] * axes["y"]
+        in_block = max(1, min(most, total // _ENOUGH_ROWS)) if host else 1
+        return Blocks(_parts(total, in_block), _whole_warps(axes["x"]), {"block_rows": in_block})
+
+    return found
 
 
 def runs_of_each_field(most: int) -> Geometry:

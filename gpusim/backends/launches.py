@@ -21,6 +21,7 @@ from gpusim.backends.geometry import (
     rows,
     runs,
     runs_of_each_field,
+    together,
 )
 from gpusim.backends.groups import TRAVELLING
 from gpusim.model.tables import FACE, RIGID
@@ -136,7 +137,7 @@ LAUNCHES = {
         costs=(Cost("flowing", 9, _FACES + 11, "pressure and tissue read; the rates out of a voxel added up"),),
     ),
     "advect": Launch(
-        rows,
+        together(8),
         halo=("target",),
         costs=(
             Cost(

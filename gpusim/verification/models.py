@@ -186,7 +186,7 @@ def _flowing(random: Random, data: dict[str, Any]) -> None:
         if "exchange" not in data["states"][name] and name not in data["fields"]["beta"].get("holds", ()):
             blood: dict[str, Any] = random.choice([{"blood": 2}, {"body": "depot", "volume": "1e-7 mL"}])
             drag = {"reflection": 0.3} if "advection" in data["fields"]["beta"] else {}
-            taken = {"permeability": _rate(random), "modulators": _modulators(random, 1)}
+            taken = {"permeability": _rate(random), "modulators": _of_wall(_modulators(random, 1), "beta")}
             data["states"][name]["exchange"] = {"beta": taken | blood | drag}
 
 

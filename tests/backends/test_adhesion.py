@@ -16,7 +16,6 @@ from gpusim import backends
 from gpusim.backends import cpu
 from gpusim.backends.base import Window
 from gpusim.backends.slabs.cut import Cut
-from gpusim.backends.slabs.rank import _boundary_of as boundary_in
 from gpusim.engine.adhesion import passes
 from gpusim.engine.purpose import Purpose
 from gpusim.model.adhesion import acceptance
@@ -62,7 +61,7 @@ def tables(backend, replicates, energies=ENERGIES):
 def one_pass(backend, cells, cut, boundary, sweep, each):
     """The planes that a rank holds, [1, z, y, x], after one pass."""
     layer = {name: backend.lattice(values) for name, values in with_nothing_else(cells).items()}
-    sides = {"boundary": boundary_in(boundary, cut), "background": B}
+    sides = {"boundary": cut.sides_met(boundary), "background": B}
     drawn = {"step": 3 * sweep + each.axis, "purpose": Purpose.ADHESION}
     window = Window(cut.low * cells[0, 0].size, cut.own.start, cut.own.stop)
     backend.launch("swap_cells", window=window, **tables(backend, 1), **layer, **sides, **drawn, **each._asdict())

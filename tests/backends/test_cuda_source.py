@@ -51,6 +51,7 @@ BOUNDS = {
     "divide": (80, 0.37),
     "begin_regions": (32, 1.0),
     "join_regions": (32, 1.0),
+    "settle_regions": (24, 1.0),
     "mark_outside": (32, 1.0),
     "bid_for_lines": (56, 0.5),
     "settle_lines": (40, 0.75),

@@ -10,7 +10,7 @@ import pytest
 from gpusim.backends import compiler
 from gpusim.backends.source import host_units
 
-LOOPS = ("explicit_rows", "smooth_whole_row", "add_residuals", "advect_inside", "find_rates")
+LOOPS = ("explicit_rows", "smooth_whole_row", "add_residuals", "through_faces", "add_faces", "find_courant", "give")
 
 
 @pytest.mark.skipif(

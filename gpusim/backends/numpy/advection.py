@@ -139,7 +139,7 @@ def _carried(
 
 def _least(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The nearer to 0 of two numbers of one sign, else 0."""
-    found: np.ndarray = np.where(one * other > 0, np.where(np.abs(one) < np.abs(other), one, other), _ZERO)
+    found: np.ndarray = np.where((one > 0) == (other > 0), np.where(np.abs(one) < np.abs(other), one, other), _ZERO)
     return found
 
 

@@ -26,7 +26,7 @@ def sum_by_lot(c: np.ndarray, change: np.ndarray, lots: np.ndarray) -> np.ndarra
     between = (total > 0) & ((missing > 0) | (missing < 0))
     low, short = total[between], missing[between]
     other = np.nextafter(low, np.where(short > 0, np.float32(np.inf), np.float32(-np.inf)))
-    goes = lots[between].astype(np.float32) * np.float32(2.0**-32) * np.abs(other - low) < np.abs(short)
+    goes = lots[between].astype(np.float32) * np.abs(other - low) < np.abs(short) * np.float32(2.0**32)
     total[between] = np.where(goes, other, low)
     found: np.ndarray = total
     return found

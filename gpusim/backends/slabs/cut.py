@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gpusim.errors import BackendError
+from gpusim.model.tables import Boundary
 
 HALO = 2
 """Planes beyond its own that a rank holds on either side: a cell looks at its rivals for the voxel that it
@@ -108,8 +109,13 @@ class Cut:
         """The rank's own planes among those that it holds."""
         return slice(self.first - self.low, self.end - self.low)
 
+    def sides_met(self, boundary: int) -> int:
+        """Of a boundary of the lattice, what the planes held meet: where they end before it, no side is open."""
+        cut_off = (self.low > 0, self.high < self.planes)
+        return boundary & ~sum(Boundary.FIRST_OPEN << end for end, is_cut in enumerate(cut_off) if is_cut)
+
     @property
-    def sides(self) -> list[Side]:
+    def neighbours(self) -> list[Side]:
         """Where it meets other ranks, of a cut whose halo is `HALO` planes wide."""
         first, end, held = self.own.start, self.own.stop, self.high - self.low
         below = Side(self.rank - 1, slice(0, first), slice(first, first + HALO), 1)

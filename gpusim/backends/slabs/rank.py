@@ -22,7 +22,7 @@ from gpusim.backends.launches import launch_of
 from gpusim.backends.signatures import ARRAYS, Kernel, kernels
 from gpusim.backends.slabs.cut import HALO, Cut
 from gpusim.backends.slabs.messages import Message, Messages
-from gpusim.model.tables import NO_REGION, Boundary
+from gpusim.model.tables import NO_REGION
 
 Lattice = Any
 """A `Part`, or an array that every rank has the whole of."""
@@ -158,7 +158,7 @@ class Rank:
             return
         sent, received = [], []
         for planes in [array.values[0]] if entries is None else [array.values[i, 0] for i in entries.tolist()]:
-            for side in array.cut.sides:
+            for side in array.cut.neighbours:
                 received.append(Message(planes[side.halo], side.rank, side.tag))
                 sent.append(Message(planes[side.edge], side.rank, 3 - side.tag))
         self._messages.exchange(sent, received)
@@ -174,7 +174,7 @@ class Rank:
 
     def _meet(self, labels: Part) -> bool:
         """Take from the ranks beside which voxels of the halo have no label, or label 0; True where a 0 is new."""
-        planes, sides = labels.values[0], labels.cut.sides
+        planes, sides = labels.values[0], labels.cut.neighbours
         theirs = [self._inner.array(np.zeros((HALO, *planes.shape[1:]), np.uint32)) for _ in sides]
         self._messages.exchange(
             [Message(planes[side.edge], side.rank, 3 - side.tag) for side in sides],
@@ -352,10 +352,9 @@ _NO_FAULT = np.uint64(2**64 - 1)
 
 
 def _cut_off(given: dict[str, Any], cut: Cut) -> dict[str, Any]:
-    """What a launch is given, with the sides of the lattice as the planes of a cut see them: none where they end."""
-    ends = sum(Boundary.FIRST_OPEN << end for end, beyond in enumerate((cut.low > 0, cut.high < cut.planes)) if beyond)
+    """What a launch is given, with the sides of the lattice as the planes of a cut meet them."""
     found = {each: given[each] for each in ("boundary", "sides") if isinstance(given.get(each), int)}
-    return {**given, **{each: sides & ~ends for each, sides in found.items()}}
+    return given | {each: cut.sides_met(sides) for each, sides in found.items()}
 
 
 def _first_part(kernel: Kernel, given: dict[str, Any]) -> Part | None:
