@@ -210,14 +210,21 @@ class Result(Plottable):
     def array(self, name: str, snapshot: int = -1) -> np.ndarray:
         """A field or a trait (float32), a layer (uint8) or `clones` (labels, uint64) of one snapshot: [z, y, x].
 
-        Raises `ResultError`.
+        A snapshot is a number from 0, or from -1 backwards. Raises `ResultError`.
         """
         with self._reading(layout.SNAPSHOTS):
             if name not in self._site:
                 known = ", ".join(self._lattices)
                 what = "field, layer or recorded trait" if self.document.traits else "field or layer"
                 raise ResultError(f"{self.folder}: no {what} '{name}' (known: {known})")
-            return store.read(self._site, name, snapshot % len(self.times))
+            return store.read(self._site, name, self._place(snapshot))
+
+    def _place(self, snapshot: int) -> int:
+        """Number of a snapshot, which may count from the end. Raises `ResultError`."""
+        last = len(self.times) - 1
+        if isinstance(snapshot, int | np.integer) and -last - 1 <= snapshot <= last:
+            return int(snapshot) % (last + 1)
+        raise ResultError(f"{self.folder}: no snapshot {snapshot!r}; expected 0 to {last}, or -1 to {-last - 1}")
 
     def trait(self, name: str, snapshot: int = -1) -> np.ndarray:
         """A trait of the cells of one snapshot: float32 [z, y, x], in its unit; 0 where no cell has it.
@@ -250,7 +257,7 @@ class Result(Plottable):
         `ResultError`.
         """
         with self._reading(layout.SNAPSHOTS):
-            step = int(store.read_all(self._group, "step")[snapshot % len(self.times)])
+            step = int(store.read_all(self._group, "step")[self._place(snapshot)])
         document = actions.until(self.scenario, self.actions, step).site(self.site).document
         return flow.velocity(document, lambda name: self.array(name, snapshot))
 

@@ -551,6 +551,8 @@ def _crushed_by_moves(document: Document, state: str, crushed: str, path: KeyPat
 def _trail(document: Document, state: str, trail: str, path: KeyPath) -> Iterator[Problem]:
     why = "a cell that moves leaves a free voxel behind without 'trail'"
     yield from _cell_of_same_layer(document, state, trail, path, why)
+    if trail in barriers(document):
+        yield path, f"'{trail}' is a barrier, which no cell leaves behind"
     for name, trait in document.traits.items():
         if trail in trait.of:
             yield path, f"cells in '{trail}' have the trait '{name}'; expected a state without traits"

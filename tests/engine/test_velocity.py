@@ -128,6 +128,7 @@ def test_a_result_has_the_velocity_of_its_snapshots_also_after_a_change_of_the_c
             seen.append(simulation.velocity())
             if not simulation.actions:
                 simulation.change({"flow.conductivity": "100 um^2/mmHg/min"})
+                assert simulation.velocity() == pytest.approx(seen[0] / 2)  # the pressure has been solved again
         recorder.finish()
     result = Result(tmp_path / "out")
     for i, expected in enumerate((50, 25, 25)):
@@ -140,3 +141,15 @@ def test_without_a_flow_there_is_no_velocity():
     match = "the scenario has no flow of fluid"
     with gpusim.Simulation(scenario, "numpy") as simulation, pytest.raises(gpusim.GpusimError, match=match):
         simulation.velocity()
+
+
+def test_a_snapshot_that_is_not_there_is_said(tmp_path):
+    flow = text([4, 2, 1], "x_low: {value: 30}, x_high: {value: 0}", "conductivity: 200 um^2/mmHg/min")
+    gpusim.run(gpusim.Scenario.parse(flow), tmp_path / "out", backend="numpy")
+    result = Result(tmp_path / "out")
+    assert len(result.times) == 3
+    for read in (result.velocity, lambda number: result.array("p", number)):
+        assert np.array_equal(read(np.int64(0)), read(-3))
+        for wrong in (3, -4, 1.0, "1", None):
+            with pytest.raises(gpusim.GpusimError, match=rf"no snapshot {wrong!r}; expected 0 to 2, or -1 to -3"):
+                read(wrong)

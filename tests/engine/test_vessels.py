@@ -168,6 +168,7 @@ PROBLEMS = {
     "states.tip.motility.crushes = [empty]": "states.tip.motility.crushes: 'empty' is no cell",
     "states.tip.motility.crushes = [tip]": "states.tip.motility.crushes: 'tip' moves itself",
     "states.tip.motility.trail = empty": "states.tip.motility.trail: 'empty' is no cell",
+    "states.vessel.barrier = true": "states.tip.motility.trail: 'vessel' is a barrier",
     "traits.age = {of: [vessel], most: 3}": "states.tip.motility.trail: cells in 'vessel' have the trait 'age'",
     "clones = {of: [vessel]}": "states.tip.motility.trail: cells in 'vessel' belong to clones",
     "states.tip.motility.modulators = [{connected: [vessel]}]": "'connected' and 'to' (",
