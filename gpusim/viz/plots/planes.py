@@ -98,7 +98,7 @@ def plane(
     streamlines: bool = False,
     title: str | None = None,
 ) -> Axes:
-    """A field in a plane, with contours, their values, and the edge of the tumour (dashed).
+    """A field in a plane, with contours (dotted among streamlines), their values, and the tumour's edge (dashed).
 
     Args:
         name: a field, heat or room. cut: by default across z, through the middle of the tumour. span: of the colours,
@@ -130,7 +130,15 @@ def plane(
         reached = [each for each in levels if values.min() < each < values.max()]
         if reached and min(values.shape) > 1:
             ink = ["white" if (each - low) / (high - low) < 0.6 else "black" for each in reached]
-            lines = axes.contour(x, y, np.ma.masked_array(values, walls), levels=reached, colors=ink, linewidths=0.7)
+            lines = axes.contour(
+                x,
+                y,
+                np.ma.masked_array(values, walls),
+                levels=reached,
+                colors=ink,
+                linewidths=1.0 if streamlines else 0.7,
+                linestyles=["dotted"] if streamlines else None,
+            )
             axes.clabel(lines, fontsize=6, fmt="%g")
         if streamlines:
             _streamlines(axes, moment, cut, layer)
