@@ -180,11 +180,12 @@ class Rank:
             [Message(planes[side.edge], side.rank, 3 - side.tag) for side in sides],
             [Message(array, side.rank, side.tag) for array, side in zip(theirs, sides, strict=True)],
         )
-        numbers = np.arange(1, planes.size + 1, dtype=np.uint32).reshape(planes.shape)
         new = False
         for array, side in zip(theirs, sides, strict=True):
             there, here = self._inner.fetch([array, planes[side.halo]])
-            own = np.where(here == NO_REGION, numbers[side.halo], here)
+            first = side.halo.start * here[0].size + 1
+            numbers = np.arange(first, first + here.size, dtype=np.uint32).reshape(here.shape)
+            own = np.where(here == NO_REGION, numbers, here)
             self._inner.write(planes[side.halo], np.where((there == 0) | (there == NO_REGION), there, own))
             new = new or bool(((there == 0) & (here != 0)).any())
         return bool(self._world.allreduce(int(new)))
