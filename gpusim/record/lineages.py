@@ -11,6 +11,7 @@ from gpusim.engine import Replicate
 from gpusim.engine.lineage import origins
 from gpusim.engine.site import Site
 from gpusim.model import Model
+from gpusim.record import frames
 from gpusim.record.tables import Table
 
 CELL_COLUMNS = ("snapshot", "site", "minutes", "clone", "cells")
@@ -111,4 +112,4 @@ def numbers(known: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def read(source: Path | TextIO) -> pd.DataFrame:
     """A table of clones. (The name of a site may look like a number or a missing value.)"""
-    return pd.read_csv(source, converters={"site": str}, dtype={"label": np.uint64})
+    return frames.read(source, ("site",), {"label": np.uint64})

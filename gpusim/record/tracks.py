@@ -9,6 +9,7 @@ import pandas as pd
 
 from gpusim.engine import Replicate
 from gpusim.engine.site import Site
+from gpusim.record import frames
 from gpusim.record.tables import Table
 
 COLUMNS = ("site", "track", "step", "minutes", "z_um", "y_um", "x_um", "state", "tissue")
@@ -45,4 +46,4 @@ class TrackWriter:
 
 def read(source: Path | TextIO) -> pd.DataFrame:
     """A table of tracks. (The name of a site or a state may look like a number or a missing value.)"""
-    return pd.read_csv(source, converters={"site": str, "state": str, "tissue": str})
+    return frames.read(source, ("site", "state", "tissue"))

@@ -17,7 +17,7 @@ from scipy.stats import qmc
 from gpusim import units
 from gpusim.errors import ResultError, ScenarioError
 from gpusim.model import build
-from gpusim.record import sums
+from gpusim.record import frames, sums
 from gpusim.scenario import Scenario
 from gpusim.scenario.checks import nearest
 from gpusim.scenario.numbers import Number
@@ -196,7 +196,7 @@ class Robustness:
             raise ResultError(f"{folder}: no finished sets of a trial (no {SETS} in it)")
         for problem in sums.problems(folder, (SETS, STUDY)):
             raise ResultError(problem)
-        return cls(Scenario.load(folder / STUDY), pd.read_csv(folder / SETS))
+        return cls(Scenario.load(folder / STUDY), frames.read(folder / SETS, ("arm", FAILURE)))
 
     def save(self, folder: Path) -> None:
         """Write both tables, of sets and of orders, whole or not at all."""
@@ -285,7 +285,7 @@ class Robustness:
 
     def remarks(self) -> Iterator[str]:
         """Runs without outcomes, and the numbers on which each order depends, a line each."""
-        failed = self.table[self.table[FAILURE].fillna("") != ""]
+        failed = self.table[self.table[FAILURE] != ""]
         if len(failed):
             first = failed.iloc[0]
             refused = int(failed[FAILURE].str.startswith(REFUSED).sum())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from gpusim.errors import GpusimError, ResultError, ScenarioError
-from gpusim.record import layout, sums
+from gpusim.record import frames, layout, sums
 from gpusim.record.files import explained, is_empty
 from gpusim.record.provenance import Provenance, agree
 from gpusim.scenario import Scenario
@@ -47,7 +47,7 @@ class Trial:
                 raise ResultError(problem)
         else:
             warnings.warn(f"{folder}: an older gpusim made it, without checksums", stacklevel=2)
-        return cls(folder, Scenario.load(folder / TRIAL), pd.read_csv(folder / TABLE))
+        return cls(folder, Scenario.load(folder / TRIAL), frames.read(folder / TABLE, ("arm",)))
 
     @property
     def outcomes(self) -> list[str]:

@@ -27,7 +27,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 import gpusim
 from gpusim.analysis.outcomes import measure
@@ -35,11 +34,13 @@ from gpusim.backends import availability
 from gpusim.engine.replicate import Replicate
 from gpusim.model import Model, build
 from gpusim.model.fingerprint import fingerprint
+from gpusim.record import frames
 from gpusim.record.files import write_text
 from gpusim.scenario import presets
 from gpusim.scenario.schema import columns
 from gpusim.study.folder import TABLE
 from gpusim.study.robustness import Robustness, Sets
+from gpusim.study.sweep import FAILURE
 from gpusim.study.trial import Trial, run_trial
 from gpusim.study.verdict import verdicts
 from gpusim.tissue.shapes import Uniform
@@ -190,13 +191,13 @@ def kept(name: str) -> Trial:
     """A trial with its kept table. Raises `FileNotFoundError`."""
     if not (TABLES / f"{name}.csv").is_file():
         raise FileNotFoundError(f"{name} has no table yet; run: python tests/validation/trials.py --update {name}")
-    return Trial(TABLES, gpusim.Scenario.load(name), pd.read_csv(TABLES / f"{name}.csv"))
+    return Trial(TABLES, gpusim.Scenario.load(name), frames.read(TABLES / f"{name}.csv", ("arm",)))
 
 
 def robust(name: str) -> Robustness | None:
     """The kept sets of a trial; None if there are none."""
     path = ROBUSTNESS / f"{name}.csv"
-    return Robustness(gpusim.Scenario.load(name), pd.read_csv(path)) if path.is_file() else None
+    return Robustness(gpusim.Scenario.load(name), frames.read(path, ("arm", FAILURE))) if path.is_file() else None
 
 
 def up_to_date(name: str) -> bool:
