@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSc
 if TYPE_CHECKING:
     import pint
 
+_MICRO = str.maketrans("\u00b5\u03bc", "uu")
 _LONGEST = 80
 _LARGEST = 1e36
 """Products of a few such numbers stay in float64, and each in float32."""
@@ -90,6 +91,11 @@ def parse(text: str, voxel_volume: float = 1.0) -> pint.Quantity[float]:
     volume = _registry().Quantity(float(voxel_volume), "um^3/voxel")
     cubed: pint.Quantity[float] = (result * volume**power).to_reduced_units()
     return cubed
+
+
+def ascii_micro(text: str) -> str:
+    """A text with "u" in place of the micro sign, in either of its two characters."""
+    return text.translate(_MICRO)
 
 
 def bare(text: str) -> bool:

@@ -138,6 +138,7 @@ extern "C" __global__ void measure_outflow(
 }
 ENTRY(measure_outflow)
 
+constexpr int32 most_together = 8;  // rows of a block
 constexpr float sixth = 0.16666667f;
 
 __device__ inline float nearer_to_0(float one, float other) { return fabsf(one) < fabsf(other) ? one : other; }
@@ -263,7 +264,7 @@ extern "C" __global__ void advect(
         return target + f * volume(shape) + static_cast<int64>(first + r) * nx;
     };
 #ifdef GPUSIM_HOST
-    static thread_local CourantRow courant[most_advected_rows];
+    static thread_local CourantRow courant[most_together];
     static thread_local PassedFaces passed;
     for (int32 i = 0; i < advected; ++i)
         for (int32 r = 0, before = -2; r < rows; ++r) {

@@ -29,6 +29,8 @@ _ENOUGH_BLOCKS = 4096
 """Several times as many as a large GPU holds at once."""
 _ENOUGH_RUNS = 1024
 """As many as it holds."""
+MOST_TOGETHER = 8
+"""Rows that a block of a host takes at most."""
 _ENOUGH_ROWS = 64
 """As many blocks of rows as the threads of a host share out evenly."""
 _LEAST_PLANES, _MOST_PLANES = 4, 64
@@ -89,15 +91,11 @@ def runs(most: int = 2048) -> Geometry:
     return lambda axes, host: _runs(axes["R"] * axes["z"] * axes["y"], axes, 1, 1 if host else most)
 
 
-def together(most: int) -> Geometry:
-    """A block for each row; a host takes up to so many together, if that leaves enough blocks for its threads."""
-
-    def found(axes: Axes, host: bool) -> Blocks:
-        total = axes["R"] * axes["z"] * axes["y"]
-        in_block = max(1, min(most, total // _ENOUGH_ROWS)) if host else 1
-        return Blocks(_parts(total, in_block), _whole_warps(axes["x"]), {"block_rows": in_block})
-
-    return found
+def together(axes: Axes, host: bool) -> Blocks:
+    """A block for each row; a host takes several together, if that leaves enough blocks for its threads."""
+    total = axes["R"] * axes["z"] * axes["y"]
+    in_block = max(1, min(MOST_TOGETHER, total // _ENOUGH_ROWS)) if host else 1
+    return Blocks(_parts(total, in_block), _whole_warps(axes["x"]), {"block_rows": in_block})
 
 
 def runs_of_each_field(most: int) -> Geometry:

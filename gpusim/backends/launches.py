@@ -137,7 +137,7 @@ LAUNCHES = {
         costs=(Cost("flowing", 9, _FACES + 11, "pressure and tissue read; the rates out of a voxel added up"),),
     ),
     "advect": Launch(
-        together(8),
+        together,
         halo=("target",),
         costs=(
             Cost(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gpusim.backends.geometry import MOST_TOGETHER
 from gpusim.model import tables
 from gpusim.model.tables import STRUCTS
 from gpusim.scenario.limits import LARGEST, LONGEST_AXIS
@@ -33,6 +34,7 @@ ENUMS: dict[type[enum.IntEnum | enum.IntFlag], str] = {
 
 CONSTANTS = {
     "longest_row": LONGEST_AXIS,
+    "most_together": MOST_TOGETHER,
     "runaway": LARGEST,
     "pade_constant": tables.PADE_CONSTANT,
     "pade_linear": tables.PADE_LINEAR,

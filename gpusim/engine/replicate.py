@@ -369,8 +369,8 @@ class Replicate(Plottable):
         `ScenarioError` if the scenario has no flow; `KeyError`.
         """
         here = self.site if site is None else self.sites[site]
-        changed = actions.with_changes(self.scenario, actions.changes(self.actions))
-        return flow.velocity(changed.site(here.name).document, here.array)
+        document = self._stepper.changed(self.number).site(here.name).document
+        return flow.velocity(document, here.array)
 
     @between_steps
     def dataset(self, site: str | None = None) -> xarray.Dataset:

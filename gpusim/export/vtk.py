@@ -15,6 +15,7 @@ from gpusim.engine.flow import UNIT, VELOCITY, has_velocity
 from gpusim.errors import extra
 from gpusim.export.cells import CLONE
 from gpusim.record import Result, layout
+from gpusim.units import ascii_micro
 
 _STATES = "states"
 """Field data: the names of states by number."""
@@ -48,10 +49,10 @@ def _kind(name: str) -> tuple[str, str]:
 
 
 def _units(result: Result) -> list[str]:
-    # VTKHDF reads ASCII alone; a unit may hold the micro sign, in either of its two characters.
+    # VTKHDF reads ASCII alone.
     units = {name: result.unit(name) for name in (*result.field_names, *result.trait_names)}
     units |= {VELOCITY: UNIT} if has_velocity(result.document) else {}
-    return [f"{name}: {unit}".replace("\u00b5", "u").replace("\u03bc", "u") for name, unit in units.items()]
+    return [ascii_micro(f"{name}: {unit}") for name, unit in units.items()]
 
 
 def write_hdf(result: Result, snapshots: Sequence[int], target: Path) -> None:

@@ -242,7 +242,7 @@ def _evaluated(node: Node, position: Mapping[str, Value], voxel_volume: float) -
 def _named(parts: list[Value]) -> str:
     """Quantities by their units."""
     named = ["a number" if _bare(part) else f"a quantity in '{part.units:~C}'" for part in parts]
-    return " and ".join(named).replace("\u00b5", "u").replace("\u03bc", "u")  # as pint writes it, by its version
+    return units.ascii_micro(" and ".join(named))  # pint writes one of the two, by its version
 
 
 def _bare(value: Value) -> bool:

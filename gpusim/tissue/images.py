@@ -195,7 +195,7 @@ def _unknown(place: str, edges: Sequence[Edge], *, flat: bool) -> str:
 
 def _length(number: float, unit: str) -> float | None:
     """A length in um; None where the unit is none of length. ImageJ escapes the micro sign."""
-    plain = unit.strip().strip('"').replace("\\u00B5", "u").replace("\u00b5", "u").replace("\u03bc", "u")
+    plain = units.ascii_micro(unit.strip().strip('"').replace("\\u00B5", "u"))
     try:
         return units.number(f"{number!r} {plain}", "um") if plain else None
     except units.UnitError:

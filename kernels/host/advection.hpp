@@ -2,8 +2,6 @@
 // are in one row, or in rows of one block.
 #pragma once
 
-constexpr int32 most_advected_rows = 8;  // of a block
-
 // A row with two more entries before it and two after it.
 struct PaddedRow {
     float values[longest_row + 4];
