@@ -209,8 +209,6 @@ class Rank:
         if "wz" in given and part.cut.high < part.cut.planes:  # the lattice's own last plane is not held
             given = {**given, "wz": 1.0}
         launch = launch_of(name)
-        if launch.beyond is None:
-            given = _cut_off(given, part.cut)
         if name == "deposit":
             self._deposit(**given)
         elif name == "sum_fields":
@@ -223,16 +221,19 @@ class Rank:
             tables = {each: value.host for each, value in given.items() if isinstance(value, Table)}
             self._with_more_planes(kernel, given, part.cut.wider(HALO + launch.beyond(tables)))
         else:
-            self._counting(name, given, part.window)
+            self._counting(name, given, part)
             for each in launch.halo:
                 self._refresh(given[each], _entries(kernel, given, each))
 
-    def _counting(self, name: str, given: dict[str, Any], window: Window) -> None:
-        """Launch it here, and add up what it counts over the ranks' own planes."""
+    def _counting(self, name: str, given: dict[str, Any], part: Part) -> None:
+        """Launch it on the planes of a part, and add up what it counts over the ranks' own planes.
+
+        `given` has the sides of the whole lattice, by which all ranks decide alike what they add up.
+        """
         sums = {each: self._inner.array(np.zeros_like(given[each].host)) for each in launch_of(name).sums}
         appended = _BIRTHS if launch_of(name).appends and given["births"].host.size else ()
         tables = {each: self._inner.array(np.zeros_like(given[each].host)) for each in appended}
-        self._run(name, {**given, **sums, **tables}, window)
+        self._run(name, _cut_off({**given, **sums, **tables}, part.cut), part.window)
         if appended:
             self._append(given, tables)
         for each, mine in sums.items():
@@ -256,8 +257,7 @@ class Rank:
         """The same on copies of a wider cut; the planes held are kept of them."""
         lattices = [each for each in kernel.of(*ARRAYS) if isinstance(given[each.name], Part)]
         around = {each.name: self._widened(given[each.name], wide) for each in lattices}
-        window = next(iter(around.values())).window
-        self._counting(kernel.name, _cut_off({**given, **around}, wide), window)
+        self._counting(kernel.name, {**given, **around}, next(iter(around.values())))
         for each in lattices:
             if each.group == "state out":
                 self._keep(given[each.name], around[each.name])

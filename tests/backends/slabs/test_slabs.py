@@ -172,6 +172,32 @@ def test_regions_go_across_slabs(ranks, inner, tmp_path):
     assert whole.summary["fired"]["closing"] > 100
 
 
+OPEN_Z = """
+grid: {shape: [4, 4, 24], sides: {z: open}}
+time: {until: 30 min, step: {rules: 6 min}}
+record: {every: 30 min}
+states: {one: {}, t: {layer: immune, motility: {speed: 3 um/min}}}
+rules: {division: {transition: one -> one + one, rate: 1 /hour, reach: 100 um}}
+tissue:
+  shapes:
+    some: {kind: everywhere, state: one, fraction: 0.6}
+    few: {kind: everywhere, state: t, fraction: 0.2}
+"""
+
+
+@needs_mpi
+@needs_cpu
+def test_a_rank_between_two_others_counts_what_leaves_at_their_sides(tmp_path):
+    (tmp_path / "open.yaml").write_text(OPEN_Z)
+    runs = [tmp_path / "slabs", tmp_path / "whole"]
+    done = gpusim_on(3, tmp_path / "open.yaml", "--backend", "slabs:cpu", "-o", runs[0], "--no-picture")
+    assert done.returncode == 0, done.stderr
+    gpusim.run(tmp_path / "open.yaml", runs[1], backend="cpu")
+    slabs, whole = (Result(run).summary for run in runs)
+    assert [slabs[key] for key in ("digest", "counts", "left")] == [whole[key] for key in ("digest", "counts", "left")]
+    assert all(whole["left"][state] > 0 for state in ("one", "t"))
+
+
 ONE_RANK_WITHOUT = """
 from mpi4py import MPI
 from gpusim import backends
