@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import yaml
-
 from gpusim.scenario import wording
+from gpusim.scenario.reading import as_line
 from gpusim.scenario.wording import amount, amounts
 
 if TYPE_CHECKING:
@@ -221,19 +220,13 @@ def _trial(document: Document) -> Iterator[Section]:
     if trial is None:
         return
     arms: list[list[Cell]] = [
-        [name, [f"{path} = {_flow(value)}" for path, value in changes.items()] or ["no change"]]
+        [name, [f"{path} = {as_line(value)}" for path, value in changes.items()] or ["no change"]]
         for name, changes in trial.arms.items()
     ]
     yield Section("arms", ["arm", "changes"], arms)
     measured: list[list[Cell]] = [[name, wording.outcome(each)] for name, each in trial.outcomes.items()]
     yield Section("outcomes", ["outcome", "measure"], measured)
     yield Section("expected", ["expected", "order"], [[each.outcome, wording.order(each)] for each in trial.expected])
-
-
-def _flow(value: object) -> str:
-    """A value as YAML in one line, as `--set` takes it."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _modulators(given: Sequence[Modulator]) -> list[str]:

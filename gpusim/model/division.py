@@ -120,6 +120,10 @@ def _by_itself(name: str, yields: Yielding, most: int, spacing: float) -> int:
         return most + 1
     resistance = units.number(yields.resistance, "um") * FACE / spacing if yields.resistance is not None else 0.0
     farthest = most - FACE  # a mother beside the cell is a face of a voxel away
+    if farthest < 0:
+        raise ScenarioError(
+            f"states.{name}.yields: no cell of the tissue layer divides, so that none is crushed; expected no 'yields'"
+        )
     if resistance > farthest + 1e-6:
         raise ScenarioError(
             f"states.{name}.yields.resistance: {yields.resistance} is beyond the reach of every division, so that the "

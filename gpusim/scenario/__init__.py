@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.scenario import checks, diagram, groups, numbers, usage
@@ -27,7 +25,7 @@ from gpusim.scenario.loading import (
     validated,
 )
 from gpusim.scenario.numbers import Number
-from gpusim.scenario.reading import Read, dotted, read_file, read_text
+from gpusim.scenario.reading import Read, as_text, dotted, read_file, read_text
 from gpusim.scenario.schema import Document
 from gpusim.scenario.sources import SOURCES
 
@@ -202,7 +200,7 @@ class Scenario:
 
     def to_yaml(self) -> str:
         """The scenario as the text of one file, without `extends`."""
-        return yaml.safe_dump(self.data, sort_keys=False, allow_unicode=True, width=100)
+        return as_text(self.data)
 
 
 def _with_texts(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from gpusim.errors import ScenarioError
 from gpusim.scenario import inputs, numbers, sources
 from gpusim.scenario.checks import Problem, nearest, problems
 from gpusim.scenario.reading import KeyPath, Read, dotted, read_file, read_text, read_value
-from gpusim.scenario.schema import KINDS, Document, Site, Titres, known_keys
+from gpusim.scenario.schema import KINDS, TITLE, Document, Site, Titres, known_keys
 from gpusim.scenario.usage import misspelt
 from gpusim.units import RATIOS
 
@@ -401,7 +401,7 @@ def _message(error: dict[str, Any], schema: type[BaseModel]) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "string_pattern_mismatch":
-        if loc == ("name",) or loc[0] == "trial":
+        if context["pattern"] == TITLE:
             return f"{error['input']!r} is not a valid title: at most 80 letters, digits and _ .+-, no dot first"
         return f"{error['input']!r} is not a valid name: at most 40 letters, digits and _, a letter first"
     if kind == "too_short":

@@ -62,6 +62,16 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, False)
 
 
+class _Writer(yaml.SafeDumper):
+    """Quotes each text that `_Loader` or a reader of YAML 1.1 would take for something else."""
+
+
+_Writer.yaml_implicit_resolvers = {
+    first: [*yaml.SafeLoader.yaml_implicit_resolvers.get(first, ()), *_Loader.yaml_implicit_resolvers.get(first, ())]
+    for first in {**yaml.SafeLoader.yaml_implicit_resolvers, **_Loader.yaml_implicit_resolvers}
+}
+
+
 def compose(text: str) -> yaml.Node | None:
     """The nodes of one YAML text with their positions; None of a text without a value. Raises `yaml.YAMLError`."""
     return yaml.compose(text, _Loader)
@@ -70,6 +80,19 @@ def compose(text: str) -> yaml.Node | None:
 def dumped(node: yaml.Node) -> str:
     """A node as text, with its styles, in lines as long as necessary."""
     return yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=math.inf)
+
+
+def as_text(value: Any, width: float = 100) -> str:
+    """Plain data as YAML in lines, which `read_text` reads as the same."""
+    return yaml.dump(value, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=width)
+
+
+def as_line(value: Any) -> str:
+    """Plain data as YAML in one line, which `read_value` reads as the same."""
+    text = yaml.dump(
+        value, Dumper=_Writer, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def read_value(text: str) -> Any:

@@ -56,7 +56,8 @@ InputFile = Annotated[str, READ]
 """An input file of the scenario. A relative path starts from the scenario's folder; results depend on the content
 (`gpusim/scenario/inputs.py`)."""
 
-Title = Annotated[str, Field(pattern=r"^\w[\w .+-]{0,79}$")]
+TITLE = r"^\w[\w .+-]{0,79}$"
+Title = Annotated[str, Field(pattern=TITLE)]
 """Title of a scenario or an arm. It becomes the name of a folder, so it contains no path separators."""
 
 

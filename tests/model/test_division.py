@@ -47,6 +47,12 @@ DIVIDES = "rules: {division: {transition: a -> a + b, rate: 0.01 /min, reach: 60
             "states.b.yields.resistance",
             "beyond the reach of every division, so that the cell is never crushed; expected at most 48 um",
         ),
+        ("states: {b: {yields: crushed}}", "states.b.yields", "no cell of the tissue layer divides, so that none is"),
+        (
+            "states: {b: {yields: {how: crushed, resistance: 9 um}}}",
+            "states.b.yields",
+            "no cell of the tissue layer divides, so that none is",
+        ),
         (
             "rules: {r: {transition: a -> b, rate: 1 /min, modulators: [{room: true, half: 30 um}]}}",
             "rules.r.modulators[0].room",

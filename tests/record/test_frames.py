@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gpusim.record import frames
@@ -21,3 +22,9 @@ def test_names_stay_text_and_missing_numbers_are_nan(from_file, tmp_path):
     assert found["arm"].tolist() == ["nan", "None", "null"]
     assert found["cells"].dtype == np.uint64
     np.testing.assert_array_equal(found["mean"], [np.nan, np.nan, np.inf])
+
+
+@pytest.mark.parametrize("rows", ["1,2,3\n", "1,2\n1,2,3\n", "1,2,\n"])
+def test_a_row_with_too_many_fields_is_refused(rows):
+    with pytest.raises(pd.errors.ParserError):
+        frames.read(io.StringIO(f"a,b\n{rows}"), ())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gpusim import Scenario, ScenarioError
 from gpusim.scenario.loading import merge, override, parse_set, validated
-from gpusim.scenario.reading import read_text
+from gpusim.scenario.reading import as_line, as_text, read_text, read_value
 
 SMALL = """
 name: small
@@ -168,6 +168,34 @@ def test_a_scenario_survives_its_own_yaml(tmp_path):
     first = Scenario.load("cold-to-hot")
     again = Scenario.load(write(tmp_path, first.to_yaml()))
     assert again.document == first.document
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(codec="utf-8", exclude_categories=["C"]))
+        | st.from_regex(r"[-+]?[0-9_]*\.?[0-9]*([eE][-+]?[0-9]+)?", fullmatch=True)
+        | st.sampled_from(["yes", "on", "null", "~", "<<", "=", "0x1F", "1:30", "2026-11-28", ".5", "true", ""]),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text("1e.+-null", max_size=5), inner, max_size=3)
+        ),
+        max_leaves=6,
+    )
+)
+def test_what_is_written_is_read_as_the_same(value):
+    assert read_value(as_line(value)) == value
+    assert read_value(as_text(value)) == value
+    assert yaml.safe_load(as_text(value)) == value
+
+
+@pytest.mark.parametrize("name", ["1e5", "0e0", "1_000", "yes", "12"])
+def test_a_name_like_a_number_survives_the_scenarios_own_yaml(name):
+    scenario = Scenario.parse(f"{SMALL}\ndescription: '{name}'").with_(name=name)
+    again = Scenario.parse(scenario.to_yaml()).document
+    assert (again.name, again.description) == (name, name)
 
 
 def test_with_changes_a_copy():
@@ -355,6 +383,7 @@ def test_an_override_that_leads_nowhere_is_named(tmp_path, key, message):
         ("name", ".x", "a.yaml:2: name: '.x' is not a valid title: at most 80 letters"),
         ("states.tumour cell", "{}", "a.yaml:6: states.tumour cell: 'tumour cell' is not a valid name"),
         ("trial", "{arms: {a/b: {}}, outcomes: {x: {count: tumour}}}", "trial.arms.a/b: 'a/b' is not a valid title"),
+        ("trial", "{arms: {a: {}}, outcomes: {'1': {count: tumour}}}", "trial.outcomes.1: '1' is not a valid name"),
     ],
 )  # fmt: skip
 def test_what_the_schema_finds_is_told_in_words_at_its_line(tmp_path, key, value, line):
