@@ -16,8 +16,8 @@ class Plottable:
         Args:
             field: the content of the volume, "heat" or a field; by default heat, if the scenario defines it.
             site: draw only this site.
-            options: those of `gpusim render`: `theme` ("light", "dark", "paper"), `view`, `cut`, `hide` (a list),
-                `trait` (which cells are coloured by), `span` (low, high; of the trait, or else of the field),
+            options: those of `gpusim render`: `theme` ("light", "dark", "paper"), `view`, `cut`, `faces`, `hide`
+                (a list), `trait` (which cells are coloured by), `span` (low, high; of the trait, or else of the field),
                 `opacity`, `size` (pixels), `streamlines` (True: those of the interstitial fluid); for a
                 result also `at`, e.g. "start, peak, end", and `clones` (True: cells are coloured by their clones).
 

@@ -75,7 +75,17 @@ def render(
         typer.Option(metavar="WxH", help="Size in pixels.", show_default="1920x1080; mp4 1280x720; gif 640x360"),
     ] = None,
     theme: Annotated[str, typer.Option(help="dark, light or paper.")] = "dark",
-    cut: Annotated[bool, typer.Option("--cut/--no-cut", help="Cut out the quarter that faces the camera.")] = True,
+    cut: Annotated[
+        str,
+        typer.Option(
+            metavar="AXES",
+            help="Cut out what faces the camera, through the middle of the tumour: a quarter (xy), a half (x, y or "
+            "z), an eighth (xyz), or nothing (none).",
+        ),
+    ] = "xy",
+    faces: Annotated[
+        str, typer.Option(metavar="cells|field", help="What the faces of the cut show: the cells, or the field.")
+    ] = "cells",
     hide: Annotated[
         list[str] | None,
         typer.Option(
@@ -123,6 +133,7 @@ def render(
         clones=clones,
         streamlines=streamlines,
         cut=cut,
+        faces=faces,
         hidden=frozenset(hide or []),
         view=scene.view_of(view) if view else None,
         opacity=opacity,

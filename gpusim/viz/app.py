@@ -24,17 +24,19 @@ from trame.widgets import vuetify3 as v3
 from vtkmodules.vtkInteractionStyle import vtkInteractorStyleTrackballCamera
 from vtkmodules.vtkRenderingCore import vtkRenderWindowInteractor
 
+from gpusim.analysis import main_field, whole
 from gpusim.engine.dataset import CLONES
 from gpusim.errors import GpusimError
 from gpusim.units import duration
-from gpusim.viz import scene
+from gpusim.viz import curves, pointer, scene
 from gpusim.viz.access import Access
+from gpusim.viz.delivery import Delivery
 from gpusim.viz.link import Link, Number
-from gpusim.viz.moment import HEAT, SPEED, Moment
+from gpusim.viz.moment import SPEED
 from gpusim.viz.overlay import ROOM, overlay
 from gpusim.viz.palette import THEMES
 from gpusim.viz.scene import Look
-from gpusim.viz.sources import MAIN, ROLES, FromSimulation, Source, main_of
+from gpusim.viz.sources import FromSimulation, Source, curves_of, usual
 
 _SIZE = (1280, 800)
 _LAYER_NAMES = {
@@ -51,19 +53,29 @@ _LAYER_NAMES = {
 _STREAMLINES = "streamlines"
 _BY_STATE = "state"
 """What cells are coloured by, if not a trait or their clones, which leave out the volume."""
-_LEFT, _RIGHT = 0.2, 0.96
-"""Ends of the curves' axis over the width of their picture."""
+_SEND_SECONDS = 0.01
+_NARROW = 800
+"""Width of a window, pixels, in which the controls lie over the view instead of beside it."""
 _PLAY_SECONDS = 0.35
 _ASPECT = 1.05
 """Width over height of the view that all of a scene is to fit in: a narrow window's."""
-_RANGES = {"opacity": (0.1, 5.0, 0.1), "cut_x": (2, 98, 1), "cut_y": (2, 98, 1)}
+_RANGES = {"opacity": (0.1, 5.0, 0.1), **{f"cut_{axis}": (2, 98, 1) for axis in "xyz"}}
 """Ends and steps of sliders."""
 KEYS = (
-    "space: play; left, right, home, end: time (live: right is a step); c: cut open; x, y (with shift: back): move the "
-    "cut; t: theme"
+    "space: play; left, right, home, end: time (live: right is a step); c: another cut; f: cells or field on its "
+    "faces; x, y, z (with shift: back): move the cut; t: theme"
 )
 """What keys do in the view."""
-_WAIT_SECONDS = 0.03
+_POINTER_MS = 120
+"""Between two questions of the page about what is under the pointer."""
+_POINTED = (
+    "if (!$event.buttons && !($event.timeStamp - ($event.currentTarget.dataset.asked || 0) < {ms})) {{"
+    "$event.currentTarget.dataset.asked = $event.timeStamp;"
+    "const box = $event.currentTarget.getBoundingClientRect();"
+    "trigger('{ask}', [($event.clientX - box.left) / box.width, ($event.clientY - box.top) / box.height])}}"
+)
+_Share = Annotated[Number, Field(ge=-0.1, le=1.1)]
+_WAIT_SECONDS = 0.01
 """For more changes, before they are drawn: a slider sends each of its steps."""
 
 
@@ -91,9 +103,14 @@ class App:
             scene.light(self.plotter, look)
         if len(sources) > 1:
             self.plotter.link_views()
+        self.plotter.render_window.SetMultiSamples(0)
         self._interactor = vtkRenderWindowInteractor()
         self._interactor.SetInteractorStyle(vtkInteractorStyleTrackballCamera())
         self._interactor.SetRenderWindow(self.plotter.render_window)
+        self._delivery = Delivery(self.plotter.render_window, lambda: self._version)
+        self._version = 0
+        self._staged: list[scene.Shown] = []
+        self._written: tuple[Any, ...] = ()
         self._spans: dict[str, tuple[float, float]] = {}
         self._fill_state(theme)
         self._aimed = self._waiting = self._serving = False
@@ -107,7 +124,8 @@ class App:
     def _fill_state(self, theme: str) -> None:
         first = self.sources[0].moment(0, self.sources[0].sites[0])
         size = first.size
-        middle, main = scene.middle_of_tumour(first), main_of(first)
+        middle, main = scene.middle_of_tumour(first), main_field(first.document)
+        told = whole(first.unit(main), [first.tissue.size], [first.spacing]) if main else None
         self.size = size
         self._injectable = list(first.document.fields) if self.live else []
         self.state.update(
@@ -128,24 +146,28 @@ class App:
                 "layers": [name for name in scene.LAYERS if name != _STREAMLINES],
                 "layer_items": [{"title": _LAYER_NAMES[name], "value": name} for name in self._layers],
                 "opacity": 1.0,
-                "cut": True,
-                "cut_x": round(100 * middle[0] / size[0]),
-                "cut_y": round(100 * middle[1] / size[1]),
+                "cut": "xy",
+                "cuts": [{"title": text, "value": cut} for cut, text in {**scene.CUTS, "none": "nothing"}.items()],
+                "faces": "cells",
+                **{f"cut_{axis}": round(100 * at / of) for axis, at, of in zip("xyz", middle, size, strict=True)},
                 "site": self.sources[0].sites[0],
                 "sites": list(self.sources[0].sites),
                 "theme": theme,
                 "writing": [],
                 "curves": "",
+                "curve_names": usual(first),
+                "curve_items": [{"title": c.label, "value": n} for n, c in curves_of(first).items()],
+                "pointed": "",
                 "cursor": 0,
                 "message": "",
                 "busy": False,
-                "dose_field": next(iter(main or self._injectable), None),
+                "dose_field": main or next(iter(self._injectable), None),
                 "dose_fields": self._injectable,
-                "dose": f"1e5 {main[1].unit}" if main and main[1].is_amount else "1",
+                "dose": f"1e5 {told.unit}" if told and told.is_amount else "1",
                 "dose_radius": "60 um",
                 "dose_x": round(middle[0]),
                 "dose_y": round(middle[1]),
-                "dose_z": round(size[2] / 2),
+                "dose_z": round(middle[2]),
             }
         )
 
@@ -161,6 +183,7 @@ class App:
     def _settable(self) -> dict[str, Any]:
         """The states that a page may set, with their types."""
         state, short, layer = self.state, Annotated[str, Field(max_length=80)], Literal[tuple(self._layers)]
+        names = tuple(item["value"] for item in state.curve_items)
         types = {
             "index": Annotated[int, Field(ge=0, le=state.last)],
             "field": Literal[tuple(state.fields)],
@@ -168,8 +191,10 @@ class App:
             "site": Literal[tuple(state.sites)],
             "theme": Literal[tuple(THEMES)],
             "layers": Annotated[list[layer], Field(max_length=len(scene.LAYERS))],  # type: ignore[valid-type]
+            "curve_names": Annotated[list[Literal[names]], Field(max_length=len(names))],  # type: ignore[valid-type]
             "playing": bool,
-            "cut": bool,
+            "cut": Literal[(*scene.CUTS, "none")],
+            "faces": Literal[scene.FACES],
             "main_drawer": bool,
         }
         ranges = {name: ends[:2] for name, ends in _RANGES.items()}
@@ -181,7 +206,8 @@ class App:
     def _acts(self) -> dict[str, Any]:
         """The names of what a page may have done, with the types of the arguments."""
         types: dict[Callable[..., Any], Any] = {
-            self._go_to: tuple[Annotated[Number, Field(ge=-0.1, le=1.1)]],
+            self._go_to: tuple[_Share],
+            self.point: tuple[_Share, _Share],
             self.press: tuple[Annotated[str, Field(max_length=20)]],
             self.curves_csv: tuple[()],
             self.curves_svg: tuple[()],
@@ -203,7 +229,12 @@ class App:
             clones=state.trait == CLONES,
             trait_span=self._spans.get(state.trait),
             cut=state.cut,
-            centre=(state.cut_x / 100 * self.size[0], state.cut_y / 100 * self.size[1]),
+            centre=(
+                state.cut_x / 100 * self.size[0],
+                state.cut_y / 100 * self.size[1],
+                state.cut_z / 100 * self.size[2],
+            ),
+            faces=state.faces,
             streamlines=_STREAMLINES in state.layers,
             speed_span=self._spans.get(SPEED),
             hidden=frozenset(scene.LAYERS) - set(state.layers),
@@ -233,7 +264,7 @@ class App:
             before = self._spans.get(shown_by, (0.0, 0.0))
             self._spans[shown_by] = (0.0, max(span[1], before[1])) if self.live else span
             look = self._look()
-        writing = []
+        staged = []
         for i, moment in enumerate(moments):
             self.plotter.subplot(0, i)
             shown = scene.fill(self.plotter, moment, look)
@@ -246,18 +277,33 @@ class App:
                     slot=(0, 1 - self._room),
                     aspect=_ASPECT / len(self.sources),
                 )
-            size = (round(1600 / len(self.sources)), 1000)
-            writing.append(_png(overlay([shown], size, None, self._room)))
+            staged.append(shown)
         self._aimed = True
-        self.plotter.render()
-        state.busy = False
-        state.time = duration(moments[0].minutes)
-        state.writing = writing
-        last = self.sources[0].minutes[-1]
-        share = 1.0 if self.live else moments[0].minutes / last if last else 0.0
-        state.cursor = 100 * (_LEFT + share * (_RIGHT - _LEFT))
+        self._version += 1
+        self._staged = staged
         if self.controller.update_view.exists():
             self.controller.update_view()
+        if self._serving:  # the picture is sent before its legend is drawn
+            asyncio.get_running_loop().call_later(_SEND_SECONDS, self._write)
+        else:
+            self._write()
+        state.busy = False
+        state.time = duration(moments[0].minutes)
+        last = self.sources[0].minutes[-1]
+        share = 1.0 if self.live else moments[0].minutes / last if last else 0.0
+        state.cursor = 100 * (curves.LEFT + share * (curves.RIGHT - curves.LEFT))
+
+    def _write(self) -> None:
+        """Draw time and legend, if they have changed."""
+        written = tuple(
+            (each.moment.minutes, tuple(each.cells.items()), *each.layers, each.span, replace(each.look, centre=None))
+            for each in self._staged
+        )
+        if written != self._written:
+            size = (round(1600 / len(self.sources)), 1000)
+            with self.state:
+                self.state.writing = [_png(overlay([each], size, None, self._room)) for each in self._staged]
+            self._written = written
 
     def _refresh_soon(self, *_: object, **__: object) -> None:
         """Draw once for all changes that come together."""
@@ -281,23 +327,18 @@ class App:
 
     def refresh_curves(self, *_: object, **__: object) -> None:
         """Draw the curves."""
-        found = [source.curves(self.state.site) for source in self.sources]
-        self.state.curves = _as_png(_curves(found, self.state.theme, self.sources[0].moment(0, self.state.site)))
+        drawn = curves.figure(self.state.curve_names, self.sources, self.state.site, self.state.theme)
+        self.state.curves = _as_png(drawn) if drawn else ""
 
     def curves_csv(self) -> str:
-        """The curves of the present site as a table: source, curve, minutes, value."""
-        rows = ["source,curve,minutes,value"]
-        for source in self.sources:
-            title = source.title.replace('"', "'")
-            for name, (minutes, values) in source.curves(self.state.site).items():
-                rows += [f'"{title}",{name},{at:.10g},{value:.10g}' for at, value in zip(minutes, values, strict=True)]
-        return "\n".join(rows) + "\n"
+        """The curves that are shown as a table: source, curve, minutes, value."""
+        return curves.table(self.state.curve_names, self.sources, self.state.site)
 
     def curves_svg(self) -> str:
         """The figure of the curves as SVG, on white."""
-        found = [source.curves(self.state.site) for source in self.sources]
         target = io.StringIO()
-        _curves(found, "paper", self.sources[0].moment(0, self.state.site)).savefig(target, format="svg")
+        if drawn := curves.figure(self.state.curve_names, self.sources, self.state.site, "paper"):
+            drawn.savefig(target, format="svg")
         return target.getvalue()
 
     # Acts
@@ -313,14 +354,15 @@ class App:
             moved = {"ArrowLeft": int(state.index) - 1, "ArrowRight": int(state.index) + 1, "Home": 0, "End": last}
             state.index = min(max(moved[key], 0), last)
         elif key == "c":
-            state.cut = not state.cut
-        elif key in ("x", "X", "y", "Y"):
+            state.cut = _after(state.cut, [*scene.CUTS, "none"])
+        elif key == "f":
+            state.faces = _after(state.faces, scene.FACES)
+        elif len(key) == 1 and key in "xyzXYZ":
             name = f"cut_{key.lower()}"
             low, high, _ = _RANGES[name]
             state[name] = min(max(float(state[name]) + (5 if key.islower() else -5), low), high)
         elif key == "t":
-            themes = list(THEMES)
-            state.theme = themes[(themes.index(state.theme) + 1) % len(themes)]
+            state.theme = _after(state.theme, list(THEMES))
         state.flush()
 
     def _retheme(self, theme: str, **_: object) -> None:
@@ -388,20 +430,34 @@ class App:
         self.refresh_curves()
         state.flush()
 
+    def point(self, x: float, y: float) -> None:
+        """Say what is under the pointer, at shares of the view's width and height, from its upper left corner."""
+        if self._turn.locked():  # a step changes it
+            return
+        width, height = self.plotter.render_window.GetSize()
+        number = min(max(int(x * len(self.sources)), 0), len(self.sources) - 1)
+        source, renderer = self.sources[number], self.plotter.renderers[number]
+        moment = source.moment(self._index(source), self.state.site)
+        pixel = (min(max(int(x * width), 0), width - 1), min(max(int((1 - y) * height), 0), height - 1))
+        place = pointer.place_at(renderer, *pixel, pointer.INWARD * moment.spacing)
+        self.state.pointed = "" if place is None else pointer.description(moment, self._look(), place)
+        self.state.flush()
+
     def _go_to(self, share: float) -> None:
         """A click into the curves, at a share of their width."""
         if not self.live:
-            minutes = (share - _LEFT) / (_RIGHT - _LEFT) * self.sources[0].minutes[-1]
+            minutes = (share - curves.LEFT) / (curves.RIGHT - curves.LEFT) * self.sources[0].minutes[-1]
             self.state.index = int(np.abs(self.sources[0].minutes - minutes).argmin())
 
     # Page
 
     def _build(self) -> None:
         state, change = self.state, self.state.change
-        change("index", "field", "trait", "layers", "opacity", "cut", "cut_x", "cut_y", "site")(self._refresh_soon)
+        change("index", "field", "trait", "layers", "opacity", "cut", "faces", "site")(self._refresh_soon)
+        change("cut_x", "cut_y", "cut_z")(self._refresh_soon)
         if self.live:
             change("dose_x", "dose_y", "dose_z")(self._refresh_soon)
-        change("site")(self.refresh_curves)
+        change("site", "curve_names")(self.refresh_curves)
         change("theme")(self._retheme)
         change("playing")(self._playing)
         self.refresh_curves()
@@ -423,14 +479,20 @@ class App:
                 html.Span("{{ time }}", classes="text-h6 mx-4", style="min-width: 5em", id="now")
             with page.drawer as drawer:
                 drawer.width = 300
+                drawer.mobile_breakpoint = _NARROW
                 self._controls()
-            stage = html.Div(
+            with page.content, html.Div(
                 style="display: flex; width: 100%; height: 100%; outline: none", id="stage", title=KEYS,
                 keydown=(self.press, "[$event.key]"), raw_attrs=['tabindex="0"', "autofocus"],
-            )  # fmt: skip
-            with page.content, stage:
-                v3.VProgressLinear(v_show=("busy",), indeterminate=True, absolute=True, id="busy")
-                with html.Div(style="position: relative; flex: 1; min-width: 0; height: 100%", id="view"):
+            ):  # fmt: skip
+                v3.VProgressLinear(v_show=("busy",), model_value=100, absolute=True, id="busy")
+                ask = self.controller.trigger_name(self.point)
+                with html.Div(
+                    style="position: relative; flex: 1; min-width: 0; height: 100%",
+                    id="view",
+                    mousemove=_POINTED.format(ask=ask, ms=_POINTER_MS),
+                    mouseleave="pointed = ''",
+                ):
                     view = vtk.VtkRemoteView(
                         self.plotter.render_window,
                         ref="scene",
@@ -447,7 +509,17 @@ class App:
                             "left:${100 * i / writing.length}%`",
                         ),
                     )  # fmt: skip
-                with html.Div(style="position: relative; width: 300px; flex: none; align-self: center"):
+                    html.Div(
+                        "{{ pointed }}",
+                        v_show=("pointed",),
+                        id="pointed",
+                        classes="text-caption",
+                        style="position: absolute; left: 8px; bottom: 4px; padding: 1px 6px; pointer-events: none; "
+                        "background: rgba(20, 20, 20, 0.75); color: #eee; border-radius: 3px",
+                    )
+                with html.Div(
+                    style="position: relative; width: 300px; flex: none; align-self: center", v_show=("curves",)
+                ):
                     html.Img(
                         src=("curves",), style="width: 100%; cursor: pointer", id="curves",
                         click=(self._go_to, "[$event.offsetX / $event.target.clientWidth]"),
@@ -486,9 +558,14 @@ class App:
         v3.VSelect(v_model=("layers",), items=("layer_items",), label="layers", multiple=True, **plain)
         v3.VSelect(v_model=("theme",), items=("themes", list(THEMES)), label="theme", **plain)
         self._slider("opacity", "opacity", **slider)
-        v3.VSwitch(v_model=("cut",), label="cut open", density="compact", hide_details=True, classes="mx-4")
-        for axis in "xy":
-            self._slider(f"cut_{axis}", f"cut {axis}", v_if="cut", **slider)
+        v3.VSelect(v_model=("cut",), items=("cuts",), label="cut out", **plain)
+        v3.VSelect(
+            v_model=("faces",), items=("face_items", list(scene.FACES)), label="faces of the cut show",
+            v_if="cut !== 'none'", **plain,
+        )  # fmt: skip
+        for axis in "xyz":
+            self._slider(f"cut_{axis}", f"cut {axis}", v_if=f"cut.includes('{axis}')", **slider)
+        v3.VSelect(v_model=("curve_names",), items=("curve_items",), label="curves", multiple=True, **plain)
         if self._injectable:
             html.Div("inject here", classes="text-subtitle-2 mx-4 mt-4")
             v3.VSelect(v_model=("dose_field",), items=("dose_fields",), label="what", **plain)
@@ -516,6 +593,7 @@ class App:
         def join(server: Any) -> None:
             link = Link(self.server.protocol, server, access, self.state.sceneId, self._settable(), self._acts())
             access.protect(server.app)
+            self._delivery.join(self.server.protocol)
             server.app.router.add_post("/paraview/", session)
             server.app.router.add_get("/socket", link.handleWsRequest)
 
@@ -536,47 +614,13 @@ class App:
 def _png(pixels: np.ndarray) -> str:
     """A picture as text that a page can hold."""
     target = io.BytesIO()
-    Image.fromarray(pixels).save(target, "png", compress_level=3)
+    Image.fromarray(pixels).save(target, "png", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()
 
 
-def _curves(found: Sequence[dict[str, tuple[np.ndarray, np.ndarray]]], theme: str, moment: Moment) -> Figure:
-    """Cells, heat and the main field over time, labelled and coloured as at a moment; a second source is dashed."""
-    dark, main = THEMES[theme].dark, main_of(moment)
-    ink = "#e8ecf2" if dark else "#202020"
-    figure = Figure(figsize=(4, 7), dpi=110)
-    axes = figure.subplots(3, 1, sharex=True)
-    figure.subplots_adjust(left=_LEFT, right=_RIGHT, top=0.97, bottom=0.08, hspace=0.16)
-    figure.patch.set_alpha(0)
-    panels = (
-        ("cells", ("tumour", *ROLES)),
-        ("mean heat of the tumour", (HEAT,)),
-        (f"{moment.label(main[0])}, {main[1].label}" if main else "", (MAIN,)),
-    )
-    shown: dict[str, list[str]] = {"tumour": moment.tumour_states, **{role: moment.having(role) for role in ROLES}}
-    first = {of: states[0] for of, states in shown.items() if states}
-    colours = {HEAT: "#f0763b", MAIN: "#35b779", **{of: moment.colours[state] for of, state in first.items()}}
-    labels = {of: moment.label(state) for of, state in first.items()} | {"tumour": moment.tumour_cells}
-    for each, (label, names) in zip(axes, panels, strict=True):
-        for curves, style in zip(found, ("-", "--"), strict=False):
-            for name in names:
-                if name in curves:
-                    minutes, values = curves[name]
-                    called = labels.get(name) if style == "-" else None
-                    each.plot(minutes / 1440, values, style, color=colours.get(name, ink), linewidth=1.5, label=called)
-        each.set_ylabel(label, color=ink, fontsize=8)
-        each.set_facecolor("none")
-        each.tick_params(colors=ink, labelsize=8)
-        each.margins(x=0)
-        each.set_xlim(left=0)
-        each.set_ylim(bottom=0)
-        each.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
-        each.yaxis.get_offset_text().set(color=ink, fontsize=7)
-        each.spines[:].set_color(ink)
-        each.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False, fontsize=8, labelcolor=ink)
-    axes[-1].set_xlabel("time, days", color=ink, fontsize=8)
-    return figure
+def _after(value: str, values: Sequence[str]) -> str:
+    """The value after another one, the first after the last."""
+    return values[(list(values).index(value) + 1) % len(values)]
 
 
 def _as_png(figure: Figure) -> str:

@@ -17,7 +17,8 @@ _LARGEST = 64 * 1024
 """Bytes of a message from the page."""
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Pixels = Annotated[int, Field(ge=1, le=8192)]
+Pixels = Annotated[Number, Field(ge=1, le=8192)]
+"""Not whole numbers while the page is being laid out."""
 _Share = Annotated[Number, Field(ge=-4, le=4)]
 _Key = Annotated[int, Field(ge=0, le=1)]
 

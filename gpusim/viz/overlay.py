@@ -138,11 +138,12 @@ class _Pen:
         y = self.edge + self.letter
         layers = {layer for shown in self.shown for layer in shown.layers}
         moment, look = self.shown[0].moment, self.shown[0].look
-        if "field" in layers:
+        by_field = "field" in layers or (look.faces == "field" and "section" in layers)
+        if by_field:
             y = self._colour_bar(left, y, self.shown[0].field, self.shown[0].span)
         if look.trait is not None and look.trait_span is not None:
             y = self._colour_bar(left, y, look.trait, look.trait_span)
-        above = ("field" in layers, self.shown[0].field, self.shown[0].span)
+        above = (by_field, self.shown[0].field, self.shown[0].span)
         if "streamlines" in layers and look.speed_span is not None and above != (True, SPEED, look.speed_span):
             y = self._colour_bar(left, y, SPEED, look.speed_span)
         colours: dict[str, str | Colormap] = {**colours_of(moment, look)}
@@ -160,10 +161,11 @@ class _Pen:
             "vessels": ("vessel",),
         }
         known = {name for layer in layers for name in moment.having(*drawn.get(layer, ()))}
-        if "section" in layers:
+        on_faces = "section" in layers and look.faces == "cells"
+        if on_faces:
             known |= {name for name in names if name != EMPTY}
         numbers = {moment.label(name): (colours[name], self._numbers([name])) for name in names if name in known}
-        if "surface" in layers and "section" not in layers:
+        if "surface" in layers and not on_faces:
             numbers = {
                 moment.tumour_cells: (self.shown[0].look.theme.surface, self._numbers(moment.tumour_states)),
                 **numbers,
@@ -202,8 +204,11 @@ class _Pen:
         return y + thick + 3.0 * self.letter
 
     def _gradient(self, x: float, y: float, width: float, height: float, colours: Colormap, steps: int) -> None:
-        for i in range(steps):
-            self.box(x + i * width / steps, y, width / steps + 0.5, height, colours((i + 0.5) / steps))
+        axes = self.figure.add_axes(
+            (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
+        )
+        axes.axis("off")
+        axes.imshow(colours((np.arange(steps) + 0.5) / steps)[None], aspect="auto", interpolation="nearest")
 
     def _states(
         self, left: float, y: float, heading: str, given: Mapping[str, tuple[str | Colormap, list[int]]]

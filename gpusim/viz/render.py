@@ -87,7 +87,7 @@ def picture(moments: Sequence[Moment], look: Look, size: tuple[int, int]) -> tup
     width, height = size
     share = (1 - ROOM) / len(moments)
     pixels = np.zeros((height, width, 3), np.uint8)
-    centres: dict[str, tuple[float, float]] = {}
+    centres: dict[str, tuple[float, float, float]] = {}
     shown: list[Shown] = []
     scales: list[float] = []
     for i, moment in enumerate(moments):

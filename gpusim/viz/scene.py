@@ -1,7 +1,7 @@
 """The scene: what of a moment becomes which shape, colour and light."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyvista as pv
 from matplotlib.colors import to_rgb
 from scipy import ndimage, spatial
 from vtkmodules.vtkCommonCore import vtkLogger
+from vtkmodules.vtkRenderingCore import vtkPolyDataMapper
 from vtkmodules.vtkRenderingOpenGL2 import vtkOpenGLSphereMapper
 
 from gpusim.analysis.regions import smoothed
@@ -28,6 +29,16 @@ LAYERS = ("field", "surface", "section", "core", "front", "vessels", "cells", "s
 infected cells; the vessels; the immune cells; the streamlines of the fluid; the edges of the lattice."""
 VIEWS = {"corner": (-52.0, 24.0), "front": (-90.0, 0.0), "side": (0.0, 0.0), "top": (-90.0, 90.0)}
 """Azimuth and elevation of the camera, degrees: from the x axis towards y, and above the xy plane."""
+CUTS = {
+    "xy": "a quarter",
+    "x": "a half, across x",
+    "y": "a half, across y",
+    "z": "a half, across z",
+    "xyz": "an eighth",
+}
+"""What is cut out, by the axes across which it has a face."""
+FACES = ("cells", "field")
+"""What the faces of the cut show."""
 _BYTES_PER_VOXEL = 16
 """Of a volume while it is drawn: its texture, its gradients, and copies on their way."""
 _BALLS_AS_MESHES = 30_000
@@ -62,12 +73,14 @@ class Look:
         clones: whether cells are coloured by their clones, instead of a trait; no volume either.
         streamlines: whether those of the interstitial fluid are drawn, coloured by its speed.
         speed_span: lowest and highest speed of their colours, um/min, as `span`.
-        cut: whether the quarter that looks at the camera is cut out. centre: where, um (x, y); the tumour's middle.
+        cut: what is cut out, on the side of the camera: one of `CUTS`, or "none".
+        centre: a point of all faces of the cut, um (x, y, z); by default the tumour's middle.
+        faces: what they show, one of `FACES`.
         view: azimuth and elevation, degrees; by default from a corner, from above where the lattice is flat.
         hidden: layers left out. opacity: of the volume, 1 as it comes.
         memory: bytes that a volume may take; a larger one is thinned.
 
-    Raises `ResultError` where a layer is none.
+    Raises `ResultError` where a layer, the cut or the faces are none of those.
     """
 
     field: str | None = None
@@ -78,8 +91,9 @@ class Look:
     clones: bool = False
     streamlines: bool = False
     speed_span: tuple[float, float] | None = None
-    cut: bool = True
-    centre: tuple[float, float] | None = None
+    cut: str = "xy"
+    centre: tuple[float, float, float] | None = None
+    faces: str = "cells"
     hidden: frozenset[str] = frozenset()
     view: tuple[float, float] | None = None
     opacity: float = 1.0
@@ -89,11 +103,20 @@ class Look:
         unknown = sorted(self.hidden - set(LAYERS))
         if unknown:
             raise ResultError(f"hide '{unknown[0]}': expected one of {', '.join(LAYERS)}")
+        if self.cut not in (*CUTS, "none"):
+            raise ResultError(f"cut '{self.cut}': expected one of {', '.join(CUTS)}, none")
+        if self.faces not in FACES:
+            raise ResultError(f"faces '{self.faces}': expected one of {', '.join(FACES)}")
 
     @property
     def has_volume(self) -> bool:
         """Whether a field is shown."""
         return "field" not in self.hidden and (not self.by_cell or self.field is not None)
+
+    @property
+    def has_colours_of_field(self) -> bool:
+        """Whether the field is shown as a volume or on the faces of the cut."""
+        return self.has_volume or (self.faces == "field" and "section" not in self.hidden)
 
     @property
     def by_cell(self) -> bool:
@@ -176,7 +199,7 @@ def stage(moment: Moment, look: Look) -> Shown:
     view = look.view or VIEWS["top" if moment.is_flat else "corner"]
     look = replace(look, centre=centre, view=view)
     if moment.is_flat:  # the cells lie open on its floor
-        look = replace(look, cut=False, hidden=look.hidden | {"surface", "core", "front"})
+        look = replace(look, cut="none", hidden=look.hidden | {"surface", "core", "front"})
     if not look.streamlines:
         look = replace(look, hidden=look.hidden | {"streamlines"})
     elif "streamlines" not in look.hidden:
@@ -199,7 +222,7 @@ def parts(moment: Moment, look: Look) -> Iterator[Part]:
     colours, paint = colours_of(moment, look), painter(moment, look)
     spacing, kept = moment.spacing, _kept(moment, look)
     front = moment.having("exposed", "infected")
-    if look.by_cell and not look.cut and not moment.is_flat:  # no section shows these
+    if look.by_cell and look.cut == "none" and not moment.is_flat:  # no section shows these
         front = list(dict.fromkeys([*front, *states_by_cell(moment, look)]))
     body = functools.cache(lambda: moment.body)
     makers: dict[str, Callable[[], Part]] = {
@@ -221,7 +244,7 @@ def parts(moment: Moment, look: Look) -> Iterator[Part]:
             *_vessels(moment, kept, colours),
         ),
         "streamlines": lambda: Part("streamlines", _streamlines(moment, look), None),
-        "section": lambda: Part("section", _section(moment, look, body(), paint), None, flat=True),
+        "section": lambda: Part("section", _section(moment, look, body, paint), None, flat=True),
         "cells": lambda: _balls("cells", moment, moment.immune, moment.immune_states, kept, paint),
     }
     for name, make in makers.items():
@@ -325,30 +348,41 @@ def _first(moment: Moment, role: StateRole, colours: dict[str, str], look: Look)
 
 
 def _add(plotter: pv.Plotter, part: Part) -> None:
+    plotter.add_actor(_actor(part), name=part.layer, reset_camera=False, render=False)
+
+
+def _actor(part: Part) -> pv.Actor:
     mesh = part.mesh
     if part.radius and mesh.n_points > _BALLS_AS_MESHES:
-        plotter.add_actor(_balls_by_pixel(part), name=part.layer, reset_camera=False, render=False)
-        return
+        return _balls_by_pixel(part)
     if part.radius:
         ball = pv.Icosphere(radius=part.radius, nsub=2 if mesh.n_points < 5_000 else 1)
+        ball = ball.compute_normals(cell_normals=False)
         mesh = mesh.glyph(geom=ball, scale=False, orient=False)
-    plotter.add_mesh(
-        mesh,
-        name=part.layer,
-        color=part.colour,
-        scalars=None if part.colour else "colour",
-        rgb=part.colour is None,
-        opacity=part.opacity,
-        lighting=not part.flat,
-        smooth_shading=not part.flat,
-        line_width=1.5,
-        specular=0.0 if part.flat else 0.4,
-        specular_power=25,
-        ambient=0.0 if part.flat else 0.2,
-        culling="back" if part.layer == "surface" else None,
-        reset_camera=False,
-        render=False,
-    )
+    elif not part.flat and mesh.GetPointData().GetNormals() is None:
+        mesh = mesh.triangulate().compute_normals(cell_normals=False, split_vertices=False)
+    # The mapper itself: pyvista's makes tables of colours, which nothing here needs, and takes longer for it.
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputData(mesh)
+    actor = pv.Actor()
+    actor.SetMapper(mapper)
+    if part.colour is None:
+        mapper.SetColorModeToDirectScalars()
+        by_point = "colour" in mesh.point_data
+        mapper.SelectColorArray("colour")
+        mapper.SetScalarModeToUsePointFieldData() if by_point else mapper.SetScalarModeToUseCellFieldData()
+    else:
+        mapper.ScalarVisibilityOff()
+        actor.prop.color = part.colour
+    actor.prop.opacity = part.opacity
+    actor.prop.lighting = not part.flat
+    actor.prop.interpolation = "flat" if part.flat else "phong"
+    actor.prop.line_width = 1.5
+    actor.prop.specular, actor.prop.ambient = (0.0, 0.0) if part.flat else (0.4, 0.2)
+    actor.prop.specular_power = 25
+    if part.layer == "surface":
+        actor.prop.culling = "back"
+    return actor
 
 
 def aim(
@@ -400,6 +434,16 @@ def graphics_memory() -> int:
     return min(psutil.virtual_memory().available // 4, 2**31)
 
 
+@functools.cache
+def draws_in_software() -> bool:
+    """Whether OpenGL is drawn by the processor, where casting rays through a volume without OpenGL takes a third."""
+    plotter = pv.Plotter(off_screen=True, window_size=[8, 8])
+    plotter.render_window.Render()
+    said = plotter.render_window.ReportCapabilities()
+    plotter.close()
+    return any(name in said for name in ("llvmpipe", "softpipe", "swrast", "SwiftShader"))
+
+
 def coarsening(shape: tuple[int, ...], memory: int | None = None) -> int:
     """By how much a volume must be thinned along each axis to fit."""
     room = graphics_memory() if memory is None else memory
@@ -411,7 +455,7 @@ def coarsening(shape: tuple[int, ...], memory: int | None = None) -> int:
 
 def spanned(look: Look, moments: Iterable[Moment]) -> Look:
     """A look with the spans of colours that it lacks, for all moments, which are read one after the other."""
-    of_field = look.has_volume and look.span is None
+    of_field = look.has_colours_of_field and look.span is None
     of_trait = look.trait is not None and look.trait_span is None
     of_speed = look.streamlines and look.speed_span is None
     fields, traits, speeds = [0.0], [0.0], [0.0]
@@ -446,34 +490,56 @@ def round_up(value: float) -> float:
     return float(f"{min(m * power for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if m * power >= value * (1 - 1e-9)):.6g}")
 
 
-def middle_of_tumour(moment: Moment) -> tuple[float, float]:
-    """Where the tumour is cut open, um: its middle, on the border of two voxels; without one, that of the lattice."""
-    there = np.argwhere(moment.cells(moment.tumour_states).any(axis=0))
-    middle = there.mean(axis=0) + 0.5 if len(there) else np.array(moment.tissue.shape[1:]) / 2
-    y, x = (float(min(max(round(c), 1), n - 1)) for c, n in zip(middle, moment.tissue.shape[1:], strict=True))
-    return x * moment.spacing, y * moment.spacing
+def middle_of_tumour(moment: Moment) -> tuple[float, float, float]:
+    """Where the tumour is cut open, um: its middle, on a corner of voxels; without one, that of the lattice."""
+    tumour = moment.cells(moment.tumour_states)
+    columns, layers = np.argwhere(tumour.any(axis=0)), np.flatnonzero(tumour.any(axis=(1, 2)))
+    shape = tumour.shape
+    middle = [layers.mean() + 0.5, *columns.mean(axis=0) + 0.5] if len(layers) else [n / 2 for n in shape]
+    z, y, x = (float(min(max(round(c), 1), n - 1)) for c, n in zip(middle, shape, strict=True))
+    return x * moment.spacing, y * moment.spacing, z * moment.spacing
 
 
-def _quarter(look: Look) -> tuple[int, int]:
-    """Signs of the quarter that looks at the camera, along x and y."""
-    azimuth = np.radians((look.view or VIEWS["corner"])[0])
-    return (1 if np.cos(azimuth) >= -1e-9 else -1), (1 if np.sin(azimuth) >= 1e-9 else -1)
+@dataclass(frozen=True)
+class _Cut:
+    """What is cut out: the voxels `beyond` along each of the axes (x 0, y 1, z 2)."""
 
+    axes: Sequence[int]
+    at: Sequence[int]
+    """Voxels before the face across each of x, y and z."""
+    side: Sequence[int]
+    """1 if voxels after the face are cut out, -1 if those before it are."""
+    counts: Sequence[int]
 
-def _cut_at(moment: Moment, look: Look) -> tuple[int, int]:
-    """Voxels before the cut along x and y."""
-    assert look.centre is not None
-    ny, nx = moment.tissue.shape[1:]
-    x, y = (round(c / moment.spacing) for c in look.centre)
-    return min(max(x, 1), nx - 1), min(max(y, 1), ny - 1)
+    @classmethod
+    def of(cls, moment: Moment, look: Look) -> "_Cut":
+        """On the side of the camera."""
+        assert look.centre is not None
+        azimuth, elevation = np.radians(look.view or VIEWS["corner"])
+        side = (
+            1 if np.cos(azimuth) >= -1e-9 else -1,
+            1 if np.sin(azimuth) >= 1e-9 else -1,
+            1 if elevation >= -1e-9 else -1,
+        )
+        counts = moment.tissue.shape[::-1]
+        at = [min(max(round(c / moment.spacing), 1), n - 1) for c, n in zip(look.centre, counts, strict=True)]
+        axes = [] if look.cut == "none" else ["xyz".index(axis) for axis in look.cut]
+        return cls(axes, at, side, counts)
+
+    def beyond(self, axis: int) -> slice:
+        """The voxels that are cut out along one of the axes, all along another."""
+        if axis not in self.axes:
+            return slice(0, self.counts[axis])
+        return slice(self.at[axis], self.counts[axis]) if self.side[axis] > 0 else slice(0, self.at[axis])
 
 
 def _kept(moment: Moment, look: Look) -> np.ndarray:
-    """What the cut leaves: bool [1, y, x]."""
-    kept = np.ones((1, *moment.tissue.shape[1:]), bool)
-    if look.cut:
-        (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
-        kept[0, slice(y, None) if back > 0 else slice(y), slice(x, None) if right > 0 else slice(x)] = False
+    """What the cut leaves: bool [z, y, x], or [1, y, x] where it is the same along z."""
+    cut = _Cut.of(moment, look)
+    nx, ny, nz = cut.counts
+    kept = np.ones((nz if 2 in cut.axes else 1, ny, nx), bool)
+    if cut.axes:
+        kept[tuple(cut.beyond(axis) if axis in cut.axes or axis < 2 else slice(None) for axis in (2, 1, 0))] = False
     return kept
 
 
@@ -492,63 +558,84 @@ def _balls_by_pixel(part: Part) -> pv.Actor:
 
 
 def opened(mesh: pv.PolyData, moment: Moment, look: Look) -> pv.PolyData:
-    """A mesh without the quarter."""
-    if not look.cut or not mesh.n_points:
+    """A mesh without what is cut out."""
+    cut = _Cut.of(moment, look)
+    if not cut.axes or not mesh.n_points:
         return mesh
-    (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
-    depth = (mesh.points[:, :2] - np.array([x, y]) * moment.spacing) * (right, back)
-    mesh.point_data["depth"] = depth.min(axis=1)
+    depths = [(mesh.points[:, axis] - cut.at[axis] * moment.spacing) * cut.side[axis] for axis in cut.axes]
+    mesh.point_data["depth"] = np.min(depths, axis=0)
     return mesh.clip_scalar(scalars="depth", value=0.0, invert=True)
 
 
 def _box(moment: Moment, look: Look) -> pv.PolyData:
-    """Edges of the lattice without the quarter."""
-    width, depth, height = moment.size
-    corners = [(0.0, 0.0), (width, 0.0), (width, depth), (0.0, depth)]
-    upright = list(corners)
-    if look.cut:
-        (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
-        at = (x * moment.spacing, y * moment.spacing)
-        gone = corners.index((width if right > 0 else 0.0, depth if back > 0 else 0.0))
-        before, after = corners[gone - 1], corners[(gone + 1) % 4]
-        ends = [(at[0], c[1]) if c[1] == corners[gone][1] else (c[0], at[1]) for c in (before, after)]
-        upright[gone : gone + 1] = ends
-        corners[gone : gone + 1] = [ends[0], at, ends[1]]
-    lines = [pv.lines_from_points([(*c, z) for c in corners], close=True) for z in (0.0, height)]
-    lines += [pv.Line((*c, 0.0), (*c, height)) for c in upright]
-    return pv.merge(lines)
+    """Edges of what the cut leaves of the lattice."""
+    cut = _Cut.of(moment, look)
+    ends = [
+        np.array([0, cut.at[axis], n] if axis in cut.axes else [0, n]) * moment.spacing
+        for axis, n in enumerate(cut.counts)
+    ]
+    blocks = pv.RectilinearGrid(*ends).cast_to_unstructured_grid()
+    if cut.axes:
+        gone = [cut.side[axis] > 0 if axis in cut.axes else 0 for axis in range(3)]
+        number = int(np.ravel_multi_index(gone[::-1], [len(each) - 1 for each in ends[::-1]]))
+        blocks = blocks.extract_cells(np.setdiff1d(np.arange(blocks.n_cells), number))
+    surface = blocks.extract_surface(algorithm="dataset_surface")
+    return surface.extract_feature_edges(30, boundary_edges=False, non_manifold_edges=False, manifold_edges=False)
 
 
-def _section(moment: Moment, look: Look, density: np.ndarray, paint: Paint) -> pv.PolyData:
-    """The two faces of the cut within the tumour: a disc for each cell, in its state's colour.
+def _section(moment: Moment, look: Look, body: Callable[[], np.ndarray], paint: Paint) -> pv.PolyData:
+    """The faces of the cut: within the tumour a disc for each cell, in its state's colour; or the field, everywhere.
 
     Of a flat lattice, its middle plane as a floor.
     """
-    shown = np.where(moment.immune == moment.states.index(NONE), moment.tissue, moment.immune)
-    gap = np.array(to_rgb(look.theme.gap))
+    cut = _Cut.of(moment, look)
+    faces = [(axis, cut.at[axis] - (cut.side[axis] > 0), cut.at[axis], cut.beyond) for axis in cut.axes]
     if moment.is_flat:
-        middle = moment.tissue.shape[0] // 2
-        layer = moment.tissue[middle]
-        return _face(paint(layer, np.s_[middle]), np.ones(layer.shape), gap, 2, [0.0, 0.0, 0.0], moment.spacing)
-    if not look.cut:
-        return pv.PolyData()
-    (x, y), (right, back) = _cut_at(moment, look), _quarter(look)
-    ny, nx = moment.tissue.shape[1:]
-    rows = slice(y, ny) if back > 0 else slice(0, y)
-    columns = slice(x, nx) if right > 0 else slice(0, x)
-    # The last voxels that the cut leaves.
-    at_x, at_y = x - (right > 0), y - (back > 0)
+        nz = moment.tissue.shape[0]
+        faces = [(2, nz // 2, 0, lambda axis: slice(0, cut.counts[axis]))]
     pieces = []
-    for axis, plane, at, first in (
-        (0, np.s_[:, rows, at_x], x, rows.start),
-        (1, np.s_[:, at_y, columns], y, columns.start),
-    ):
-        lowest = [0.0, 0.0, 0.0]
-        lowest[axis], lowest[1 - axis] = at * moment.spacing, first * moment.spacing
-        piece = _face(paint(shown[plane], plane), density[plane], gap, axis, lowest, moment.spacing)
+    for axis, last, at, beyond in faces:
+        # The last voxels that the cut leaves.
+        plane = tuple(last if other == axis else beyond(other) for other in (2, 1, 0))
+        lowest = [at if other == axis else beyond(other).start for other in range(3)]
+        origin = [float(n * moment.spacing) for n in lowest]
+        if look.faces == "field":
+            piece = _coloured(moment, look, plane, axis, origin)
+        else:
+            piece = _discs(moment, look, plane, axis, origin, body, paint)
         if piece.n_cells:
             pieces.append(piece)
     return pv.merge(pieces) if pieces else pv.PolyData()
+
+
+def _coloured(moment: Moment, look: Look, plane: Any, axis: int, origin: list[float]) -> pv.PolyData:
+    """Voxels of a plane across an axis in the colours of the field."""
+    name = look.field or moment.field_names[0]
+    low, high = look.span or (0.0, 1.0)
+    shares = np.clip((moment.values(name)[plane] - low) / (high - low), 0.0, 1.0)
+    colours = moment.map(name, look.theme)(shares)[..., :3]
+    if not shares.size:  # the cut is at the lattice's side
+        return pv.PolyData()
+    return _texture(colours, axis, origin, moment.spacing).extract_surface(algorithm="dataset_surface")
+
+
+def _discs(
+    moment: Moment,
+    look: Look,
+    plane: Any,
+    axis: int,
+    origin: list[float],
+    body: Callable[[], np.ndarray],
+    paint: Paint,
+) -> pv.PolyData:
+    """Cells of a plane across an axis, within the tumour's body; of a flat lattice, all of them."""
+    gap = np.array(to_rgb(look.theme.gap))
+    if moment.is_flat:
+        layer = moment.tissue[plane]
+        return _face(paint(layer, plane), np.ones(layer.shape), gap, axis, origin, moment.spacing)
+    tissue, immune = moment.tissue[plane], moment.immune[plane]
+    shown = np.where(immune == moment.states.index(NONE), tissue, immune)
+    return _face(paint(shown, plane), body()[plane], gap, axis, origin, moment.spacing)
 
 
 def _face(
@@ -569,12 +656,18 @@ def _face(
     colour = np.where(distance < 0.75, colour, np.where(distance < 1.0, 0.8 * colour + 0.2 * gap, gap))
     inside = ndimage.zoom(np.pad(density, 1, mode="edge"), fine, order=1, grid_mode=True, mode="grid-constant")
     inside = inside[fine:-fine, fine:-fine] >= geometry.LEVEL
+    plane = _texture(colour, axis, lowest, spacing / fine)
+    return plane.extract_cells(np.flatnonzero(inside.reshape(-1))).extract_surface(algorithm="dataset_surface")
+
+
+def _texture(colours: np.ndarray, axis: int, lowest: list[float], spacing: float) -> pv.ImageData:
+    """A plane across an axis (x 0, y 1, z 2) of squares with a colour each: RGB, 0 to 1, [up, across, 3]."""
     across, up = ((1, 2), (0, 2), (0, 1))[axis]
     counts = [1, 1, 1]
-    counts[across], counts[up] = density.shape[1] * fine + 1, density.shape[0] * fine + 1
-    plane = pv.ImageData(dimensions=counts, spacing=(spacing / fine,) * 3, origin=lowest)
-    plane.cell_data["colour"] = (colour.reshape(-1, 3) * 255).round().astype(np.uint8)
-    return plane.extract_cells(np.flatnonzero(inside.reshape(-1))).extract_surface(algorithm="dataset_surface")
+    counts[across], counts[up] = colours.shape[1] + 1, colours.shape[0] + 1
+    plane = pv.ImageData(dimensions=counts, spacing=(spacing,) * 3, origin=lowest)
+    plane.cell_data["colour"] = (colours.reshape(-1, 3) * 255).round().astype(np.uint8)
+    return plane
 
 
 def _balls(layer: str, moment: Moment, cells: np.ndarray, states: list[str], kept: np.ndarray, paint: Paint) -> Part:
@@ -589,7 +682,7 @@ def _balls(layer: str, moment: Moment, cells: np.ndarray, states: list[str], kep
 
 
 def volume(shown: Shown) -> np.ndarray:
-    """The field as the volume shows it: 0 to 255 over its span, 0 in the quarter; uint8 [z, y, x]."""
+    """The field as the volume shows it: 0 to 255 over its span, 0 where it is cut out; uint8 [z, y, x]."""
     low, high = shown.span
     scaled = np.clip((shown.moment.values(shown.field) - low) * (255.0 / (high - low)), 0, 255)
     return np.rint(scaled * _kept(shown.moment, shown.look)).astype(np.uint8)
@@ -602,9 +695,11 @@ def _add_volume(plotter: pv.Plotter, shown: Shown) -> None:
     # Points are voxel centres: a further one beyond each side, cropped to the box, holds the value up to its faces.
     grid = geometry.grid_of(np.pad(volume(shown), 1, mode="edge"), moment.spacing, shown.field)
     grid.origin = (-moment.spacing / 2,) * 3
+    in_software = draws_in_software()
     actor = plotter.add_volume(
         grid,
         name="field",
+        mapper="fixed_point" if in_software else "gpu",
         scalars=shown.field,
         cmap=moment.map(shown.field, look.theme),
         clim=(0, 255),
@@ -619,8 +714,12 @@ def _add_volume(plotter: pv.Plotter, shown: Shown) -> None:
     actor.mapper.SetCroppingRegionFlagsToSubVolume()
     actor.mapper.SetCroppingRegionPlanes(*(end for length in moment.size for end in (0.0, length)))
     actor.mapper.SetAutoAdjustSampleDistances(False)
-    actor.mapper.SetSampleDistance(moment.spacing)
-    actor.mapper.SetUseJittering(True)
+    actor.mapper.SetSampleDistance(moment.spacing / 2 if in_software else moment.spacing)
+    if in_software:
+        actor.mapper.SetInteractiveSampleDistance(moment.spacing / 2)
+        actor.mapper.SetImageSampleDistance(1.0)
+    else:
+        actor.mapper.SetUseJittering(True)
     actor.prop.opacity_unit_distance = opacity_length(shown)
     shown.layers.append("field")
 

@@ -210,7 +210,7 @@ def test_the_socket_too_asks_for_the_secret(served):
             async with talk(address, secret) as page:
                 assert page.error
                 assert await page.call("trame.state.get")
-                assert await page.set("cut", False)
+                assert await page.set("cut", "none")
 
     asyncio.run(ask())
 
@@ -220,7 +220,9 @@ REFUSED = [
     ("field", "nonsense"), ("field", 3), ("site", "elsewhere"), ("theme", "pink"),
     ("layers", "field"), ("layers", ["nonsense"]), ("layers", ["field"] * 100),
     ("opacity", 0), ("opacity", float("nan")), ("opacity", float("inf")), ("opacity", "1"), ("opacity", [1]),
-    ("cut", 1), ("cut", "yes"), ("cut_x", 0), ("cut_y", 99), ("playing", "yes"), ("playing", 1), ("main_drawer", "x"),
+    ("cut", True), ("cut", "yes"), ("cut", "yx"), ("faces", "voxels"), ("cut_z", 0), ("curve_names", ["x"]),
+    ("curve_names", "cells"), ("curve_names", ["cells"] * 1000), ("cut_x", 0), ("cut_y", 99),
+    ("playing", "yes"), ("playing", 1), ("main_drawer", "x"),
     ("dose_x", -1), ("dose_y", 1e9), ("dose", "1" * 1000), ("dose", 5), ("dose_radius", {}), ("dose_field", "nonsense"),
     ("title", "x"), ("curves", "x"), ("message", "x"), ("last", 7), ("trame__scripts", ["http://foreign.example/x.js"]),
     ("nonsense", 1), ("", 1), (7, 1),
@@ -256,7 +258,7 @@ def test_what_has_no_meaning_is_refused_and_changes_nothing(served):
                 assert await page.call(method, *said), (method, arguments)
             assert page.heard == {}
             # Good values beside a bad one go with it.
-            assert await page.call("trame.state.update", [{"key": "cut", "value": False}, {"key": "x", "value": 1}])
+            assert await page.call("trame.state.update", [{"key": "cut", "value": "none"}, {"key": "x", "value": 1}])
             assert page.heard == {}
             assert await page.set("opacity", 2) is None
             assert await page.set("layers", ["field", "box"]) is None

@@ -140,6 +140,41 @@ def test_keys_move_time_and_steer_the_cut(result, page_of):
     assert not errors
 
 
+def test_the_view_stands_beside_the_controls_and_shows_the_scene(result, page_of):
+    page, errors = page_of(result)
+    scene = "document.querySelector('#view > div img')"
+    page.wait_for_function(f"{scene} && {scene}.naturalWidth > 100")
+    drawer, view = (page.locator(each).first.bounding_box() for each in (".v-navigation-drawer", "#view"))
+    assert view["x"] >= drawer["x"] + drawer["width"]
+    assert page.evaluate(f"{scene}.naturalWidth") == round(view["width"])
+    assert not errors
+
+
+def test_what_is_under_the_pointer_is_shown_and_curves_are_chosen(result, page_of):
+    page, errors = page_of(result)
+    scene = "document.querySelector('#view > div img')"
+    page.wait_for_function(f"{scene} && {scene}.naturalWidth > 100")
+    for key in ("c", "c", "c", "f"):  # a half, across z, in the colours of the field
+        page.locator("#stage").press(key)
+    page.wait_for_function("window.trame.state.get('cut') === 'z' && window.trame.state.get('faces') === 'field'")
+    view = page.locator("#view").bounding_box()
+    said = ""
+    for share in (0.3, 0.34, 0.38, 0.42):
+        page.mouse.move(view["x"] + share * view["width"], view["y"] + 0.5 * view["height"])
+        page.wait_for_timeout(500)
+        said = said or page.inner_text("#pointed")
+    assert re.match(r"\(\d+, \d+, \d+\) µm: .+; tumour heat: ", said)
+    curves = "document.querySelector('#curves').src"
+    before = page.evaluate(curves)
+    page.evaluate("window.trame.state.set('curve_names', ['body.antibody', 'cells.ctl'])")
+    page.wait_for_function(f"before => {curves} !== before", arg=before)
+    with page.expect_download() as download:
+        page.click("#save_csv")
+    lines = download.value.path().read_text().splitlines()
+    assert {line.split(",")[-3] for line in lines[1:]} == {"body.antibody", "cells.ctl"}
+    assert not errors
+
+
 def test_a_live_run_is_steered_by_keys(page_of):
     settings = [f"--set={key}={value}" for key, value in SMALL.items()]
     page, errors = page_of("--live", "cold-to-hot", "--backend", "numpy", "--steps", "3", *settings)

@@ -98,7 +98,7 @@ def test_vessels_have_the_colours_of_their_states():
     tissue = np.zeros((9, 9, 24), np.uint8)
     tissue[4, 4, :12], tissue[4, 4, 12:] = 1, 2
     moment = Moment(document, tissue, np.full_like(tissue, 3), lambda name: tissue, states, 20.0, 0.0)
-    look = Look(cut=False)
+    look = Look(cut="none")
     mesh = next(part for part in scene.parts(*stage_of(moment, look)) if part.layer == "vessels").mesh
     left = mesh.cell_centers().points[:, 0] < 240
     for side, name in ((left, "vessel"), (~left, "unperfused")):

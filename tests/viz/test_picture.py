@@ -16,7 +16,7 @@ import gpusim  # noqa: E402
 from gpusim.analysis.regions import smoothed  # noqa: E402
 from gpusim.cli import app  # noqa: E402
 from gpusim.record import Recorder, Result  # noqa: E402
-from gpusim.viz import film, geometry, page, scene  # noqa: E402
+from gpusim.viz import film, geometry, page, pointer, scene  # noqa: E402
 from gpusim.viz.moment import (  # noqa: E402
     Moment,
     block_mean,
@@ -81,7 +81,7 @@ def test_a_known_sphere_of_heat_has_its_silhouette(view):
     # A ball with a sharp edge in the field: its shadow is a disc of the same radius, the camera being parallel.
     radius = 260.0
     virus = np.where(distance(40) <= radius, 10.0, 0.0).astype(np.float32)
-    look = Look(field="virus", span=(0, 10), cut=False, hidden=only("field"), opacity=50, view=scene.VIEWS[view])
+    look = Look(field="virus", span=(0, 10), cut="none", hidden=only("field"), opacity=50, view=scene.VIEWS[view])
     with Stage(SIZE, dataclasses.replace(look, theme=THEMES["paper"]), legend=False) as stage:
         stage.show(moment(np.ones((40, 40, 40)), virus=virus))
         picture, scale = stage.picture(), stage.pixels_per_um
@@ -100,7 +100,7 @@ def test_a_known_sphere_of_heat_has_its_silhouette(view):
 @pytest.mark.parametrize("value", [4.0, 7.0, 10.0])
 def test_a_value_has_the_colour_that_the_legend_gives_it(theme, value):
     virus = np.full((16, 16, 16), value, np.float32)
-    look = Look(theme=THEMES[theme], field="virus", span=(0, 10), cut=False, hidden=only("field"), opacity=1000)
+    look = Look(theme=THEMES[theme], field="virus", span=(0, 10), cut="none", hidden=only("field"), opacity=1000)
     with Stage((64, 64), look, legend=False) as stage:
         stage.show(moment(np.ones((16, 16, 16)), virus=virus))
         middle = stage.picture()[32, 32]
@@ -117,7 +117,7 @@ def test_cells_on_the_cut_have_the_colours_of_their_states():
     tissue[:, :, 8:] = 5  # the right half is infected
     immune = np.full((16, 16, 16), 6, np.uint8)
     immune[8, 8, 12] = 7  # a T cell just behind the cut hides the cell below it
-    look = Look(cut=True, centre=(160, 160), hidden=only("section"), view=(-90, 0))
+    look = Look(centre=(160, 160, 160), hidden=only("section"), view=(-90, 0))
     with Stage((320, 320), look, legend=False) as stage:
         stage.show(moment(tissue, immune))
         picture, scale = stage.picture(), stage.pixels_per_um
@@ -127,6 +127,69 @@ def test_cells_on_the_cut_have_the_colours_of_their_states():
 
     for (x, z), state in (((190, 90), "infected"), ((290, 250), "infected"), ((250, 170), "ctl")):
         assert at(x, z) == pytest.approx(np.array(to_rgb(STATES[state])) * 255, abs=2), (x, z)
+
+
+@pytest.mark.parametrize(
+    ("cut", "share", "edges"),
+    [("none", 1, 12), ("x", 1 / 2, 10), ("z", 1 / 2, 10), ("xy", 3 / 4, 14), ("xyz", 7 / 8, 15)],
+)
+@pytest.mark.parametrize("view", [(-52, 24), (130, -30)])
+def test_each_cut_leaves_its_share_of_a_cube_and_the_edges_of_the_rest(cut, share, edges, view):
+    cube = moment(np.full((16, 16, 16), 2))
+    look = Look(cut=cut, centre=(160, 160, 160), view=view)
+    kept = np.broadcast_to(scene._kept(cube, look), (16, 16, 16))
+    assert kept.mean() == share
+    box = scene._box(cube, look)
+    assert box.compute_cell_sizes()["Length"].sum() == pytest.approx(edges * 320)
+    # The corner that looks at the camera is gone, the one behind stays.
+    azimuth = np.radians(view[0])
+    near = (-1 if view[1] > 0 else 0, -1 if np.sin(azimuth) > 0 else 0, -1 if np.cos(azimuth) > 0 else 0)
+    assert not kept[near] or cut == "none"
+    assert kept[tuple(-1 - n for n in near)]
+
+
+@pytest.mark.parametrize(("cut", "view"), [("x", "side"), ("y", "front"), ("z", "top")])
+def test_the_faces_of_a_cut_show_the_field_in_the_colours_of_its_bar(cut, view):
+    z, y, x = np.indices((16, 16, 16))
+    virus = {"x": y, "y": z, "z": x}[cut].astype(np.float32) * np.float32(0.5)
+    shown = moment(np.full((16, 16, 16), 2), virus=virus)
+    look = Look(
+        field="virus", span=(0, 8), cut=cut, faces="field", centre=(160, 160, 160), hidden=only("section"),
+        view=scene.VIEWS[view],
+    )  # fmt: skip
+    with Stage((320, 320), look, legend=False) as stage:
+        stage.show(shown)
+        image, scale = stage.picture(), stage.pixels_per_um
+    for number in (2, 9, 14):
+        offset = ((number + 0.5) * SPACING - 160) * scale
+        row, column = {"x": (170, 160 + offset), "y": (160 - offset, 170), "z": (170, 160 + offset)}[cut]
+        colour = shown.map("virus", look.theme)(number * 0.5 / 8)[:3]
+        assert image[round(row), round(column)] == pytest.approx(np.array(colour) * 255, abs=2)
+
+
+def test_what_is_under_the_pointer_is_said():
+    tissue = np.full((16, 16, 16), 2)
+    tissue[:, :, 8:] = 5
+    immune = np.full((16, 16, 16), 6, np.uint8)
+    immune[8, 8, 12] = 7
+    virus = np.arange(16**3, dtype=np.float32).reshape(16, 16, 16)
+    shown = moment(tissue, immune, virus)
+    look = Look(field="virus", span=(0, 10), centre=(160, 160, 160), hidden=only("section"), view=(-90, 0))
+    with Stage((320, 320), look, legend=False) as stage:
+        stage.plotter.render_window.SetMultiSamples(0)  # as in the app; depths of samples cannot be read
+        stage.show(shown)
+        stage.picture()
+        scale, renderer = stage.pixels_per_um, stage.plotter.renderer
+
+        def at(x, z):
+            pixel = round(160 + (x - 160) * scale), round(160 + (z - 160) * scale)
+            place = pointer.place_at(renderer, *pixel, pointer.INWARD * SPACING)
+            return None if place is None else pointer.description(shown, look, place)
+
+        assert at(2, -30) is None
+        assert at(250, 170).startswith("(250, 170, 170) µm: infected, CD8 T cells; virus, PFU/voxel: 2,188")
+        assert at(190, 90).startswith("(190, 170, 90) µm: infected; virus, PFU/voxel: 1,161")
+        assert at(90, 90) is None  # the other half of the box has no face on this side
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -95,7 +95,7 @@ def test_the_section_and_the_tissue_without_a_cut_show_tumour_cells_by_their_tra
     section = next(part for part in scene.parts(shown.moment, shown.look) if part.layer == "section")
     share = (np.abs(section.mesh.cell_data["colour"] - expected).max(axis=1) <= 1).mean()
     assert share > 0.4  # discs without their rims, less the immune cells
-    shown = scene.stage(moment, dataclasses.replace(look, cut=False))
+    shown = scene.stage(moment, dataclasses.replace(look, cut="none"))
     front = next(part for part in scene.parts(shown.moment, shown.look) if part.layer == "front")
     assert front.mesh.n_points == (moment.tissue > 0).sum()
 
