@@ -173,6 +173,30 @@ def _flow(value: Any) -> str:
     return text.strip("'")
 
 
+_COMBINATIONS = """## Combinations of parts
+
+A scenario extends a tumour, its immune state, a virus and therapies, and changes what differs:
+
+```yaml
+extends: [pancreatic, excluded, adenovirus, hsv1-gmcsf, immune-host, intravenous, anti-pd1]
+time: {until: 10 day}
+therapies: {infusion_of_virus: {amount: 1e8 PFU, start: 1 day}}
+```
+
+- *Genes.* `hsv1-gmcsf`, `hsv1-il12`, `hsv1-collagenase` and `hsv1-crispr` add a gene to any virus: with
+  `adenovirus` in the list, the virus has the numbers of the adenovirus, and infected cells also secrete GM-CSF.
+- *Antibodies.* `immune-host` gives the host antibodies against the virus from the start. Without it, they appear some
+  days after the first dose.
+- *Doses.* The body is a mouse's: 2 mL of blood, and doses as for mice. `gpusim check FILE` lists the therapies.
+- *Size of the lattice.* Cells in the body (primed T cells, the numbers of cells that half saturate recruitment and
+  expansion) are those of the lattice's share of the body; the numbers of the library belong to 48 x 48 x 48 voxels of
+  20 um (`nodule`: 16 x 16 x 16), at one site. For a lattice, or sites together, of n times the volume, multiply
+  `rules.ctl_recruitment.modulators[1].half`, `rules.helper_recruitment.modulators[1].half`, the `half` of
+  `body.processes.recall` and of both modulators of `body.processes.expansion` by n, and divide the rate of
+  `body.processes.secretion_of_antibody` by n. Otherwise, a smaller lattice has fewer T cells per volume.
+"""
+
+
 def shipped() -> str:
     """The shipped scenarios and the library."""
     text = [
@@ -180,6 +204,7 @@ def shipped() -> str:
         "`gpusim presets` prints this list; `gpusim check NAME` prints what a scenario contains.\n"
         "Every number has a [source](references.md). Sizes of tumours and lattices, seeds and durations are choices\n"
         "without a source.\n",
+        _COMBINATIONS,
         "## Scenarios\n",
     ]
     for name, path in presets().items():

@@ -15,6 +15,8 @@ from gpusim.viz import require
 if TYPE_CHECKING:
     import numpy as np
 
+    from gpusim.record import Result
+
 _ENDINGS = (".png", ".mp4", ".gif", ".html")
 
 
@@ -33,7 +35,10 @@ def render(
             show_default="end; all snapshots in a movie",
         ),
     ] = None,
-    site: Annotated[str | None, typer.Option(metavar="SITE", help="Site to draw, if there are several.")] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(metavar="SITE", help="Site to draw.", show_default="all of them; the first in a movie or a page"),
+    ] = None,
     field: Annotated[
         str | None,
         typer.Option(help="Field that the volume shows, or heat, flow-speed or room.", show_default="heat, if defined"),
@@ -138,6 +143,8 @@ def render(
         view=scene.view_of(view) if view else None,
         opacity=opacity,
     )
+    if site is None and ending != ".png" and len(found.sites) > 1:
+        err.print(f"gpusim: note: shows the site '{found.site}' (sites: {', '.join(found.sites)}; choose with --site)")
     pixels = _size(size) if size else film.SIZES.get(ending, rendering.SIZE)
     snapshots = moment.snapshots_at(found, at or "end", field)
     if ending in film.SIZES:
@@ -162,7 +169,12 @@ def render(
             else:
                 film.save_gif(pictures, unready, rate)
     else:
-        drawn = [moment.moment_of_result(found, snapshot) for snapshot in snapshots]
+        shown_sites = _chosen(found, result, site) if ending == ".png" else [found]
+        drawn = [
+            moment.moment_of_result(each, snapshot)
+            for each in shown_sites
+            for snapshot in moment.snapshots_at(each, at or "end", field)
+        ]
         if ending != ".png" and len(drawn) > 1:
             raise ResultError(f"at: {at}: a page shows one time")
         with explained(output), aside(output) as unready:
@@ -175,6 +187,13 @@ def render(
                 f"gpusim: note: the lattice is too large for the memory: only every {shown[0].coarse}th voxel is drawn"
             )
     out.print(str(output))
+
+
+def _chosen(found: "Result", folder: Path, site: str | None) -> "list[Result]":
+    """The result of a site, or those of all."""
+    from gpusim.record import Result
+
+    return [found] if site is not None or len(found.sites) == 1 else [Result(folder, name) for name in found.sites]
 
 
 def _planes(
@@ -201,7 +220,7 @@ def _planes(
 
     from gpusim.viz import moment, plots
 
-    sites = [found] if site is not None or len(found.sites) == 1 else [Result(result, name) for name in found.sites]
+    sites = _chosen(found, result, site)
     moments = [moment.moment_of_result(each, i) for each in sites for i in moment.snapshots_at(each, at, field)]
     name = field or moments[0].field_names[0]
     between = _span(span)

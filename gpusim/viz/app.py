@@ -53,6 +53,7 @@ _LAYER_NAMES = {
 _STREAMLINES = "streamlines"
 _BY_STATE = "state"
 """What cells are coloured by, if not a trait or their clones, which leave out the volume."""
+_SAMPLES = 100
 _SEND_SECONDS = 0.01
 _NARROW = 800
 """Width of a window, pixels, in which the controls lie over the view instead of beside it."""
@@ -239,6 +240,7 @@ class App:
             speed_span=self._spans.get(SPEED),
             hidden=frozenset(scene.LAYERS) - set(state.layers),
             opacity=float(state.opacity),
+            samples=_SAMPLES,
         )
 
     def _index(self, source: Source) -> int:

@@ -23,7 +23,7 @@ ROOM = 0.25
 _TEXT = 0.0215
 """Size of the letters over the picture's height."""
 _COLUMN = 5.2
-"""Width of a column of numbers, letters."""
+"""Width of a column of numbers, letters, at least."""
 
 
 def round_length(length: float) -> float:
@@ -86,7 +86,8 @@ class _Pen:
         self.room = room
         longest = max(len(shown[0].moment.label(name)) for name in shown[0].moment.states)
         letters = max(21, 7.5 + 0.55 * longest)
-        self.letter = min(_TEXT * height, room * width / (letters + _COLUMN * (len(shown) - 1)))
+        self.column = max(_COLUMN, 1 + 0.6 * max(map(len, self._labels())))
+        self.letter = min(_TEXT * height, room * width / (letters + self.column * (len(shown) - 1)))
         theme = shown[0].look.theme
         self.ink, self.faint = theme.ink, theme.faint
         self.edge = 0.035 * height
@@ -220,7 +221,7 @@ class _Pen:
         self.text(left, y, heading, weight="bold")
         radius = 0.42 * self.letter
         last = self.width - self.edge - 0.5 * self.letter
-        columns = [last - _COLUMN * self.letter * i for i in reversed(range(len(self.shown)))]
+        columns = [last - self.column * self.letter * i for i in reversed(range(len(self.shown)))]
         for right, head in zip(columns, self._labels(), strict=True):
             self.text(right, y, head, 0.95, ha="right", color=self.faint)
         for label, (colour, of_each) in numbers.items():

@@ -79,6 +79,7 @@ class Look:
         view: azimuth and elevation, degrees; by default from a corner, from above where the lattice is flat.
         hidden: layers left out. opacity: of the volume, 1 as it comes.
         memory: bytes that a volume may take; a larger one is thinned.
+        samples: of a volume along the longest edge of the lattice, at least, where software draws it.
 
     Raises `ResultError` where a layer, the cut or the faces are none of those.
     """
@@ -98,6 +99,7 @@ class Look:
     view: tuple[float, float] | None = None
     opacity: float = 1.0
     memory: int | None = None
+    samples: int = 250
 
     def __post_init__(self) -> None:
         unknown = sorted(self.hidden - set(LAYERS))
@@ -714,11 +716,14 @@ def _add_volume(plotter: pv.Plotter, shown: Shown) -> None:
     actor.mapper.SetCroppingRegionFlagsToSubVolume()
     actor.mapper.SetCroppingRegionPlanes(*(end for length in moment.size for end in (0.0, length)))
     actor.mapper.SetAutoAdjustSampleDistances(False)
-    actor.mapper.SetSampleDistance(moment.spacing / 2 if in_software else moment.spacing)
     if in_software:
-        actor.mapper.SetInteractiveSampleDistance(moment.spacing / 2)
+        # Without random starts of rays, their steps show on faces that are seen at a small angle.
+        step = min(moment.spacing / 2, max(moment.size) / look.samples)
+        actor.mapper.SetSampleDistance(step)
+        actor.mapper.SetInteractiveSampleDistance(step)
         actor.mapper.SetImageSampleDistance(1.0)
     else:
+        actor.mapper.SetSampleDistance(moment.spacing)
         actor.mapper.SetUseJittering(True)
     actor.prop.opacity_unit_distance = opacity_length(shown)
     shown.layers.append("field")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from commands import run
 
@@ -125,6 +126,21 @@ def test_one_site_and_means_of_fields_are_shown(folder):
     assert together.splitlines()[-1] == "all sites together; one of them: --site here or there"
     assert run("show", "several sites", "--site", "nowhere", folder=folder).returncode == 2
     assert run("show", "replicates", "--means", folder=folder).returncode == 2
+
+
+def test_a_picture_shows_all_sites(folder):
+    pytest.importorskip("pyvista", reason="PyVista is not installed")
+    from PIL import Image
+
+    size = ("--size", "640x240")
+    for name, more in (("both", ()), ("here", ("--site", "here")), ("there", ("--site", "there"))):
+        run("render", "several sites", "-o", f"{name}.png", "--theme", "light", *size, *more, folder=folder)
+    drawn = {name: np.asarray(Image.open(folder / f"{name}.png")) for name in ("both", "here", "there")}
+    whole = Result(folder / "several sites").plot(size=(640, 240))
+    assert (drawn["both"] == np.asarray(whole)).all()
+    assert all((drawn["both"] != drawn[name]).any() for name in ("here", "there"))
+    told = run("render", "several sites", "-o", "page.html", folder=folder)
+    assert "note: shows the site 'here' (sites: here, there; choose with --site)" in told.stderr
 
 
 def test_rules_that_never_fired_are_one_line(folder):
