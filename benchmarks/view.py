@@ -54,9 +54,9 @@ def pressed(page: Page, key: str) -> float:
     """Milliseconds from a press of a key to the picture after it."""
     page.evaluate("window.pictures = []")
     page.locator("#stage").press(key)
-    page.wait_for_function("window.pictures.length > 0 && window.pictures[0] > window.pressed")
-    latency = page.evaluate("window.pictures[0] - window.pressed")
-    page.wait_for_timeout(300)
+    page.wait_for_function("window.pictures.some(at => at > window.pressed)")
+    latency = page.evaluate("window.pictures.find(at => at > window.pressed) - window.pressed")
+    page.wait_for_timeout(1000)  # until the picture in full is there
     return float(latency)
 
 

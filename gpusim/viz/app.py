@@ -53,6 +53,9 @@ _LAYER_NAMES = {
 _STREAMLINES = "streamlines"
 _BY_STATE = "state"
 """What cells are coloured by, if not a trait or their clones, which leave out the volume."""
+_COARSE = 0.5
+"""Share of the width and height of a picture that follows a change at once."""
+_REFINE_SECONDS = 0.25
 _SAMPLES = 100
 _SEND_SECONDS = 0.01
 _NARROW = 800
@@ -110,6 +113,7 @@ class App:
         self._interactor.SetRenderWindow(self.plotter.render_window)
         self._delivery = Delivery(self.plotter.render_window, lambda: self._version)
         self._version = 0
+        self._refining: asyncio.TimerHandle | None = None
         self._staged: list[scene.Shown] = []
         self._written: tuple[Any, ...] = ()
         self._spans: dict[str, tuple[float, float]] = {}
@@ -317,8 +321,17 @@ class App:
         self._waiting = False
         if self._turn.locked():  # drawn after the step
             return
+        self._delivery.share = _COARSE
         with self.state:  # sends to the page what changes here
             self.refresh()
+        if self._refining is not None:
+            self._refining.cancel()
+        self._refining = asyncio.get_running_loop().call_later(_REFINE_SECONDS, self._refine)
+
+    def _refine(self) -> None:
+        """Send the picture in full, after a while without changes."""
+        self._delivery.share = 1.0
+        self.controller.update_view()
 
     def _needle(self, look: Look) -> None:
         if not self._injectable:

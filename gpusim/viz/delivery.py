@@ -22,9 +22,13 @@ class Delivery:
 
     Args:
         changes: a number that changes with the scene.
+
+    Attributes:
+        share: of the width and height that the page asks for.
     """
 
     def __init__(self, window: vtkRenderWindow, changes: Callable[[], int]) -> None:
+        self.share = 1.0
         self._window, self._changes = window, changes
         self._key: tuple[Any, ...] = ()
         self._image = b""
@@ -60,7 +64,8 @@ class Delivery:
         """The answer to a page that asks for an image, as trame's own protocol gives it."""
         began = time.monotonic()
         size = options.get("size") or self._window.GetSize()
-        image = self.image((int(size[0]), int(size[1])), int(options.get("quality", 100)))
+        width, height = (round(pixels * self.share) for pixels in size[:2])
+        image = self.image((width, height), int(options.get("quality", 100)))
         return {
             "image": image,
             "stale": False,
