@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,7 +71,7 @@ def _begun(scenario: str) -> tuple[Path, str]:
         raise ScenarioError(f"{scenario}: expected a name that ends in .yaml, or a shipped scenario")
     own = Path(f"{scenario}.yaml")
     if own.exists():
-        raise ScenarioError(f"{own}: exists; to edit it: gpusim edit {own}")
+        raise ScenarioError(f"{own}: exists; to edit it: gpusim edit {quote(str(own))}")
     return own, f"extends: {scenario}\n"
 
 

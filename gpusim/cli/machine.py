@@ -1,6 +1,7 @@
 """`gpusim info`, `gpusim presets`."""
 
 import warnings
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ def list_presets(
     if references:
         if name is not None:
             raise typer.BadParameter(
-                f"{name}: --references prints those of all shipped files; 'gpusim presets {name}' its own"
+                f"{name}: --references prints those of all shipped files; 'gpusim presets {quote(name)}' its own"
             )
         _print_references()
         return

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +45,8 @@ def show(
     if several := results_below(result):
         if site is not None or means:
             raise ResultError(
-                f"{result}: contains {len(several)} results; --site and --means are for one, such as {several[0]}"
+                f"{result}: contains {len(several)} results; --site and --means are for one, such as "
+                f"{quote(str(several[0]))}"
             )
         _show_ends(result, several)
         return
@@ -83,7 +85,7 @@ def show(
             table.add_row(minutes, *(_number(float(values.iloc[i]), form) for values in columns.values()))
         out.print(table)
     if len(found.sites) > 1 and site is None:
-        out.print(f"all sites together; one of them: --site {' or '.join(found.sites)}", markup=False)
+        out.print(f"all sites together; one of them: --site {' or '.join(map(quote, found.sites))}", markup=False)
     if found.summary is None:
         err.print("gpusim: note: this run has not finished", markup=False)
 
@@ -101,7 +103,7 @@ def _show_ends(folder: Path, several: list[Path]) -> None:
         cells = [f"{row[f'cells.{name}']:,.0f}" if f"cells.{name}" in row else "" for name in states]
         table.add_row(label, duration(float(row["minutes"])), *cells)
     out.print(table)
-    out.print(f"one of them over time: gpusim show {several[0]}")
+    out.print(f"one of them over time: gpusim show {quote(str(several[0]))}")
     for label, result in found.items():
         if result.summary is None:
             err.print(f"gpusim: note: {label}: this run has not finished", markup=False)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -207,7 +208,7 @@ def run(
         if simulation.steps < model.until and asked.asked:
             err.print(
                 f"gpusim: stopped by {asked.asked.name} at {duration(simulation.minutes)} (step {simulation.steps}), "
-                f"with a checkpoint; to continue: gpusim run --resume {results}"
+                f"with a checkpoint; to continue: gpusim run --resume {quote(str(results))}"
             )
             raise typer.Exit(128 + asked.asked)
     summaries = [Result(each).summary or {} for each in folders]

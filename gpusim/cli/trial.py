@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from gpusim.cli.app import new_table, out, stoppable
@@ -34,7 +35,7 @@ def carry_out(
     arms = f"{len(spec.arms)} arms ({', '.join(spec.arms)})"
     out.print(f"{name}: {arms}, {spec.replicates} seeds, {runs} runs")
     with (
-        stoppable(f"to continue: gpusim run --resume {folder}"),
+        stoppable(f"to continue: gpusim run --resume {quote(str(folder))}"),
         progress(name, runs, "runs", log) as tell,
     ):
         trial = run_trial(

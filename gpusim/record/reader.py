@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def _no_result(folder: Path) -> str:
     """Why a folder is not that of one run."""
     if several := results_in(folder):
-        return f"contains {len(several)} results; expected the folder of one, such as {several[0]}"
+        return f"contains {len(several)} results; expected the folder of one, such as {quote(str(several[0]))}"
     if (folder / layout.STUDY).is_file():
         return "is a study, whose runs left no results ('keep: stores' keeps them); 'gpusim compare' reports on studies"
     return f"not a result of 'gpusim run' (no {layout.SNAPSHOTS} in it)"

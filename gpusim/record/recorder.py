@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Any
 
@@ -447,7 +448,7 @@ def _make_room(folder: Path, overwrite: bool) -> None:
     whole = {name for name in found if not name.startswith(layout.UNREADY)}
     if whole and not overwrite and not _begun_only(folder, whole):
         unfinished = layout.SCENARIO in whole and layout.SUMMARY not in whole
-        hint = f", or continue the run (--resume {folder})" if unfinished else ""
+        hint = f", or continue the run (--resume {quote(str(folder))})" if unfinished else ""
         raise ResultError(f"{folder}: is not empty; give another folder with -o, or --overwrite{hint}")
     if whole and layout.SNAPSHOTS not in whole and not (PROVENANCE in whole and whole <= _OURS):
         raise ResultError(f"{folder}: contains other files than a result of gpusim; not overwritten")

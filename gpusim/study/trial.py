@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 
@@ -102,7 +103,7 @@ def run_trial(
     folder = Path(folder)
     runs = runs_of_trial(scenario)
     jobs, threads = (jobs, 1) if jobs else shares_of(scenario.arm(scenario.arms[0]), backend, together or 1)
-    go_on = f"gpusim run --resume {folder}"
+    go_on = f"gpusim run --resume {quote(str(folder))}"
     done = 0
 
     def tell(run: Run, how: Ended) -> None:
@@ -119,7 +120,7 @@ def run_trial(
 
     with contextlib.ExitStack() as stack:
         if not resume and folder.is_dir() and not is_empty(folder):
-            raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {folder}")
+            raise ResultError(f"{folder}: is not empty; give another folder with -o, or --resume {quote(str(folder))}")
         stack.enter_context(owned(folder))
         with explained(folder):
             agree(folder, Provenance.of(scenario), rerun=rerun)

@@ -1,6 +1,7 @@
 """Every command on every kind of result works, or says in one line why not, as the table in the docs has it."""
 
 import re
+import shlex
 from pathlib import Path
 
 import matplotlib as mpl
@@ -110,6 +111,24 @@ def test_several_results_are_rows_in_the_order_of_seeds(folder):
     sums = [line.split() for line in run("digest", "trial", folder=folder).stdout.splitlines()]
     assert [label for _, label in sums] == ["control/9", "control/10", "faster/9", "faster/10"]
     assert all(Result(folder / "trial" / label).digest() == digest for digest, label in sums)
+
+
+def test_a_command_or_a_path_that_is_told_can_be_copied(folder):
+    told = run("show", "study with stores", folder=folder).stdout.splitlines()[-1]
+    program, *arguments = shlex.split(told.removeprefix("one of them over time: "))
+    assert (program, arguments[0]) == ("gpusim", "show")
+    assert run(*arguments, folder=folder).returncode == 0
+    for refused in (["show", "study with stores", "--means"], ["render", "study with stores"]):
+        (path,) = shlex.split(run(*refused, folder=folder).stderr.partition("such as ")[2])
+        assert Result(folder / path).summary is not None
+
+
+def test_how_to_continue_an_unfinished_run_can_be_copied(folder, tmp_path):
+    arguments = ["run", "base.yaml", "--no-picture", "--backend", "numpy", "-o", str(tmp_path / "my run")]
+    assert run(*arguments, folder=folder).returncode == 0
+    (tmp_path / "my run" / "summary.json").unlink()
+    told = run(*arguments, folder=folder).stderr
+    assert shlex.split(told[told.index("(") + 1 : told.rindex(")")]) == ["--resume", str(tmp_path / "my run")]
 
 
 def test_one_site_and_means_of_fields_are_shown(folder):
