@@ -335,7 +335,7 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
     for name in summaries[0]["fired"]:
         if name in never:
             continue
-        fired.add_row(name.replace("_", " "), _spread(of_all("fired", name), ",.10g"))
+        fired.add_row(name, _spread(of_all("fired", name), ",.10g"))
     sites = summaries[0]["sites"].values()
     numbers, spacings = [math.prod(site["shape_zyx"]) for site in sites], [site["spacing_um"] for site in sites]
     fields = new_table(f"field, in {volume_label(numbers, spacings)}", f"at end{spread}", "unit")
@@ -357,7 +357,7 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
         if table.row_count:
             out.print(table)
     if never:
-        out.print(f"rules that never fired: {', '.join(name.replace('_', ' ') for name in never)}")
+        out.print(f"rules that never fired: {', '.join(never)}")
     updates = sum(numbers) * len(model.fields) * summaries[0]["steps"] * len(summaries)
     seconds = sum(summary["seconds"] for summary in summaries)
     out.print(f"{seconds:.1f} s, {updates / max(seconds, 1e-9) / 1e6:.1f} million voxel-field steps/s")

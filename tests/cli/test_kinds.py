@@ -162,6 +162,15 @@ def test_a_picture_shows_all_sites(folder):
     assert "note: shows the site 'here' (sites: here, there; choose with --site)" in told.stderr
 
 
+def test_rules_are_told_by_the_names_that_set_takes(folder):
+    other = "{transition: tumour -> empty, rate: %s /min}"
+    sets = [f"rules.late_death={other % 0.01}", f"rules.no_death={other % 0}"]
+    told = run("run", "base.yaml", "--set", sets[0], "--set", sets[1], "-o", "named", *SHORT, folder=folder).stdout
+    assert any(line.startswith("late_death ") for line in told.splitlines())
+    (never,) = (line for line in told.splitlines() if line.startswith("rules that never fired: "))
+    assert "no_death" in never.removeprefix("rules that never fired: ").split(", ")
+
+
 def test_rules_that_never_fired_are_one_line(folder):
     told = run("run", "base.yaml", "--set", "rules.death.rate=0 /min", "-o", "never", *SHORT, folder=folder).stdout
     assert "rules that never fired: death" in told.splitlines()
