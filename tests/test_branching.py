@@ -66,6 +66,19 @@ def test_a_branch_is_a_run_that_changed_at_that_time(recorded, tmp_path, backend
     assert [each["verb"] for each in summary["actions"]] == ["change"]
 
 
+def test_the_command_prints_the_firings_of_the_branch_alone(recorded, tmp_path):
+    arguments = ["--at", "40 min", "--until", "80 min", "-o", "b", "--backend", "numpy", "--no-picture"]
+    told = run("run", "--from", str(recorded), *arguments, folder=tmp_path).stdout
+    counts = Result(tmp_path / "b").counts
+    first, last = counts.iloc[0], counts.iloc[-1]
+    fired = {name: int(last[f"fired.{name}"] - first[f"fired.{name}"]) for name in ("infection", "death")}
+    assert first["fired.infection"] > 0
+    table = told[told.index("firings since 40 min") :]
+    assert {name: table.split(name)[1].split()[0] for name in fired} == {n: str(count) for n, count in fired.items()}
+    row = next(line.split() for line in told.splitlines() if line.startswith("infected "))
+    assert row[1:] == [f"{first['cells.infected']:g}", f"{last['cells.infected']:g}"]
+
+
 def test_an_extended_run_is_a_longer_run(recorded, tmp_path):
     with (
         gpusim.run(gpusim.Scenario.parse(TEXT), tmp_path / "long", until="90 min", backend="numpy") as long,

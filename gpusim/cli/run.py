@@ -22,6 +22,8 @@ from gpusim.errors import ScenarioError
 from gpusim.units import duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gpusim.backends.base import Backend
     from gpusim.model import Model
     from gpusim.scenario import Scenario
@@ -177,7 +179,7 @@ def run(
         loaded = simulation.scenario
     else:
         simulation = gpusim.Simulation(loaded, machine, threads=threads, seed=loaded.seeds(replicates or 1))
-    model, start = simulation.model, [each.counts for each in simulation.replicates]
+    model = simulation.model
     folders = [folder if replicates is None else folder / str(seed) for seed in simulation.seeds]
     with simulation:
         with contextlib.ExitStack() as stack:
@@ -211,8 +213,9 @@ def run(
                 f"with a checkpoint; to continue: gpusim run --resume {quote(str(results))}"
             )
             raise typer.Exit(128 + asked.asked)
-    summaries = [Result(each).summary or {} for each in folders]
-    _report(model, start, summaries)
+    found = [Result(each) for each in folders]
+    summaries = [each.summary or {} for each in found]
+    _report(model, [each.counts.iloc[0] for each in found], summaries)
     drawn = _draw(folder) if picture and replicates is None else None
     out.print(f"results  {results}", markup=False)
     if drawn:
@@ -317,8 +320,11 @@ def _backend(simulation: gpusim.Simulation) -> str:
     return f"backend {backend.name}{ranks}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
 
 
-def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[dict[str, Any]]) -> None:
-    """Print the outcome of a run, or of its replicates."""
+def _report(model: Model, start: Sequence[pd.Series[float]], summaries: Sequence[dict[str, Any]]) -> None:
+    """Print the outcome of a run, or of its replicates; `start`: the first row of the counts of each.
+
+    A run that goes on from an earlier one (--from) begins with the firings of that one, which are not its own.
+    """
     from gpusim.analysis import volume_label, whole
 
     def of_all(what: str, name: str) -> list[float]:
@@ -327,15 +333,18 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
     spread = ", median (lowest to highest)" if len(summaries) > 1 else ""
     cells = new_table("cells", "at start", f"at end{spread}")
     for name in model.states.names:
-        before, after = [counts[name] for counts in start], of_all("counts", name)
+        before, after = [float(row[f"cells.{name}"]) for row in start], of_all("counts", name)
         if name != "none" and any([*before, *after]):
             cells.add_row(name, _spread(before, ",.10g"), _spread(after, ",.10g"))
-    fired = new_table("rule", f"firings{spread}")
-    never = [name for name in summaries[0]["fired"] if not any(of_all("fired", name))]
+    since = f" since {duration(begin)}" if (begin := float(start[0]["minutes"])) else ""
+    fired = new_table("rule", f"firings{since}{spread}")
+    never = []
     for name in summaries[0]["fired"]:
-        if name in never:
-            continue
-        fired.add_row(name, _spread(of_all("fired", name), ",.10g"))
+        own = [after - row[f"fired.{name}"] for row, after in zip(start, of_all("fired", name), strict=True)]
+        if any(own):
+            fired.add_row(name, _spread(own, ",.10g"))
+        else:
+            never.append(name)
     sites = summaries[0]["sites"].values()
     numbers, spacings = [math.prod(site["shape_zyx"]) for site in sites], [site["spacing_um"] for site in sites]
     fields = new_table(f"field, in {volume_label(numbers, spacings)}", f"at end{spread}", "unit")
@@ -357,7 +366,7 @@ def _report(model: Model, start: Sequence[dict[str, int]], summaries: Sequence[d
         if table.row_count:
             out.print(table)
     if never:
-        out.print(f"rules that never fired: {', '.join(never)}")
+        out.print(f"rules that never fired{since}: {', '.join(never)}")
     updates = sum(numbers) * len(model.fields) * summaries[0]["steps"] * len(summaries)
     seconds = sum(summary["seconds"] for summary in summaries)
     out.print(f"{seconds:.1f} s, {updates / max(seconds, 1e-9) / 1e6:.1f} million voxel-field steps/s")
