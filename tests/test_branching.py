@@ -79,6 +79,20 @@ def test_the_command_prints_the_firings_of_the_branch_alone(recorded, tmp_path):
     assert row[1:] == [f"{first['cells.infected']:g}", f"{last['cells.infected']:g}"]
 
 
+def test_commands_print_what_changes_in_the_body(tmp_path):
+    text = TEXT.replace("{drug: {unit: ng/mL}}", "{drug: {unit: ng/mL}, albumin: {unit: ng/mL, initial: 3}}")
+    (tmp_path / "a.yaml").write_text(text)
+    told = run("run", "a.yaml", "-o", "out", "--backend", "numpy", "--no-picture", folder=tmp_path).stdout
+    shown = run("show", "out", "--rows", "3", folder=tmp_path).stdout
+    drug = Result(tmp_path / "out").counts["body.drug"]
+    (row,) = (line.split() for line in told.splitlines() if line.startswith("drug "))
+    assert row == ["drug", "0", f"{drug.iloc[-1]:.4g}", "ng/mL"]
+    table = shown[shown.index("body, at") :].splitlines()
+    assert table[0].split("  ") == ["body, at", "drug, ng/mL"]
+    assert [line.split()[-1] for line in table[1:4]] == ["0", f"{drug.iloc[3]:.4g}", f"{drug.iloc[-1]:.4g}"]
+    assert "albumin" not in told + shown
+
+
 def test_an_extended_run_is_a_longer_run(recorded, tmp_path):
     with (
         gpusim.run(gpusim.Scenario.parse(TEXT), tmp_path / "long", until="90 min", backend="numpy") as long,

@@ -34,7 +34,9 @@ def show(
         bool, typer.Option("--means", help="Print means of fields, in their units, instead of amounts.")
     ] = False,
 ) -> None:
-    """Print cell counts, field amounts and means of traits of a result over time.
+    """Print cell counts, field amounts, means of traits and quantities of the body of a result over time.
+
+    Quantities of the body that do not change are left out.
 
     Of several results (replicates, a trial, a study that keeps its stores), print a row for each, at its end.
     """
@@ -72,12 +74,18 @@ def show(
         for name, unit in units_of_traits.items()
     }
     cells = {state.split(".", 1)[1]: counts[state] for state in states}
+    of_body = {
+        f"{name}, {quantity.unit}".removesuffix(", dimensionless"): found.counts[f"body.{name}"]
+        for name, quantity in found.scenario.document.body.quantities.items()
+        if found.counts[f"body.{name}"].nunique() > 1
+    }
     for first, columns, form in (
         ("cells at", cells, ",.0f"),
         (f"fields, {'mean over' if means else 'in'} {volume_label(*sizes)}, at", named, ".4g"),
         ("traits, mean over their cells, at", of_traits, ".4g"),
+        ("body, at", of_body, ".4g"),
     ):
-        if columns is of_traits and not of_traits:
+        if not columns:
             continue
         table = new_table(first, *columns)
         for i in shown:

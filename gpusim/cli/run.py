@@ -215,7 +215,7 @@ def run(
             raise typer.Exit(128 + asked.asked)
     found = [Result(each) for each in folders]
     summaries = [each.summary or {} for each in found]
-    _report(model, [each.counts.iloc[0] for each in found], summaries)
+    _report(model, [each.counts for each in found], summaries)
     drawn = _draw(folder) if picture and replicates is None else None
     out.print(f"results  {results}", markup=False)
     if drawn:
@@ -320,12 +320,14 @@ def _backend(simulation: gpusim.Simulation) -> str:
     return f"backend {backend.name}{ranks}" + (f" with {backend.threads} threads" if backend.threads > 1 else "")
 
 
-def _report(model: Model, start: Sequence[pd.Series[float]], summaries: Sequence[dict[str, Any]]) -> None:
-    """Print the outcome of a run, or of its replicates; `start`: the first row of the counts of each.
+def _report(model: Model, counts: Sequence[pd.DataFrame], summaries: Sequence[dict[str, Any]]) -> None:
+    """Print the outcome of a run, or of its replicates; `counts`: the table of each.
 
     A run that goes on from an earlier one (--from) begins with the firings of that one, which are not its own.
     """
     from gpusim.analysis import volume_label, whole
+
+    start = [each.iloc[0] for each in counts]
 
     def of_all(what: str, name: str) -> list[float]:
         return [summary[what][name] for summary in summaries]
@@ -357,12 +359,17 @@ def _report(model: Model, start: Sequence[pd.Series[float]], summaries: Sequence
         ends = [f"{end(each[key] for each in held):.4g}" for end, key in ((min, "lowest"), (max, "highest")) if held]
         middle = [_spread([each["mean"] for each in held], ".4g")] if held else ["no cell has it"]
         traits.add_row(name, *middle, *(ends or ["", ""]), unit.removesuffix("dimensionless"))
+    body = new_table("body", "at start", f"at end{spread}", "unit")
+    for name, unit in zip(model.body.names, model.body.units, strict=True):
+        if any(each[f"body.{name}"].nunique() > 1 for each in counts):
+            before = [float(row[f"body.{name}"]) for row in start]
+            body.add_row(name, _spread(before, ".4g"), _spread(of_all("body", name), ".4g"), unit)
     by_site = new_table(f"cells at end{spread}, by site", *summaries[0]["sites"])
     for name in model.states.names if len(numbers) > 1 else ():
         of_sites = [[summary["sites"][site]["counts"][name] for summary in summaries] for site in summaries[0]["sites"]]
         if name != "none" and any(map(any, of_sites)):
             by_site.add_row(name, *(_spread(each, ",.10g") for each in of_sites))
-    for table in (cells, by_site, fired, fields, traits):
+    for table in (cells, by_site, fired, fields, traits, body):
         if table.row_count:
             out.print(table)
     if never:
