@@ -89,8 +89,23 @@ def test_commands_print_what_changes_in_the_body(tmp_path):
     assert row == ["drug", "0", f"{drug.iloc[-1]:.4g}", "ng/mL"]
     table = shown[shown.index("body, at") :].splitlines()
     assert table[0].split("  ") == ["body, at", "drug, ng/mL"]
-    assert [line.split()[-1] for line in table[1:4]] == ["0", f"{drug.iloc[3]:.4g}", f"{drug.iloc[-1]:.4g}"]
+    assert [line.split()[-1] for line in table[1:4]] == ["0", f"{drug.iloc[4]:.4g}", f"{drug.iloc[-1]:.4g}"]
     assert "albumin" not in told + shown
+
+
+@pytest.mark.parametrize(
+    ("rows", "times"),
+    [
+        ("3", ["0 min", "40 min", "60 min"]),  # of the snapshots at 0, 20, 40 and 60 min
+        ("4", ["0 min", "20 min", "40 min", "60 min"]),
+        ("5", ["0 min", "20 min", "30 min", "40 min", "60 min"]),
+        ("99", [f"{minutes} min" for minutes in range(0, 70, 10)]),
+    ],
+)
+def test_the_rows_of_show_are_snapshots_where_there_are_enough(recorded, rows, times):
+    shown = run("show", str(recorded), "--rows", rows, folder=recorded).stdout.splitlines()
+    end = next(i for i, line in enumerate(shown) if line.startswith("fields"))
+    assert [line[: line.index(" min") + 4] for line in shown[1:end]] == times
 
 
 def test_an_extended_run_is_a_longer_run(recorded, tmp_path):

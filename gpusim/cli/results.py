@@ -26,7 +26,7 @@ _LESIONS_SHOWN = 3
 @app.command()
 def show(
     result: ResultArgument,
-    rows: Annotated[int, typer.Option(min=2, help="Number of rows of the table.")] = 20,
+    rows: Annotated[int, typer.Option(min=2, help="Largest number of rows of a table.")] = 20,
     site: Annotated[
         str | None, typer.Option(metavar="SITE", help="One of several sites.", show_default="all sites together")
     ] = None,
@@ -66,8 +66,7 @@ def show(
         name: Whole(1 / voxels, unit, is_amount=False) if means else whole(unit, *sizes) for name, unit in units.items()
     }
     named = {f"{name}, {each.label}": counts[f"total.{name}"] * each.factor for name, each in told.items()}
-    last = len(counts) - 1
-    shown = sorted({round(last * k / (rows - 1)) for k in range(rows)})
+    shown = _rows(found, rows)
     units_of_traits = {name: trait.unit for name, trait in found.scenario.document.traits.items()}
     of_traits = {
         f"{name}, {unit}".removesuffix(", dimensionless"): counts[f"mean.{name}"]
@@ -96,6 +95,22 @@ def show(
         out.print(f"all sites together; one of them: --site {' or '.join(map(quote, found.sites))}", markup=False)
     if found.summary is None:
         err.print("gpusim: note: this run has not finished", markup=False)
+
+
+def _rows(result: Result, count: int) -> list[int]:
+    """At most so many rows of the counts, evenly spread, with the first and the last.
+
+    They are at the times of snapshots, which are round, unless there are fewer of these.
+    """
+    import numpy as np
+
+    minutes = result.counts["minutes"].to_numpy()
+    of_snapshots = set(np.flatnonzero(np.isin(minutes.round(6), result.times.round(6))).tolist()) | {
+        0,
+        len(minutes) - 1,
+    }
+    among = sorted(of_snapshots) if len(of_snapshots) >= count else list(range(len(minutes)))
+    return sorted({among[round((len(among) - 1) * k / (count - 1))] for k in range(count)})
 
 
 def _show_ends(folder: Path, several: list[Path]) -> None:
