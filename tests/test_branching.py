@@ -1,6 +1,8 @@
 """A run that goes on from another one is, bit for bit, a run that changed, or was longer, from the start."""
 
+import importlib
 import json
+import re
 import shutil
 
 import numpy as np
@@ -106,6 +108,19 @@ def test_the_rows_of_show_are_snapshots_where_there_are_enough(recorded, rows, t
     shown = run("show", str(recorded), "--rows", rows, folder=recorded).stdout.splitlines()
     end = next(i for i, line in enumerate(shown) if line.startswith("fields"))
     assert [line[: line.index(" min") + 4] for line in shown[1:end]] == times
+
+
+def test_a_table_that_is_wider_than_the_terminal_is_divided(recorded, monkeypatch):
+    whole = run("show", str(recorded), "--means", "--rows", "4", folder=recorded).stdout
+    assert re.search(r"^fields, mean over 0.00096 mm\^3, at  virus, PFU/voxel$", whole, re.M)
+    monkeypatch.setattr(importlib.import_module("gpusim.cli.app").out, "width", 24)
+    shown = run("show", str(recorded), "--rows", "4", folder=recorded).stdout
+    tables = [text.splitlines() for text in re.split(r"^(?=cells at)", shown.partition("fields")[0], flags=re.M)[1:]]
+    assert len(tables) > 1
+    assert all(len(table) == 5 and max(map(len, table)) <= 24 for table in tables)
+    columns = [[re.split("  +", line.strip())[1:] for line in table] for table in tables]
+    together = [[word for part in parts for word in part] for parts in zip(*columns, strict=True)]
+    assert together == [re.split("  +", line.strip())[1:] for line in whole.splitlines()[:5]]
 
 
 def test_an_extended_run_is_a_longer_run(recorded, tmp_path):

@@ -163,6 +163,30 @@ def new_table(*columns: str) -> Table:
     return table
 
 
+_GAP = 2
+"""Characters between two columns."""
+
+
+def print_wide(first: Mapping[str, Sequence[str]], columns: Mapping[str, Sequence[str]]) -> None:
+    """Print a table; where it would be wider than the terminal, several, each with the `first` columns."""
+    widths = {name: max(map(len, (name, *cells))) + _GAP for name, cells in (*first.items(), *columns.items())}
+    free = out.width + _GAP - sum(widths[name] for name in first)
+    blocks: list[list[str]] = [[]]
+    taken = 0
+    for name in columns:
+        if blocks[-1] and taken + widths[name] > free:
+            blocks.append([])
+            taken = 0
+        blocks[-1].append(name)
+        taken += widths[name]
+    for block in blocks:
+        table = new_table(*first, *block)
+        shown = [*first.values(), *(columns[name] for name in block)]
+        for row in zip(*shown, strict=True):
+            table.add_row(*row)
+        out.print(table)
+
+
 def shapes_of(models: Mapping[str, Model]) -> str:
     """Text with the lattices of all sites."""
     several = len(models) > 1

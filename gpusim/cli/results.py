@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from gpusim.cli.app import ResultArgument, app, err, new_table, out
+from gpusim.cli.app import ResultArgument, app, err, new_table, out, print_wide
 from gpusim.errors import ResultError
 from gpusim.units import duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gpusim.record import Result
 
 _LESIONS_SHOWN = 3
@@ -65,7 +67,10 @@ def show(
     told = {
         name: Whole(1 / voxels, unit, is_amount=False) if means else whole(unit, *sizes) for name, unit in units.items()
     }
-    named = {f"{name}, {each.label}": counts[f"total.{name}"] * each.factor for name, each in told.items()}
+    named = {
+        f"{name}, {each.label}".removesuffix(", mean" if means else ""): counts[f"total.{name}"] * each.factor
+        for name, each in told.items()
+    }
     shown = _rows(found, rows)
     units_of_traits = {name: trait.unit for name, trait in found.scenario.document.traits.items()}
     of_traits = {
@@ -86,11 +91,11 @@ def show(
     ):
         if not columns:
             continue
-        table = new_table(first, *columns)
-        for i in shown:
-            minutes = duration(float(counts["minutes"].iloc[i]))
-            table.add_row(minutes, *(_number(float(values.iloc[i]), form) for values in columns.values()))
-        out.print(table)
+        times = [duration(float(counts["minutes"].iloc[i])) for i in shown]
+        print_wide(
+            {first: times},
+            {name: [_number(float(values.iloc[i]), form) for i in shown] for name, values in columns.items()},
+        )
     if len(found.sites) > 1 and site is None:
         out.print(f"all sites together; one of them: --site {' or '.join(map(quote, found.sites))}", markup=False)
     if found.summary is None:
@@ -121,15 +126,19 @@ def _show_ends(folder: Path, several: list[Path]) -> None:
     last = {label: result.counts.iloc[-1] for label, result in found.items()}
     names = dict.fromkeys(name for result in found.values() for name in result.state_names if name != "none")
     states = [name for name in names if any(row.get(f"cells.{name}", 0) > 0 for row in last.values())]
-    table = new_table("result", "cells at", *states)
-    for label, row in last.items():
-        cells = [f"{row[f'cells.{name}']:,.0f}" if f"cells.{name}" in row else "" for name in states]
-        table.add_row(label, duration(float(row["minutes"])), *cells)
-    out.print(table)
+    print_wide(
+        {"result": list(last), "cells at": [duration(float(row["minutes"])) for row in last.values()]},
+        {name: [_cells(row, name) for row in last.values()] for name in states},
+    )
     out.print(f"one of them over time: gpusim show {quote(str(several[0]))}")
     for label, result in found.items():
         if result.summary is None:
             err.print(f"gpusim: note: {label}: this run has not finished", markup=False)
+
+
+def _cells(row: pd.Series[float], state: str) -> str:
+    """Cells of a state as text; blank for a result without this state."""
+    return f"{row[f'cells.{state}']:,.0f}" if f"cells.{state}" in row else ""
 
 
 def _number(value: float, form: str) -> str:
