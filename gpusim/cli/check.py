@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from gpusim.scenario import Scenario
 
 
+_NAMED = 10
+"""Largest number of numbers without a source that are named."""
+
+
 @app.command()
 def check(
     scenario: Annotated[
@@ -197,6 +201,9 @@ def _tell(loaded: Scenario, replicates: int, origins: Mapping[str, Sequence[str]
         out.print(f"{len(trial.arms)} arms, {trial.replicates} replicates of each")
     if total := sum(stated.values()):
         out.print(f"{total} numbers of the model: {in_words(stated)}")
+    if unsourced := [number.path for number in loaded.numbers if number.source is None]:
+        more = f" and {len(unsourced) - _NAMED} more" if len(unsourced) > _NAMED else ""
+        out.print(f"without a source: {', '.join(unsourced[:_NAMED])}{more}")
     tell_notes(notes)
 
 

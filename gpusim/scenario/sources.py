@@ -19,9 +19,9 @@ Kind = Literal["measured", "fitted", "derived", "assumed"]
 KINDS: tuple[Kind, ...] = ("measured", "fitted", "derived", "assumed")
 _NUMERAL = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMERAL})\s+to\s+({_NUMERAL})\s*(\S.*?)?\s*")
-ABBREVIATED = ("rate", "default", "each")
+ABBREVIATED = ("rate", "default", "each", "weight", "value")
 """Keys whose value can stand alone: `uptake: {oxygen: 2 /min}` for `{oxygen: {rate: 2 /min}}`, `{virus: 1 PFU}` for a
-release `{virus: {trait: load, each: 1 PFU}}`."""
+release `{virus: {trait: load, each: 1 PFU}}`, `along: {tgfb: -1}` for `{tgfb: {weight: -1}}`."""
 
 
 def limits(text: str) -> tuple[float, float, str]:

@@ -9,10 +9,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from gpusim.scenario.hints import forms
 from gpusim.scenario.reading import KeyPath
-from gpusim.scenario.schema import Document, Loss, Secretion
-
-RATE = "rate"
-"""The key of a secretion or a loss that may be written as a rate alone."""
+from gpusim.scenario.schema import Bias, Document, Loss, Secretion, Slope
 
 
 def marked(data: Any, mark: str, annotation: Any = Document, metadata: tuple[Any, ...] = ()) -> Iterator[KeyPath]:
@@ -52,19 +49,19 @@ def value_at(data: Any, path: KeyPath) -> Any:
 def _abbreviated(form: Any, marks: tuple[Any, ...]) -> bool:
     """Whether one value may stand for the whole: a rate for {rate, modulators}, a number for a table by state."""
     by_state = typing.get_origin(form) is dict and any(isinstance(each, BeforeValidator) for each in marks)
-    return by_state or form in _RATES
+    return by_state or (isinstance(form, type) and form in _ALONE)
 
 
 @functools.cache
 def _abbreviations(form: Any) -> frozenset[str]:
     """The marks of that one value."""
-    inner: Any = typing.get_args(form)[1] if typing.get_origin(form) is dict else None
-    found = (
-        forms(inner)
-        if inner is not None
-        else forms(form.model_fields[RATE].annotation, tuple(form.model_fields[RATE].metadata))
-    )
+    if typing.get_origin(form) is dict:
+        found = forms(typing.get_args(form)[1])
+    else:
+        field = form.model_fields[_ALONE[form]]
+        found = forms(field.annotation, tuple(field.metadata))
     return frozenset(mark for _, marks in found for mark in marks if isinstance(mark, str))
 
 
-_RATES = tuple(typing.get_args(each)[0] for each in (Secretion, Loss))
+_ALONE = {typing.get_args(each)[0]: "rate" for each in (Secretion, Loss)} | {Slope: "weight", Bias: "value"}
+"""Parts that may be written as the value of one key alone, and this key."""

@@ -21,7 +21,17 @@ def test_a_file_of_one_s_own_is_listed_too_and_what_has_no_source_stands_out(tmp
     (speed,) = (line for line in lines if line.startswith("states.walker.motility.speed "))
     assert speed.split()[1:] == ["9", "um/min", "-", "without", "a", "source"]
     assert "3 numbers: 2 assumed, 1 without a source" in lines
-    assert "3 numbers of the model: 2 assumed, 1 without a source" in run("check", "own.yaml", folder=tmp_path).stdout
+    checked = run("check", "own.yaml", folder=tmp_path).stdout.splitlines()
+    assert "3 numbers of the model: 2 assumed, 1 without a source" in checked
+    assert "without a source: states.walker.motility.speed" in checked
+
+
+def test_check_names_ten_numbers_without_a_source(tmp_path):
+    fields = ", ".join(f"f{i}: {{unit: ng/mL, decay: 1 /min}}" for i in range(12))
+    (tmp_path / "own.yaml").write_text(f"grid: {{shape: [4, 4, 4]}}\ntime: {{until: 1 h}}\nfields: {{{fields}}}\n")
+    checked = run("check", "own.yaml", folder=tmp_path).stdout.splitlines()
+    named = ", ".join(f"fields.f{i}.decay" for i in range(10))
+    assert f"without a source: {named} and 2 more" in checked
 
 
 def test_the_references_are_listed_by_key(tmp_path):

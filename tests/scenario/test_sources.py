@@ -232,6 +232,33 @@ def test_no_number_of_a_shipped_scenario_loses_its_source_by_merging():
         assert [number.path for number in Scenario.load(name).numbers if number.source is None] == [], name
 
 
+@pytest.mark.parametrize("part", [part for kind, parts in library().items() if kind != "tumours" for part in parts])
+def test_no_number_loses_its_source_where_a_part_extends_a_tumour(part, tmp_path):
+    virus = ["hsv1"] if part in (*library()["therapies"], "shedding") else []
+    for tumour in ("glioblastoma-sparse", "pancreatic"):
+        parts = [tumour, *virus, part]
+        (tmp_path / "own.yaml").write_text(f"extends: [{', '.join(parts)}]\ntime: {{until: 60 day}}\n")
+        found = Scenario.load(tmp_path / "own.yaml").numbers
+        assert [number.path for number in found if number.source is None] == [], parts
+
+
+@pytest.mark.parametrize("tumour", library()["tumours"])
+def test_a_tumour_with_a_setting_a_virus_and_a_therapy_has_all_sources(tumour, tmp_path):
+    (tmp_path / "own.yaml").write_text(f"extends: [{tumour}, excluded, adenovirus, intravenous]\n")
+    assert [number.path for number in Scenario.load(tmp_path / "own.yaml").numbers if number.source is None] == []
+
+
+def test_a_weight_written_alone_is_a_number():
+    chemotaxis = "chemotaxis: {along: {drug: -2}, bias: 0.5}"
+    text = f"""
+        grid: {{shape: [4, 4, 4]}}
+        fields: {{drug: {{unit: ng/mL}}}}
+        states: {{t: {{layer: immune, motility: {{speed: 1 um/min, persistence: 1 min, {chemotaxis}}}}}}}"""
+    paths = {path: value for path, value in numbers.quantities(yaml.safe_load(text)).items() if "chemotaxis" in path}
+    start = "states.t.motility.chemotaxis"
+    assert paths == {f"{start}.along.drug": -2, f"{start}.bias": 0.5}
+
+
 def test_every_reference_is_cited_and_has_an_address_or_a_place():
     cited = {
         key
