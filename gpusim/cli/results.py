@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gpusim.record import Result
 
+_PICTURES = (".png", ".svg", ".pdf")
 _LESIONS_SHOWN = 3
 """Largest number of lesions printed for a time, because a shrinking lesion can break into many."""
 
@@ -35,13 +36,31 @@ def show(
     means: Annotated[
         bool, typer.Option("--means", help="Print means of fields, in their units, instead of amounts.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Draw the curves of cells, fields and the body instead: curves.png, curves.svg or curves.pdf.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Print cell counts, field amounts, means of traits and quantities of the body of a result over time.
 
     Quantities of the body that do not change are left out.
 
-    Of several results (replicates, a trial, a study that keeps its stores), print a row for each, at its end.
+    Of several results (replicates, a trial, a study that keeps its stores), print a row for each, at its end. With -o,
+    draw the curves of one result, or of replicates as medians with bands from the lowest to the highest.
     """
+    if output is not None:
+        if site is not None or means:
+            raise typer.BadParameter(
+                "-o draws amounts, of all sites together, so --site and --means would have no effect"
+            )
+        _draw_curves(result, output)
+        return
     from gpusim.analysis import volume_label, whole
     from gpusim.analysis.amount import Whole
     from gpusim.record import Result, results_below
@@ -100,6 +119,34 @@ def show(
         out.print(f"all sites together; one of them: --site {' or '.join(map(quote, found.sites))}", markup=False)
     if found.summary is None:
         err.print("gpusim: note: this run has not finished", markup=False)
+
+
+def _draw_curves(folder: Path, output: Path) -> None:
+    """Draw the curves of a result or of its replicates."""
+    from gpusim.record import Result, results_below
+    from gpusim.record.files import aside, explained
+    from gpusim.viz import require
+
+    if output.suffix.lower() not in _PICTURES:
+        raise ResultError(f"{output}: expected a name that ends in {', '.join(_PICTURES)}")
+    several = results_below(folder)
+    found = [Result(path) for path in several] or [Result(folder)]
+    but_for_seeds = [result.scenario.document.model_copy(update={"seed": 0}) for result in found]
+    if any(document != but_for_seeds[0] for document in but_for_seeds[1:]):
+        raise ResultError(
+            f"{folder}: contains {len(several)} results that are not replicates of one run; -o is for one, such as "
+            f"{quote(str(several[0]))}, or for replicates; 'gpusim compare' draws arms"
+        )
+    require()
+    from matplotlib import pyplot as plt
+
+    from gpusim.viz import plots
+
+    figure = plots.curves(found)
+    with explained(output), aside(output) as unready:
+        figure.savefig(unready, dpi=160)
+    plt.close(figure)
+    out.print(str(output))
 
 
 def _rows(result: Result, count: int) -> list[int]:

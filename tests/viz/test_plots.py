@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from commands import run
 
 pytest.importorskip("pyvista", reason="PyVista is not installed")
 mpl = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -79,6 +80,56 @@ def test_a_band_spans_the_replicates(results):
     assert len(plots.counts(results[0]).collections) == 0
     with pytest.raises(gpusim.ResultError, match="expected a result"):
         plots.counts([])
+
+
+def test_curves_are_in_a_panel_for_each_unit(results):
+    figure = plots.curves(results)
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert labels[:3] == ["cells", "fields, mmHg, mean", "fields, ng"]
+    assert len(set(labels)) == len(labels)
+    lines = {line.get_label(): line.get_ydata() for axes in figure.axes for line in axes.lines}
+    totals = [result.counts["total.virus"] for result in results]
+    assert list(lines["virus"]) == list(np.median(totals, axis=0))
+    assert [axes.get_xlabel() for axes in figure.axes][-1] == "time, days"
+    figure.canvas.draw()
+    assert {"0", "10"} <= {tick.get_text() for tick in figure.axes[0].get_yticklabels()}
+    panel = next(axes for axes in figure.axes if "PFU" in axes.get_ylabel())
+    drawn = panel.collections[0].get_paths()[0].vertices[:, 1]
+    assert drawn.max() == np.max(totals)
+    changing = [c for c in results[0].counts if c.startswith("body.") and results[0].counts[c].nunique() > 1]
+    assert sum(len(axes.lines) for axes in figure.axes if axes.get_ylabel().startswith("body")) >= len(changing) > 0
+    with pytest.raises(gpusim.ResultError, match="expected a result"):
+        plots.curves([])
+
+
+def test_show_draws_curves_into_a_file(results, tmp_path):
+    folder = str(results[0].folder)
+    for name in ("curves.png", "curves.svg", "curves.pdf"):
+        done = run("show", folder, "-o", name, folder=tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"{name}\n"), done.stderr
+        assert (tmp_path / name).stat().st_size > 1000
+    for arguments, message in (
+        (["-o", "curves.txt"], "gpusim: curves.txt: expected a name that ends in .png, .svg, .pdf\n"),
+        (["-o", "a.png", "--means"], "--means would have no effect"),
+    ):
+        refused = run("show", folder, *arguments, folder=tmp_path)
+        assert refused.returncode == 2
+        assert message in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_show_draws_replicates_and_refuses_other_results_together(tmp_path):
+    text = "grid: {shape: [4, 4, 4]}\ntime: {until: 1 h}\nstates: {a: {}}\ntissue: {background: a}\n"
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}\n{text}")
+        arguments = ["--backend", "numpy", "--no-picture", "-o", f"runs/{name}"]
+        assert run("run", f"{name}.yaml", *arguments, folder=tmp_path).returncode == 0
+    refused = run("show", "runs", "-o", "a.png", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "2 results that are not replicates of one run; -o is for one, such as runs/one" in refused.stderr
+    arguments = ["--backend", "numpy", "--no-picture", "-o", "seeds", "--replicates", "2"]
+    assert run("run", "one.yaml", *arguments, folder=tmp_path).returncode == 0
+    assert run("show", "seeds", "-o", "a.png", folder=tmp_path).stdout == "a.png\n"
 
 
 def test_a_kymograph_has_a_column_for_each_snapshot(results):

@@ -3,6 +3,7 @@
 Lengths in um, times in days.
 """
 
+from gpusim.viz.plots.curves import curves
 from gpusim.viz.plots.planes import PAGE, Cut, panels, plane, planes
 from gpusim.viz.plots.results import (
     counts,
@@ -37,6 +38,7 @@ __all__ = [
     "clustering",
     "corner",
     "counts",
+    "curves",
     "depth_in_tumour",
     "dose_response",
     "effects",

@@ -54,12 +54,13 @@ def counts(
     with mpl.rc_context(LINES):
         axes = axes or new_axes()
         for state in wanted:
-            low, middle, high, days = _band(tables, f"cells.{state}")
+            low, middle, high, days = band(tables, f"cells.{state}")
             axes.plot(days, middle, color=dark(colours[state]), linewidth=1.6, label=state_label(document, state))
             if len(tables) > 1:
                 axes.fill_between(days, low, high, color=dark(colours[state]), alpha=0.25, linewidth=0)
         if log:
             axes.set_yscale("symlog", linthresh=10)
+            axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten would be mathematical text, which is off
         axes.set(xlabel="time, days", ylabel="cells")
         axes.margins(x=0)
         axes.set_ylim(bottom=0)
@@ -72,7 +73,7 @@ def _worth_showing(result: Result, table: pd.DataFrame) -> list[str]:
     return [s for s in result.state_names if s not in passive and table[f"cells.{s}"].max() > 0]
 
 
-def _band(tables: Sequence[pd.DataFrame], column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def band(tables: Sequence[pd.DataFrame], column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Lowest, median and highest of replicates at the times of the first; and those times, days."""
     minutes = tables[0]["minutes"].to_numpy(float)
     last = min(float(table["minutes"].iloc[-1]) for table in tables)
