@@ -1,6 +1,6 @@
 """`gpusim render`, `gpusim view`: pictures, movies, and the viewer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from gpusim.record import Result
 
 _ENDINGS = (".png", ".mp4", ".gif", ".html")
+_NOT_IN_PLANES = ("theme", "cut", "faces", "hide", "opacity", "view", "trait", "clones", "seconds", "turn")
+"""Parameters that have no effect with --plane."""
 
 
 @app.command()
 def render(
+    context: typer.Context,
     result: ResultArgument,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="picture.png, movie.mp4, movie.gif or scene.html.")
@@ -117,10 +120,23 @@ def render(
     if clones and trait is not None:
         raise ResultError("clones: expected --clones or --trait, because a cell has one colour")
     if plane is not None:
+        _refuse(context, _NOT_IN_PLANES, "with --plane")
+        if plane == "all":
+            _refuse(context, ("size",), "with --plane all")
         _planes(result, output, plane, at or "end", site, field, span, size, streamlines)
         return
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
+    if ending in (".png", ".html"):
+        _refuse(context, ("seconds", "turn"), f"in a {'picture' if ending == '.png' else 'page'}, only in a movie")
+    if ending == ".html":
+        _refuse(context, ("size",), "in a page")
+    if cut == "none":
+        _refuse(context, ("faces",), "with --cut none")
+    if (clones or trait is not None) and field is None:
+        _refuse(context, ("opacity",), f"with --{'clones' if clones else 'trait'} without --field")
+        if clones and faces == "cells":
+            _refuse(context, ("span",), "with --clones without --field")
     from gpusim.record import Result
     from gpusim.record.files import aside, explained
 
@@ -286,6 +302,19 @@ def view(
             App([FromSimulation(simulation)], theme=theme, steps=steps).start(port, access, browser, ready)
     except OSError as error:
         raise ResultError(f"view: cannot serve at {host}, port {port}: {error.strerror or error}") from None
+
+
+def _refuse(context: typer.Context, names: Sequence[str], where: str) -> None:
+    """Raise `ResultError` for the parameters among `names` that were given, as they have no effect `where`."""
+    given = [
+        option.opts[-1]
+        for option in context.command.params
+        if option.name in names
+        and (source := context.get_parameter_source(option.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise ResultError(f"{', '.join(given)}: no effect {where}")
 
 
 def _told(pictures: "Iterator[np.ndarray]", name: str, count: int, log: Log) -> "Iterator[np.ndarray]":
