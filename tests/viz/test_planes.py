@@ -25,14 +25,16 @@ def _closed():
     plt.close("all")
 
 
-def slope(minutes=0.0):
+def slope(minutes=0.0, shape=(16, 24, 20), title=""):
     """A ball in 20 x 24 x 16 voxels (x, y, z), with a field that is 100 z + 10 y + x by index."""
-    z, y, x = np.indices((16, 24, 20))
+    z, y, x = np.indices(shape)
     tissue = ((x - 10) ** 2 + (y - 12) ** 2 + (z - 8) ** 2 <= 25).astype(np.uint8)
     immune = np.full(tissue.shape, 2, np.uint8)
     values = (100 * z + 10 * y + x).astype(np.float32)
     document = gpusim.Scenario.load("cold-to-hot").document
-    return Moment(document, tissue, immune, lambda name: values, ["healthy", "tumour", "none"], 20.0, minutes)
+    return Moment(
+        document, tissue, immune, lambda name: values, ["healthy", "tumour", "none"], 20.0, minutes, title=title
+    )
 
 
 @pytest.mark.parametrize(("axis", "index"), [("x", 5), ("y", 7), ("z", 11)])
@@ -65,6 +67,44 @@ def test_panels_share_a_scale_and_have_one_bar():
     assert len(images) == 5
     assert {image.get_clim() for image in images} == {span_of(moments, "virus")}
     assert len(figure.axes) == 6
+
+
+def test_each_panel_says_where_its_plane_is():
+    figure = plots.panels([slope(0.0), slope(60.0)], "virus", plots.Cut("y", 250))
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["y = 250 µm, 0 min", "y = 250 µm, 60 min"]
+    figure = plots.panels([slope(title="a, primary"), slope(title="a, lung")], "virus")
+    assert figure.axes[1].get_title(loc="left") == "a, lung\nz = 170 µm, 0 min"
+
+
+def test_sites_of_different_sizes_have_one_scale_of_length():
+    figure = plots.panels([slope(), slope(shape=(12, 12, 14))], "virus")
+    large, small = figure.axes[:2]
+    assert np.ptp(large.get_xlim()) == np.ptp(small.get_xlim()) == 400
+    assert np.ptp(large.get_ylim()) == np.ptp(small.get_ylim()) == 480
+    assert small.images[0].get_extent() == [0, 280, 0, 240]
+    assert sum(small.get_xlim()) / 2 == 140
+
+
+def test_labels_of_contours_are_outlined_and_within_the_lattice():
+    axes = plots.plane(slope(), "virus", plots.Cut("y", 250), span=(0, 1600))
+    labels = [text for text in axes.texts if text.get_text().isdigit()]
+    assert len(labels) >= 3
+    axes.figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+    assert all(frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in boxes)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(label.get_path_effects() for label in labels)
+
+
+def test_a_contour_that_is_too_small_has_no_label():
+    moment = slope()
+    spot = np.zeros(moment.tissue.shape, np.float32)
+    spot[8, 12, 10] = 1.0
+    moment._fields["virus"] = spot
+    axes = plots.plane(moment, "virus")
+    assert [text.get_text() for text in axes.texts] == ["100 µm"]
 
 
 @given(st.integers(1, 40), st.floats(0.2, 5), st.floats(0.5, 3))

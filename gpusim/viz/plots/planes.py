@@ -11,7 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from gpusim.errors import ResultError
@@ -28,8 +30,10 @@ LEVELS = 5
 PAGE = (12.0, 6.75)
 """Size of a page of panels, inches."""
 _BAR, _TITLE = 1.0, 0.3
-"""Width of a colour bar and height of a title, inches."""
+"""Width of a colour bar and height of a line of a title, inches."""
 _NO_TISSUE = "#d8dce0"
+_LABEL = 6.5
+"""Size of the labels of contours, points."""
 _STREAMLINES = 0.9
 """Density, as matplotlib counts it."""
 
@@ -96,14 +100,16 @@ def plane(
     axes: Axes | None = None,
     bar: bool = True,
     streamlines: bool = False,
-    title: str | None = None,
+    title: str = "",
+    frame: tuple[float, float] | None = None,
 ) -> Axes:
     """A field in a plane, with contours (dotted among streamlines), their values, and the tumour's edge (dashed).
 
     Args:
         name: a field, heat or room. cut: by default across z, through the middle of the tumour. span: of the colours,
             by default that of `span_of`. bar: whether there is a colour bar. streamlines: whether those of the
-            interstitial fluid are drawn, of its velocity within the plane.
+            interstitial fluid are drawn, of its velocity within the plane. title: a line above place and time.
+        frame: lengths to the right and up that the axes show, um; by default those of the lattice.
 
     Raises `ResultError`.
     """
@@ -112,11 +118,11 @@ def plane(
     low, high = span or span_of([moment], name)
     walls = cut.of_array(moment.cells(barriers(moment.document)), layer)
     right, up = (moment.size[AXES.index(axis)] for axis in cut.directions)
+    wide, high_up = frame or (right, up)
     x, y = ((np.arange(n) + 0.5) * moment.spacing for n in values.shape[::-1])
     with mpl.rc_context(LINES):
         axes = axes or new_axes(5.2, 4.2)
-        axes.set_facecolor(_NO_TISSUE)
-        colours = moment.map(name, THEMES["paper"])
+        colours = moment.map(name, THEMES["paper"]).with_extremes(bad=_NO_TISSUE)
         axes.imshow(
             np.ma.masked_array(values, walls),
             origin="lower",
@@ -126,20 +132,23 @@ def plane(
             vmax=high,
             interpolation="nearest",
         )
+        left, below = (right - wide) / 2, (up - high_up) / 2
+        axes.set(xlim=(left, left + wide), ylim=(below, below + high_up), xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
         levels = [each for each in MaxNLocator(LEVELS).tick_values(low, high) if low < each < high]
         reached = [each for each in levels if values.min() < each < values.max()]
         if reached and min(values.shape) > 1:
-            ink = ["white" if (each - low) / (high - low) < 0.6 else "black" for each in reached]
+            inks = [_ink(colours((each - low) / (high - low))) for each in reached]
             lines = axes.contour(
                 x,
                 y,
                 np.ma.masked_array(values, walls),
                 levels=reached,
-                colors=ink,
+                colors=inks,
                 linewidths=1.0 if streamlines else 0.7,
                 linestyles=["dotted"] if streamlines else None,
             )
-            axes.clabel(lines, fontsize=6, fmt="%g")
+            label_contours(axes, lines, inks, (right, up))
         if streamlines:
             _streamlines(axes, moment, cut, layer)
         body = cut.of_array(moment.body, layer)
@@ -147,23 +156,65 @@ def plane(
             # White under black: it shows on each colour.
             for colour, width, style in (("white", 1.8, "solid"), ("black", 1.0, (0, (3, 2)))):
                 axes.contour(x, y, body, levels=[0.5], colors=colour, linewidths=width, linestyles=[style])
-        length = round_length(right / 4)
-        start = 0.04 * right
-        axes.plot([start, start + length], [0.04 * up] * 2, color="white", linewidth=4.5, solid_capstyle="butt")
-        axes.plot([start, start + length], [0.04 * up] * 2, color="black", linewidth=2.5, solid_capstyle="butt")
+        length = round_length(wide / 4)
+        start, foot = left + 0.04 * wide, below + 0.04 * high_up
+        for ink, thick in (("white", 4.5), ("black", 2.5)):
+            axes.plot([start, start + length], [foot] * 2, color=ink, linewidth=thick, solid_capstyle="butt")
         axes.annotate(
             length_label(length),
-            (start, 0.06 * up),
+            (start, foot + 0.02 * high_up),
             fontsize=8,
             va="bottom",
             bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1},
         )
-        place = f"{cut.axis} = {(layer + 0.5) * moment.spacing:g} µm"
-        axes.set_title(title or f"{place}, {duration(moment.minutes)}", fontsize=9, loc="left")
-        axes.set(xlim=(0, right), ylim=(0, up), xticks=[], yticks=[])
+        place = f"{cut.axis} = {(layer + 0.5) * moment.spacing:g} µm, {duration(moment.minutes)}"
+        axes.set_title("\n".join(filter(None, (title, place))), fontsize=9, loc="left")
         if bar:
             _bar(axes.figure, [axes], moment, name, (low, high))
     return axes
+
+
+def _ink(colour: Sequence[float]) -> str:
+    """White or black, whichever shows better on a colour."""
+    red, green, blue, *_ = colour
+    return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5 else "black"
+
+
+def label_contours(axes: Axes, lines: ContourSet, inks: Sequence[str], size: tuple[float, float]) -> None:
+    """Write the values of contours beside each other, outlined, where they fit.
+
+    A contour that is too small for its label has none, and no label leaves the lattice or covers another.
+
+    Args:
+        inks: "white" or "black", of each level. size: lengths of the lattice to the right and up, um.
+    """
+    box = axes.get_window_extent()
+    (left, end), (foot, top) = axes.get_xlim(), axes.get_ylim()
+    point = axes.figure.dpi / 72 / min(box.width / (end - left), box.height / (top - foot))  # um
+    height = _LABEL * point
+    taken: list[tuple[float, float, float]] = []
+    for level, path, ink in zip(lines.levels, lines.get_paths(), inks, strict=True):
+        told = f"{level:g}"
+        width = 0.65 * len(told) * height
+        for line in sorted(path.to_polygons(closed_only=False), key=len, reverse=True):
+            small, large = sorted(np.ptp(line, axis=0))
+            if large < 2 * width or (small < 2 * height and np.array_equal(line[0], line[-1])):
+                continue
+            free = [
+                (x, y)
+                for x, y in line
+                if 0.6 * width < x < size[0] - 0.6 * width
+                and height < y < size[1] - height
+                and all(abs(x - a) > 0.55 * (width + w) or abs(y - b) > 1.2 * height for a, b, w in taken)
+            ]
+            if not free:
+                continue
+            x, y = free[len(free) // 2]
+            taken.append((x, y, width))
+            other = "black" if ink == "white" else "white"
+            outline = [withStroke(linewidth=1.6, foreground=other)]
+            axes.text(x, y, told, fontsize=_LABEL, color=ink, ha="center", va="center", path_effects=outline)
+            break
 
 
 def _streamlines(axes: Axes, moment: Moment, cut: Cut, layer: int) -> None:
@@ -232,7 +283,9 @@ def panels(
     size: tuple[float, float] = PAGE,
     streamlines: bool = False,
 ) -> Figure:
-    """A field in a plane at several times and sites, with one colour bar; the panels are as large as the page allows.
+    """A field in a plane at several times and sites, with one colour bar and one scale of length.
+
+    The panels are as large as the page allows.
 
     Args:
         size: of the page, inches; the figure is cut to the panels.
@@ -245,14 +298,24 @@ def panels(
     right, up = (max(m.size[AXES.index(axis)] for m in moments) for axis in cut.directions)
     rows, columns = arrangement(len(moments), right / up, size[0] / size[1])
     sites = len({moment.title for moment in moments}) > 1
-    wide = min((size[0] - _BAR) / columns, (size[1] / rows - _TITLE) * right / up)
-    fitted = (columns * wide + _BAR, rows * (wide * up / right + _TITLE))
+    above = _TITLE + 0.2 * sites
+    wide = min((size[0] - _BAR) / columns, (size[1] / rows - above) * right / up)
+    fitted = (columns * wide + _BAR, rows * (wide * up / right + above))
     with mpl.rc_context(LINES):
         figure, grid = plt.subplots(rows, columns, figsize=fitted, squeeze=False, layout="constrained")
         drawn = list(grid.flat)
         for moment, axes in zip(moments, drawn, strict=False):
-            title = ", ".join([*([moment.title] if sites else []), duration(moment.minutes)])
-            plane(moment, name, cut, span=span, axes=axes, bar=False, title=title, streamlines=streamlines)
+            plane(
+                moment,
+                name,
+                cut,
+                span=span,
+                axes=axes,
+                bar=False,
+                title=moment.title if sites else "",
+                streamlines=streamlines,
+                frame=(right, up),
+            )
         for axes in drawn[len(moments) :]:
             axes.remove()
         _bar(figure, drawn[: len(moments)], moments[0], name, span)
