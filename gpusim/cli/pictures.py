@@ -105,10 +105,18 @@ def render(
         str | None,
         typer.Option(
             metavar="PLANE",
-            help="Instead of the volume: the field in a plane (x, y or z through the middle of the tumour, or 'z = 120 "
-            "um'), or in three planes (all), with contours and a colour bar. A panel for each time and each site.",
+            help="Instead of the volume: the field in a plane (x, y or z through the middle of the tumour, 'z = 120 "
+            "um', or 'z of virus', in each panel the layer with the largest sum of a field), or in three planes (all), "
+            "with contours and a colour bar. A panel for each time and each site.",
         ),
     ] = None,
+    logarithmic: Annotated[
+        bool,
+        typer.Option(
+            "--log-scale",
+            help="With --plane: a logarithmic scale of colours, from 1/10,000 of the largest value (or --span).",
+        ),
+    ] = False,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of a movie.")] = 8.0,
     turn: Annotated[
         float, typer.Option(min=-3600, max=3600, help="Rotation of the camera in a movie, degrees.")
@@ -121,14 +129,18 @@ def render(
         raise ResultError("clones: expected --clones or --trait, because a cell has one colour")
     if plane is not None:
         _refuse(context, _NOT_IN_PLANES, "with --plane")
+        _refuse(context, ("log",), "with --plane, only for a movie")
         if plane == "all":
             _refuse(context, ("size",), "with --plane all")
-        _planes(result, output, plane, at or "end", site, field, span, size, streamlines)
+        _planes(result, output, plane, at or "end", site, field, span, size, logarithmic, streamlines)
         return
+    _refuse(context, ("logarithmic",), "without --plane")
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
     if ending in (".png", ".html"):
-        _refuse(context, ("seconds", "turn"), f"in a {'picture' if ending == '.png' else 'page'}, only in a movie")
+        _refuse(
+            context, ("seconds", "turn", "log"), f"in a {'picture' if ending == '.png' else 'page'}, only in a movie"
+        )
     if ending == ".html":
         _refuse(context, ("size",), "in a page")
     if cut == "none":
@@ -221,6 +233,7 @@ def _planes(
     field: str | None,
     span: str | None,
     size: str | None,
+    log: bool,
     streamlines: bool,
 ) -> None:
     """Draw planes of a field, with Matplotlib."""
@@ -243,11 +256,12 @@ def _planes(
     if plane == "all":
         if len(moments) > 1:
             raise ResultError("plane: 'all' shows one time of one site; give --site, or a plane such as z")
-        figure = plots.planes(moments[0], name, span=between, streamlines=streamlines)
+        figure = plots.planes(moments[0], name, span=between, log=log, streamlines=streamlines)
     else:
         pixels = _size(size) if size else None
         page = (pixels[0] / 160, pixels[1] / 160) if pixels else plots.PAGE
-        figure = plots.panels(moments, name, plots.Cut.of(plane), span=between, size=page, streamlines=streamlines)
+        cut = plots.Cut.of(plane)
+        figure = plots.panels(moments, name, cut, span=between, log=log, size=page, streamlines=streamlines)
     with explained(output), aside(output) as unready:
         figure.savefig(unready, dpi=160)
     plt.close(figure)

@@ -107,6 +107,47 @@ def test_a_contour_that_is_too_small_has_no_label():
     assert [text.get_text() for text in axes.texts] == ["100 µm"]
 
 
+def spot(voxel, others=0.0):
+    """A field of 1 in a voxel [z, y, x]."""
+    moment = slope()
+    moment._fields["virus"] = np.full(moment.tissue.shape, others, np.float32)
+    moment._fields["virus"][voxel] = 1.0
+    return moment
+
+
+def test_a_plane_goes_through_the_layer_with_most_of_a_field():
+    moments = [spot((3, 5, 7)), spot((12, 1, 2)), spot((0, 0, 0), others=1.0)]
+    for axis, of in (("z", 0), ("y", 1), ("x", 2)):
+        cut = plots.Cut.of(f"{axis} of virus")
+        assert [cut.layer(moment) for moment in moments[:2]] == [(3, 5, 7)[of], (12, 1, 2)[of]]
+    titles = [axes.get_title(loc="left") for axes in plots.panels(moments[:2], "virus", cut).axes[:2]]
+    assert titles == ["x = 150 µm, 0 min", "x = 50 µm, 0 min"]
+    nothing = slope()
+    nothing._fields["virus"] = np.zeros(nothing.tissue.shape, np.float32)
+    assert cut.layer(nothing) == plots.Cut("x").layer(nothing)
+    with pytest.raises(ResultError, match=r"expected x, y, z or all.*or 'z of FIELD'"):
+        plots.Cut.of("z off virus")
+    with pytest.raises(ResultError, match="did you mean 'virus'"):
+        plots.Cut.of("z of virsu").layer(slope())
+
+
+def test_a_logarithmic_scale_spans_four_powers_of_ten_below_the_largest_value():
+    figure = plots.panels([spot((8, 12, 10))], "virus", log=True)
+    axes, bar = figure.axes
+    image = axes.images[0]
+    assert image.norm.vmin == pytest.approx(1e-4)
+    assert image.norm.vmax == 1.0
+    # Values below the scale have its lowest colour, not that of missing tissue.
+    assert np.ma.count_masked(image.get_array()) == 0
+    assert image.norm(image.get_array()).min() == pytest.approx(0.0, abs=1e-9)
+    figure.draw_without_rendering()
+    assert [tick.get_text() for tick in bar.get_yticklabels()][-3:-1] == ["10⁻¹", "10⁰"]
+    (image, *_) = plots.planes(slope(), "virus", span=(0.5, 50), log=True).axes[0].images
+    assert (image.norm.vmin, image.norm.vmax) == (0.5, 50)
+    with pytest.raises(ResultError, match="low end above 0 on a logarithmic scale; found 0"):
+        plots.plane(slope(), "virus", span=(0, 50), log=True)
+
+
 @given(st.integers(1, 40), st.floats(0.2, 5), st.floats(0.5, 3))
 def test_no_other_arrangement_has_larger_panels(count, panel, page):
     rows, columns = arrangement(count, panel, page)
@@ -118,7 +159,7 @@ def test_no_other_arrangement_has_larger_panels(count, panel, page):
     assert width(columns) >= max(map(width, range(1, count + 1))) - 1e-12
 
 
-@pytest.mark.parametrize("text", ["w", "z = 3 min", "xy", ""])
+@pytest.mark.parametrize("text", ["w", "z = 3 min", "xy", "", "z of ", "xy of virus", "all of virus"])
 def test_a_plane_that_is_none_is_refused(text):
     with pytest.raises(ResultError, match="plane"):
         plots.Cut.of(text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -10,11 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from gpusim.errors import ResultError
 from gpusim.scenario.checks import barriers
@@ -31,6 +32,8 @@ PAGE = (12.0, 6.75)
 """Size of a page of panels, inches."""
 _BAR, _TITLE = 1.0, 0.3
 """Width of a colour bar and height of a line of a title, inches."""
+_DECADES = 1e4
+"""Highest over lowest value of a logarithmic scale."""
 _NO_TISSUE = "#d8dce0"
 _LABEL = 6.5
 """Size of the labels of contours, points."""
@@ -40,25 +43,32 @@ _STREAMLINES = 0.9
 
 @dataclass(frozen=True)
 class Cut:
-    """A plane across an axis, through the middle of the tumour or at a place, um."""
+    """A plane across an axis, through the middle of the tumour, at a place, um, or where there is most of a field."""
 
     axis: str = "z"
     at: float | None = None
+    most: str | None = None
 
     @classmethod
     def of(cls, text: str) -> Cut:
-        """Read "z" or "z = 120 um". Raises `ResultError`."""
+        """Read "z", "z = 120 um" or "z of virus". Raises `ResultError`."""
+        expected = f"plane '{text}': expected x, y, z or all, a place such as 'z = 120 um', or 'z of FIELD'"
+        axis, of, most = (part.strip() for part in text.partition(" of "))
+        if of:
+            if axis not in tuple(AXES) or not most:
+                raise ResultError(expected)
+            return cls(axis, most=most)
         axis, equals, place = (part.strip() for part in text.partition("="))
         try:
             at = number(place, "um") if equals else None
         except UnitError as error:
             raise ResultError(f"plane '{text}': a place {error}") from None
-        if axis not in AXES or len(axis) != 1:
-            raise ResultError(f"plane '{text}': expected x, y, z or all, or a place such as 'z = 120 um'")
+        if axis not in tuple(AXES):
+            raise ResultError(expected)
         return cls(axis, at)
 
     def layer(self, moment: Moment) -> int:
-        """Index of the plane of voxels. Raises `ResultError` outside the lattice."""
+        """Index of the plane of voxels. Raises `ResultError` outside the lattice, and for an unknown field."""
         axis = AXES.index(self.axis)
         count, size = moment.tissue.shape[2 - axis], moment.size[axis]
         if self.at is not None:
@@ -66,6 +76,10 @@ class Cut:
                 raise ResultError(f"plane {self.axis} = {self.at:g} um: outside the lattice, which ends at {size:g} um")
             return min(int(self.at / moment.spacing), count - 1)
         others = tuple(i for i in range(3) if i != 2 - axis)
+        if self.most is not None:
+            sums = moment.values(self.most).sum(axis=others, dtype=np.float64)
+            if sums.any():
+                return int(sums.argmax())
         tumour = moment.cells(moment.tumour_states).sum(axis=others)
         return int(np.average(np.arange(count), weights=tumour).round()) if tumour.any() else count // 2
 
@@ -91,12 +105,39 @@ def span_of(moments: Sequence[Moment], name: str) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
+def norm_of(
+    moments: Sequence[Moment], name: str, span: tuple[float, float] | None = None, *, log: bool = False
+) -> Normalize:
+    """The scale of the colours: linear over `span`, by default that of `span_of`, or logarithmic.
+
+    A logarithmic one runs from 1/10,000 of the largest value to this value, or over `span`. Raises `ResultError` where
+    `span` begins at 0 or below.
+    """
+    if not log:
+        return Normalize(*(span or span_of(moments, name)))
+    if span is None:
+        high = max(float(moment.values(name).max()) for moment in moments)
+        high = high if high > 0 else 1.0
+        return LogNorm(high / _DECADES, high)
+    if span[0] <= 0:
+        raise ResultError(f"span: expected a low end above 0 on a logarithmic scale; found {span[0]:g}")
+    return LogNorm(*span)
+
+
+def ends_of(norm: Normalize) -> tuple[float, float]:
+    """The lowest and the highest value of a scale."""
+    assert norm.vmin is not None
+    assert norm.vmax is not None
+    return norm.vmin, norm.vmax
+
+
 def plane(
     moment: Moment,
     name: str,
     cut: Cut = Cut(),
     *,
     span: tuple[float, float] | None = None,
+    log: bool = False,
     axes: Axes | None = None,
     bar: bool = True,
     streamlines: bool = False,
@@ -107,15 +148,17 @@ def plane(
 
     Args:
         name: a field, heat or room. cut: by default across z, through the middle of the tumour. span: of the colours,
-            by default that of `span_of`. bar: whether there is a colour bar. streamlines: whether those of the
-            interstitial fluid are drawn, of its velocity within the plane. title: a line above place and time.
+            by default that of `span_of`. log: whether their scale is logarithmic, as in `norm_of`. bar: whether there
+            is a colour bar. streamlines: whether those of the interstitial fluid are drawn, of its velocity within the
+            plane. title: a line above place and time.
         frame: lengths to the right and up that the axes show, um; by default those of the lattice.
 
     Raises `ResultError`.
     """
     layer = cut.layer(moment)
     values = cut.of_array(moment.values(name), layer).astype(float)
-    low, high = span or span_of([moment], name)
+    norm = norm_of([moment], name, span, log=log)
+    low, high = ends_of(norm)
     walls = cut.of_array(moment.cells(barriers(moment.document)), layer)
     right, up = (moment.size[AXES.index(axis)] for axis in cut.directions)
     wide, high_up = frame or (right, up)
@@ -124,21 +167,22 @@ def plane(
         axes = axes or new_axes(5.2, 4.2)
         colours = moment.map(name, THEMES["paper"]).with_extremes(bad=_NO_TISSUE)
         axes.imshow(
-            np.ma.masked_array(values, walls),
+            # A logarithm of 0 would be drawn as no tissue.
+            np.ma.masked_array(np.maximum(values, low) if log else values, walls),
             origin="lower",
             extent=(0, right, 0, up),
             cmap=colours,
-            vmin=low,
-            vmax=high,
+            norm=norm,
             interpolation="nearest",
         )
         left, below = (right - wide) / 2, (up - high_up) / 2
         axes.set(xlim=(left, left + wide), ylim=(below, below + high_up), xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        levels = [each for each in MaxNLocator(LEVELS).tick_values(low, high) if low < each < high]
+        ticks = LogLocator() if log else MaxNLocator(LEVELS)
+        levels = [each for each in ticks.tick_values(low, high) if low < each < high]
         reached = [each for each in levels if values.min() < each < values.max()]
         if reached and min(values.shape) > 1:
-            inks = [_ink(colours((each - low) / (high - low))) for each in reached]
+            inks = [_ink(colours(float(norm(each)))) for each in reached]
             lines = axes.contour(
                 x,
                 y,
@@ -148,7 +192,7 @@ def plane(
                 linewidths=1.0 if streamlines else 0.7,
                 linestyles=["dotted"] if streamlines else None,
             )
-            label_contours(axes, lines, inks, (right, up))
+            label_contours(axes, lines, inks, (right, up), power_of_ten if log else "{:g}".format)
         if streamlines:
             _streamlines(axes, moment, cut, layer)
         body = cut.of_array(moment.body, layer)
@@ -170,7 +214,7 @@ def plane(
         place = f"{cut.axis} = {(layer + 0.5) * moment.spacing:g} µm, {duration(moment.minutes)}"
         axes.set_title("\n".join(filter(None, (title, place))), fontsize=9, loc="left")
         if bar:
-            _bar(axes.figure, [axes], moment, name, (low, high))
+            _bar(axes.figure, [axes], moment, name, norm)
     return axes
 
 
@@ -180,13 +224,27 @@ def _ink(colour: Sequence[float]) -> str:
     return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5 else "black"
 
 
-def label_contours(axes: Axes, lines: ContourSet, inks: Sequence[str], size: tuple[float, float]) -> None:
+def power_of_ten(value: float, _: object = None) -> str:
+    """Such as 10⁻²; other values as decimals."""
+    exponent = round(math.log10(value))
+    if not math.isclose(value, 10.0**exponent, rel_tol=1e-6):
+        return f"{value:g}"
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def label_contours(
+    axes: Axes,
+    lines: ContourSet,
+    inks: Sequence[str],
+    size: tuple[float, float],
+    write: Callable[[float], str] = "{:g}".format,
+) -> None:
     """Write the values of contours beside each other, outlined, where they fit.
 
     A contour that is too small for its label has none, and no label leaves the lattice or covers another.
 
     Args:
-        inks: "white" or "black", of each level. size: lengths of the lattice to the right and up, um.
+        inks: "white" or "black", of each level. size: lengths of the lattice to the right and up, um. write: a level.
     """
     box = axes.get_window_extent()
     (left, end), (foot, top) = axes.get_xlim(), axes.get_ylim()
@@ -194,15 +252,15 @@ def label_contours(axes: Axes, lines: ContourSet, inks: Sequence[str], size: tup
     height = _LABEL * point
     taken: list[tuple[float, float, float]] = []
     for level, path, ink in zip(lines.levels, lines.get_paths(), inks, strict=True):
-        told = f"{level:g}"
+        told = write(float(level))
         width = 0.65 * len(told) * height
-        for line in sorted(path.to_polygons(closed_only=False), key=len, reverse=True):
+        for line in sorted(map(np.asarray, path.to_polygons(closed_only=False)), key=len, reverse=True):
             small, large = sorted(np.ptp(line, axis=0))
             if large < 2 * width or (small < 2 * height and np.array_equal(line[0], line[-1])):
                 continue
             free = [
                 (x, y)
-                for x, y in line
+                for x, y in line.tolist()
                 if 0.6 * width < x < size[0] - 0.6 * width
                 and height < y < size[1] - height
                 and all(abs(x - a) > 0.55 * (width + w) or abs(y - b) > 1.2 * height for a, b, w in taken)
@@ -238,14 +296,21 @@ def _streamlines(axes: Axes, moment: Moment, cut: Cut, layer: int) -> None:
         )
 
 
-def planes(moment: Moment, name: str, *, span: tuple[float, float] | None = None, streamlines: bool = False) -> Figure:
+def planes(
+    moment: Moment,
+    name: str,
+    *,
+    span: tuple[float, float] | None = None,
+    log: bool = False,
+    streamlines: bool = False,
+) -> Figure:
     """A field in three planes through the middle of the tumour, at one scale; lines show where they cross.
 
     Raises `ResultError`.
     """
     cuts = [Cut("z"), Cut("y"), Cut("x")]
     layers = {cut.axis: cut.layer(moment) for cut in cuts}
-    span = span or span_of([moment], name)
+    norm = norm_of([moment], name, span, log=log)
     wide, deep, high = moment.size
     with mpl.rc_context(LINES):
         scale = 9.0 / (wide + max(deep, 0.25 * wide))
@@ -259,7 +324,8 @@ def planes(moment: Moment, name: str, *, span: tuple[float, float] | None = None
                 moment,
                 name,
                 cut,
-                span=span,
+                span=ends_of(norm),
+                log=log,
                 axes=figure.add_subplot(places[cut.axis]),
                 bar=False,
                 streamlines=streamlines,
@@ -269,7 +335,7 @@ def planes(moment: Moment, name: str, *, span: tuple[float, float] | None = None
             axes.axhline((layers[up] + 0.5) * moment.spacing, color="white", linewidth=0.6, alpha=0.8)
             axes.set(xlabel=right, ylabel=up)
             drawn.append(axes)
-        _bar(figure, drawn, moment, name, span)
+        _bar(figure, drawn, moment, name, norm)
         figure.suptitle(f"{moment.title}, {duration(moment.minutes)}".lstrip(", "), fontsize=10)
     return figure
 
@@ -280,6 +346,7 @@ def panels(
     cut: Cut = Cut(),
     *,
     span: tuple[float, float] | None = None,
+    log: bool = False,
     size: tuple[float, float] = PAGE,
     streamlines: bool = False,
 ) -> Figure:
@@ -288,13 +355,14 @@ def panels(
     The panels are as large as the page allows.
 
     Args:
+        log: whether the scale of the colours is logarithmic, as in `norm_of`.
         size: of the page, inches; the figure is cut to the panels.
 
     Raises `ResultError`.
     """
     if not moments:
         raise ResultError("panels: expected at least one time")
-    span = span or span_of(moments, name)
+    norm = norm_of(moments, name, span, log=log)
     right, up = (max(m.size[AXES.index(axis)] for m in moments) for axis in cut.directions)
     rows, columns = arrangement(len(moments), right / up, size[0] / size[1])
     sites = len({moment.title for moment in moments}) > 1
@@ -309,7 +377,8 @@ def panels(
                 moment,
                 name,
                 cut,
-                span=span,
+                span=ends_of(norm),
+                log=log,
                 axes=axes,
                 bar=False,
                 title=moment.title if sites else "",
@@ -318,7 +387,7 @@ def panels(
             )
         for axes in drawn[len(moments) :]:
             axes.remove()
-        _bar(figure, drawn[: len(moments)], moments[0], name, span)
+        _bar(figure, drawn[: len(moments)], moments[0], name, norm)
     return figure
 
 
@@ -333,6 +402,13 @@ def arrangement(count: int, panel: float, page: float) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
-def _bar(figure: object, axes: Sequence[Axes], moment: Moment, name: str, span: tuple[float, float]) -> None:
-    scale = ScalarMappable(Normalize(*span), moment.map(name, THEMES["paper"]))
-    figure.colorbar(scale, ax=list(axes), label=field_label(moment, name), extend="max", aspect=30)  # type: ignore[attr-defined]
+def _bar(figure: object, axes: Sequence[Axes], moment: Moment, name: str, norm: Normalize) -> None:
+    scale = ScalarMappable(norm, moment.map(name, THEMES["paper"]))
+    log = isinstance(norm, LogNorm)
+    bar = figure.colorbar(  # type: ignore[attr-defined]
+        scale, ax=list(axes), label=field_label(moment, name), extend="both" if log else "max", aspect=30
+    )
+    if log:
+        bar.ax.yaxis.set_major_locator(LogLocator())
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
