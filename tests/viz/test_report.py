@@ -22,7 +22,7 @@ from gpusim.study.verdict import Comparison, Verdict
 from gpusim.viz import plots
 from gpusim.viz.moment import moment_of_result
 from gpusim.viz.plots.trials import change_of_diameters
-from gpusim.viz.report import Given, methods, page, runs, save_report
+from gpusim.viz.report import Given, methods, page, runs, save_report, space
 
 pytestmark = pytest.mark.slow
 
@@ -298,6 +298,23 @@ def test_a_study_without_a_table_or_with_a_changed_one_is_refused(study, tmp_pat
     (copy / "SHA256SUMS").unlink()
     with pytest.raises(gpusim.ResultError, match="no table yet"):
         save_report([copy], tmp_path / "report.html")
+
+
+def test_sections_are_of_the_last_time_at_which_all_have_tumour_cells():
+    document = gpusim.Scenario.load("cold-to-hot").document
+
+    def result(*cells, every=60.0):
+        minutes = every * np.arange(len(cells))
+        columns = {f"cells.{state}": np.zeros(len(cells)) for state in document.states} | {"cells.tumour": cells}
+        counts = pd.DataFrame({"minutes": minutes} | columns)
+        scenario = SimpleNamespace(document=document)
+        return SimpleNamespace(counts=counts, times=minutes, site="a", sites=["a"], scenario=scenario)
+
+    treated, control = result(9, 4, 1, 0, 0), result(9, 12, 15, 18, 21)
+    assert space.snapshots({"treated": treated, "control": control}) == {"treated": 2, "control": 2}
+    assert space.snapshots({"control": control}) == {"control": 4}
+    assert space.snapshots({"treated": treated, "often": result(*[9] * 20, every=30.0)}) == {"treated": 2, "often": 4}
+    assert space.snapshots({"healthy": result(0, 0)}) == {"healthy": 1}
 
 
 def test_a_real_section_is_compared_with_a_result(folders, tmp_path):

@@ -61,7 +61,8 @@ def infiltration(patterns: Sequence[Pattern], states: Sequence[str] | None = Non
                 panel.set_xlim(min(f["from_um"].min() for f in drawn), max(f["to_um"].max() for f in drawn))
             if len(panels) > 1:
                 panel.set_title(own[0].label, fontsize=8, loc="left")
-                panel.legend(loc="upper right", fontsize=7)
+                # Below the word at the line of the edge.
+                panel.legend(loc="upper right", bbox_to_anchor=(1, 0.93), fontsize=7)
             else:
                 panel.set(xlabel=_DISTANCE, ylabel=_density(patterns, states))
                 panel.legend(

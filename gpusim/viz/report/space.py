@@ -7,17 +7,20 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from gpusim.analysis.sections import SUMMARY, Pattern, cd8_states, sections, summary, table_section
+from gpusim.analysis import tumour_states
+from gpusim.analysis.sections import SUMMARY, Pattern, sections, summary, table_section
 from gpusim.record import Result
 from gpusim.scenario import Document
+from gpusim.units import duration
 from gpusim.viz import plots
 from gpusim.viz.report.page import inline, table
 
 _NOTE = (
     "Results are seen in one plane of voxels through the middle of the initial tumour, of the first seed of each, at "
-    "the snapshot with the most CD8 cells. The edge separates tiles of 20 µm with a majority of tumour cells from the "
-    "rest; the outline of the tissue is no edge. Densities are those of a section of 4 µm, which shows the cells of "
-    "12 µm. K, cross-K and the Clark-Evans index are corrected for the edges of the tissue; random cells have 1."
+    "{times}, the last time at which all have tumour cells. The edge separates tiles of 20 µm with a majority of "
+    "tumour cells from the rest; the outline of the tissue is no edge. Densities are those of a section of 4 µm, which "
+    "shows the cells of 12 µm. K, cross-K and the Clark-Evans index are corrected for the edges of the tissue; random "
+    "cells have 1."
 )
 
 
@@ -28,8 +31,9 @@ def part(
     patterns: list[Pattern] = []
     if types is not None:
         patterns += [table_section(path, types(path)) for path in tables]
+    shown = snapshots({label: results[0] for label, results in compared.items()})
     for label, results in compared.items():
-        patterns += [each for each in sections(results[0], [_most_cd8(results[0])], label=label) if each.cd8]
+        patterns += [each for each in sections(results[0], [shown[label]], label=label) if each.cd8]
     if not patterns:
         return ""
     figure = plots.infiltration(patterns).figure
@@ -38,16 +42,25 @@ def part(
     names = [f"{'CD8 cells' if name == 'cells' else name}, {unit}".removesuffix(", ") for name, unit in SUMMARY.items()]
     rows = [(label, *(_number(each[key]) for each in numbers)) for label, key in zip(names, SUMMARY, strict=True)]
     body = table(("", *(pattern.title for pattern in patterns)), rows)
-    return f"<h2>CD8 cells in space</h2>{inline(figure)}{body}<p class=note>{html.escape(_NOTE)}</p>"
+    times = dict.fromkeys(duration(pattern.minutes) for pattern in patterns if pattern.minutes is not None)
+    note = _NOTE.format(times=" or ".join(times) or "no time")
+    return f"<h2>CD8 cells in space</h2>{inline(figure)}{body}<p class=note>{html.escape(note)}</p>"
 
 
-def _most_cd8(result: Result) -> int:
-    """The snapshot with the most CD8 cells at all sites; the last one without any."""
+def snapshots(results: Mapping[str, Result]) -> dict[str, int]:
+    """The snapshot of each at the last time at which all have tumour cells; the last one where some never has any."""
+    last = min(map(_last_with_tumour, results.values()))
+    return {label: int(result.times.searchsorted(last + 1e-6)) - 1 for label, result in results.items()}
+
+
+def _last_with_tumour(result: Result) -> float:
+    """Time of the last snapshot with tumour cells at the site that is drawn, minutes; without any, of the last one."""
     counts = result.counts
-    columns = [f"cells.{state}" for state in cd8_states(result.scenario.document)]
-    at = counts["minutes"].searchsorted(result.times - 1e-6).clip(0, len(counts) - 1)
-    cells = counts[columns].sum(axis=1).to_numpy()[at]
-    return int(cells.argmax()) if cells.any() else -1
+    at = f"{result.site}." if len(result.sites) > 1 else ""
+    columns = [f"{at}cells.{state}" for state in tumour_states(result.scenario.document)]
+    rows = counts["minutes"].searchsorted(result.times - 1e-6).clip(0, len(counts) - 1)
+    there = counts[columns].sum(axis=1).to_numpy()[rows] > 0
+    return float(result.times[there].max() if there.any() else result.times[-1])
 
 
 def _number(value: float) -> str:
