@@ -211,3 +211,18 @@ def test_the_arms_of_a_trial_are_dots_at_their_values(tmp_path):
     assert [label.get_text() for label in panel.get_yticklabels()] == ["few", "many"]
     with pytest.raises(gpusim.ResultError, match="no outcome 'lost' in the trial"):
         plots.arms(Trial(tmp_path, scenario, table), ["lost"])
+
+
+def test_names_in_a_volcano_do_not_cover_each_other():
+    names = [f"recruitment_of_cells_{i}" for i in range(14)]
+    fold = np.linspace(1.0, 1.05, 14) * np.where(np.arange(14) % 2, 1, -1)
+    table = pd.DataFrame({"rule": names, "log2_fold": fold, "q": np.linspace(0.001, 0.0012, 14)})
+    axes = plots.volcano(table, "one", "other")
+    axes.figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    named = [text for text in axes.texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in named]
+    assert 6 <= len(boxes) <= 12
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+    assert {text.get_text() for text in named} <= set(names)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from gpusim.analysis.response import PARTIAL, PROGRESSION, Reading
 from gpusim.analysis.survival import Event, Times, kaplan_meier
@@ -22,7 +23,15 @@ _PER_ROW = 4
 FALSE_DISCOVERY = 0.05
 """Rate of false discoveries below which a rule has a colour in a volcano plot."""
 _NAMED_RULES = 12
-"""Rules that have their name in it."""
+"""Rules that have their name in it, at most."""
+_PLACES = [
+    (5, 0),
+    (-5, 0),
+    *((away, up) for step in range(1, 8) for away in (8, -8) for up in (9 * step, -9 * step)),
+]
+"""Offsets of a name from its point, points: away from the middle, and up."""
+_LEAD = {"arrowstyle": "-", "linewidth": 0.4, "color": "#808080", "shrinkA": 0, "shrinkB": 2}
+"""The line from a point to its name."""
 
 
 def volcano(table: pd.DataFrame, one: str, other: str, *, axes: Axes | None = None) -> Axes:
@@ -41,23 +50,51 @@ def volcano(table: pd.DataFrame, one: str, other: str, *, axes: Axes | None = No
         axes.axhline(-np.log10(FALSE_DISCOVERY), color="#808080", linewidth=0.8, linestyle="--")
         axes.axvline(0, color="#808080", linewidth=0.8)
         strongest = sorted(np.flatnonzero(found), key=lambda i: -abs(fold[i]) * height[i])[:_NAMED_RULES]
-        for n, i in enumerate(sorted(strongest, key=lambda i: height[i])):
-            axes.annotate(
-                tested["rule"].iloc[i],
-                (fold[i], height[i]),
-                xytext=(5 if fold[i] >= 0 else -5, (n % 3 - 1) * 7),
-                textcoords="offset points",
-                ha="left" if fold[i] >= 0 else "right",
-                va="center",
-                fontsize=7,
-            )
         axes.margins(x=0.25)
         axes.set(
             xlabel=f"log₂ of the firings, {other} over {one}",
             ylabel="-log₁₀ of the adjusted p",
             ylim=(0, None),
         )
+        names = tested["rule"].tolist()
+        _name_points(axes, [(fold[i], height[i]) for i in strongest], [names[i] for i in strongest])
     return axes
+
+
+def _name_points(axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+    """Write names beside points, the first ones first; those that find no free place are left out.
+
+    A name that is not right beside its point has a line to it.
+    """
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()  # axes have their final size
+    pixels = figure.dpi / 72
+    frame = axes.get_window_extent()
+    dots = axes.transData.transform(np.reshape(points, (-1, 2)))
+    taken = [Bbox.from_bounds(x - 3 * pixels, y - 3 * pixels, 6 * pixels, 6 * pixels) for x, y in dots]
+    for point, name in zip(points, names, strict=True):
+        outwards = 1 if point[0] >= 0 else -1
+        for away, up in _PLACES:
+            text = axes.annotate(
+                name,
+                point,
+                xytext=(away * outwards, up),
+                textcoords="offset points",
+                ha="left" if away * outwards > 0 else "right",
+                va="center",
+                fontsize=7,
+            )
+            text.set_in_layout(False)
+            box = text.get_window_extent()
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            if inside and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                if up:
+                    line = axes.annotate("", point, (away * outwards, up), textcoords="offset points", arrowprops=_LEAD)
+                    line.set_in_layout(False)
+                break
+            text.remove()
 
 
 def arms(trial: Trial, outcomes: Sequence[str] | None = None) -> Figure:
