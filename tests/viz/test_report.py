@@ -1,5 +1,6 @@
 """The page that compares results: whole, and with nothing to load from elsewhere."""
 
+import html
 import io
 import re
 import shutil
@@ -53,6 +54,10 @@ def test_results_are_compared_on_one_page_that_loads_nothing(folders, tmp_path):
     headings = re.findall(r"<h2>(.*?)</h2>", text)
     assert headings[:4] == ["All tumour cells", "Tumour heat", "Sum of diameters", "Response"]
     assert {"PD-L1", "Hits by T cells"} <= set(headings)
+    assert "<h1>cold-to-hot</h1>" in text
+    description = gpusim.Scenario.load("cold-to-hot").document.description
+    assert text.count(f"<p>{html.escape(description)}</p>") == 1
+    assert "Mean over cells: tumour; exposed; infected." in text
     traits = gpusim.Scenario.load("cold-to-hot").document.traits
     assert text.count("<svg") == 6 + len(traits)  # three curves, waterfall, spider, infiltration; a curve each
     assert text.count("data:image/png;base64,") == 2

@@ -245,7 +245,7 @@ def section(
             with_trait = moment.states_with(trait)
             present = [name for name in present if name not in with_trait]
             scale = ScalarMappable(Normalize(*(look.trait_span or (0, 1))), moment.map(trait, look.theme))
-            label = f"{field_label(moment, trait)}\n({', '.join(map(moment.label, with_trait))})"
+            label = f"{field_label(moment, trait)}\n({'; '.join(map(moment.label, with_trait))})"
             axes.figure.colorbar(scale, ax=axes, label=label, location="bottom", fraction=0.05, pad=0.02)
         if legend:
             patches = [

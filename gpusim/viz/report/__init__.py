@@ -60,6 +60,19 @@ class Given:
             raise ResultError("compare: expected one result of 'gpusim run' or 'gpusim sweep' or more")
         return found
 
+    def described(self) -> dict[str, list[str]]:
+        """Names of the scenarios and studies, with their descriptions: one, as long as the name has but one."""
+        documents = [
+            *(trial.scenario.document for trial in self.trials.values()),
+            *(robustness.scenario.document for robustness in self.sets),
+            *(result.scenario.document for results in self.runs.values() for result in results),
+        ]
+        found: dict[str, list[str]] = {}
+        for document in documents:
+            found.setdefault(document.name, []).append(document.description)
+        found |= {study.document.name: [] for study in self.studies if study.document.name not in found}
+        return {name: [each for each in dict.fromkeys(texts) if each] for name, texts in found.items()}
+
 
 def save_report(
     sources: Sequence[Path],
@@ -85,9 +98,16 @@ def save_report(
     parts = [part for study in given.studies for part in studies.parts(study, dose)]
     if given.runs:
         parts += _of_runs(given, types, pictures=pictures)
-    title = ", ".join(source.name for source in (*sources, *tables))
-    body = "\n".join(part for part in parts if part)
+    title = ", ".join([*given.described(), *(path.name for path in tables)])
+    body = "\n".join(part for part in [_descriptions(given), *parts] if part)
     target.write_text(PAGE.format(title=html.escape(title), body=body), encoding="utf-8")
+
+
+def _descriptions(given: Given) -> str:
+    """What the scenarios say of themselves; a study says it in its own part."""
+    described = given.described()
+    told = [(name, text) for name, texts in described.items() for text in texts]
+    return "".join(f"<p>{html.escape(f'{name}: {text}' if len(described) > 1 else text)}</p>" for name, text in told)
 
 
 def _of_runs(given: Given, types: Callable[[Path], Document] | None, *, pictures: bool) -> list[str]:

@@ -174,7 +174,7 @@ def traits(compared: Groups) -> list[str]:
         unit, of = document.traits[name].unit, document.traits[name].of
         label = f"mean {trait_label(document, name)}, {unit}".removesuffix(", dimensionless")
         figure = _curves({each: compared[each] for each in having}, partial(_mean, name), label)
-        states = ", ".join(state_label(document, state) for state in of)
+        states = "; ".join(state_label(document, state) for state in of)  # a label may contain commas
         heading = html.escape(capital(trait_label(document, name)))
         parts.append(f"<h2>{heading}</h2>{inline(figure)}<p class=note>Mean over cells: {html.escape(states)}.</p>")
     return parts
