@@ -19,6 +19,7 @@ import gpusim
 from gpusim.analysis.response import Reading
 from gpusim.analysis.survival import Event, Times
 from gpusim.record import Recorder, Result
+from gpusim.scenario import wording
 from gpusim.study.verdict import Comparison, Verdict
 from gpusim.viz import plots
 from gpusim.viz.moment import moment_of_result
@@ -209,6 +210,29 @@ def test_a_paragraph_on_methods_names_model_lattice_seeds_program_and_digest(fol
     ):
         assert expected in text
     assert "  " not in text
+
+
+def test_methods_name_the_lattices_of_sites_therapies_and_what_arms_change():
+    def site(name, *shape):
+        return SimpleNamespace(site=name, spacing=20.0, array=lambda *_: np.zeros(shape))
+
+    large, small, same = site("primary", 28, 28, 24), site("lung", 10, 20, 20), site("liver", 28, 28, 24)
+    assert methods._lattices([large, small, same]) == (
+        "lattices of 24 x 28 x 28 voxels of 20 um (primary and liver) and 20 x 20 x 10 voxels of 20 um (lung)"
+    )
+    assert methods._lattices([large, same]).endswith(" at each of 2 sites (primary and liver)")
+    treated = gpusim.Scenario.load("cold-to-hot")
+    (name, therapy), *_ = treated.document.therapies.items()
+    arms = {"treated": treated, "untreated": gpusim.Scenario.load("cold-to-hot", {"therapies": None})}
+    found = methods._therapies({arm: [SimpleNamespace(scenario=scenario)] for arm, scenario in arms.items()})
+    assert found[0].startswith(f"Therapies in treated: {name} (")
+    assert wording.gives(therapy) in found[0]
+    assert wording.schedule(therapy) in found[0]
+    assert found[1] == "Therapies in untreated: none."
+    assert methods._changed("untreated", {"therapies": None, "fields.virus.decay": "1 /day"}) == (
+        "untreated, without therapies and fields.virus.decay = 1 /day"
+    )
+    assert methods._changed("control", {}) == "control, nothing"
 
 
 def runs_of(*diameters):

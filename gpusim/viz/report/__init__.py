@@ -26,10 +26,12 @@ class Given:
 
     Attributes:
         runs: results by label: replicates of one arm, or a single result.
+        changes: values that the arms of trials change, by dotted path, by the label in `runs`.
         trials, sets, studies: those among the folders. tables: tables of cells.
     """
 
     runs: dict[str, list[Result]] = field(default_factory=dict)
+    changes: dict[str, dict[str, object]] = field(default_factory=dict)
     trials: dict[str, Trial] = field(default_factory=dict)
     sets: list[Robustness] = field(default_factory=list)
     studies: list[Answer] = field(default_factory=list)
@@ -49,9 +51,11 @@ class Given:
             elif (folder / TABLE).is_file():
                 trial = Trial.open(folder)
                 found.trials[folder.name] = trial
+                arms = trial.scenario.document.trial.arms if trial.scenario.document.trial else {}
                 for arm, rows in trial.table.groupby("arm", sort=False):
                     label = f"{folder.name}: {arm}" if several else str(arm)
                     found.runs[label] = [Result(folder / str(arm) / str(seed)) for seed in rows["seed"]]
+                    found.changes[label] = arms.get(str(arm), {})
             else:
                 found.runs[folder.name if folder.name not in found.runs else str(folder)] = [
                     Result(each) for each in results_in(folder) or [folder]
@@ -127,4 +131,4 @@ def _of_runs(given: Given, types: Callable[[Path], Document] | None, *, pictures
     ]
     if pictures:
         parts.append("<h2>Pictures</h2>" + runs.pictures(compared))
-    return [*parts, methods.part(compared), "<h2>Sources of the numbers</h2>" + runs.sources(compared)]
+    return [*parts, methods.part(compared, given.changes), "<h2>Sources of the numbers</h2>" + runs.sources(compared)]
