@@ -23,6 +23,7 @@ from gpusim.scenario import wording
 from gpusim.study.verdict import Comparison, Verdict
 from gpusim.viz import plots
 from gpusim.viz.moment import moment_of_result
+from gpusim.viz.plots.style import from_zero
 from gpusim.viz.plots.trials import change_of_diameters
 from gpusim.viz.report import Given, methods, page, runs, save_report, space
 
@@ -178,6 +179,20 @@ def test_a_folder_may_have_the_name_of_a_formula(name):
 def test_what_is_no_result_is_refused(tmp_path):
     with pytest.raises(gpusim.ResultError, match="no such folder"):
         Given.of([tmp_path / "none"])
+
+
+@pytest.mark.parametrize(
+    ("values", "bottom"), [([100, 110, 120], 98.5), ([100, 150, 210], 0), ([0, 5, 9], 0), ([3, 3, 3], 0)]
+)
+def test_differences_of_a_few_percent_fill_the_axis(values, bottom):
+    days = np.arange(3.0)
+    figure = runs._figure({"a": (days, np.array([values, values], float))}, "cells")
+    assert figure.axes[0].get_ylim()[0] == pytest.approx(bottom, abs=0.6)
+
+
+def test_an_axis_of_negative_values_is_left_as_it_is():
+    assert not from_zero(np.array([-1.0, 5.0, np.nan]))
+    assert from_zero(np.array([np.nan, np.inf]))
 
 
 def test_a_folder_with_an_underscore_has_its_place_in_the_legend():

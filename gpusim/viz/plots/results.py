@@ -26,7 +26,7 @@ from gpusim.viz import scene
 from gpusim.viz.moment import Moment, moment_of_result
 from gpusim.viz.overlay import field_label, length_label, round_length
 from gpusim.viz.palette import NAMED_CLONES, THEMES, clone_colours, state_colours
-from gpusim.viz.plots.style import DAY, LINES, dark, new_axes
+from gpusim.viz.plots.style import DAY, LINES, dark, from_zero, new_axes
 from gpusim.viz.scene import Look
 
 
@@ -63,7 +63,9 @@ def counts(
             axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten would be mathematical text, which is off
         axes.set(xlabel="time, days", ylabel="cells")
         axes.margins(x=0)
-        axes.set_ylim(bottom=0)
+        drawn = [table[f"cells.{state}"].to_numpy(float) for state in wanted for table in tables]
+        if log or not drawn or from_zero(np.concatenate(drawn)):
+            axes.set_ylim(bottom=0)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
     return axes
 

@@ -1,6 +1,7 @@
 """What all figures share: axes, lines, colours."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 
 from gpusim.viz.palette import mixed
@@ -31,3 +32,16 @@ def new_axes(width: float = 5.6, height: float = 3.4) -> Axes:
     """Axes of a new figure."""
     figure = plt.figure(figsize=(width, height), layout="constrained")
     return figure.subplots()
+
+
+def from_zero(values: np.ndarray) -> bool:
+    """Whether an axis of values (any shape; not finite ones do not count) begins at 0.
+
+    Values of 0 and more do, but for those within a factor of 2, whose differences would be squeezed into the end of the
+    axis.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return True
+    low, high = float(finite.min()), float(finite.max())
+    return low >= 0 and (low == high or high > 2 * low)

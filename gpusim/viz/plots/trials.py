@@ -16,7 +16,7 @@ from gpusim.analysis.response import PARTIAL, PROGRESSION, Reading
 from gpusim.analysis.survival import Event, Times, kaplan_meier
 from gpusim.errors import ResultError
 from gpusim.study.trial import Trial
-from gpusim.viz.plots.style import DAY, LINES, colour, new_axes
+from gpusim.viz.plots.style import DAY, LINES, colour, from_zero, new_axes
 
 _PER_ROW = 4
 """Panels in a row."""
@@ -128,7 +128,8 @@ def arms(trial: Trial, outcomes: Sequence[str] | None = None) -> Figure:
                 shift = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
                 panel.plot(values, row + shift, "o", color=colour(row), alpha=0.55, markersize=3.5, markeredgewidth=0)
                 panel.plot([np.median(values)] * 2, [row - 0.34, row + 0.34], color=colour(row), linewidth=2)
-            panel.set(xlabel=column.replace("_", " "), xlim=(0, None) if (trial.table[column] >= 0).all() else None)
+            begins = from_zero(trial.table[column].to_numpy(float))
+            panel.set(xlabel=column.replace("_", " "), xlim=(0, None) if begins else None)
             panel.tick_params(axis="y", length=0)
         panels[0].set_yticks(range(len(names)), names)
         panels[0].invert_yaxis()

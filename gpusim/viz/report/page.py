@@ -45,7 +45,7 @@ figure {{ margin: 0 }} img, svg {{ width: 100%; height: auto }} figcaption {{ te
 </style>
 <h1>{title}</h1>
 <p class=note>Simulated with gpusim, a research tool, not a medical device. Lines are medians of the replicates,
-bands go from the lowest to the highest.</p>
+bands go from the lowest to the highest. Axes of values within a factor of 2 do not begin at 0.</p>
 {body}
 </html>
 """

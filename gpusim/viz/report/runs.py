@@ -35,7 +35,7 @@ from gpusim.viz import plots
 from gpusim.viz.moment import LOOKED_AT, Moment, moment_of_result, some_of
 from gpusim.viz.overlay import field_label as written
 from gpusim.viz.palette import THEMES
-from gpusim.viz.plots.style import DAY
+from gpusim.viz.plots.style import DAY, from_zero
 from gpusim.viz.plots.style import colour as colour_of
 from gpusim.viz.plots.trials import FALSE_DISCOVERY
 from gpusim.viz.render import save_picture
@@ -240,7 +240,8 @@ def _figure(series: Mapping[str, tuple[np.ndarray, np.ndarray]], label: str) -> 
                 low[there], high[there] = np.nanmin(values[:, there], axis=0), np.nanmax(values[:, there], axis=0)
                 axes.fill_between(days, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.set(xlabel="time, days", ylabel=label)
-        axes.set_ylim(bottom=0)
+        if from_zero(np.concatenate([values.ravel() for _, values in series.values()])):
+            axes.set_ylim(bottom=0)
         # Given here, as Matplotlib leaves out a label that begins with "_".
         axes.legend(lines, list(series), frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
