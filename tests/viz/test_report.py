@@ -25,7 +25,7 @@ from gpusim.viz import plots
 from gpusim.viz.moment import moment_of_result
 from gpusim.viz.plots.style import from_zero
 from gpusim.viz.plots.trials import change_of_diameters
-from gpusim.viz.report import Given, methods, page, runs, save_report, space
+from gpusim.viz.report import Given, courses, curves, methods, page, runs, save_report, space
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,9 @@ def test_results_are_compared_on_one_page_that_loads_nothing(folders, tmp_path):
     assert text.count(f"<p>{html.escape(description)}</p>") == 1
     assert "Mean over cells: tumour; exposed; infected." in text
     traits = gpusim.Scenario.load("cold-to-hot").document.traits
-    assert text.count("<svg") == 6 + len(traits)  # three curves, waterfall, spider, infiltration; a curve each
+    assert text.count("<svg") == 8 + len(
+        traits
+    )  # three curves, waterfall, spider, virus, body, infiltration; a curve each
     assert text.count("data:image/png;base64,") == 2
     assert "treated" in text
     assert "&lt;untreated&gt;" in text
@@ -193,6 +195,42 @@ def test_differences_of_a_few_percent_fill_the_axis(values, bottom):
 def test_an_axis_of_negative_values_is_left_as_it_is():
     assert not from_zero(np.array([-1.0, 5.0, np.nan]))
     assert from_zero(np.array([np.nan, np.inf]))
+
+
+def test_the_virus_infected_cells_and_a_changing_body_have_panels(monkeypatch):
+    scenario = gpusim.Scenario.load("cold-to-hot")
+    document = scenario.document
+    drawn = []
+    monkeypatch.setattr(courses, "panels", lambda found, labels: drawn.append((found, labels)))
+    monkeypatch.setattr(courses, "inline", lambda figure: "<svg>")
+    monkeypatch.setattr(courses, "_of_virus", lambda result: iter([("virus, PFU", lambda c: c["total.virus"] * 2)]))
+    zero = np.zeros(3)
+    columns = {f"body.{name}": zero for name in document.body.quantities} | {"total.virus": [0.0, 5.0, 9.0]}
+    changing = next(iter(document.body.quantities))
+    counts = pd.DataFrame({"minutes": [0.0, 1440.0, 2880.0]} | columns | {f"body.{changing}": [0.0, 1.0, 0.0]})
+    result = SimpleNamespace(counts=counts, scenario=scenario, document=document)
+    text = courses.part({"a": [result, result], "b": [result]})
+    assert re.findall("<h2>(.*?)</h2>", text) == ["Virus and infected cells", "Body"]
+    assert "Infected cells: exposed; infected" in text
+    (virus, labels), (body, _) = drawn
+    assert labels == ["a", "b"]
+    days, values = virus["virus, PFU"]["a"]
+    assert days.tolist() == [0, 1, 2]
+    assert values.tolist() == [[0, 10, 18]] * 2
+    assert len(body) == 1
+    assert next(iter(body)).startswith(document.body.quantities[changing].label or changing.replace("_", " "))
+
+
+def test_panels_have_one_legend_and_a_wide_one_is_logarithmic():
+    days = np.arange(4.0)
+    few, wide = np.array([[1.0, 2, 3, 4]]), np.array([[0.0, 1e9, 1e3, 1e2]])
+    figure = curves.panels({"few": {"b": (days, few)}, "wide": {"a": (days, wide), "b": (days, wide)}}, ["a", "b"])
+    left, right = figure.axes
+    assert (left.get_yscale(), right.get_yscale()) == ("linear", "symlog")
+    assert left.lines[0].get_color() == right.lines[1].get_color()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    figure.draw_without_rendering()
+    assert "10⁸" in [tick.get_text() for tick in right.get_yticklabels()]
 
 
 def test_a_folder_with_an_underscore_has_its_place_in_the_legend():

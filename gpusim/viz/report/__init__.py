@@ -14,7 +14,7 @@ from gpusim.study.folder import SETS, TABLE, is_study
 from gpusim.study.robustness import Robustness
 from gpusim.study.trial import Trial
 from gpusim.study.verdict import verdicts
-from gpusim.viz.report import methods, runs, space, studies
+from gpusim.viz.report import courses, methods, runs, space, studies
 from gpusim.viz.report.page import PAGE
 
 __all__ = ["Given", "save_report"]
@@ -124,6 +124,7 @@ def _of_runs(given: Given, types: Callable[[Path], Document] | None, *, pictures
         *(runs.outcomes(name, trial) for name, trial in given.trials.items()),
         runs.tumour_cells_over_time(compared, cells),
         *runs.lesions(compared),
+        courses.part(compared),
         space.part(compared, given.tables, types),
         *runs.traits(compared),
         runs.firings(compared),

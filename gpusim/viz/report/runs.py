@@ -35,10 +35,10 @@ from gpusim.viz import plots
 from gpusim.viz.moment import LOOKED_AT, Moment, moment_of_result, some_of
 from gpusim.viz.overlay import field_label as written
 from gpusim.viz.palette import THEMES
-from gpusim.viz.plots.style import DAY, from_zero
-from gpusim.viz.plots.style import colour as colour_of
+from gpusim.viz.plots.style import DAY
 from gpusim.viz.plots.trials import FALSE_DISCOVERY
 from gpusim.viz.render import save_picture
+from gpusim.viz.report.curves import PLAIN, draw
 from gpusim.viz.report.page import capital, inline, table
 from gpusim.viz.scene import Look, span_of
 
@@ -224,24 +224,11 @@ def _over_readings(read: Mapping[str, list[list[Reading]]], of: object, label: s
 
 def _figure(series: Mapping[str, tuple[np.ndarray, np.ndarray]], label: str) -> Figure:
     """Medians over days, with a band from the lowest to the highest replicate."""
-    # A folder may be called $x$; it is no formula.
-    plain = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
-    with mpl.rc_context(plain):
+    with mpl.rc_context(PLAIN):
         figure = Figure(figsize=(7.5, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        lines = []
-        for i, (days, values) in enumerate(series.values()):
-            colour = colour_of(i)
-            there = ~np.isnan(values).all(axis=0)  # some mean is not there at every time
-            middle, low, high = (np.full(values.shape[1], np.nan) for _ in range(3))
-            middle[there] = np.nanmedian(values[:, there], axis=0)
-            lines += axes.plot(days, middle, color=colour, linewidth=1.8)
-            if len(values) > 1:
-                low[there], high[there] = np.nanmin(values[:, there], axis=0), np.nanmax(values[:, there], axis=0)
-                axes.fill_between(days, low, high, color=colour, alpha=0.15, linewidth=0)
+        lines = draw(axes, series)
         axes.set(xlabel="time, days", ylabel=label)
-        if from_zero(np.concatenate([values.ravel() for _, values in series.values()])):
-            axes.set_ylim(bottom=0)
         # Given here, as Matplotlib leaves out a label that begins with "_".
         axes.legend(lines, list(series), frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
