@@ -1,11 +1,14 @@
 """What the parts of a report share: tables and figures as HTML, and the page around them."""
 
+import base64
 import html
 import io
 from collections.abc import Iterable
 
+import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 
 def inline(figure: Figure) -> str:
@@ -14,6 +17,17 @@ def inline(figure: Figure) -> str:
     figure.savefig(buffer, format="svg")
     plt.close(figure)
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def enlargeable(pixels: np.ndarray, label: str) -> str:
+    """A picture (uint8 RGB [height, width, 3]) that fills the window after a click; `label` is HTML."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "jpeg", quality=88)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return (
+        f'<label class=enlargeable><input type=checkbox aria-label="enlarge"><img src="data:image/jpeg;base64,{data}" '
+        f'alt="{label}"></label>'
+    )
 
 
 def capital(label: str) -> str:
@@ -42,6 +56,10 @@ li.too_few::marker {{ content: "?  " }}
 .note {{ color: #666; font-size: 13px }}
 .pictures {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem }}
 figure {{ margin: 0 }} img, svg {{ width: 100%; height: auto }} figcaption {{ text-align: center; font-size: 14px }}
+.enlargeable input {{ position: absolute; opacity: 0 }} .enlargeable {{ cursor: zoom-in }}
+.enlargeable input:focus-visible + img {{ outline: 2px solid #0072b2 }}
+.enlargeable input:checked + img {{ position: fixed; inset: 0; width: 100vw; height: 100vh; object-fit: contain;
+  background: #fff; z-index: 9; cursor: zoom-out }}
 </style>
 <h1>{title}</h1>
 <p class=note>Simulated with gpusim, a research tool, not a medical device. Lines are medians of the replicates,

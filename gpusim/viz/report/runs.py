@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import statistics
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -37,12 +34,12 @@ from gpusim.viz.overlay import field_label as written
 from gpusim.viz.palette import THEMES
 from gpusim.viz.plots.style import DAY
 from gpusim.viz.plots.trials import FALSE_DISCOVERY
-from gpusim.viz.render import save_picture
+from gpusim.viz.render import picture
 from gpusim.viz.report.curves import PLAIN, draw
-from gpusim.viz.report.page import capital, inline, table
+from gpusim.viz.report.page import capital, enlargeable, inline, table
 from gpusim.viz.scene import Look, span_of
 
-_PICTURE = (640, 480)
+_PICTURE = (1280, 800)
 
 Groups = Mapping[str, Sequence[Result]]
 """What is compared, by its label: replicates of one arm, or a single result."""
@@ -362,20 +359,16 @@ def pictures(compared: Groups) -> str:
     """The end of the first run of each, at all sites, in one scale of colours."""
     shown = []
     spans = _spans([Result(results[0].folder, site) for results in compared.values() for site in results[0].sites])
-    with tempfile.TemporaryDirectory() as folder:
-        for i, (name, results) in enumerate(compared.items()):
-            for site in results[0].sites:
-                path = Path(folder) / f"{i}-{site}.png"
-                moment = moment_of_result(Result(results[0].folder, site))
-                field = _shown_field(moment)
-                look = Look(field[0], THEMES["light"], spans[field])
-                save_picture(moment, path, look, _PICTURE)
-                data = base64.b64encode(path.read_bytes()).decode()
-                label = html.escape(name + (f", {site}" if len(results[0].sites) > 1 else ""))
-                image = f'<img src="data:image/png;base64,{data}" alt="">'
-                shown.append(f"<figure>{image}<figcaption>{label}</figcaption></figure>")
+    for name, results in compared.items():
+        for site in results[0].sites:
+            moment = moment_of_result(Result(results[0].folder, site))
+            field = _shown_field(moment)
+            pixels, _ = picture([moment], Look(field[0], THEMES["light"], spans[field]), _PICTURE)
+            label = html.escape(name + (f", {site}" if len(results[0].sites) > 1 else ""))
+            shown.append(f"<figure>{enlargeable(pixels, label)}<figcaption>{label}</figcaption></figure>")
     scales = "; ".join(f"{label}, from {low:g} to {high:g}" for (_, label), (low, high) in spans.items())
-    note = f"The end of the first seed of each. One scale of colours in all pictures, for all times: {scales}."
+    note = f"The end of the first seed of each. One scale of colours in all pictures, for all times: {scales}. "
+    note += "A click enlarges a picture."
     return f"<p class=note>{html.escape(note)}</p><div class=pictures>{''.join(shown)}</div>"
 
 
