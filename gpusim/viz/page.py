@@ -16,7 +16,7 @@ from PIL import Image
 
 from gpusim.viz import geometry, scene
 from gpusim.viz.moment import Moment
-from gpusim.viz.overlay import overlay
+from gpusim.viz.overlay import length_label, overlay, round_length
 from gpusim.viz.scene import Look, Part, Shown
 
 _SHELLS = (0.2, 0.4, 0.6, 0.8)
@@ -45,6 +45,7 @@ def save_page(moment: Moment, target: Path, look: Look) -> Shown:
             for shell in _shells(shown):
                 plot += shell
             shown.layers.append("field")
+    plot += _scale_bar(shown)
     middle, reach = np.array(shown.moment.size) / 2, float(np.linalg.norm(shown.moment.size))
     azimuth, elevation = np.radians(shown.look.view or scene.VIEWS["corner"])
     away = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
@@ -136,12 +137,26 @@ def _shells(shown: Shown) -> Iterator[object]:
             yield _object(Part("field", mesh, to_hex(colours(share)), min(0.1 + 0.35 * share, 1) * look.opacity))
 
 
+def _length(shown: Shown) -> float:
+    """Of the scale bar, um."""
+    return round_length(shown.moment.size[0] / 3)
+
+
+def _scale_bar(shown: Shown) -> object:
+    """A bar along x at the foot of the lattice: in perspective, it holds at its place."""
+    size, front = max(shown.moment.size), -0.04 * max(shown.moment.size)
+    ends = np.array([[0.0, front, 0.0], [_length(shown), front, 0.0]], np.float32)
+    return k3d.line(ends, color=_number(shown.look.theme.ink), width=0.008 * size, shader="mesh", name="scale bar")
+
+
 def _writing(shown: Shown) -> str:
-    """Time and legend, over the scene; the mouse reaches through them."""
+    """Time, legend and the length of the scale bar, over the scene; the mouse reaches through them."""
     image = io.BytesIO()
     Image.fromarray(overlay([shown], _LEGEND, None)).save(image, "png", optimize=True)
     data = base64.b64encode(image.getvalue()).decode()
     return (
         '<img alt="legend" style="position:fixed;inset:0;width:100%;height:100%;object-fit:contain;'
         f'object-position:right top;pointer-events:none" src="data:image/png;base64,{data}">'
+        f'<div style="position:fixed;left:24px;bottom:18px;font:15px sans-serif;color:{shown.look.theme.ink};'
+        f'pointer-events:none">bar at the foot: {length_label(_length(shown))}</div>'
     )

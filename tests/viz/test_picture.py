@@ -338,6 +338,7 @@ def test_a_page_needs_nothing_from_elsewhere(tmp_path):
     text = target.read_text(encoding="utf-8")
     assert 'src="http' not in text
     assert 'href="http' not in text
+    assert f"bar at the foot: {round(page._length(shown))} µm" in text
     assert len(text) > 1_000_000
 
 
