@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -195,35 +195,49 @@ def _number(value: float, form: str) -> str:
 
 @app.command("heat")
 def show_heat(
-    source: Annotated[
-        Path, typer.Argument(metavar="OUT|TABLE.csv", help="A result folder, or a table of cells of a section.")
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="{OUT|TABLE.csv}...", help="Result folders, and tables of cells of sections.", show_default=False
+        ),
     ],
 ) -> None:
     """Print the lesions of a tumour over time: size, CD8 cells per mm^2 of section, tumour heat, immune phenotype.
 
-    Of several results (replicates, a trial, a study that keeps its stores), print those at the end of each.
+    Of several results (several folders, replicates, a trial, a study that keeps its stores), print those at the end of
+    each. Of tables of real sections, print the phenotype.
     """
     from gpusim.analysis import phenotype_of_table
     from gpusim.record import Result, results_below
 
-    if source.suffix == ".csv":
-        section = phenotype_of_table(source)
+    tables = [source for source in sources if source.suffix == ".csv"]
+    folders = [source for source in sources if source not in tables]
+    sections = [(source.name, phenotype_of_table(source)) for source in tables]
+    several = {folder: results_below(folder) for folder in folders}
+    if folders and (len(folders) > 1 or several[folders[0]]):
+        everywhere = {
+            ", ".join([_label(each, folder, folders), *([site] if len(sites) > 1 else [])]): Result(each, site)
+            for folder in folders
+            for each in several[folder] or [folder]
+            for sites in [Result(each).sites]
+            for site in sites
+        }
+        out.print(_heat_table(everywhere, last=True))
+    else:
+        for folder in folders:
+            for site in Result(folder).sites:
+                out.print(_heat_table({"": Result(folder, site)}))
+    if sections:
         table = new_table("section", "CD8 per mm2 in tumour", "in stroma", "phenotype")
-        table.add_row(source.name, f"{section.core:.0f}", f"{section.margin:.0f}", section.phenotype)
+        for name, section in sections:
+            table.add_row(name, f"{section.core:.0f}", f"{section.margin:.0f}", section.phenotype)
         out.print(table)
-        return
-    several = results_below(source)
-    if not several:
-        for site in Result(source).sites:
-            out.print(_heat_table({"": Result(source, site)}))
-        return
-    everywhere = {
-        ", ".join([each.relative_to(source).as_posix(), *([site] if len(sites) > 1 else [])]): Result(each, site)
-        for each in several
-        for sites in [Result(each).sites]
-        for site in sites
-    }
-    out.print(_heat_table(everywhere, last=True))
+
+
+def _label(result: Path, folder: Path, folders: Sequence[Path]) -> str:
+    """Of a result in one of several folders: its path in it, after the folder's where there are several."""
+    inner = result.relative_to(folder).as_posix()
+    return inner if len(folders) == 1 else str(folder) if inner == "." else f"{folder}/{inner}"
 
 
 def _heat_table(results: Mapping[str, Result], *, last: bool = False) -> Table:

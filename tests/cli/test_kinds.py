@@ -147,6 +147,19 @@ def test_one_site_and_means_of_fields_are_shown(folder):
     assert run("show", "replicates", "--means", folder=folder).returncode == 2
 
 
+def test_lesions_of_several_folders_and_tables_are_shown_together(folder):
+    for name, cd8 in (("one", 0), ("two", 1)):
+        (folder / f"{name}.csv").write_text(f"x_um,y_um,region,CD8\n10,10,tumor,{cd8}\n30,10,stroma,0\n")
+    told = run("heat", "run", "trial", "one.csv", "several sites", "two.csv", folder=folder).stdout.splitlines()
+    labels = [line.split("  ")[0] for line in told]
+    assert labels == [
+        "result",
+        "run", *(f"trial/{arm}/{seed}" for arm in ("control", "faster") for seed in (9, 10)),
+        "several sites, here", "several sites, there", "section", "one.csv", "two.csv",
+    ]  # fmt: skip
+    assert [line.split()[1] for line in told[-2:]] == ["0", "2500"]  # of a square of 20 um
+
+
 def test_a_picture_shows_all_sites(folder):
     pytest.importorskip("pyvista", reason="PyVista is not installed")
     from PIL import Image
