@@ -244,6 +244,7 @@ class App:
             speed_span=self._spans.get(SPEED),
             hidden=frozenset(scene.LAYERS) - set(state.layers),
             opacity=float(state.opacity),
+            balls=0,
             samples=_SAMPLES,
         )
 

@@ -41,7 +41,6 @@ FACES = ("cells", "field")
 """What the faces of the cut show."""
 _BYTES_PER_VOXEL = 16
 """Of a volume while it is drawn: its texture, its gradients, and copies on their way."""
-_BALLS_AS_MESHES = 30_000
 OPACITY = 0.7 * np.linspace(0, 1, 9) ** 0.8
 """Of a volume, from the low to the high end of its span."""
 _PIXELS_PER_CELL = 9
@@ -79,6 +78,7 @@ class Look:
         view: azimuth and elevation, degrees; by default from a corner, from above where the lattice is flat.
         hidden: layers left out. opacity: of the volume, 1 as it comes.
         memory: bytes that a volume may take; a larger one is thinned.
+        balls: cells of a layer above which balls are computed for each pixel, rougher at their rim, but faster.
         samples: of a volume along the longest edge of the lattice, at least, where software draws it.
 
     Raises `ResultError` where a layer, the cut or the faces are none of those.
@@ -99,6 +99,7 @@ class Look:
     view: tuple[float, float] | None = None
     opacity: float = 1.0
     memory: int | None = None
+    balls: int = 30_000
     samples: int = 250
 
     def __post_init__(self) -> None:
@@ -185,7 +186,7 @@ def fill(plotter: pv.Plotter, moment: Moment, look: Look) -> Shown:
     for name in LAYERS:
         plotter.renderer.remove_actor(name, render=False, reset_camera=False)
     for part in parts(shown.moment, shown.look):
-        _add(plotter, part)
+        _add(plotter, part, shown.look)
         shown.layers.append(part.layer)
     if shown.look.has_volume:
         _add_volume(plotter, shown)
@@ -349,13 +350,13 @@ def _first(moment: Moment, role: StateRole, colours: dict[str, str], look: Look)
     return next((colours[name] for name in moment.having(role)), look.theme.ink)
 
 
-def _add(plotter: pv.Plotter, part: Part) -> None:
-    plotter.add_actor(_actor(part), name=part.layer, reset_camera=False, render=False)
+def _add(plotter: pv.Plotter, part: Part, look: Look) -> None:
+    plotter.add_actor(_actor(part, look), name=part.layer, reset_camera=False, render=False)
 
 
-def _actor(part: Part) -> pv.Actor:
+def _actor(part: Part, look: Look) -> pv.Actor:
     mesh = part.mesh
-    if part.radius and mesh.n_points > _BALLS_AS_MESHES:
+    if part.radius and mesh.n_points > look.balls:
         return _balls_by_pixel(part)
     if part.radius:
         ball = pv.Icosphere(radius=part.radius, nsub=2 if mesh.n_points < 5_000 else 1)
@@ -607,7 +608,7 @@ def _section(moment: Moment, look: Look, body: Callable[[], np.ndarray], paint: 
             piece = _discs(moment, look, plane, axis, origin, body, paint)
         if piece.n_cells:
             pieces.append(piece)
-    return pv.merge(pieces) if pieces else pv.PolyData()
+    return pv.merge(pieces, merge_points=False) if pieces else pv.PolyData()
 
 
 def _coloured(moment: Moment, look: Look, plane: Any, axis: int, origin: list[float]) -> pv.PolyData:
@@ -615,10 +616,10 @@ def _coloured(moment: Moment, look: Look, plane: Any, axis: int, origin: list[fl
     name = look.field or moment.field_names[0]
     low, high = look.span or (0.0, 1.0)
     shares = np.clip((moment.values(name)[plane] - low) / (high - low), 0.0, 1.0)
-    colours = moment.map(name, look.theme)(shares)[..., :3]
     if not shares.size:  # the cut is at the lattice's side
         return pv.PolyData()
-    return _texture(colours, axis, origin, moment.spacing).extract_surface(algorithm="dataset_surface")
+    colours = moment.map(name, look.theme)(shares)[..., :3]
+    return _squares(colours, np.ones(shares.shape, bool), axis, origin, moment.spacing)
 
 
 def _discs(
@@ -653,23 +654,31 @@ def _face(
         return pv.PolyData()
     fine = min(_PIXELS_PER_CELL, max(2 * _PIXELS_OF_A_FACE // (sum(density.shape) + 1), 3))
     aside = np.abs(np.arange(fine) - (fine - 1) / 2) / (fine / 2)
-    distance = np.tile(np.hypot(aside[:, None], aside[None, :]), density.shape)[..., None]
-    colour = colours.repeat(fine, axis=0).repeat(fine, axis=1)
-    colour = np.where(distance < 0.75, colour, np.where(distance < 1.0, 0.8 * colour + 0.2 * gap, gap))
+    distance = np.hypot(aside[:, None], aside)
+    weight = np.where(distance < 0.75, 1.0, np.where(distance < 1.0, 0.8, 0.0)).astype(np.float32)[:, None, :, None]
+    height, width = density.shape
+    colour = colours.astype(np.float32)[:, None, :, None] * weight + gap.astype(np.float32) * (1 - weight)
     inside = ndimage.zoom(np.pad(density, 1, mode="edge"), fine, order=1, grid_mode=True, mode="grid-constant")
     inside = inside[fine:-fine, fine:-fine] >= geometry.LEVEL
-    plane = _texture(colour, axis, lowest, spacing / fine)
-    return plane.extract_cells(np.flatnonzero(inside.reshape(-1))).extract_surface(algorithm="dataset_surface")
+    return _squares(colour.reshape(height * fine, width * fine, 3), inside, axis, lowest, spacing / fine)
 
 
-def _texture(colours: np.ndarray, axis: int, lowest: list[float], spacing: float) -> pv.ImageData:
-    """A plane across an axis (x 0, y 1, z 2) of squares with a colour each: RGB, 0 to 1, [up, across, 3]."""
+def _squares(colours: np.ndarray, inside: np.ndarray, axis: int, lowest: list[float], spacing: float) -> pv.PolyData:
+    """Squares on a plane across an axis (x 0, y 1, z 2) where `inside`, in colours: RGB, 0 to 1, [up, across, 3]."""
+    if not inside.any():
+        return pv.PolyData()
     across, up = ((1, 2), (0, 2), (0, 1))[axis]
-    counts = [1, 1, 1]
-    counts[across], counts[up] = colours.shape[1] + 1, colours.shape[0] + 1
-    plane = pv.ImageData(dimensions=counts, spacing=(spacing,) * 3, origin=lowest)
-    plane.cell_data["colour"] = (colours.reshape(-1, 3) * 255).round().astype(np.uint8)
-    return plane
+    height, width = inside.shape
+    points = np.empty((height + 1, width + 1, 3), np.float32)
+    points[..., axis] = lowest[axis]
+    points[..., across] = lowest[across] + spacing * np.arange(width + 1)
+    points[..., up] = (lowest[up] + spacing * np.arange(height + 1))[:, None]
+    rows, columns = np.nonzero(inside)
+    corner = rows * (width + 1) + columns
+    corners = np.stack([corner, corner + 1, corner + width + 2, corner + width + 1], axis=1)
+    mesh = pv.PolyData.from_regular_faces(points.reshape(-1, 3), corners)
+    mesh.cell_data["colour"] = np.rint(colours[inside] * 255).astype(np.uint8)
+    return mesh
 
 
 def _balls(layer: str, moment: Moment, cells: np.ndarray, states: list[str], kept: np.ndarray, paint: Paint) -> Part:

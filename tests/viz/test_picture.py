@@ -167,6 +167,15 @@ def test_the_faces_of_a_cut_show_the_field_in_the_colours_of_its_bar(cut, view):
         assert image[round(row), round(column)] == pytest.approx(np.array(colour) * 255, abs=2)
 
 
+def test_a_cut_beside_the_tumour_has_no_faces_with_cells():
+    tissue = np.ones((16, 16, 16))
+    tissue[6:10, 6:10, 6:10] = 2
+    shown = moment(tissue)
+    for cut in scene.CUTS:
+        parts = list(scene.parts(shown, Look(cut=cut, centre=(300, 20, 300), hidden=only("section", "box"))))
+        assert [part.layer for part in parts] == ["box"]
+
+
 def test_what_is_under_the_pointer_is_said():
     tissue = np.full((16, 16, 16), 2)
     tissue[:, :, 8:] = 5
