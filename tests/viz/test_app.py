@@ -158,11 +158,10 @@ def test_what_is_under_the_pointer_is_shown_and_curves_are_chosen(result, page_o
         page.locator("#stage").press(key)
     page.wait_for_function("window.trame.state.get('cut') === 'z' && window.trame.state.get('faces') === 'field'")
     view = page.locator("#view").bounding_box()
-    said = ""
-    for share in (0.3, 0.34, 0.38, 0.42):
-        page.mouse.move(view["x"] + share * view["width"], view["y"] + 0.5 * view["height"])
-        page.wait_for_timeout(500)
-        said = said or page.inner_text("#pointed")
+    page.wait_for_function("getComputedStyle(document.querySelector('#busy')).display === 'none'")
+    page.mouse.move(view["x"] + 0.375 * view["width"], view["y"] + 0.5 * view["height"])  # the middle of the face
+    page.wait_for_function("document.querySelector('#pointed').innerText")
+    said = page.inner_text("#pointed")
     assert re.match(r"\(\d+, \d+, \d+\) µm: .+; tumour heat: ", said)
     curves = "document.querySelector('#curves').src"
     before = page.evaluate(curves)
