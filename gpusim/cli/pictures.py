@@ -174,9 +174,8 @@ def render(
     if site is None and ending != ".png" and len(found.sites) > 1:
         err.print(f"gpusim: note: shows the site '{found.site}' (sites: {', '.join(found.sites)}; choose with --site)")
     pixels = _size(size) if size else film.SIZES.get(ending, rendering.SIZE)
-    snapshots = moment.snapshots_at(found, at or "end", field)
     if ending in film.SIZES:
-        chosen = snapshots if at else list(range(len(found.times)))
+        chosen = moment.snapshots_at(found, at, field) if at else list(range(len(found.times)))
         moments = [lambda i=i: moment.moment_of_result(found, i) for i in chosen]
         first = moments[0]()  # a wrong name is reported before the film begins
         if field:

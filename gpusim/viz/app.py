@@ -111,8 +111,7 @@ class App:
         self._interactor = vtkRenderWindowInteractor()
         self._interactor.SetInteractorStyle(vtkInteractorStyleTrackballCamera())
         self._interactor.SetRenderWindow(self.plotter.render_window)
-        self._delivery = Delivery(self.plotter.render_window, lambda: self._version)
-        self._version = 0
+        self._delivery = Delivery(self.plotter.render_window)
         self._refining: asyncio.TimerHandle | None = None
         self._staged: list[scene.Shown] = []
         self._written: tuple[Any, ...] = ()
@@ -286,7 +285,7 @@ class App:
                 )
             staged.append(shown)
         self._aimed = True
-        self._version += 1
+        self._delivery.scene_changed()
         self._staged = staged
         if self.controller.update_view.exists():
             self.controller.update_view()
@@ -452,11 +451,10 @@ class App:
             return
         width, height = self.plotter.render_window.GetSize()
         number = min(max(int(x * len(self.sources)), 0), len(self.sources) - 1)
-        source, renderer = self.sources[number], self.plotter.renderers[number]
-        moment = source.moment(self._index(source), self.state.site)
+        shown, renderer = self._staged[number], self.plotter.renderers[number]
         pixel = (min(max(int(x * width), 0), width - 1), min(max(int((1 - y) * height), 0), height - 1))
-        place = pointer.place_at(renderer, *pixel, pointer.INWARD * moment.spacing)
-        self.state.pointed = "" if place is None else pointer.description(moment, self._look(), place)
+        place = pointer.place_at(renderer, *pixel, pointer.INWARD * shown.moment.spacing)
+        self.state.pointed = "" if place is None else pointer.description(shown.moment, shown.look, place)
         self.state.flush()
 
     def _go_to(self, share: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from vtkmodules.util.numpy_support import vtk_to_numpy
@@ -20,25 +19,26 @@ class Delivery:
     Takes the place of trame's own images: those are encoded in threads, and the page gets the image before the last
     one until the scene has been drawn a second time, half a second later.
 
-    Args:
-        changes: a number that changes with the scene.
-
     Attributes:
         share: of the width and height that the page asks for.
     """
 
-    def __init__(self, window: vtkRenderWindow, changes: Callable[[], int]) -> None:
+    def __init__(self, window: vtkRenderWindow) -> None:
         self.share = 1.0
-        self._window, self._changes = window, changes
+        self._window = window
         self._key: tuple[Any, ...] = ()
         self._image = b""
         self._serial = 0
+
+    def scene_changed(self) -> None:
+        """The next image is drawn anew."""
+        self._key = ()
 
     def image(self, size: tuple[int, int], quality: int) -> bytes:
         """The scene at a size, pixels, in a quality of 0 to 100."""
         if min(size) >= _SMALLEST and tuple(self._window.GetSize()) != size:
             self._window.SetSize(*size)
-        key = (self._changes(), tuple(self._window.GetSize()), quality, *self._cameras())
+        key = (tuple(self._window.GetSize()), quality, *self._cameras())
         if key != self._key:
             self._key, self._image = key, self._drawn(quality)
             self._serial += 1
