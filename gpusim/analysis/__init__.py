@@ -7,6 +7,7 @@ from gpusim.analysis.reading import read_lesions
 from gpusim.analysis.roles import (
     field_label,
     main_field,
+    quantity_label,
     state_label,
     states_with,
     trait_label,
@@ -26,6 +27,7 @@ __all__ = [
     "main_field",
     "phenotype",
     "phenotype_of_table",
+    "quantity_label",
     "read_lesions",
     "state_label",
     "states_with",

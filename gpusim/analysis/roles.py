@@ -63,6 +63,11 @@ def trait_label(document: Document, name: str) -> str:
     return document.traits[name].label or name.replace("_", " ")
 
 
+def quantity_label(document: Document, name: str) -> str:
+    """Label of a quantity of the body."""
+    return document.body.quantities[name].label or name.replace("_", " ")
+
+
 def main_field(document: Document) -> str | None:
     """The field that is shown first: the one with the role `virus`, or the first; None without fields."""
     fields = document.fields

@@ -80,8 +80,7 @@ def show(
         counts = counts[["minutes"]].join(own.rename(columns=lambda column: column.removeprefix(f"{site}.")))
     states = [c for c in counts.columns if c.startswith("cells.") and counts[c].max() > 0 and c != "cells.none"]
     units = {name: field.unit for name, field in found.scenario.document.fields.items()}
-    lattices = [Result(result, each) for each in (found.sites if site is None else [site])]
-    sizes = [math.prod(each.array("tissue", 0).shape) for each in lattices], [each.spacing for each in lattices]
+    sizes = found.sizes if site is None else ([found.voxels], [found.spacing])
     voxels = sum(sizes[0])
     told = {
         name: Whole(1 / voxels, unit, is_amount=False) if means else whole(unit, *sizes) for name, unit in units.items()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -187,6 +188,18 @@ class Result(Plottable):
     def field_names(self) -> list[str]:
         """Fields in the order of the scenario."""
         return list(self.scenario.document.fields)
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels of this site."""
+        with self._reading(layout.SNAPSHOTS):
+            return math.prod(store.array_of(self._site, "tissue").shape[1:])
+
+    @property
+    def sizes(self) -> tuple[list[int], list[float]]:
+        """Numbers of voxels, and edges of a voxel (um), of all sites, as `gpusim.analysis.whole` takes them."""
+        sites = [Result(self.folder, name) for name in self.sites]
+        return [each.voxels for each in sites], [each.spacing for each in sites]
 
     @property
     def _lattices(self) -> list[str]:

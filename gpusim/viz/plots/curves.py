@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -11,8 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gpusim.analysis import whole
-from gpusim.analysis.roles import field_label
+from gpusim.analysis import field_label, quantity_label, whole
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.scenario.schema import EMPTY, NONE
@@ -66,18 +64,16 @@ def _panels(replicates: Sequence[Result]) -> dict[str, dict[str, tuple[str, floa
     """By the label of a panel: columns of the counts, each with its label and the factor that gives its unit."""
     first = replicates[0]
     document = first.scenario.document
-    sites = [Result(first.folder, name) for name in first.sites]
-    lattices = [math.prod(each.array("tissue", 0).shape) for each in sites], [each.spacing for each in sites]
+    sizes = first.sizes
     found: dict[str, dict[str, tuple[str, float]]] = {}
     for name, field in document.fields.items():
-        told, column = whole(field.unit, *lattices), f"total.{name}"
+        told, column = whole(field.unit, *sizes), f"total.{name}"
         if any((result.counts[column] != 0).any() for result in replicates):
             found.setdefault(f"fields, {told.label}", {})[column] = (field_label(document, name), told.factor)
     for name, quantity in document.body.quantities.items():
         column = f"body.{name}"
         if any(result.counts[column].nunique() > 1 for result in replicates):
-            label = quantity.label or name.replace("_", " ")
-            found.setdefault(f"body, {quantity.unit}", {})[column] = (label, 1.0)
+            found.setdefault(f"body, {quantity.unit}", {})[column] = (quantity_label(document, name), 1.0)
     return {_MICRO.sub("µ", title).removesuffix(", dimensionless"): lines for title, lines in found.items()}
 
 

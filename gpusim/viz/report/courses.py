@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from gpusim.analysis import field_label, state_label, states_with
+from gpusim.analysis import field_label, quantity_label, state_label, states_with
 from gpusim.analysis.amount import whole
 from gpusim.record import Result
 from gpusim.viz.plots.style import DAY
@@ -65,8 +65,7 @@ def _of_virus(result: Result) -> Iterator[tuple[str, Value]]:
     names = [name for name, field in document.fields.items() if field.role == "virus"]
     if not names:
         return
-    sites = [Result(result.folder, site) for site in result.sites]
-    sizes = [site.array("tissue", 0).size for site in sites], [site.spacing for site in sites]
+    sizes = result.sizes
     for name in names:
         told = whole(document.fields[name].unit, *sizes)
         title = f"{field_label(document, name)}, {told.label}".removesuffix(", ")
@@ -76,8 +75,9 @@ def _of_virus(result: Result) -> Iterator[tuple[str, Value]]:
 
 
 def _of_body(result: Result) -> Iterator[tuple[str, Value]]:
-    for name, quantity in result.scenario.document.body.quantities.items():
-        told = quantity.label or name.replace("_", " ")
+    document = result.scenario.document
+    for name, quantity in document.body.quantities.items():
+        told = quantity_label(document, name)
         unit = "cells" if quantity.unit == "cell" else quantity.unit
         title = f"{told}, {unit}".removesuffix(", dimensionless")
         yield title, partial(_sum, [f"body.{name}"], 1.0)

@@ -315,8 +315,7 @@ def _reported(result: Result) -> dict[str, Callable[[pd.DataFrame], float]]:
     for quantity, part in document.body.quantities.items():
         if part.role == "memory":
             found[part.label or quantity] = partial(_at_end, f"body.{quantity}")
-    sites = [Result(result.folder, site) for site in result.sites]
-    sizes = [each.array("tissue", 0).size for each in sites], [each.spacing for each in sites]
+    sizes = result.sizes
     for name, field in document.fields.items():
         if field.role == "effector":
             told = whole(field.unit, *sizes)
