@@ -59,7 +59,7 @@ COMMANDS = {
     "figures": ("spatial", "done", "-o", "figures"),
     "picture": ("render", "done", "-o", "picture.png", *SIZE),
     "movie": ("render", "done", "-o", "movie.mp4", *SIZE, "--seconds", "1"),
-    "page": ("render", "done", "-o", "scene.html", *SIZE),
+    "page": ("render", "done", "-o", "scene.html"),
 }
 AGAIN = {"run": RESUME, "checkpoint": RESUME, "trial": RESUME[:-1], "sweep": SWEEP}
 """Those that go on where they stopped."""
