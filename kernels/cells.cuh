@@ -2,7 +2,7 @@
 #pragma once
 #include "clones.cuh"
 
-constexpr uint8 rigid_room = 255;  // of a voxel that takes no cell and lets none through, and of what is outside
+constexpr uint16 rigid_room = 65535;  // of a voxel that takes no cell and lets none through, and of what is outside
 constexpr int32 in_place = 13;     // of the 27 voxels around and including one, in the order z, y, x
 
 struct Cell {

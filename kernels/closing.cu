@@ -51,7 +51,7 @@ extern "C" __global__ void mark_outside(
     const uint8* __restrict__ cells,    // [R, z, y, x]
     const uint32* __restrict__ labels,  // [R, z, y, x]
     // state out:
-    uint8* __restrict__ outside,  // [R, z, y, x]
+    uint16* __restrict__ outside,  // [R, z, y, x], in the place of room
     // numbers:
     int32 boundary,
     // sizes:
@@ -109,7 +109,8 @@ struct Lines {
 // Whether lines lead outside.
 struct Search {
     const Lines& all;
-    const uint8 *yields, *cells, *outside;
+    const uint16 *yields, *outside;
+    const uint8* cells;
     int32 states;
 
     // Whether no rigid voxel stands at the end of a step, nor beside it where it leads across an edge or a corner.
@@ -167,12 +168,12 @@ extern "C" __global__ void bid_for_lines(
     // model:
     const Rule* __restrict__ rules,        // [rules]
     const int32* __restrict__ rule_begin,  // [states + 1]
-    const uint8* __restrict__ yields,      // [states, states], as in begin_room
+    const uint16* __restrict__ yields,     // [states, states], as in begin_room
     const int32* __restrict__ lines,       // [directions, steps, 4]
     const uint64* __restrict__ seeds,      // [R]
     // state in:
-    const uint8* __restrict__ cells,    // [R, z, y, x]
-    const uint8* __restrict__ outside,  // [R, z, y, x]
+    const uint8* __restrict__ cells,     // [R, z, y, x]
+    const uint16* __restrict__ outside,  // [R, z, y, x]
     // state out:
     uint8* __restrict__ claim,    // [R, z, y, x]
     uint32* __restrict__ found,   // [R, z, y, x], voxels of the line, and most_tries times as much as its number
@@ -191,7 +192,7 @@ extern "C" __global__ void bid_for_lines(
             const Voxel place = rows.voxel(shape, i);
             const Lines all = lines_of(place);
             const int32 rule = rule_begin[cells[place.index]] + (claim[place.index] & CLAIM_RULE) - 1;
-            const Search search{all, yields, cells, outside, states};
+            const Search search{all, yields, outside, cells, states};
             int32 voxels = 0, number = 0;
             if (!outside[place.index])
                 while (number < most_tries &&

@@ -11,7 +11,7 @@
 #include "transition.cuh"
 
 constexpr int32 face_step = 10, edge_step = 14, corner_step = 17;  // tenths of a voxel
-constexpr int32 farthest_room = 254;
+constexpr int32 farthest_room = 2505;
 
 // Tenths of a voxel from the middle of 27 voxels to one of them.
 __device__ inline int32 step_length(int32 neighbour) {
@@ -22,12 +22,12 @@ __device__ inline int32 step_length(int32 neighbour) {
 // Blocks: replicates x nz x ny rows.
 extern "C" __global__ void begin_room(
     // model:
-    const uint8* __restrict__ yields,  // [states, states], room of a voxel by itself, by its own and its other cell
+    const uint16* __restrict__ yields,  // [states, states], room of a voxel by itself, by its own and its other cell
     // state in:
     const uint8* __restrict__ cells,  // [R, z, y, x], the layer whose cells divide
     const uint8* __restrict__ other,  // [R, z, y, x]
     // state out:
-    uint8* __restrict__ room,  // [R, z, y, x]
+    uint16* __restrict__ room,  // [R, z, y, x]
     // numbers:
     int32 boundary,
     // sizes:
@@ -39,7 +39,7 @@ extern "C" __global__ void begin_room(
         const int64 voxel = row.index + x;
         const int32 by_itself = yields[cells[voxel] * states + other[voxel]];
         const bool leaves = (open || at_open_side(boundary, 4, x, nx)) && by_itself != rigid_room && face_step < by_itself;
-        room[voxel] = static_cast<uint8>(leaves ? face_step : by_itself);
+        room[voxel] = static_cast<uint16>(leaves ? face_step : by_itself);
     }
 }
 ENTRY(begin_room)
@@ -47,7 +47,7 @@ ENTRY(begin_room)
 // A row of rooms and the eight beside it: row 3 dz + dy + 4 is dz planes and dy rows away; none outside the lattice.
 class RoomRows {
   public:
-    __device__ inline RoomRows(const uint8* room, const Stack& shape, int32 boundary, const Voxel& row)
+    __device__ inline RoomRows(const uint16* room, const Stack& shape, int32 boundary, const Voxel& row)
         : round(boundary & PERIODIC_X), nx(shape.nx) {
         for (int32 i = 0; i < 9; ++i) {
             const int32 z = along(row.z + i / 3 - 1, shape.nz, boundary & PERIODIC_Z);
@@ -55,14 +55,14 @@ class RoomRows {
             rows[i] = z < 0 || y < 0 ? nullptr : room + row_start(shape, row.replicate, z, y);
         }
     }
-    __device__ inline const uint8* operator[](int32 row) const { return rows[row]; }
-    __device__ inline uint8 at(int32 row, int32 x) const {
+    __device__ inline const uint16* operator[](int32 row) const { return rows[row]; }
+    __device__ inline uint16 at(int32 row, int32 x) const {
         const int32 there = along(x, nx, round);
         return rows[row] == nullptr || there < 0 ? rigid_room : rows[row][there];
     }
 
   private:
-    const uint8* rows[9];
+    const uint16* rows[9];
     bool round;
     int32 nx;
 };
@@ -71,35 +71,35 @@ class RoomRows {
 template <bool walls, typename Around>
 struct Nearest {
     Around around;  // the room of a neighbour by its number
-    __device__ inline uint8 at(int32 neighbour) const { return around(neighbour); }
-    __device__ inline uint8 wall(int32 neighbour) const {
-        return walls && at(neighbour) == rigid_room ? rigid_room : static_cast<uint8>(0);
+    __device__ inline uint16 at(int32 neighbour) const { return around(neighbour); }
+    __device__ inline uint16 wall(int32 neighbour) const {
+        return walls && at(neighbour) == rigid_room ? rigid_room : static_cast<uint16>(0);
     }
-    static __device__ inline uint8 less(uint8 a, uint8 b) { return a < b ? a : b; }
-    static __device__ inline uint8 after(uint8 room, uint8 step) {
-        const uint8 most = rigid_room - step;
-        return static_cast<uint8>((room < most ? room : most) + step);
+    static __device__ inline uint16 less(uint16 a, uint16 b) { return a < b ? a : b; }
+    static __device__ inline uint16 after(uint16 room, uint16 step) {
+        const uint16 most = rigid_room - step;
+        return static_cast<uint16>((room < most ? room : most) + step);
     }
     // Along two axes, each one way: strides among the 27 neighbours.
-    __device__ inline uint8 edge(int32 a, int32 b) const {
-        return static_cast<uint8>(at(in_place + a + b) | wall(in_place + a) | wall(in_place + b));
+    __device__ inline uint16 edge(int32 a, int32 b) const {
+        return static_cast<uint16>(at(in_place + a + b) | wall(in_place + a) | wall(in_place + b));
     }
-    __device__ inline uint8 edges(int32 a, int32 b) const {
+    __device__ inline uint16 edges(int32 a, int32 b) const {
         return less(less(edge(a, b), edge(a, -b)), less(edge(-a, b), edge(-a, -b)));
     }
-    __device__ inline uint8 corner(int32 a, int32 b, int32 c) const {
-        return static_cast<uint8>(at(in_place + a + b + c) | wall(in_place + a) | wall(in_place + b) |
+    __device__ inline uint16 corner(int32 a, int32 b, int32 c) const {
+        return static_cast<uint16>(at(in_place + a + b + c) | wall(in_place + a) | wall(in_place + b) |
                                   wall(in_place + c) | wall(in_place + a + b) | wall(in_place + a + c) |
                                   wall(in_place + b + c));
     }
-    __device__ inline uint8 faces(int32 a) const { return less(at(in_place + a), at(in_place - a)); }
-    __device__ inline uint8 found() const {
-        const uint8 here = at(in_place);
-        const uint8 by_face = less(less(faces(1), faces(3)), faces(9));
-        const uint8 by_edge = less(less(edges(1, 3), edges(1, 9)), edges(3, 9));
-        const uint8 by_corner = less(less(less(corner(1, 3, 9), corner(1, 3, -9)), less(corner(1, -3, 9), corner(1, -3, -9))),
+    __device__ inline uint16 faces(int32 a) const { return less(at(in_place + a), at(in_place - a)); }
+    __device__ inline uint16 found() const {
+        const uint16 here = at(in_place);
+        const uint16 by_face = less(less(faces(1), faces(3)), faces(9));
+        const uint16 by_edge = less(less(edges(1, 3), edges(1, 9)), edges(3, 9));
+        const uint16 by_corner = less(less(less(corner(1, 3, 9), corner(1, 3, -9)), less(corner(1, -3, 9), corner(1, -3, -9))),
                                      less(less(corner(-1, 3, 9), corner(-1, 3, -9)), less(corner(-1, -3, 9), corner(-1, -3, -9))));
-        const uint8 least = less(less(after(by_face, face_step), after(by_edge, edge_step)), after(by_corner, corner_step));
+        const uint16 least = less(less(after(by_face, face_step), after(by_edge, edge_step)), after(by_corner, corner_step));
         return here == rigid_room ? here : less(here, least);
     }
 };
@@ -107,12 +107,12 @@ struct Nearest {
 #ifdef GPUSIM_HOST
 #include "host/division.hpp"
 #else
-__device__ inline uint8 nearest_at(const RoomRows& rows, int32 x) {
+__device__ inline uint16 nearest_at(const RoomRows& rows, int32 x) {
     const auto around = [&](int32 n) INLINED { return rows.at(n / 3, x + n % 3 - 1); };
     return Nearest<true, decltype(around)>{around}.found();
 }
 
-__device__ inline void spread_row(const RoomRows& rows, uint8* __restrict__ out, int32 nx) {
+__device__ inline void spread_row(const RoomRows& rows, uint16* __restrict__ out, int32 nx) {
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) out[x] = nearest_at(rows, x);
 }
 #endif
@@ -121,8 +121,8 @@ __device__ inline void spread_row(const RoomRows& rows, uint8* __restrict__ out,
 // more passes than one: found to the end, in `room` itself. Blocks: replicates.
 extern "C" __global__ void spread_room(
     // state out:
-    uint8* room,  // [R, z, y, x]
-    uint8* next,  // [R, z, y, x]
+    uint16* room,  // [R, z, y, x]
+    uint16* next,  // [R, z, y, x]
     // numbers:
     int32 passes, int32 boundary,
     // sizes:
@@ -141,35 +141,23 @@ constexpr int32 no_way = -1;
 // Steps of a way that has been gone, by their numbers among 27 neighbours.
 class Steps {
   public:
-    __device__ inline void add(int32 number) {
-        const uint64 step = static_cast<uint64>(number) * unit;
-        length < in_word ? first += step : second += step;
-        ++length;
-        unit = length == in_word ? 1 : unit * 27;
-    }
+    __device__ inline void add(int32 number) { numbers[length++] = static_cast<uint8>(number); }
     __device__ inline bool empty() const { return length == 0; }
-    __device__ inline int32 front() const { return static_cast<int32>(first % 27); }
+    __device__ inline int32 front() const { return numbers[0]; }
     // Calls use(number) for each, from the first.
     template <typename Use>
     __device__ inline void each(const Use& use) const {
-        uint64 rest = first;
-        for (int32 n = 0; n < length; ++n) {
-            if (n == in_word) rest = second;
-            use(static_cast<int32>(rest % 27));
-            rest /= 27;
-        }
+        for (int32 n = 0; n < length; ++n) use(static_cast<int32>(numbers[n]));
     }
 
   private:
-    static constexpr int32 in_word = 13;  // 27^13 is below 2^64
-    static_assert(farthest_room / face_step <= 2 * in_word, "a way has more steps than fit");
-    uint64 first = 0, second = 0, unit = 1;
+    uint8 numbers[farthest_room / face_step];
     int32 length = 0;
 };
 
 // The ways through the lattice of one replicate.
 struct Ways {
-    const uint8* room;
+    const uint16* room;
     Stack shape;
     int32 boundary;
     Draw draw;
@@ -219,7 +207,7 @@ struct Ways {
 struct Mothers {
     const Rule* rules;
     const int32* rule_begin;
-    const uint8* yields;
+    const uint16* yields;
     const uint8 *cells, *claim;
     Ways ways;
     int32 states;
@@ -256,12 +244,12 @@ extern "C" __global__ void bid_for_room(
     // model:
     const Rule* __restrict__ rules,        // [rules]
     const int32* __restrict__ rule_begin,  // [states + 1]
-    const uint8* __restrict__ yields,      // [states, states], as in begin_room
+    const uint16* __restrict__ yields,     // [states, states], as in begin_room
     const uint64* __restrict__ seeds,      // [R]
     // state in:
     const uint8* __restrict__ cells,  // [R, z, y, x]
     const uint8* __restrict__ claim,  // [R, z, y, x]
-    const uint8* __restrict__ room,   // [R, z, y, x]
+    const uint16* __restrict__ room,  // [R, z, y, x]
     // state out:
     uint32* __restrict__ bids,  // [R, z, y, x], the lowest of each root
     // numbers:
@@ -287,11 +275,11 @@ extern "C" __global__ void settle_bids(
     // model:
     const Rule* __restrict__ rules,        // [rules]
     const int32* __restrict__ rule_begin,  // [states + 1]
-    const uint8* __restrict__ yields,      // [states, states], as in begin_room
+    const uint16* __restrict__ yields,     // [states, states], as in begin_room
     const uint64* __restrict__ seeds,      // [R]
     // state in:
     const uint8* __restrict__ cells,  // [R, z, y, x]
-    const uint8* __restrict__ room,   // [R, z, y, x]
+    const uint16* __restrict__ room,  // [R, z, y, x]
     const uint32* __restrict__ bids,  // [R, z, y, x]
     // state out:
     uint8* __restrict__ claim,    // [R, z, y, x]
@@ -404,10 +392,10 @@ extern "C" BLOCKS_AT_ONCE(3) __global__ void divide(
     const Trait* __restrict__ trait_rows,        // [traits]
     const float* __restrict__ quantiles,         // [traits, 2, 1025], see kernels/traits.cuh
     const Lineage* __restrict__ lineage,         // [lineages]
-    const uint8* __restrict__ yields,            // [states, states], as in begin_room
+    const uint16* __restrict__ yields,           // [states, states], as in begin_room
     const uint64* __restrict__ seeds,            // [R]
     // state in:
-    const uint8* __restrict__ room,     // [R, z, y, x]
+    const uint16* __restrict__ room,    // [R, z, y, x]
     const uint8* __restrict__ granted,  // [R, z, y, x], whether the cell divides
     // state out:
     uint8* __restrict__ cells,    // [R, z, y, x]

@@ -26,7 +26,7 @@ struct Lattice {
     const float* body;     // [quantities, R]
     Stack shape;
     const float* traits;   // [traits, R, z, y, x], of the cells of both layers
-    const uint8* room = nullptr;  // [R, z, y, x] tenths of a voxel, see kernels/division.cu; rules alone look at it
+    const uint16* room = nullptr;  // [R, z, y, x] tenths of a voxel, see kernels/division.cu; rules alone look at it
 };
 
 struct Voxel {
@@ -66,6 +66,8 @@ struct BlockRows {
     }
 };
 
+OUT_OF_LINE float room_of(const uint16* room, int64 voxel) { return static_cast<float>(room[voxel]); }
+
 // What a modulator looks at.
 __device__ inline float looked_at(const Modulator& modulator, const Lattice& lattice, const Voxel& place) {
     switch (static_cast<Source>(modulator.source)) {
@@ -78,7 +80,7 @@ __device__ inline float looked_at(const Modulator& modulator, const Lattice& lat
         case TRAIT:
             return lattice.traits[modulator.index * volume(lattice.shape) + place.index];
         case ROOM:  // where it is known that there is none, nothing of this is left
-            return lattice.room == nullptr ? 0.0f : static_cast<float>(lattice.room[place.index]);
+            return lattice.room == nullptr ? 0.0f : room_of(lattice.room, place.index);
         case NOTHING:
             return 0.0f;
         case CONTACT:

@@ -70,7 +70,7 @@ extern "C" BLOCKS_AT_ONCE(6) __global__ void apply_rules(
     const uint8* __restrict__ cells,   // [R, z, y, x], the layer whose cells change
     const uint8* __restrict__ counts,  // [counts, R, z, y, x] of neighbours
     const float* __restrict__ body,    // [quantities, R]
-    const uint8* __restrict__ room,    // [R, z, y, x], see kernels/division.cu
+    const uint16* __restrict__ room,   // [R, z, y, x], see kernels/division.cu
     // state out:
     uint8* __restrict__ next,    // [R, z, y, x]
     uint16* __restrict__ clock,  // [R, z, y, x], steps in the present state, held at 65535

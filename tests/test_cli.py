@@ -130,8 +130,8 @@ def test_check_prints_fields_rules_steps_and_memory(tmp_path):
     for text in ("virus", "um^2/min", "lysis", "infected -> empty", "MiB", "step 5 min", "passes"):
         assert text in done.stdout
     together = gpusim("check", "cold-to-hot", "--replicates", "8", folder=tmp_path)
-    assert "9 fields, 8 replicates\nmemory: 126 MiB on the backend" in together.stdout
-    assert "9 fields\nmemory: 15.8 MiB on the backend" in done.stdout
+    assert "9 fields, 8 replicates\nmemory: 129 MiB on the backend" in together.stdout
+    assert "9 fields\nmemory: 16.1 MiB on the backend" in done.stdout
 
 
 def test_check_says_how_often_pairs_of_cells_are_tried(tmp_path):

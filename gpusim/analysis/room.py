@@ -44,7 +44,7 @@ def within(document: Document, tissue: np.ndarray, distance: str | float) -> np.
 
 
 def _tenths(document: Document, tissue: np.ndarray, spacing: float) -> np.ndarray:
-    """Room in tenths of a voxel, uint8 [z, y, x]."""
+    """Room in tenths of a voxel, uint16 [z, y, x]."""
     most = farthest_reach(document, spacing)
     if not most:
         raise ScenarioError(f"room {NO_DIVISION}")
@@ -54,12 +54,10 @@ def _tenths(document: Document, tissue: np.ndarray, spacing: float) -> np.ndarra
     given = Ways(machine.array(found.yields), found.rounds, boundary, vacant=0)
     cells = machine.lattice(tissue[None])
     other = machine.lattice(np.full_like(tissue[None], states.none))
-    source, target = (machine.lattice(np.zeros_like(tissue[None])) for _ in range(2))
+    source, target = (machine.lattice(np.zeros((1, *tissue.shape), np.uint16)) for _ in range(2))
     machine.launch("begin_room", given, cells=cells, other=other, room=source)
-    for _ in range(2 * found.rounds):
-        machine.launch("spread_room", given, room=source, next=target, passes=1)
-        source, target = target, source
-    return np.minimum(machine.to_numpy(source)[0], np.uint8(most + 1))
+    machine.launch("spread_room", given, room=source, next=target, passes=2 * found.rounds)
+    return np.minimum(machine.to_numpy(source)[0], np.uint16(most + 1))
 
 
 @functools.cache

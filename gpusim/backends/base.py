@@ -41,6 +41,8 @@ class Backend(ABC):
     """Rows of counts that are best fetched at once, as the host waits each time."""
     voxels_at_once = 0
     """Of a lattice, up to which `explicit_step` takes several passes in one go; 0 where it takes one."""
+    settles_room = False
+    """Whether `spread_room`, asked for more passes than one, finds all room in place."""
 
     @abstractmethod
     def free_memory(self) -> int | None:

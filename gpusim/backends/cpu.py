@@ -64,6 +64,7 @@ class CpuBackend(CompiledBackend):
     name = "cpu"
     fields_together = False
     voxels_at_once = _VOXELS_IN_CACHE
+    settles_room = True
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and threads < 1:

@@ -289,7 +289,7 @@ class Ways:
     """How the cells of a layer make room for each other.
 
     Attributes:
-        yields: uint8 [states, states], the room of a voxel by itself, by the states of its cell and of the one of the
+        yields: uint16 [states, states], the room of a voxel by itself, by the states of its cell and of the one of the
             other layer: that of a voxel that can take a cell, or the farthest there is, or `model.tables.RIGID`.
         rounds: of two voxels each, in which room is found.
         boundary: of `model.tables.Boundary`, the sides for cells.
@@ -307,7 +307,7 @@ class Closing:
     """How the cells of the tissue close up, as arrays of the backend.
 
     Attributes:
-        yields: uint8 [states, states], as of `Ways`: `model.tables.RIGID` where nothing passes.
+        yields: uint16 [states, states], as of `Ways`: `model.tables.RIGID` where nothing passes.
         regions: uint8 [states], of `model.tables.Region`.
         lines: int32 [directions, steps, 4], voxels along z, y, x from the start of a line after each step, and distance
             from there, tenths of a voxel.

@@ -58,6 +58,8 @@ class Launch:
         halo: arrays of which it leaves the outermost planes of a slab wrong; slabs exchange them afterwards.
         beyond: of its tables, how many planes away from a voxel it looks and writes; slabs then work on copies with as
             many more planes. Without: no further than the halo.
+        settles: the array that it finds to the end in place where it is asked for more `passes` than one; slabs then
+            repeat it until none of them finds more.
         joins: whether what it finds of a voxel may depend on all others; slabs then repeat it until none of them finds
             more.
         sums: arrays that it adds to, over the planes that are counted.
@@ -69,6 +71,7 @@ class Launch:
     by_numbers: tuple[str, ...] = ()
     halo: tuple[str, ...] = ()
     beyond: Callable[[Tables], int] | None = None
+    settles: str | None = None
     joins: bool = False
     sums: tuple[str, ...] = ()
     appends: bool = False
@@ -324,12 +327,13 @@ LAUNCHES = {
             ),
         ),
     ),
-    "begin_room": Launch(rows, costs=(Cost("crowded", 3, 1, "both cell layers read; room written"),)),
+    "begin_room": Launch(rows, costs=(Cost("crowded", 4, 1, "both cell layers read; room written"),)),
     "spread_room": Launch(
         rooms,
         by_numbers=("passes",),
         halo=("next",),
-        costs=(Cost("crowded", 2, 32, "room read, and written; the least over 26 neighbours, and three steps"),),
+        settles="room",
+        costs=(Cost("crowded", 4, 32, "room read, and written; the least over 26 neighbours, and three steps"),),
     ),
     "bid_for_room": Launch(runs(), beyond=_along_ways, costs=(_OF_MOTHERS,)),
     "settle_bids": Launch(runs(), beyond=_along_ways, sums=("barred",), costs=(_OF_MOTHERS,)),

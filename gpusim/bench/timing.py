@@ -25,7 +25,7 @@ def time_kernels(backend: CompiledBackend, edge: int, fields: int) -> Iterator[T
 
     `fields` of them at least 2. Raises `ScenarioError` where that does not fit into memory.
     """
-    backend.voxels_at_once = 0  # costs are those of one pass
+    backend.voxels_at_once, backend.settles_room = 0, False  # costs are those of one pass
     for case in CASES:
         running = simulation(case, edge, fields, backend)
         found = launches(running, backend)

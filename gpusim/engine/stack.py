@@ -329,14 +329,15 @@ class Stack:
             launch("begin_room", ways, cells=layer.cells, other=other.cells, room=state.room)
             self._spread_room(ways)
 
-        self.backend.repeat(measure, self._rooms, ways, layer.cells, other.cells, state.room, state.next)
+        self.backend.repeat(measure, self._rooms, ways, layer.cells, other.cells, state.room, state.spare_room)
 
     def _spread_room(self, ways: Ways) -> None:
         state, launch = self.state, self.backend.launch
-        if self._model.voxels <= self.backend.voxels_at_once:
-            launch("spread_room", ways, room=state.room, next=state.next, passes=2 * ways.rounds)
+        room, spare = state.room, state.spare_room
+        if self.backend.settles_room:
+            launch("spread_room", ways, room=room, next=spare, passes=2 * ways.rounds)
             return
-        for source, target in [(state.room, state.next), (state.next, state.room)] * ways.rounds:
+        for source, target in [(room, spare), (spare, room)] * ways.rounds:
             launch("spread_room", ways, room=source, next=target, passes=1)
 
     def _close(self, number: int) -> None:

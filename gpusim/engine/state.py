@@ -24,8 +24,10 @@ BYTES_PER_VOXEL_AND_FIELD = 8
 """A field and its second buffer."""
 
 
-BYTES_PER_VOXEL_OF_DIVISION = 5
-"""Room and bids; and once more for each layer whose cells divide or close up, their claims."""
+BYTES_PER_VOXEL_OF_ROOM = 4
+"""Room and its second buffer."""
+BYTES_PER_VOXEL_OF_DIVISION = 4
+"""Bids; and a byte for each layer whose cells divide or close up, their claims."""
 BYTES_PER_VOXEL_AND_TRAIT = 4
 BYTES_PER_VOXEL_OF_CLONES = 12
 """Labels, and births; of each trait, a byte more."""
@@ -47,6 +49,7 @@ _FILLED_ANEW = (
     "counts",
     "members",
     "room",
+    "spare_room",
     "bids",
     "labels",
 )
@@ -64,8 +67,8 @@ class State:
         traits: float32 [traits, R, z, y, x], of the cells of both layers.
         tissue, immune: the two layers of cells; `next` (uint8 [R, z, y, x]) receives new states.
         bid: uint16 [R, z, y, x], of moves; of size 0 where nothing moves.
-        room: uint8, and bids: uint32 [R, z, y, x], of divisions and closing; labels: uint32 [R, z, y, x], of closing
-            and of connections; of size 0 where there is none.
+        room: uint16 [R, z, y, x], and `spare_room`, its second buffer; bids: uint32 [R, z, y, x], of divisions and
+            closing; labels: uint32 [R, z, y, x], of closing and of connections; of size 0 where there is none.
         counts: uint8 [counts, R, z, y, x], of neighbours; `members`: uint8 [R, z, y, x], what is counted.
         tally: of each row of the tables of rules and of walls, since the start.
         births: of clones, in one application of the rules.
@@ -81,6 +84,7 @@ class State:
     next: Array
     bid: Array
     room: Array
+    spare_room: Array
     bids: Array
     labels: Array
     counts: Array
@@ -134,6 +138,7 @@ class State:
             next=backend.lattice(tissue),
             bid=nothing,
             room=nothing,
+            spare_room=nothing,
             bids=nothing,
             labels=nothing,
             counts=nothing,
@@ -177,7 +182,7 @@ class State:
             if bool(layer.claim.size) != claims:
                 layer.claim = _zeros(shape, claims, np.uint8, backend)
         makes_room = model.looks_at_room or any(model.claims)
-        self.room = _zeros(shape, makes_room, np.uint8, backend)
+        self.room, self.spare_room = (_zeros(shape, makes_room, np.uint16, backend) for _ in range(2))
         self.bids = _zeros(shape, any(model.claims), np.uint32, backend)
         self.labels = _zeros(shape, _labels(model), np.uint32, backend)
         if self.bids.size:
@@ -225,7 +230,8 @@ def memory(model: Model) -> int:
     motion = BYTES_PER_VOXEL_OF_MOTION + (layers - 1) if layers else 0
     counts = len(model.cells.neighbourhoods)
     claims = sum(model.claims)
-    dividing = BYTES_PER_VOXEL_OF_DIVISION + claims if claims else int(model.looks_at_room)
+    dividing = BYTES_PER_VOXEL_OF_DIVISION + claims if claims else 0
+    dividing += BYTES_PER_VOXEL_OF_ROOM if claims or model.looks_at_room else 0
     traits = BYTES_PER_VOXEL_AND_TRAIT * len(model.traits)
     traits += BYTES_PER_VOXEL_OF_CLONES + len(model.traits) if len(model.clones) else 0
     dividing += BYTES_PER_VOXEL_OF_LABELS * _labels(model)

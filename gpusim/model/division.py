@@ -146,7 +146,7 @@ def _of_immune(document: Document, states: States, rules: np.ndarray) -> Ways:
 
 
 def _all_displaced(states: States, most: int) -> np.ndarray:
-    return np.full((len(states.names),) * 2, most + 1, np.uint8)
+    return np.full((len(states.names),) * 2, most + 1, np.uint16)
 
 
 def _ways(yields: np.ndarray, most: int) -> Ways:

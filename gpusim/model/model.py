@@ -159,7 +159,7 @@ class Ways:
     """How the cells of a layer make room for each other.
 
     Attributes:
-        yields: uint8 [states, states], the room of a voxel by itself, by the states of its cell and of the one of the
+        yields: uint16 [states, states], the room of a voxel by itself, by the states of its cell and of the one of the
             other layer; see `backends.base.Ways`.
         rounds: in which room is found.
     """

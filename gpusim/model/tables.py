@@ -117,9 +117,9 @@ that in 2^-36, and so on."""
 
 FACE, EDGE, CORNER = 10, 14, 17
 """Steps over a face, an edge and a corner of a voxel, in tenths of its edge: room is their sum."""
-RIGID = 255
+RIGID = 65535
 """The room of a voxel that takes no cell and lets none through."""
-FARTHEST_ROOM = 254
+FARTHEST_ROOM = 2505
 """The most room that there is, tenths of a voxel."""
 
 

@@ -23,7 +23,7 @@ MODELS: dict[int, tuple[tuple[str, ...], int]] = {
     7: (("quiescent", "cycling"), 1),
 }
 """Phases by the code of a cycle model, and the one at whose end the cell divides."""
-FARTHEST = 24
+FARTHEST = 249
 """Voxels that a division reaches: the most that there is."""
 _LONGEST = 40
 _MOST_STEPS = MOST_STEPS - 1
@@ -312,7 +312,8 @@ class Cells:
     def _divisions(
         self, name: str, cell: CellType, phase: str, begins: str, rate: Modulated, after: dict[str, str], said: str
     ) -> None:
-        reach = {"reach": f"{FARTHEST * self.lattice.edge:.4g} um"} if self.layer[name] == "tissue" else {}
+        farthest = min(FARTHEST, max(self.lattice.shape)) * self.lattice.edge
+        reach = {"reach": f"{farthest:.4g} um"} if self.layer[name] == "tissue" else {}
         rest = rate
         ruled = {r.behaviour.removeprefix("asymmetric division to ") for r in self.rules if r.cell == name}
         # The rules set probabilities whether or not the settings switch them on.

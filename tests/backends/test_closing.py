@@ -23,7 +23,7 @@ def test_outside_is_what_a_cube_reaches(every_machine, data):
     about = {"regions": every_machine.array(np.array([1, 0, 0, 2], np.uint8)), "boundary": boundary}
     about["cells"] = every_machine.lattice(cells.astype(np.uint8))
     labels = every_machine.lattice(np.zeros((1, *shape), np.uint32))
-    found = every_machine.lattice(np.zeros((1, *shape), np.uint8))
+    found = every_machine.lattice(np.zeros((1, *shape), np.uint16))
     every_machine.launch("begin_regions", **about, labels=labels)
     every_machine.launch("join_regions", labels=labels, boundary=boundary, corners=0)
     every_machine.launch("settle_regions", labels=labels)

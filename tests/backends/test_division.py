@@ -15,11 +15,11 @@ from gpusim.model.tables import RIGID
 STEPS = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
 FAR = 101
 FREE, GIVES, WALL, SOFT = range(4)
-YIELDS = np.array([0, FAR, RIGID, 25], np.uint8)
+YIELDS = np.array([0, FAR, RIGID, 25], np.uint16)
 """Room of a voxel by itself, by state."""
 
 
-def shortest(cells, boundary):
+def shortest(cells, boundary, far=FAR):
     """Room by Dijkstra's method: from each voxel that can take a cell, over faces, edges and corners."""
     shape, count = np.array(cells.shape), cells.size
     periodic = [bool(boundary & 1 << axis) for axis in range(3)]
@@ -38,7 +38,7 @@ def shortest(cells, boundary):
                 edge = tuple(np.ravel_multi_index(p, cells.shape) for p in (place, at(step)))
                 length = (10, 14, 17)[sum(map(abs, step)) - 1]
                 edges[edge] = min(length, edges.get(edge, length))
-    start = YIELDS[cells].astype(int).reshape(-1)
+    start = np.where(cells == GIVES, far, YIELDS[cells].astype(int)).reshape(-1)
     for axis, end in itertools.product(range(3), (0, 1)):
         if boundary & 8 << 2 * axis + end:
             side = [slice(None)] * 3
@@ -46,12 +46,12 @@ def shortest(cells, boundary):
             at_side = np.zeros(cells.shape, bool)
             at_side[tuple(side)] = True
             start = np.where(at_side.reshape(-1) & (start != RIGID), np.minimum(start, 10), start)
-    for source in np.flatnonzero(start < FAR):  # from a node that stands for all voxels that can take a cell
+    for source in np.flatnonzero(start < far):  # from a node that stands for all voxels that can take a cell
         edges[count, source] = start[source] + 1
     rows, columns = zip(*edges, strict=True) if edges else ((), ())
     graph = coo_array((list(edges.values()), (rows, columns)), (count + 1, count + 1)).tocsr()
     found = dijkstra(graph, indices=count)[:count].reshape(cells.shape) - 1
-    return np.where(cells == WALL, RIGID, np.minimum(found, FAR)).astype(np.uint8)
+    return np.where(cells == WALL, RIGID, np.minimum(found, far)).astype(np.uint16)
 
 
 @settings(max_examples=40, deadline=None)
@@ -62,18 +62,66 @@ def test_room_is_the_shortest_way_to_a_voxel_that_can_take_a_cell(every_machine,
     sides = data.draw(st.tuples(*[st.sampled_from(["closed", "periodic", "open"])] * 3))
     boundary = sum((1 << a) * (s == "periodic") + (24 << 2 * a) * (s == "open") for a, s in enumerate(sides))
     yields = every_machine.array(np.repeat(YIELDS[:, None], 4, axis=1))
-    own, other, room, spare = (
-        every_machine.lattice(a.astype(np.uint8)) for a in (cells, 0 * cells, 0 * cells, 0 * cells)
-    )
+    own, other = (every_machine.lattice(a.astype(np.uint8)) for a in (cells, 0 * cells))
+    room, spare = (every_machine.lattice(np.zeros(cells.shape, np.uint16)) for _ in range(2))
     begun = {"yields": yields, "cells": own, "other": other, "boundary": boundary}
     every_machine.launch("begin_room", room=room, **begun)
     for source, target in [(room, spare), (spare, room)] * 5:
         every_machine.launch("spread_room", room=source, next=target, passes=1, boundary=boundary)
     np.testing.assert_array_equal(every_machine.to_numpy(room)[0], shortest(cells[0], boundary))
-    if every_machine.voxels_at_once:
+    if every_machine.settles_room:
         every_machine.launch("begin_room", room=room, **begun)
         every_machine.launch("spread_room", room=room, next=spare, passes=10, boundary=boundary)
         np.testing.assert_array_equal(every_machine.to_numpy(room)[0], shortest(cells[0], boundary))
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_room_is_found_over_hundreds_of_voxels(every_machine, data):
+    far = 2401
+    shape = data.draw(st.sampled_from([(1, 2, 240), (240, 1, 2), (2, 120, 1), (3, 9, 40)]))
+    kinds = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    cells = kinds.choice(4, (1, *shape), p=[0.005, 0.98, 0.01, 0.005])
+    boundary = data.draw(st.sampled_from([0, 1, 7]))
+    yields = YIELDS.copy()
+    yields[GIVES] = far
+    own, other = (every_machine.lattice(a.astype(np.uint8)) for a in (cells, 0 * cells))
+    room, spare = (every_machine.lattice(np.zeros(cells.shape, np.uint16)) for _ in range(2))
+    given = every_machine.array(np.repeat(yields[:, None], 4, axis=1))
+    begun = {"yields": given, "cells": own, "other": other, "boundary": boundary}
+    every_machine.launch("begin_room", room=room, **begun)
+    expected = shortest(cells[0], boundary, far)
+    if every_machine.settles_room:
+        every_machine.launch("spread_room", room=room, next=spare, passes=240, boundary=boundary)
+    else:
+        for source, target in [(room, spare), (spare, room)] * 120:
+            every_machine.launch("spread_room", room=source, next=target, passes=1, boundary=boundary)
+    np.testing.assert_array_equal(every_machine.to_numpy(room)[0], expected)
+
+
+def test_a_long_row_of_cells_moves_up_for_one_daughter(machine):
+    text = """
+    grid: {shape: [1, 1, 240], spacing: 20 um}
+    time: {until: 100 h, step: {field: 1 hour, rules: 1 hour}}
+    states: {mother: {}, other: {}, marked: {}}
+    rules: {division: {transition: mother -> other + mother, rate: 0.9 /h, reach: 4.8 mm}}
+    traits: {number: {of: [other, marked], initial: {lognormal: {median: 1, fold: 1.5}}}}
+    tissue:
+      shapes:
+        row: {kind: everywhere, state: other}
+        mother: {kind: sphere, centre: [10 um, 10 um, 10 um], radius: 5 um, state: mother}
+        marked: {kind: sphere, centre: [10 um, 10 um, 2.01 mm], radius: 5 um, state: marked}
+        free: {kind: sphere, centre: [10 um, 10 um, 4.79 mm], radius: 5 um, state: empty}
+    """
+    with gpusim.Simulation(gpusim.Scenario.parse(text), machine) as simulation:
+        states = np.array(simulation.model.states.names)
+        before = simulation.trait("number").reshape(-1)
+        simulation.step(20)
+        assert simulation.fired["division"] == 1
+        cells = states[simulation.tissue.reshape(-1)]
+        assert list(np.flatnonzero(cells == "marked")) == [101]
+        assert list(np.flatnonzero(cells == "mother")) == [1]
+        np.testing.assert_array_equal(simulation.trait("number").reshape(-1)[2:], before[1:-1])
 
 
 CROWD = """

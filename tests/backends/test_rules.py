@@ -73,7 +73,7 @@ class Applied:
             end_trait=0,
             counts=counts,
             body=backend.array(np.array(body, np.float32)[:, None]),
-            room=nothing,
+            room=nothing_long,
             next=after,
             clock=clock,
             claim=nothing,

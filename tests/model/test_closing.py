@@ -27,9 +27,9 @@ OPEN = "grid: {shape: [4, 4, 4], sides: {x: open}}"
         ),
         (OPEN + "\nrules: {r: {transition: empty -> outside, rate: 1 /min}}", "rules.r.reach", "is missing"),
         (
-            OPEN + "\nrules: {r: {transition: empty -> outside, rate: 1 /min, reach: 1 mm}}",
+            OPEN + "\nrules: {r: {transition: empty -> outside, rate: 1 /min, reach: 6 mm}}",
             "rules.r.reach",
-            "20 um to 498 um",
+            "20 um to 5000 um",
         ),
         (OPEN + "\nrules: {r: {transition: t -> outside, rate: 1 /min, reach: 60 um}}", "rules.r.transition", "layer"),
         (

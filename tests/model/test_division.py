@@ -23,12 +23,12 @@ DIVIDES = "rules: {division: {transition: a -> a + b, rate: 0.01 /min, reach: 60
         (
             "rules: {r: {transition: a -> a + a, rate: 1 /min, reach: 9 um}}",
             "rules.r.reach",
-            "20 um to 498 um",
+            "20 um to 5000 um",
         ),
         (
-            "rules: {r: {transition: a -> a + a, rate: 1 /min, reach: 1 mm}}",
+            "rules: {r: {transition: a -> a + a, rate: 1 /min, reach: 6 mm}}",
             "rules.r.reach",
-            "20 um to 498 um",
+            "20 um to 5000 um",
         ),
         (
             "rules: {r: {transition: a -> a + a, rate: 1 /min, releases: {f: 1}}}\nfields: {f: {unit: ng/mL}}",

@@ -57,7 +57,7 @@ tissue:
 """
 """Numbers of 'biology' with the same names; eight T cells secrete eight times as much."""
 REACH = 498
-"""um, the largest on this lattice: all cells of a ball of this radius divide."""
+"""um: all cells of a ball of this radius divide."""
 DECAY = {"far": 0.005, "near": 0.49}
 """Of interferon gamma, 1/min: as in 'biology' (a reach of 350 um), and with uptake by cells (35 um). Both reaches are
 reported (Hoekstra et al. 2020, Nat. Cancer 1, 291)."""

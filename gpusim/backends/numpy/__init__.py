@@ -29,6 +29,7 @@ class NumpyBackend(LocalBackend):
     name = "numpy"
     threads = 1
     fields_together = False
+    settles_room = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ def _beside(step: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def begin_room(yields: np.ndarray, cells: np.ndarray, other: np.ndarray, room: np.ndarray, boundary: int) -> None:
-    """Room of each voxel by itself, uint8 [z, y, x]."""
+    """Room of each voxel by itself, uint16 [z, y, x]."""
     room[...] = yields[cells, other]
     for axis, end in itertools.product(range(3), (0, 1)):
         if is_open(boundary, axis, end):
@@ -34,17 +34,61 @@ def begin_room(yields: np.ndarray, cells: np.ndarray, other: np.ndarray, room: n
             at_side[(at_side != RIGID) & (at_side > FACE)] = FACE
 
 
-def spread_room(room: np.ndarray, next: np.ndarray, boundary: int) -> None:
-    """Room found one step further on, into `next`, by Bellman's and Ford's method."""
+def spread_room(room: np.ndarray, next: np.ndarray, passes: int, boundary: int) -> None:
+    """Room found one step further on, into `next`, by Bellman's and Ford's method; for more passes, all in `room`."""
+    barred = _barred(room, boundary)
+    box = [slice(0, n) for n in room.shape]
+    if passes == 1:
+        next[...] = _nearer(room, box, barred, boundary)
+        return
+    while all(side.start < side.stop for side in box):
+        found, here = _nearer(room, box, barred, boundary), room[tuple(box)]
+        changed = found != here
+        here[...] = found
+        box = _around(changed, box, room.shape, periodic(boundary))
+
+
+def _barred(room: np.ndarray, boundary: int) -> dict[tuple[int, ...], np.ndarray]:
+    """Where steps over an edge or a corner pass by a rigid voxel; nothing where no voxel is rigid."""
+    if not (room == RIGID).any():
+        return {}
+    rigid = padded(room == RIGID, boundary & sum(PERIODIC), beyond=0, closed=0)
+    beside = {step: [part(rigid, passed, room.shape) for passed in _beside(step)] for step in _STEPS}
+    return {step: np.logical_or.reduce(walls) for step, walls in beside.items() if walls}
+
+
+def _nearer(room: np.ndarray, box: list[slice], barred: dict[tuple[int, ...], np.ndarray], boundary: int) -> np.ndarray:
+    """Room one step further on in a box of the lattice, int32."""
     around = padded(room.astype(np.int32), boundary & sum(PERIODIC), beyond=RIGID, closed=RIGID)
-    here = {step: part(around, step, room.shape) for step in itertools.product((-1, 0, 1), repeat=3)}
-    found = here[0, 0, 0]
+
+    def at(step: tuple[int, ...]) -> np.ndarray:
+        moved = tuple(slice(1 + d + side.start, 1 + d + side.stop) for d, side in zip(step, box, strict=True))
+        there: np.ndarray = around[moved]
+        return there
+
+    here = at((0, 0, 0))
+    found = here.copy()
     for step in _STEPS:
-        reached = np.minimum(found, here[step] + _length(step))
-        for passed in _beside(step):
-            reached = np.where(here[passed] == RIGID, found, reached)
-        found = reached
-    next[...] = np.where(room == RIGID, room, found)
+        reached = at(step) + _length(step)
+        if step in barred:
+            reached[barred[step][tuple(box)]] = RIGID
+        np.minimum(found, reached, out=found)
+    return np.where(here == RIGID, here, found)
+
+
+def _around(
+    changed: np.ndarray, box: list[slice], shape: tuple[int, ...], wraps: tuple[bool, bool, bool]
+) -> list[slice]:
+    """The box whose voxels look at one that has changed in the box before; empty where none has."""
+    found = []
+    for axis, (side, n, around) in enumerate(zip(box, shape, wraps, strict=True)):
+        there = np.flatnonzero(changed.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not there.size:
+            return [slice(0, 0)] * 3
+        low, high = int(there[0]) + side.start - 1, int(there[-1]) + side.start + 2
+        beyond = low < 0 or high > n
+        found.append(slice(0, n) if beyond and around else slice(max(low, 0), min(high, n)))
+    return found
 
 
 class _Ways:

@@ -148,6 +148,7 @@ class SlabsBackend(Backend):
         self.ranks: int = job.world.size
         self.threads = here.threads
         self.fields_together = here.fields_together
+        self.settles_room = here.settles_room
         self.worker = Worker(here.worker.begin, forks=False)
         self._job = job
         self._numbers = 0

@@ -172,6 +172,18 @@ class Rank:
             if not self._meet(given["labels"]):
                 return
 
+    def _settle(self, name: str, given: dict[str, Any], array: Part) -> None:
+        """Launch it here and take what the ranks beside this one have found, until that is no news to any rank."""
+        sides = array.cut.neighbours
+        while True:
+            self._run(name, given)
+            before = self._inner.fetch([array.values[0][side.halo] for side in sides])
+            self._refresh(array)
+            after = self._inner.fetch([array.values[0][side.halo] for side in sides])
+            news = any((old != new).any() for old, new in zip(before, after, strict=True))
+            if not self._world.allreduce(int(news)):
+                return
+
     def _meet(self, labels: Part) -> bool:
         """Take from the ranks beside which voxels of the halo have no label, or label 0; True where a 0 is new."""
         planes, sides = labels.values[0], labels.cut.neighbours
@@ -217,6 +229,8 @@ class Rank:
             self._between_levels(kernel, given, part.cut)
         elif launch.joins:
             self._join(given)
+        elif launch.settles is not None and given["passes"] > 1:
+            self._settle(name, given, given[launch.settles])
         elif launch.beyond is not None:
             tables = {each: value.host for each, value in given.items() if isinstance(value, Table)}
             self._with_more_planes(kernel, given, part.cut.wider(HALO + launch.beyond(tables)))

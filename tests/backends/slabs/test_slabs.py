@@ -198,6 +198,38 @@ def test_a_rank_between_two_others_counts_what_leaves_at_their_sides(tmp_path):
     assert all(whole["left"][state] > 0 for state in ("one", "t"))
 
 
+THROUGH_ALL = """
+grid: {shape: [5, 6, 26]}
+time: {until: 2 hour, step: {rules: 6 min}}
+record: {every: 2 hour}
+states: {mother: {}, other: {}, wall: {yields: rigid}}
+rules: {division: {transition: mother -> mother + other, rate: 0.1 /hour, reach: 600 um}}
+traits: {number: {of: [mother, other], initial: {lognormal: {median: 1, fold: 1.5}}}}
+tissue:
+  background: other
+  shapes:
+    some: {kind: everywhere, state: mother, fraction: 0.3}
+    wall: {kind: everywhere, state: wall, fraction: 0.15}
+    free: {kind: box, lower: [0 um, 0 um, 500 um], upper: [100 um, 120 um, 520 um], state: empty}
+"""
+"""Room is at one end alone, so that ways lead through all slabs."""
+
+
+@needs_mpi
+@needs_cpu
+@pytest.mark.parametrize("inner", ["cpu", "numpy"])
+def test_cells_are_displaced_through_several_slabs(inner, tmp_path):
+    (tmp_path / "through.yaml").write_text(THROUGH_ALL)
+    runs = [tmp_path / "slabs", tmp_path / "whole"]
+    done = gpusim_on(4, tmp_path / "through.yaml", "--backend", f"slabs:{inner}", "-o", runs[0], "--no-picture")
+    assert done.returncode == 0, done.stderr
+    gpusim.run(tmp_path / "through.yaml", runs[1], backend="cpu")
+    slabs, whole = (Result(run).summary for run in runs)
+    for key in ("digest", "counts", "barred"):
+        assert slabs[key] == whole[key]
+    assert whole["fired"]["division"] > 20
+
+
 ONE_RANK_WITHOUT = """
 from mpi4py import MPI
 from gpusim import backends
