@@ -13,8 +13,10 @@ from gpusim.backends import availability
 @pytest.mark.campaign
 @pytest.mark.skipif(not availability("cpu").available, reason="no C++ compiler: too slow on the numpy backend")
 def test_days_to_200_mm3_are_as_in_the_mice():
-    """A mouse in each arm, an eighth of the radius: within the interval of the median, and later under virus."""
-    days = {arm: ct26.days_to(ct26.run(arm, 1, radius=206)) for arm in ct26.MICE}
+    """The median of four seeds, an eighth of the radius: within the interval of the mice, and later under virus."""
+    days = {
+        arm: float(np.median([ct26.days_to(ct26.run(arm, seed, 206)) for seed in (1, 2, 3, 4)])) for arm in ct26.MICE
+    }
     for arm, mice in ct26.MICE.items():
         low, high = ct26.interval(np.array(mice))
         assert low <= days[arm] <= high, arm
