@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from validation.growth import START
 
 import gpusim
 from gpusim.record.files import write_text
 
 FIRST_DAY = 11
 """Day of the first dose, after the injection of tumour cells."""
-FOLD = 200 / 18.7
+FOLD = 200 / START
 """From the median volume on this day to 200 mm^3."""
 MICE = {
     "PBS": (16.0, 17.5, 18.0, 18.5, 21.4, 21.6, 30.6, 32.3),
@@ -148,7 +149,7 @@ def figure(runs: dict[str, list[pd.DataFrame]], path: Path, measured: pd.DataFra
     drawn, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for arm, colour in (("PBS", "#54433c"), ("VSV", "#0072b2")):
         for frame in runs[arm]:
-            volume = 18.7 * frame["cells"] / frame["cells"][0]
+            volume = START * frame["cells"] / frame["cells"][0]
             label = f"{arm}, model" if frame is runs[arm][0] else None
             left.plot(frame["day"], volume, color=colour, linewidth=0.9, label=label)
         if measured is not None:
