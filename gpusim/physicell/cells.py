@@ -9,7 +9,7 @@ import numpy as np
 from gpusim.model.waiting import MOST_STEPS
 from gpusim.physicell.environment import Lattice
 from gpusim.physicell.grammar import Rule
-from gpusim.physicell.layers import layers
+from gpusim.physicell.layers import acts_on, layers
 from gpusim.physicell.report import Fate, Report
 from gpusim.physicell.responses import Modulated, Responses
 from gpusim.physicell.settings import CellType, Settings
@@ -45,6 +45,15 @@ _MECHANICS = (
     "movable",
     "is movable",
 )
+_EATING = {
+    kind: tuple(f"{verb} {word}" for word in words for verb in ("phagocytose", "phagocytosis of"))
+    for kind, words in {
+        "apoptotic": ("apoptotic cell", "apoptotic cells", "dead cell", "dead cells"),
+        "necrotic": ("necrotic cell", "necrotic cells", "dead cell", "dead cells"),
+        "other_dead": ("other dead cell", "other dead cells"),
+    }.items()
+}
+"""Behaviours by how what is taken up has died."""
 _DEAD_UPTAKE = 0.1
 """Of the uptake that dead cells keep in PhysiCell."""
 
@@ -243,7 +252,9 @@ class Cells:
 
     def _motility(self, name: str, cell: CellType) -> dict[str, Any]:
         note = "" if cell.motile else "no effect, as in PhysiCell: motility is not enabled"
-        speed = self.responses.modulated(name, ["migration speed"], cell.speed, note=note)
+        # A cell that stopped beside its target would never meet it.
+        shared = {other: self.whole(other) for other in self._acted_on(name)}
+        speed = self.responses.modulated(name, ["migration speed"], cell.speed, note=note, shared=shared)
         persistence = self.responses.modulated(name, ["migration persistence time"], cell.persistence, note=note)
         chemotaxis = self._chemotaxis(name, cell, note)
         if not cell.motile or speed.value <= 0:
@@ -253,9 +264,33 @@ class Cells:
             "speed": f"{speed.value:.10g} um/min",
             "persistence": {"time": time} | _listed(persistence) if persistence.modulators else time,
         }
+        enters = self._enters(name)
         note = "steps along the axes, into free voxels"
+        if len(enters.get("enters", ())) > 1:
+            note += " and those of cells that interact with it"
         self.report.add("cell definition", f"{name}: motility", "approximate", note)
-        return {"motility": motility | chemotaxis | _listed(speed)}
+        return {"motility": motility | chemotaxis | enters | _listed(speed)}
+
+    def _acted_on(self, name: str) -> list[str]:
+        """Types of the other layer whose living cells a type attacks, ingests or fuses with."""
+        found = acts_on(self.types[name], self.rules, self.types)
+        return [other for other in self.types if other in found and self.layer[other] != self.layer[name]]
+
+    def _enters(self, name: str) -> dict[str, list[str]]:
+        """With which cells of the other layer a cell shares a voxel: those that it acts on, or that act on it.
+
+        In PhysiCell, cells keep each other out by repulsion.
+        """
+        others = [other for other in self.types if self.layer[other] != self.layer[name]]
+        if not others:
+            return {}
+        met = {*self._acted_on(name), *(other for other in others if name in self._acted_on(other))}
+        states = [self.whole(other) for other in others if other in met]
+        for kind, behaviours in _EATING.items():
+            ruled = any(rule.extreme > 0 for rule in self.responses.by_behaviour(name, *behaviours))
+            if ruled or self.types[name].dead_phagocytosis.get(kind, 0.0) > 0:
+                states += [self.dead[other][kind] for other in others if kind in self.dead[other]]
+        return {"enters": [self._free(others[0]), *states]}
 
     def _chemotaxis(self, name: str, cell: CellType, note: str) -> dict[str, Any]:
         """Direction and bias. Of rules on the bias, the values at its ends are those of PhysiCell, converted."""
@@ -392,12 +427,7 @@ class Cells:
 
     def _interactions(self, name: str, cell: CellType) -> None:
         free = {other: self._free(other) for other in self.types}
-        for kind, eaten_words in (
-            ("apoptotic", ("apoptotic cell", "apoptotic cells", "dead cell", "dead cells")),
-            ("necrotic", ("necrotic cell", "necrotic cells", "dead cell", "dead cells")),
-            ("other_dead", ("other dead cell", "other dead cells")),
-        ):
-            behaviours = [f"{verb} {word}" for word in eaten_words for verb in ("phagocytose", "phagocytosis of")]
+        for kind, behaviours in _EATING.items():
             base = cell.dead_phagocytosis.get(kind, 0.0)
             eaten = [
                 self.dead[o][kind] for o in self.types if kind in self.dead[o] and self.layer[o] != self.layer[name]

@@ -81,7 +81,7 @@ def test_rules_of_a_type_become_rules_of_its_states(tmp_path):
     assert (division.transition, division.rate) == ("tumour_cell -> tumour_cell + tumour_cell", "0.004 /min")
     by_oxygen, by_pressure = division.modulators
     assert (by_oxygen.field, by_oxygen.half, by_oxygen.power, by_oxygen.at_zero) == ("oxygen", 21.5, 4, 0.25)
-    assert by_pressure.half == 8
+    assert by_pressure.half == 11
     assert by_pressure.effect == "inhibits"
     (low,) = necrosis.modulators
     assert (low.half, low.power, low.effect, necrosis.rate) == (3.75, 8, "inhibits", "0.003 /min")
@@ -129,6 +129,29 @@ def test_attackers_and_their_targets_share_voxels(tmp_path):
     assert eats.partners == {"tumour_cell_apoptotic": "empty", "resting_apoptotic": "empty"}
     # A cell of 1000 um^3 in a voxel of 2494 um^3.
     assert rows["cell definition", "CD8 T cell: volume"].fate == "approximate"
+
+
+def test_cells_enter_the_voxels_of_those_that_interact_with_them_alone(tmp_path):
+    document, _, rows = imported(tmp_path)
+    killer, tumour = document.states["CD8_T_cell"].motility, document.states["tumour_cell"].motility
+    assert killer.enters == ("empty", "tumour_cell", "tumour_cell_apoptotic", "resting_apoptotic")
+    assert tumour.enters == ("none", "CD8_T_cell")
+    assert "of cells that interact with it" in rows["cell definition", "CD8 T cell: motility"].note
+
+
+def test_an_attacker_that_stops_at_its_target_meets_it(tmp_path):
+    """Targets beside it do not stop it, as an attack takes place in one voxel."""
+    ring = "".join(f"{x},{y},0,{T}\n" for x in (-14, 0, 14) for y in (-14, 0, 14) if x or y)
+    document, scenario, _ = imported(
+        tmp_path,
+        f"CD8 T cell,contact with {T},decreases,migration speed,0,0.5,8,0\n",
+        cells=f"x,y,z,type\n{ring}0,0,0,CD8 T cell\n",
+    )
+    (stop,) = document.states["CD8_T_cell"].motility.modulators
+    assert stop.contact == ("tumour_cell",)
+    running = gpusim.Simulation(scenario, "numpy", seed=range(8))
+    running.run(until="2 h")
+    assert sum(each.fired["CD8_T_cell_attacks_tumour_cell"] for each in running.replicates) > 0
 
 
 def test_cells_are_placed_one_a_voxel(tmp_path):
