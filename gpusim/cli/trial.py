@@ -72,7 +72,7 @@ def go_on(
 
 def report(trial: Trial) -> None:
     """Medians and ranges by arm, then a line for each expected order."""
-    from gpusim.study.verdict import verdicts
+    from gpusim.study.verdict import alike, verdicts
 
     table = new_table("median (lowest to highest)", *trial.outcomes)
     for arm, spreads in trial.spreads():
@@ -80,3 +80,5 @@ def report(trial: Trial) -> None:
     out.print(table)
     for verdict in verdicts(trial):
         out.print(str(verdict))
+    for sentence in alike(trial):
+        out.print(sentence, markup=False)

@@ -96,6 +96,18 @@ def verdicts(trial: Trial) -> list[Verdict]:
     return [_verdict(what, values, order.suspended) for order, what, values in ordered(spec, trial.table)]
 
 
+def alike(trial: Trial) -> list[str]:
+    """Sentences on arms that have the same value of every outcome in some seeds, as where a dose had no effect."""
+    found = []
+    by_arm = {str(arm): rows.set_index("seed")[trial.outcomes] for arm, rows in trial.table.groupby("arm", sort=False)}
+    for one, other in itertools.combinations(by_arm, 2):
+        seeds = by_arm[one].index.intersection(by_arm[other].index)
+        same = (by_arm[one].loc[seeds] == by_arm[other].loc[seeds]).all(axis=1)
+        if trial.outcomes and same.any():
+            found.append(f"{other}: every outcome equals that of {one} in {int(same.sum())} of {len(seeds)} seeds")
+    return found
+
+
 def ordered(spec: Spec, table: pd.DataFrame) -> Iterator[tuple[Order, str, dict[str, np.ndarray]]]:
     """Each order that a trial expects, at each time of its outcome: what is compared, and its values, lowest first.
 

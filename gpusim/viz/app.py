@@ -280,7 +280,7 @@ class App:
                     self.plotter,
                     moment.size,
                     scene.VIEWS["corner"],
-                    slot=(0, 1 - self._room),
+                    slot=((0.0, 1 - self._room), (0.0, 1.0)),
                     aspect=_ASPECT / len(self.sources),
                 )
             staged.append(shown)

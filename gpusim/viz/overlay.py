@@ -24,6 +24,8 @@ _TEXT = 0.0215
 """Size of the letters over the picture's height."""
 _COLUMN = 5.2
 """Width of a column of numbers, letters, at least."""
+_MOST_COUNTED = 4
+"""Scenes up to which the legend has numbers of cells, which would be too small to read with more."""
 
 
 def round_length(length: float) -> float:
@@ -49,22 +51,27 @@ def field_label(moment: Moment, name: str) -> str:
 
 
 def overlay(
-    shown: Sequence[Shown], size: tuple[int, int], scales: Sequence[float] | None, room: float = ROOM
+    shown: Sequence[Shown],
+    size: tuple[int, int],
+    scale: float | None,
+    room: float = ROOM,
+    panel: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """The writing for a picture of `size` (width, height) pixels: uint8 RGBA [height, width, 4], clear elsewhere.
 
     Args:
-        shown: what stands side by side in it. scales: of each, pixels per um; without them there is no scale bar.
+        shown: what stands in it, row by row. scale: pixels per um; without it there is no scale bar.
         room: share of the width, at the right, for the legend.
+        panel: width and height of each scene, pixels; by default what the legend leaves.
     """
     width, height = size
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
     figure.patch.set_alpha(0)
-    pen = _Pen(figure, shown, width, height, room)
+    pen = _Pen(figure, shown, width, height, room, panel or ((1 - room) * width, height))
     pen.times()
-    if scales is not None:
-        pen.scale_bars(scales)
+    if scale is not None:
+        pen.scale_bar(scale)
     pen.legend()
     canvas.draw()
     return np.asarray(canvas.buffer_rgba()).copy()
@@ -81,13 +88,16 @@ def composed(picture: np.ndarray, writing: np.ndarray) -> np.ndarray:
 class _Pen:
     """Writes in pixels, from the upper left corner."""
 
-    def __init__(self, figure: Figure, shown: Sequence[Shown], width: int, height: int, room: float) -> None:
+    def __init__(
+        self, figure: Figure, shown: Sequence[Shown], width: int, height: int, room: float, panel: tuple[float, float]
+    ) -> None:
         self.figure, self.shown, self.width, self.height = figure, shown, width, height
-        self.room = room
+        self.room, self.panel = room, panel
+        self.counted = list(shown) if len(shown) <= _MOST_COUNTED else []
         longest = max(len(shown[0].moment.label(name)) for name in shown[0].moment.states)
         letters = max(21, 7.5 + 0.55 * longest)
-        self.column = max(_COLUMN, 1 + 0.6 * max(map(len, self._labels())))
-        self.letter = min(_TEXT * height, room * width / (letters + self.column * (len(shown) - 1)))
+        self.column = max(_COLUMN, 1 + 0.6 * max(map(len, self._labels()), default=0))
+        self.letter = min(_TEXT * height, room * width / (letters + self.column * max(0, len(self.counted) - 1)))
         theme = shown[0].look.theme
         self.ink, self.faint = theme.ink, theme.faint
         self.edge = 0.035 * height
@@ -114,25 +124,25 @@ class _Pen:
             )
         )
 
-    def left(self, number: int) -> float:
+    def corner(self, number: int) -> tuple[float, float]:
         """Where the writing on one of the scenes begins."""
-        return self.edge + number * (1 - self.room) * self.width / len(self.shown)
+        row, column = divmod(number, max(1, round((1 - self.room) * self.width / self.panel[0])))
+        return self.edge + column * self.panel[0], self.edge + row * self.panel[1]
 
     def times(self) -> None:
         for i, shown in enumerate(self.shown):
             moment = shown.moment
-            self.text(self.left(i), self.edge + self.letter, duration(moment.minutes), 1.9, weight="bold")
+            left, top = self.corner(i)
+            large = 1.9 if self.panel[1] > 0.9 * self.height else 1.4
+            self.text(left, top + self.letter, duration(moment.minutes), large, weight="bold")
             if i == 0 or moment.title != self.shown[i - 1].moment.title:
-                self.text(self.left(i), self.edge + 2.9 * self.letter, moment.title, 1.0, color=self.faint)
+                self.text(left, top + (1 + large) * self.letter, moment.title, 1.0, color=self.faint)
 
-    def scale_bars(self, scales: Sequence[float]) -> None:
-        for i, scale in enumerate(scales):
-            if i and scale == scales[i - 1]:
-                continue
-            length = round_length(0.2 * self.height / scale)
-            y, thick = self.height - self.edge, 0.28 * self.letter
-            self.box(self.left(i), y - thick, length * scale, thick, self.ink)
-            self.text(self.left(i), y - 1.3 * self.letter, length_label(length))
+    def scale_bar(self, scale: float) -> None:
+        length = round_length(0.2 * self.panel[1] / scale)
+        left, y, thick = self.corner(0)[0], self.height - self.edge, 0.28 * self.letter
+        self.box(left, y - thick, length * scale, thick, self.ink)
+        self.text(left, y - 1.3 * self.letter, length_label(length))
 
     def legend(self) -> None:
         left = self.width * (1 - self.room) + 0.5 * self.letter
@@ -221,7 +231,7 @@ class _Pen:
         self.text(left, y, heading, weight="bold")
         radius = 0.42 * self.letter
         last = self.width - self.edge - 0.5 * self.letter
-        columns = [last - self.column * self.letter * i for i in reversed(range(len(self.shown)))]
+        columns = [last - self.column * self.letter * i for i in reversed(range(len(self.counted)))]
         for right, head in zip(columns, self._labels(), strict=True):
             self.text(right, y, head, 0.95, ha="right", color=self.faint)
         for label, (colour, of_each) in numbers.items():
@@ -241,15 +251,18 @@ class _Pen:
             else:
                 self._gradient(left, y - 0.6 * radius, 2.2 * radius, 1.2 * radius, colour, 16)
             self.text(left + 3.2 * radius, y, label, 0.95)
-            for right, number in zip(columns, of_each, strict=True):
+            for right, number in zip(columns, of_each if self.counted else (), strict=True):
                 self.text(right, y, f"{number:,}", 0.95, ha="right", color=self.faint)
         return y + 2.4 * self.letter
 
     def _labels(self) -> list[str]:
-        """What tells the scenes apart: their times, or their sites."""
-        moments = [shown.moment for shown in self.shown]
-        if len(moments) == 1:
-            return [""]
-        if len({moment.title for moment in moments}) == 1:
-            return [duration(moment.minutes) for moment in moments]
-        return [moment.title.rpartition(", ")[2] for moment in moments]
+        """What tells the scenes apart: their times, their sites, or both."""
+        moments = [shown.moment for shown in self.counted]
+        if len(moments) <= 1:
+            return [""] * len(moments)
+        sites, times = ([m.title.rpartition(", ")[2] for m in moments], [duration(m.minutes) for m in moments])
+        if len(set(sites)) == 1:
+            return times
+        if len(set(times)) == 1:
+            return sites
+        return [f"{site}, {time}" for site, time in zip(sites, times, strict=True)]

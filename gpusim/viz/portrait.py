@@ -10,6 +10,7 @@ from gpusim.engine import Replicate
 from gpusim.errors import ResultError
 from gpusim.record import Result
 from gpusim.viz import palette, scene
+from gpusim.viz.layout import of_sites
 from gpusim.viz.moment import Moment, moment_of_result, moment_of_simulation, snapshots_at
 from gpusim.viz.overlay import ROOM
 from gpusim.viz.render import picture
@@ -61,8 +62,9 @@ def portrait(
         moments[0].shown_clones()  # refused here where there are none
     if streamlines:
         moments[0].shown_velocity()
-    wide = (round(1.1 * _HEIGHT * len(moments) / (1 - ROOM)), _HEIGHT)
-    return Image.fromarray(picture(moments, look, size or wide)[0])
+    rows, columns = of_sites([moment.title for moment in moments]) or (1, len(moments))
+    fitting = (round(1.1 * _HEIGHT * columns / (1 - ROOM)), _HEIGHT * rows)
+    return Image.fromarray(picture(moments, look, size or fitting)[0])
 
 
 def _moments(subject: Replicate | Result, site: str, at: str, field: str | None) -> list[Moment]:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from gpusim.viz import scene
+from gpusim.viz.layout import arrangement, of_sites
 from gpusim.viz.moment import Moment
 from gpusim.viz.overlay import ROOM, composed, overlay
 from gpusim.viz.scene import Look, Shown
@@ -22,7 +23,8 @@ class Stage:
 
     Args:
         size: width and height, pixels. legend: whether anything is written.
-        slot: where the scene stands, from and to a share of the width; left of the legend by default.
+        slot: where the scene stands in the window; left of the legend by default.
+        extent: width and height, um, that the camera sees at least, so that several stages have one scale.
     """
 
     def __init__(
@@ -31,10 +33,11 @@ class Stage:
         look: Look,
         *,
         legend: bool = True,
-        slot: tuple[float, float] | None = None,
+        slot: scene.Slot | None = None,
+        extent: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        self.size, self.look, self.legend = size, look, legend
-        self.slot = slot or (0.0, 1 - ROOM if legend else 1.0)
+        self.size, self.look, self.legend, self.extent = size, look, legend, extent
+        self.slot = slot or (((0.0, 1 - ROOM), (0.0, 1.0)) if legend else scene.WHOLE)
         self.plotter = scene.new_plotter(size, look)
         self.shown: Shown | None = None
         self._writing: np.ndarray | None = None
@@ -59,7 +62,7 @@ class Stage:
         assert self.shown is not None
         start = self.shown.look.view or scene.VIEWS["corner"]
         view = (start[0] + azimuth, start[1])
-        scene.aim(self.plotter, self.shown.moment.size, view, slot=self.slot)
+        scene.aim(self.plotter, self.shown.moment.size, view, slot=self.slot, least=self.extent)
 
     @property
     def pixels_per_um(self) -> float:
@@ -74,31 +77,39 @@ class Stage:
         if not self.legend:
             return pixels
         if self._writing is None:
-            self._writing = overlay([self.shown], self.size, [self.pixels_per_um])
+            self._writing = overlay([self.shown], self.size, self.pixels_per_um)
         return composed(pixels, self._writing)
 
 
 def picture(moments: Sequence[Moment], look: Look, size: tuple[int, int]) -> tuple[np.ndarray, list[Shown]]:
-    """Moments side by side, from the left, under one legend: uint8 [height, width, RGB], and what is shown of each.
+    """Moments in rows and columns beside one legend: uint8 [height, width, RGB], and what is shown of each.
 
-    Their colours mean the same, and all of one place are cut open where the first of them is. Raises `ResultError`.
+    Their colours and lengths mean the same, and all of one place are cut open where the first of them is. Several times
+    of several sites have a row for each site. Raises `ResultError`.
     """
     look = scene.spanned(look, moments)
     width, height = size
-    share = (1 - ROOM) / len(moments)
+    views = [scene.extent(moment.size, look.view or scene.VIEWS["corner"]) for moment in moments]
+    largest = max(view[0] for view in views), max(view[1] for view in views)
+    rows, columns = of_sites([moment.title for moment in moments]) or arrangement(
+        len(moments), largest[0] / largest[1], (1 - ROOM) * width / height
+    )
+    wide, high = (1 - ROOM) / columns, 1 / rows
     pixels = np.zeros((height, width, 3), np.uint8)
     centres: dict[str, tuple[float, float, float]] = {}
     shown: list[Shown] = []
-    scales: list[float] = []
+    scale = 1.0
     for i, moment in enumerate(moments):
         centre = look.centre or centres.setdefault(moment.title, scene.middle_of_tumour(moment))
-        slot = (i * share, (i + 1) * share)
-        with Stage(size, replace(look, centre=centre), legend=False, slot=slot) as stage:
+        row, column = divmod(i, columns)
+        slot = (column * wide, (column + 1) * wide), (1 - (row + 1) * high, 1 - row * high)
+        with Stage(size, replace(look, centre=centre), legend=False, slot=slot, extent=largest) as stage:
             shown.append(stage.show(moment))
-            here = round(slot[0] * width)
-            pixels[:, here:] = stage.picture()[:, here:]
-            scales.append(stage.pixels_per_um)
-    return composed(pixels, overlay(shown, size, scales)), shown
+            # What is at the right of and below a panel is overwritten by the next ones, or is background.
+            here = np.s_[round(row * high * height) :, round(column * wide * width) :]
+            pixels[here] = stage.picture()[here]
+            scale = stage.pixels_per_um
+    return composed(pixels, overlay(shown, size, scale, panel=(wide * width, high * height))), shown
 
 
 def save_picture(

@@ -18,7 +18,7 @@ from gpusim.analysis.regions import smoothed
 from gpusim.errors import ResultError
 from gpusim.scenario.schema import EMPTY, NONE, StateRole
 from gpusim.viz import geometry
-from gpusim.viz.moment import SPEED, Moment
+from gpusim.viz.moment import HEAT, SPEED, Moment
 from gpusim.viz.palette import SMALL_CLONE, THEMES, Theme, clone_colours, mixed
 
 # It warns of a display that is not there, and then does without.
@@ -388,17 +388,26 @@ def _actor(part: Part, look: Look) -> pv.Actor:
     return actor
 
 
+Slot = tuple[tuple[float, float], tuple[float, float]]
+"""From and to a share of a window's width, and of its height, from below."""
+WHOLE: Slot = ((0.0, 1.0), (0.0, 1.0))
+_MARGIN = 1.02
+"""By which what a camera sees is larger than the lattice."""
+
+
 def aim(
     plotter: pv.Plotter,
     size: tuple[float, float, float],
     view: tuple[float, float],
     *,
-    slot: tuple[float, float] = (0.0, 1.0),
+    slot: Slot = WHOLE,
     aspect: float | None = None,
+    least: tuple[float, float] = (0.0, 0.0),
 ) -> None:
     """Point a parallel camera at the middle of a lattice, so that it fits at any azimuth.
 
-    It fits into a slot, from and to a share of the width. `aspect`: width over height, the plotter's by default.
+    It fits into a slot of the window. `aspect`: width over height, the plotter's by default.
+    `least`: width and height, um, that the camera sees at least.
     """
     azimuth, elevation = np.radians(view)
     direction = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
@@ -409,14 +418,21 @@ def aim(
     camera.position = middle + 2 * reach * direction
     camera.up = (0, 0, 1) if abs(view[1]) < 89 else (0, 1, 0)
     camera.parallel_projection = True
-    # From above, as it lies; else so that it fits all the way round.
-    across = float(np.hypot(size[0], size[1])) if abs(view[1]) < 89 else max(size[:2])
-    upright = abs(np.cos(elevation)) * size[2] + abs(np.sin(elevation)) * across
+    across, upright = map(max, extent(size, view), least)
     width, height = plotter.window_size
-    free = (aspect or width / height) * (slot[1] - slot[0])
-    camera.parallel_scale = max(upright, across / free) / 2 * 1.02
-    camera.SetWindowCenter(1 - slot[0] - slot[1], 0)
+    (left, right), (bottom, top) = slot
+    free = (aspect or width / height) * (right - left)
+    camera.parallel_scale = max(upright / (top - bottom), across / free) / 2 * _MARGIN
+    camera.SetWindowCenter(1 - left - right, 1 - bottom - top)
     camera.clipping_range = (0.5 * reach, 3.5 * reach)
+
+
+def extent(size: tuple[float, float, float], view: tuple[float, float]) -> tuple[float, float]:
+    """Width and height, um, of a lattice in a view, at any azimuth; from above as it lies."""
+    flat = abs(view[1]) >= 89
+    across = max(size[:2]) if flat else float(np.hypot(size[0], size[1]))
+    elevation = np.radians(view[1])
+    return across, abs(np.cos(elevation)) * size[2] + abs(np.sin(elevation)) * across
 
 
 def view_of(text: str) -> tuple[float, float]:
@@ -464,7 +480,7 @@ def spanned(look: Look, moments: Iterable[Moment]) -> Look:
     fields, traits, speeds = [0.0], [0.0], [0.0]
     for moment in moments if of_field or of_trait or of_speed else ():
         if of_field:
-            fields.append(_top(moment.values(look.field or moment.field_names[0])))
+            fields.append(top_of(moment, look.field or moment.field_names[0]))
         if of_trait and look.trait is not None and (values := moment.of_cells(look.trait)).size:
             traits.append(_top(values))
         if of_speed and moment.velocity is not None:
@@ -472,6 +488,10 @@ def spanned(look: Look, moments: Iterable[Moment]) -> Look:
     look = replace(look, span=_up_to(max(fields))) if of_field else look
     look = replace(look, speed_span=_up_to(max(speeds))) if of_speed else look
     return replace(look, trait_span=_up_to(max(traits))) if of_trait else look
+
+
+_LEAST_HEAT = 0.1
+"""Of 1: up to here the colours of heat reach at least, so that a cold tumour is dark."""
 
 
 def _top(values: np.ndarray) -> float:
@@ -482,9 +502,14 @@ def _up_to(top: float) -> tuple[float, float]:
     return 0.0, round_up(top) if top > 0 else 1.0
 
 
-def span_of(fields: Iterable[np.ndarray]) -> tuple[float, float]:
-    """From 0 to a round number that no more than a few voxels of the fields pass."""
-    return _up_to(max(map(_top, fields)))
+def span_of(moments: Iterable[Moment], name: str) -> tuple[float, float]:
+    """Of the colours of a field: from 0 to a round number that no more than a few voxels pass."""
+    return _up_to(max(top_of(moment, name) for moment in moments))
+
+
+def top_of(moment: Moment, name: str) -> float:
+    """What no more than a few voxels of a field pass."""
+    return max(_top(moment.values(name)), _LEAST_HEAT if name == HEAT else 0.0)
 
 
 def round_up(value: float) -> float:

@@ -15,7 +15,7 @@ from gpusim.record import Result, layout
 from gpusim.record.files import read_sealed, write_sealed
 from gpusim.study import execution, folder
 from gpusim.study.trial import Trial, run_trial
-from gpusim.study.verdict import compare, verdicts
+from gpusim.study.verdict import alike, compare, verdicts
 
 TEXT = """
 name: decay
@@ -310,3 +310,18 @@ def test_an_arm_whose_folder_is_taken_is_refused_before_anything_is_run(tmp_path
     with pytest.raises(gpusim.ScenarioError, match=f"trial.arms.{name}: its folder would be the same as that of"):
         run_trial(scenario(TEXT.replace("fast: {rules", f"{name}: {{rules").replace("fast", name)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_arms_that_end_alike_are_named():
+    """As where a dose has no effect in some seeds."""
+    rows = [
+        ("untreated", 1, 5.0),
+        ("untreated", 2, 6.0),
+        ("dose", 1, 5.0),
+        ("dose", 2, 4.0),
+        ("both", 1, 1.0),
+        ("both", 2, 2.0),
+    ]
+    table = pd.DataFrame(rows, columns=["arm", "seed", "left"])
+    found = alike(Trial(folder=None, scenario=scenario(), table=table))
+    assert found == ["dose: every outcome equals that of untreated in 1 of 2 seeds"]

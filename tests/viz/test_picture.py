@@ -287,6 +287,30 @@ def test_moments_stand_side_by_side_each_as_it_is_alone():
     assert (pixels[rows, :240] != pixels[rows, 240:480]).any()
 
 
+def test_sites_have_a_row_each_and_one_scale():
+    """Balls of 100 um in lattices of 20 and of 12 voxels are equally large in all panels."""
+
+    def of(voxels, title):
+        return dataclasses.replace(moment(np.where(distance(voxels) <= 100, 2, 1)), title=title)
+
+    moments = [of(20, "a, large"), of(20, "a, large"), of(12, "a, small"), of(12, "a, small")]
+    look = Look(hidden=only("surface"), cut="none", theme=THEMES["paper"])
+    pixels, _ = picture(moments, look, (640, 480))
+    widths, middles = [], []
+    for row, column in np.ndindex(2, 2):
+        panel = pixels[row * 240 + 60 : row * 240 + 200, column * 240 : column * 240 + 240]
+        across = np.flatnonzero((panel < 250).any(axis=(0, 2)))
+        widths.append(np.ptp(across))
+        middles.append(across.mean())
+    assert np.ptp(widths) <= 2
+    assert middles == pytest.approx([120] * 4, abs=3)
+
+
+def test_a_cold_tumour_is_dark():
+    cold = moment(np.where(distance(20) <= 100, 2, 1))
+    assert scene.span_of([cold], "heat") == (0, 0.1)
+
+
 def test_every_layer_shows(result):
     tissue = np.where(distance(20) <= 150, 2, 1)
     tissue[distance(20) <= 60] = 3

@@ -1,5 +1,7 @@
 """Planes of a field, colours that can be told apart, profiles of several sections."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,6 +76,13 @@ def test_each_panel_says_where_its_plane_is():
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["y = 250 µm, 0 min", "y = 250 µm, 60 min"]
     figure = plots.panels([slope(title="a, primary"), slope(title="a, lung")], "virus")
     assert figure.axes[1].get_title(loc="left") == "a, lung\nz = 170 µm, 0 min"
+
+
+def test_a_plane_through_the_tumour_stays_where_it_is_at_first():
+    first = slope(60.0)
+    later = dataclasses.replace(first, tissue=np.roll(first.tissue, 4, axis=0))
+    figure = plots.panels([slope(), later], "virus")
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["z = 170 µm, 0 min", "z = 170 µm, 60 min"]
 
 
 def test_sites_of_different_sizes_have_one_scale_of_length():

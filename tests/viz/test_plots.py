@@ -85,7 +85,7 @@ def test_a_band_spans_the_replicates(results):
 def test_curves_are_in_a_panel_for_each_unit(results):
     figure = plots.curves(results)
     labels = [axes.get_ylabel() for axes in figure.axes]
-    assert labels[:3] == ["cells", "fields, mmHg, mean", "fields, ng"]
+    assert labels[:4] == ["tissue cells", "immune cells", "fields, mmHg, mean", "fields, ng"]
     assert len(set(labels)) == len(labels)
     lines = {line.get_label(): line.get_ydata() for axes in figure.axes for line in axes.lines}
     totals = [result.counts["total.virus"] for result in results]

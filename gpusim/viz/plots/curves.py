@@ -7,29 +7,38 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from gpusim.analysis import field_label, quantity_label, whole
 from gpusim.errors import ResultError
 from gpusim.record import Result
+from gpusim.scenario.checks import state_names
 from gpusim.scenario.schema import EMPTY, NONE
 from gpusim.viz.plots.results import band, counts
-from gpusim.viz.plots.style import LINES, colour
+from gpusim.viz.plots.style import LINES, colour, power_of_ten
 
 _MICRO = re.compile(r"\bu(?=[mgLM]\b)")
 """The prefix of units as they are written in scenarios."""
 _WIDTH = 7.2
-_CELLS, _PANEL = 4.0, 2.4
-"""Height of the panel of cells and of the others, inches."""
+_CELLS, _PANEL = 3.2, 2.4
+"""Height of a panel of cells and of the others, inches."""
+_DECADES = 6
+"""Of a logarithmic axis, below the highest value."""
+_WIDE = 1e3
+"""Ratio of the highest to the median value above 0 from which on an axis is logarithmic."""
 
 
 def curves(results: Result | Sequence[Result]) -> Figure:
     """Cells by state, amounts of fields and quantities of the body over time, all sites together.
 
-    Cells are in the first panel; then follow a panel for each unit of the fields (a mean where a field has no amount)
-    and one for each unit of the body. What is 0, or does not change in the body, is left out. Of replicates, a line is
-    the median, and a band reaches from the lowest to the highest.
+    Cells of the two layers are in the first panels; then follow a panel for each unit of the fields (a mean where a
+    field has no amount) and one for each unit of the body. What is 0, or does not change in the body, is left out. Of
+    replicates, a line is the median, and a band reaches from the lowest to the highest. The axis of a quantity that is
+    far below its peak most of the time is logarithmic.
 
     Args:
         results: one result or replicates of one scenario.
@@ -40,22 +49,29 @@ def curves(results: Result | Sequence[Result]) -> Figure:
     if not replicates:
         raise ResultError("curves: expected a result")
     tables = [result.counts for result in replicates]
-    cells = [name for name in replicates[0].state_names if name not in (EMPTY, NONE)]
-    states = [name for name in cells if any(table[f"cells.{name}"].max() > 0 for table in tables)]
+    layers = state_names(replicates[0].scenario.document)
+    cells = {
+        title: [name for name in names if name not in (EMPTY, NONE) and _largest(tables, f"cells.{name}") > 0]
+        for title, names in zip(("tissue cells", "immune cells"), layers, strict=True)
+    }
+    cells = {title: names for title, names in cells.items() if names}
     panels = _panels(replicates)
-    heights = [_CELLS] + [_PANEL] * len(panels)
+    heights = [_CELLS] * len(cells) + [_PANEL] * len(panels)
     with mpl.rc_context(LINES):
         figure = plt.figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
-        first, *others = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-        counts(replicates, states, axes=first)
-        first.set(xlabel="")
+        every = list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
+        for axes, (title, names) in zip(every, cells.items(), strict=False):
+            counts(replicates, names, axes=axes).set(xlabel="", ylabel=title)
+        others = every[len(cells) :]
         for axes, (title, lines) in zip(others, panels.items(), strict=True):
             for i, (column, (label, factor)) in enumerate(lines.items()):
                 low, middle, high, days = band(tables, column)
                 axes.plot(days, factor * middle, color=colour(i), linewidth=1.6, label=label)
                 if len(tables) > 1:
                     axes.fill_between(days, factor * low, factor * high, color=colour(i), alpha=0.25, linewidth=0)
-            _finish(axes, title)
+            _finish(
+                axes, title, np.concatenate([table[column] * lines[column][1] for column in lines for table in tables])
+            )
         figure.axes[-1].set(xlabel="time, days")
     return figure
 
@@ -77,9 +93,20 @@ def _panels(replicates: Sequence[Result]) -> dict[str, dict[str, tuple[str, floa
     return {_MICRO.sub("µ", title).removesuffix(", dimensionless"): lines for title, lines in found.items()}
 
 
-def _finish(axes: Axes, title: str) -> None:
+def _largest(tables: Sequence[pd.DataFrame], column: str) -> float:
+    return max(float(table[column].max()) for table in tables)
+
+
+def _finish(axes: Axes, title: str, values: np.ndarray) -> None:
     axes.set(ylabel=title)
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5))
     axes.margins(x=0)
-    axes.set_ylim(bottom=min(0.0, float(axes.dataLim.ymin)))
+    above = values[values > 0]
+    if above.size and above.max() > _WIDE * np.median(above):
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=above.max() / 10**_DECADES)
+        axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5))
+        axes.set_ylim(bottom=min(0.0, float(axes.dataLim.ymin)))
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -20,10 +19,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from gpusim.errors import ResultError
 from gpusim.scenario.checks import barriers
 from gpusim.units import UnitError, duration, number
+from gpusim.viz.layout import arrangement
 from gpusim.viz.moment import Moment
 from gpusim.viz.overlay import field_label, length_label, round_length
 from gpusim.viz.palette import THEMES
-from gpusim.viz.plots.style import LINES, new_axes
+from gpusim.viz.plots.style import LINES, new_axes, power_of_ten
 
 AXES = "xyz"
 LEVELS = 5
@@ -82,6 +82,12 @@ class Cut:
                 return int(sums.argmax())
         tumour = moment.cells(moment.tumour_states).sum(axis=others)
         return int(np.average(np.arange(count), weights=tumour).round()) if tumour.any() else count // 2
+
+    def fixed(self, moment: Moment) -> Cut:
+        """The same, at its place in a moment; one that looks for a field goes on doing so."""
+        if self.at is not None or self.most is not None:
+            return self
+        return replace(self, at=(self.layer(moment) + 0.5) * moment.spacing)
 
     def of_array(self, values: np.ndarray, layer: int) -> np.ndarray:
         """The plane of an array [z, y, x]: [up, right]; up is z, or y across z."""
@@ -224,14 +230,6 @@ def _ink(colour: Sequence[float]) -> str:
     return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5 else "black"
 
 
-def power_of_ten(value: float, _: object = None) -> str:
-    """Such as 10⁻²; other values as decimals."""
-    exponent = round(math.log10(value))
-    if not math.isclose(value, 10.0**exponent, rel_tol=1e-6):
-        return f"{value:g}"
-    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
 def label_contours(
     axes: Axes,
     lines: ContourSet,
@@ -352,7 +350,8 @@ def panels(
 ) -> Figure:
     """A field in a plane at several times and sites, with one colour bar and one scale of length.
 
-    The panels are as large as the page allows.
+    A plane through the middle of the tumour stays, at each site, where it is in the first panel. The panels are as
+    large as the page allows.
 
     Args:
         log: whether the scale of the colours is logarithmic, as in `norm_of`.
@@ -372,11 +371,12 @@ def panels(
     with mpl.rc_context(LINES):
         figure, grid = plt.subplots(rows, columns, figsize=fitted, squeeze=False, layout="constrained")
         drawn = list(grid.flat)
+        cuts: dict[tuple[str, tuple[int, ...]], Cut] = {}
         for moment, axes in zip(moments, drawn, strict=False):
             plane(
                 moment,
                 name,
-                cut,
+                cuts.setdefault((moment.title, moment.tissue.shape), cut.fixed(moment)),
                 span=ends_of(norm),
                 log=log,
                 axes=axes,
@@ -389,17 +389,6 @@ def panels(
             axes.remove()
         _bar(figure, drawn[: len(moments)], moments[0], name, norm)
     return figure
-
-
-def arrangement(count: int, panel: float, page: float) -> tuple[int, int]:
-    """Rows and columns in which so many panels are largest, by widths over heights of a panel and of the page."""
-
-    def width(columns: int) -> float:
-        rows = -(-count // columns)
-        return min(page / columns, panel / rows)
-
-    columns = max(range(1, count + 1), key=lambda n: (width(n), -n))
-    return -(-count // columns), columns
 
 
 def _bar(figure: object, axes: Sequence[Axes], moment: Moment, name: str, norm: Normalize) -> None:

@@ -1,5 +1,7 @@
 """What all figures share: axes, lines, colours."""
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +23,14 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5
 def colour(number: int) -> str:
     """The colour of the n-th of what is compared."""
     return COLOURS[number % len(COLOURS)]
+
+
+def power_of_ten(value: float, _: object = None) -> str:
+    """Such as 10⁻²; other values as decimals."""
+    exponent = round(math.log10(value))
+    if not math.isclose(value, 10.0**exponent, rel_tol=1e-6):
+        return f"{value:g}"
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def dark(colour: str) -> str:

@@ -13,7 +13,7 @@ from gpusim.study.answer import Answer
 from gpusim.study.folder import SETS, TABLE, is_study
 from gpusim.study.robustness import Robustness
 from gpusim.study.trial import Trial
-from gpusim.study.verdict import verdicts
+from gpusim.study.verdict import alike, verdicts
 from gpusim.viz.report import courses, methods, runs, space, studies
 from gpusim.viz.report.page import PAGE
 
@@ -119,7 +119,10 @@ def _of_runs(given: Given, types: Callable[[Path], Document] | None, *, pictures
     documents = (result.scenario.document for results in compared.values() for result in results)
     cells = " or ".join(dict.fromkeys(map(tumour_cells_label, documents)))
     parts = [
-        runs.verdicts([verdict for trial in given.trials.values() for verdict in verdicts(trial)]),
+        runs.verdicts(
+            [verdict for trial in given.trials.values() for verdict in verdicts(trial)],
+            [remark for trial in given.trials.values() for remark in alike(trial)],
+        ),
         *map(runs.robustness, given.sets),
         *(runs.outcomes(name, trial) for name, trial in given.trials.items()),
         runs.tumour_cells_over_time(compared, cells),

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator, SymmetricalLogLocator
 
-from gpusim.viz.plots.planes import power_of_ten
-from gpusim.viz.plots.style import colour, from_zero
+from gpusim.viz.plots.style import colour, from_zero, power_of_ten
 
 # A folder may be called $x$; it is no formula.
 PLAIN = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}

@@ -346,7 +346,7 @@ def _spans(sites: Sequence[Result]) -> dict[tuple[str, str], tuple[float, float]
         key = _shown_field(moment_of_result(result))
         for i in some_of(len(result.times), LOOKED_AT):
             fields.setdefault(key, []).append(partial(moment_of_result, result, i))
-    return {key: span_of(moment().values(key[0]) for moment in moments) for key, moments in fields.items()}
+    return {key: span_of((moment() for moment in moments), key[0]) for key, moments in fields.items()}
 
 
 def _shown_field(moment: Moment) -> tuple[str, str]:
@@ -371,12 +371,13 @@ def pictures(compared: Groups) -> str:
     return f"<p class=note>{html.escape(note)}</p><div class=pictures>{''.join(shown)}</div>"
 
 
-def verdicts(found: Sequence[Verdict]) -> str:
-    """Expected orders and what came of them; empty without."""
+def verdicts(found: Sequence[Verdict], remarks: Sequence[str] = ()) -> str:
+    """Expected orders and what came of them, with remarks on the arms; empty without."""
+    notes = "".join(f"<p class=note>{html.escape(each)}</p>" for each in remarks)
     if not found:
-        return ""
+        return notes
     items = "".join(f"<li class={each.finding.name.lower()}>{html.escape(str(each))}</li>" for each in found)
-    return f"<h2>What was expected</h2><ul>{items}</ul>"
+    return f"<h2>What was expected</h2><ul>{items}</ul>{notes}"
 
 
 def robustness(found: Robustness) -> str:
