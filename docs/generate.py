@@ -190,10 +190,12 @@ therapies: {infusion_of_virus: {amount: 1e8 PFU, start: 1 day}}
 - *Doses.* The body is a mouse's: 2 mL of blood, and doses as for mice. `gpusim check FILE` lists the therapies.
 - *Size of the lattice.* Cells in the body (primed T cells, the numbers of cells that half saturate recruitment and
   expansion) are those of the lattice's share of the body; the numbers of the library belong to 48 x 48 x 48 voxels of
-  20 um (`nodule`: 16 x 16 x 16), at one site. For a lattice, or sites together, of n times the volume, multiply
-  `rules.ctl_recruitment.modulators[1].half`, `rules.helper_recruitment.modulators[1].half`, the `half` of
-  `body.processes.recall` and of both modulators of `body.processes.expansion` by n, and divide the rate of
-  `body.processes.secretion_of_antibody` by n. Otherwise, a smaller lattice has fewer T cells per volume.
+  20 um (`nodule`: 16 x 16 x 16), at one site. Let n be the volume of a lattice, or of all sites together, divided by
+  that volume. Multiply `rules.ctl_recruitment.modulators[1].half`, `rules.helper_recruitment.modulators[1].half`, the
+  `half` of `body.processes.recall` and of both modulators of `body.processes.expansion`, and, with `excluded` and
+  `inflamed`, `body.quantities.ctl.initial` and `body.quantities.memory.initial` by n. Divide the rate of
+  `body.processes.secretion_of_antibody` by n. Otherwise, the number of T cells per volume depends on the size of the
+  lattice. [`set`](scenarios.md#merging) in a file changes single numbers of a list.
 """
 
 
@@ -269,17 +271,18 @@ def sources() -> str:
             kinds = numbers.counts(each)
             counts = [len(each), *(kinds[kind] for kind in KINDS), sum(number.equals is not None for number in each)]
             text.append(f"| {name} | {' | '.join(map(str, counts))} |")
-    text.append("\n## Measured, fitted and derived numbers\n")
-    text.append(
-        "| file | number | value | kind | range | reference | note |\n| --- | --- | --- | --- | --- | --- | --- |"
-    )
-    for name, each in found.items():
-        for number in each:
-            source = number.source
-            if source and source.kind != "assumed" and not number.equals:
-                keys = ", ".join(f"[{key}](#{key})" for key in source.reference)
-                cells = (name, f"`{number.path}`", number.value, source.kind, source.range, keys, source.note or "")
-                text.append(f"| {' | '.join(map(str, cells))} |")
+    for title, kinds in (("Measured, fitted and derived numbers", KINDS[:-1]), ("Assumed numbers", KINDS[-1:])):
+        text.append(f"\n## {title}\n")
+        text.append(
+            "| file | number | value | kind | range | reference | note |\n| --- | --- | --- | --- | --- | --- | --- |"
+        )
+        for name, each in found.items():
+            for number in each:
+                source = number.source
+                if source and source.kind in kinds and not number.equals:
+                    keys = ", ".join(f"[{key}](#{key})" for key in source.reference)
+                    cells = (name, f"`{number.path}`", number.value, source.kind, source.range, keys, source.note or "")
+                    text.append(f"| {' | '.join(map(str, cells))} |")
     text.append("\n## References\n")
     for key in references.known():
         link = references.link(key)

@@ -125,6 +125,45 @@ extern "C" __global__ void exchange_with_body(
 }
 ENTRY(exchange_with_body)
 
+// Follows quantities over some time, in place; false where they can't be followed. With `integral`, adds to it what the
+// quantities are as they are seen, times the time (Simpson's rule over each accepted step).
+template <bool WithIntegral>
+__device__ inline bool followed(const Equations& body, double* scratch, int32 replicate, int32 replicates,
+                                const Quantities& now, const Quantities& integral, double minutes) {
+    const auto room = [&](int32 n) {
+        return Quantities{scratch + static_cast<int64>(n) * body.quantities * replicates + replicate, replicates};
+    };
+    const Quantities a = room(0), b = room(1), c = room(2), d = room(3), again = room(4);
+    Quantities whole = room(5), half = room(6);
+    const Quantities halves = room(7);
+    double left = minutes, step = minutes;
+    while (left > 0.0) {
+        step = left < step ? left : step;
+        body_rates(body, now, now, 0.0, a);
+        body_step(body, now, a, step, b, c, d, whole);
+        int32 halvings = 0;
+        for (; halvings < most_halvings; ++halvings) {
+            body_step(body, now, a, step / 2.0, b, c, d, half);
+            body_rates(body, half, half, 0.0, again);
+            body_step(body, half, again, step / 2.0, b, c, d, halves);
+            if (close(body, whole, halves, now)) break;
+            const Quantities former = whole;
+            whole = half;
+            half = former;
+            step = step / 2.0;
+        }
+        if (halvings == most_halvings) return false;
+        for (int32 q = 0; q < body.quantities; ++q) {
+            if (WithIntegral)
+                integral[q] = integral[q] + step * (seen(now[q]) + 4.0 * seen(half[q]) + seen(halves[q])) / 6.0;
+            now[q] = halves[q];
+        }
+        left = left - step;
+        step = step * 2.0;
+    }
+    return true;
+}
+
 // Blocks: of some replicates, one a thread.
 extern "C" __global__ void circulate(
     // model:
@@ -133,7 +172,7 @@ extern "C" __global__ void circulate(
     const Modulator* __restrict__ modulators,  // [modulators]
     // state out:
     double* __restrict__ values,   // [quantities, R]
-    double* __restrict__ scratch,  // [8, quantities, R]
+    double* __restrict__ scratch,  // [10, quantities, R]
     int32* __restrict__ failed,    // [R], the time step in which the equations could not be followed, 0 for none
     float* __restrict__ body,      // [seen, R], as cells see the quantities
     // numbers:
@@ -143,37 +182,49 @@ extern "C" __global__ void circulate(
     const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
     if (replicate >= replicates || failed[replicate]) return;
     const Equations equations{flows, rates, modulators, processes, quantities};
-    const auto room = [&](int32 n) {
-        return Quantities{scratch + static_cast<int64>(n) * quantities * replicates + replicate, replicates};
-    };
     const Quantities now{values + replicate, replicates};
-    const Quantities a = room(0), b = room(1), c = room(2), d = room(3), again = room(4);
-    Quantities whole = room(5), half = room(6);
-    const Quantities halves = room(7);
-    double left = processes ? minutes : 0.0, step = minutes;
-    while (left > 0.0) {
-        step = left < step ? left : step;
-        body_rates(equations, now, now, 0.0, a);
-        body_step(equations, now, a, step, b, c, d, whole);
-        int32 halvings = 0;
-        for (; halvings < most_halvings; ++halvings) {
-            body_step(equations, now, a, step / 2.0, b, c, d, half);
-            body_rates(equations, half, half, 0.0, again);
-            body_step(equations, half, again, step / 2.0, b, c, d, halves);
-            if (close(equations, whole, halves, now)) break;
-            const Quantities former = whole;
-            whole = half;
-            half = former;
-            step = step / 2.0;
-        }
-        if (halvings == most_halvings) {
-            failed[replicate] = step_number;
-            return;
-        }
-        for (int32 q = 0; q < quantities; ++q) now[q] = halves[q];
-        left = left - step;
-        step = step * 2.0;
+    if (processes && !followed<false>(equations, scratch, replicate, replicates, now, now, minutes)) {
+        failed[replicate] = step_number;
+        return;
     }
     for (int32 q = 0; q < quantities; ++q) body[q * replicates + replicate] = static_cast<float>(seen(now[q]));
 }
 ENTRY(circulate)
+
+// What the quantities will be on average over some time by their own processes, as vessels see them.
+//
+// Blocks: of some replicates, one a thread.
+extern "C" __global__ void foresee(
+    // model:
+    const Flow* __restrict__ flows,            // [processes]
+    const double* __restrict__ rates,          // [processes]
+    const Modulator* __restrict__ modulators,  // [modulators]
+    // state in:
+    const double* __restrict__ values,  // [quantities, R]
+    const int32* __restrict__ failed,   // [R], see `circulate`
+    // state out:
+    double* __restrict__ scratch,  // [10, quantities, R]
+    float* __restrict__ mean,      // [seen, R]
+    // numbers:
+    double minutes,
+    // sizes:
+    int32 processes, int32 quantities, int32 replicates) {
+    const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
+    if (replicate >= replicates) return;
+    const Equations equations{flows, rates, modulators, processes, quantities};
+    const auto room = [&](int32 n) {
+        return Quantities{scratch + static_cast<int64>(n) * quantities * replicates + replicate, replicates};
+    };
+    const Quantities now = room(8), integral = room(9);
+    for (int32 q = 0; q < quantities; ++q) {
+        now[q] = values[q * replicates + replicate];
+        integral[q] = 0.0;
+    }
+    const bool known = processes && !failed[replicate] &&
+                       followed<true>(equations, scratch, replicate, replicates, now, integral, minutes);
+    for (int32 q = 0; q < quantities; ++q) {
+        const int32 at = q * replicates + replicate;
+        mean[at] = static_cast<float>(known ? integral[q] / minutes : seen(values[at]));
+    }
+}
+ENTRY(foresee)

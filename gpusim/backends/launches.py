@@ -375,6 +375,7 @@ LAUNCHES = {
     "note_tally": Launch(one_block),
     "exchange_with_body": Launch(one_each("R", threads=32)),
     "circulate": Launch(one_each("R", threads=32)),
+    "foresee": Launch(one_each("R", threads=32)),
 }
 """By the kernel's name."""
 

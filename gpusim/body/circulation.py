@@ -21,6 +21,8 @@ class Circulation:
             goes below 0 and pays back later, so that no cell is lost or made; rates see it as 0.
         failed: int32 [R], the time step in which the equations of a body could not be integrated; 0 for none.
         seen: float32 [quantities, R], as cells see them; of one row where there are none.
+        mean: float32 [quantities, R], their means over the rule step that begins or goes on, by their own processes:
+            what vessels bring depends on these, as a quantity may fall by much within a step.
     """
 
     def __init__(self, bodies: Sequence[Body], backend: Backend) -> None:
@@ -30,7 +32,9 @@ class Circulation:
         self.on_backend: Array = backend.array(values)
         self.failed: Array = backend.array(np.zeros(replicates, np.int32))
         self.seen: Array = backend.array(np.zeros((max(1, rows), replicates), np.float32))
-        self._scratch = backend.array(np.zeros((8, rows, replicates)))
+        self.mean: Array = backend.array(np.zeros((max(1, rows), replicates), np.float32))
+        self._scratch = backend.array(np.zeros((10, rows, replicates)))
+        self._foreseen = False
         self._fetched: np.ndarray | None = None
         self.remodel(bodies[0])
         self._put(values)
@@ -40,6 +44,7 @@ class Circulation:
         self._body = body
         flows, rates, modulators = map(self._backend.array, (body.flows, body.rates, body.modulators))
         self._equations = Equations(flows, rates, modulators, self._scratch)
+        self._foreseen = False
 
     @property
     def values(self) -> np.ndarray:
@@ -82,9 +87,17 @@ class Circulation:
         if len(values):
             self._backend.write(self.seen, np.where(values > 0, values, 0.0).astype(np.float32))
         self._fetched = values
+        self._foreseen = False
+
+    def foresee(self, minutes: float) -> None:
+        """Have `mean` over a rule step of this length from the present quantities."""
+        if not self._foreseen:
+            arrays = {"values": self.on_backend, "failed": self.failed, "mean": self.mean}
+            self._backend.launch("foresee", self._equations, **arrays, minutes=minutes)
+            self._foreseen = True
 
     def advance(self, minutes: float, step: int) -> None:
         """Integrate over some time, in a time step; where that fails, `values` says so from then on."""
-        self._fetched = None
+        self._fetched, self._foreseen = None, False
         arrays = {"values": self.on_backend, "failed": self.failed, "body": self.seen}
         self._backend.launch("circulate", self._equations, **arrays, minutes=minutes, step_number=step)

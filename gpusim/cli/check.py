@@ -202,7 +202,7 @@ def _tell(loaded: Scenario, replicates: int, origins: Mapping[str, Sequence[str]
     if total := sum(stated.values()):
         out.print(f"{total} numbers of the model: {in_words(stated)}")
     if unsourced := [number.path for number in loaded.numbers if number.source is None]:
-        more = f" and {len(unsourced) - _NAMED} more" if len(unsourced) > _NAMED else ""
+        more = f" and {len(unsourced) - _NAMED} more (see --json)" if len(unsourced) > _NAMED else ""
         out.print(f"without a source: {', '.join(unsourced[:_NAMED])}{more}")
     tell_notes(notes)
 
@@ -256,6 +256,7 @@ def _write_json(
         **{section.name: section.records for section in tables},
         "replicates": scenario.written.trial.replicates if scenario.written.trial else 1,
         "numbers": dict(numbers),
+        "unsourced": [number.path for number in scenario.numbers if number.source is None],
         "notes": list(dict.fromkeys(notes)),
     }
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")

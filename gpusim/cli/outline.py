@@ -57,6 +57,7 @@ def sections(
     document = scenario.written
     every = (
         _fields(document, models, chosen, errors),
+        _clearance(document),
         _reactions(document),
         _states(document, models),
         Section("groups", ["group", "states"], [[n, ", ".join(m)] for n, m in scenario.document.groups.items()]),
@@ -86,6 +87,16 @@ def _fields(
             for i, (name, spec) in enumerate(document.fields.items())
         ],
     )
+
+
+def _clearance(document: Document) -> Section:
+    """What removes a field everywhere, besides its decay."""
+    rows: list[list[Cell]] = [
+        [field, name, amount(cause.rate), _modulators(cause.modulators)]
+        for field, spec in document.fields.items()
+        for name, cause in spec.clearance.items()
+    ]
+    return Section("clearance", ["field", "cleared by", "rate", "modulators"], rows)
 
 
 def _reactions(document: Document) -> Section:

@@ -17,12 +17,12 @@ from gpusim.errors import GpusimError, ResultError, ScenarioError
 from gpusim.record.files import aside, explained
 from gpusim.scenario import Document, Scenario
 from gpusim.scenario.diagram import arrows
-from gpusim.scenario.loading import extended
+from gpusim.scenario.loading import SET, extended
 from gpusim.scenario.reading import KeyPath, Read, read_text
 from gpusim.scenario.walking import value_at
 from gpusim.viz.palette import state_colours
 
-ORDER = ("extends", *Document.model_fields)
+ORDER = ("extends", SET, *Document.model_fields)
 """Keys of a scenario in the order in which new ones are placed in a file."""
 _MESSAGE = re.compile(r"(?:(?P<file>.+?):(?P<line>\d+): |\S+: )?(?P<path>[A-Za-z_][\w.\[\]]*): (?P<told>.*)")
 

@@ -184,7 +184,10 @@ class Replicate(Plottable):
         )
 
     def infuse(self, quantity: str, amount: float | str) -> None:
-        """Add an amount to a quantity of the body now. Raises `ScenarioError`."""
+        """Add an amount to a quantity of the body now; within a rule step, it has its losses since the beginning.
+
+        Raises `ScenarioError`.
+        """
         self._treat("infuse", infuse=quantity, amount=amount)
 
     def resect(

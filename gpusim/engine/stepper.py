@@ -44,7 +44,7 @@ class Stepper:
             {name: Site(name, stack, r, self.clock) for name, stack in stacks.items()} for r in range(len(scenarios))
         ]
         for stack in self.stacks:
-            stack.state.body = self.circulation.seen
+            stack.state.body, stack.state.body_mean = self.circulation.seen, self.circulation.mean
         self._notes = Notes(self.stacks, self.circulation, backend)
         self._noted: tuple[int, Note] | None = None
         backend.worker.do(self._track)
@@ -53,6 +53,11 @@ class Stepper:
     def model(self) -> Model:
         """Numbers of the first site of the first replicate; the schedule is the same in all."""
         return next(iter(self.sites[0].values())).model
+
+    @property
+    def _rule_step(self) -> float:
+        """min."""
+        return self.model.rules_every * self.model.step
 
     # One step
 
@@ -68,6 +73,8 @@ class Stepper:
         steps, every = self.clock.steps, self.model.rules_every
         with self.clock.changing(f"step {steps + 1}", range(len(self.scenarios))):
             self._treat()
+            if self.model.body.names:
+                self.circulation.foresee(self._rule_step)
             for stack in self.stacks:
                 stack.transport(steps)
                 stack.move(steps)
@@ -105,7 +112,7 @@ class Stepper:
             return
         for stack in self.stacks:
             stack.exchange_with_body(self.circulation.on_backend, self.circulation.failed)
-        self.circulation.advance(self.model.rules_every * self.model.step, self.clock.steps)
+        self.circulation.advance(self._rule_step, self.clock.steps)
 
     # Looking
 

@@ -112,6 +112,8 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
             f"the time step of {step:g} min is too large for the uptake into traits or their secretion: the rate times "
             f"the step reaches {transferred * step:.3g} per step; above {steps.MOST_TRANSFER:g}, fields have an error"
         )
+    treatments = _treatments(document, fields, states, exchange.held, initial, spacing, step, due)
+    notes += _within_rule_steps(treatments, step, rules_every)
     return Model(
         name=document.name,
         shape=initial.shape,
@@ -130,7 +132,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         traits=traits,
         clones=build_clones(document, states, math.prod(initial.shape)),
         body=build_body(document, cells, exchange, volume),
-        **vars(_treatments(document, fields, states, exchange.held, initial, spacing, step, due)),
+        **vars(treatments),
         initial=initial,
         notes=tuple(notes),
         tracks=build_tracks(document, states, step),
@@ -300,6 +302,16 @@ def _cells_there(therapy: Therapy, name: str, states: States, initial: InitialTi
             "time 0; take a larger 'radius'"
         )
     return found
+
+
+def _within_rule_steps(treatments: Treatments, step: float, rules_every: int) -> Iterator[str]:
+    """Notes on infusions into the body that do not come with a step of the rules, at whose ends the body goes on."""
+    found = {each.name: each.step * step for each in reversed(treatments.infusions) if each.step % rules_every}
+    for name, minutes in found.items():
+        yield (
+            f"therapies.{name}: the infusion at {minutes:g} min comes within a rule step ({step * rules_every:g} min), "
+            "so that what the body loses of it is counted from the beginning of this step"
+        )
 
 
 def _infusions(document: Document, due: _Due) -> Iterator[Infusion]:

@@ -18,6 +18,8 @@ from gpusim.units import RATIOS
 _MOST_FILES = 40
 _MOST_PROBLEMS = 20
 _LONGEST_MESSAGE = 400
+SET = "set"
+"""The key under which a file changes single values of those that it extends, by their paths."""
 GROUPS = "groups"
 """The key whose lists are joined, not replaced, when files are merged."""
 SITE_KEYS = tuple(Site.model_fields)
@@ -93,10 +95,43 @@ def extended(path: Path, text: str | None = None) -> Read:
     _lay(path, (), laid, text)
     merged = Read({})
     for file, read in laid.items():
+        changed = _set(merged, read, str(file))
         _require_known(blanks(merged.data, read.data), merged.data, read, str(file))
         merged.data = laid_over(merged.data, read.data)
+        for parts, place in changed.items():
+            if _starts(read.data, parts):
+                raise ScenarioError(f"{place} {dotted(parts)}: has no effect, as the file writes this value itself")
         merged.places.update(read.places)
     return merged
+
+
+def _set(merged: Read, read: Read, label: str) -> dict[KeyPath, str]:
+    """Change single values of the files below (`merged`), as a file says under `set`; paths with their places.
+
+    Raises `ScenarioError`.
+    """
+    changes = read.data.pop(SET, {})
+    place = read.places.get((SET,), label)
+    if not isinstance(changes, dict) or not all(isinstance(key, str) for key in changes):
+        raise ScenarioError(f"{place}: {SET}: expected values by path, such as 'fields.virus.decay: 0.01 /min'")
+    if changes and not merged.data:
+        raise ScenarioError(f"{place}: {SET}: changes values of the files under 'extends', of which there are none")
+    places = {key: f"{read.places.get((SET, key), label)}: {SET}" for key in changes}
+    for key, value in changes.items():
+        override(merged, key, value, places[key])
+    return {_parts(key, place): place for key, place in places.items()}
+
+
+def _starts(data: Any, path: KeyPath) -> bool:
+    """Whether data has a value at a path, or one that is no mapping on the way to it."""
+    here = data
+    for part in path:
+        if not isinstance(here, dict):
+            return True
+        if part not in here:
+            return False
+        here = here[part]
+    return True
 
 
 def _lay(path: Path, chain: tuple[Path, ...], laid: dict[Path, Read], text: str | None = None) -> None:

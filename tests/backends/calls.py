@@ -23,7 +23,7 @@ KINDS = {
     "rules": ("apply_rules",),
     "divisions": ("begin_room", "spread_room", "bid_for_room", "settle_bids", "divide"),
     "traits": ("transfer", "change_traits"),
-    "body": ("circulate", "exchange_with_body"),
+    "body": ("circulate", "exchange_with_body", "foresee"),
     "output": ("sum_fields", "note_tally"),
 }  # fmt: skip
 """Kernels by what they are for."""

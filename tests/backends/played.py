@@ -5,9 +5,10 @@ too. Fresh memory of the device holds rubbish. Launches, copies and waits are co
 """
 
 import ctypes
+import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,7 +135,8 @@ class PlayedDevice:
         self.working = True
         self.captured = None
         self.reset()
-        self._due = []
+        self._due = deque()
+        self._turn = threading.RLock()
         self.cupy = SimpleNamespace(
             empty=self._empty,
             RawModule=lambda path: SimpleNamespace(get_function=lambda name: Kernel(self, name)),
@@ -179,10 +181,10 @@ class PlayedDevice:
         self.catch_up()
 
     def catch_up(self):
-        """Do all that is due."""
-        for action in self._due:
-            action()
-        self._due.clear()
+        """Do all that is due; one thread at a time, as pinned memory is given back by whichever collects garbage."""
+        with self._turn:
+            while self._due:
+                self._due.popleft()()
 
     def backend(self):
         """The cuda backend on this device."""

@@ -22,8 +22,8 @@ def device():
 
 
 MOST = {
-    "cold-to-hot": {"launches": 31, "graphs": 4, "to device": 0, "to host": 0, "on device": 0, "waits": 0},
-    "full": {"launches": 31, "graphs": 4, "to device": 0, "to host": 0, "on device": 0, "waits": 0},
+    "cold-to-hot": {"launches": 32, "graphs": 4, "to device": 0, "to host": 0, "on device": 0, "waits": 0},
+    "full": {"launches": 32, "graphs": 4, "to device": 0, "to host": 0, "on device": 0, "waits": 0},
 }
 """As docs/performance.md says."""
 

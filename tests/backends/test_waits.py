@@ -1,9 +1,12 @@
 """What the cuda backend tells the device, and how often it waits for it: counted on a played one."""
 
 import gc
+import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from backends import played
 from backends.played import CUDADriverError, PlayedDevice
 
 import gpusim
@@ -36,7 +39,7 @@ def test_a_step_waits_for_nothing_though_there_is_a_body(device):
     simulation.step(3)
     assert simulation.model.rules_every == 1
     assert device.counts.keys() <= {"launches", "graphs"}
-    assert device.launched["circulate"] == device.launched["exchange_with_body"] == 3
+    assert device.launched["foresee"] == device.launched["circulate"] == device.launched["exchange_with_body"] == 3
 
 
 def test_a_check_of_the_fields_and_the_body_is_one_wait(device, monkeypatch):
@@ -128,7 +131,10 @@ def test_a_driver_that_refuses_the_kernels_is_one_message(device, monkeypatch):
         device.backend()
 
 
-def test_short_actions_are_timed_behind_other_work(device):
+def test_short_actions_are_timed_behind_other_work(device, monkeypatch):
+    """By a clock that goes on by a microsecond each time it is looked at, whatever else the machine does."""
+    clock = SimpleNamespace(perf_counter=map((1e-6).__mul__, itertools.count()).__next__)
+    monkeypatch.setattr(played, "time", clock)
     backend = device.backend()
     array = backend.array(np.zeros(8, np.float32))
     device.reset()

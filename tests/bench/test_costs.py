@@ -11,7 +11,7 @@ def test_every_kernel_is_counted():
     # All but those of the body and of tallies, which are on no lattice, and of connections, whose work is in the rounds
     # of labels between these two.
     on_no_lattice, of_connections = (
-        {"circulate", "exchange_with_body", "note_tally"},
+        {"circulate", "exchange_with_body", "foresee", "note_tally"},
         {"begin_connections", "mark_connections"},
     )
     assert {cost.kernel for cost in COSTS} == kernels().keys() - on_no_lattice - of_connections

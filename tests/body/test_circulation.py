@@ -73,6 +73,20 @@ def test_what_leaves_one_quantity_arrives_in_the_next(circulation):
     assert chain.values[1, 0] == pytest.approx(b, rel=1e-5)
 
 
+def test_means_over_a_step_follow_the_equations(circulation):
+    """Of a loss, of what arises from it, of what is constant, and of what cells owe."""
+    chain = circulation("""
+  quantities: {a: {initial: 100}, b: {}, c: {initial: 0.1}, d: {initial: 7}}
+  processes: {first: {transition: a -> b, rate: 0.6 /min}}
+""")
+    chain.add(3, -10)
+    chain.foresee(5)
+    mean = chain._backend.fetch([chain.mean])[0][:, 0]
+    of_a = 100 * (1 - math.exp(-0.6 * 5)) / (0.6 * 5)
+    assert mean == pytest.approx([of_a, 100 - of_a, 0.1, 0], rel=1e-6)
+    assert chain.values[:, 0].tolist() == [100, 0, 0.1, -3]
+
+
 def test_an_explosion_is_named(circulation):
     found = circulation("""
   quantities: {a: {initial: 1}}
@@ -121,6 +135,37 @@ def test_recruitment_stops_when_the_blood_is_empty(simulate):
     left = simulation.body["ctl"]
     assert -50 < left <= 0  # what one step took too many is owed, not lost
     assert simulation.fired["recruitment"] == 300 - left
+
+
+FAST = """
+grid: {shape: [3, 3, 3]}
+time: {until: 1 hour, step: {field: 5 min, rules: 5 min}}
+record: {every: 1 hour}
+fields: {virus: {unit: PFU/voxel, diffusion: 30 um^2/min, solver: SOLVER}}
+states: {vessel: {exchange: {virus: {permeability: 1e-6 /min, body: virus_blood, volume: 2 mL}}}}
+tissue: {shapes: {all: {kind: everywhere, state: vessel}}}
+body:
+  quantities: {virus_blood: {unit: PFU}}
+  processes: {neutralisation: {transition: virus_blood -> nothing, rate: 0.58 /min}}
+therapies: {infusion: {infuse: virus_blood, amount: 1e9 PFU, start: 10 min}}
+"""
+
+
+@pytest.mark.parametrize("solver", ["explicit", "implicit", "implicit2"])
+def test_what_is_lost_from_the_blood_within_a_step_does_not_reach_the_tissue(simulate, solver):
+    """The amount is permeability * concentration * time, integrated over the exponential in the blood."""
+    simulation = simulate(FAST.replace("SOLVER", solver))
+    simulation.run()
+    voxel, blood = 20.0**3 * 1e-12, 2.0  # mL
+    arrived = 1e-6 * 1e9 / blood * voxel / 0.58 * 27
+    assert simulation.fields["virus"].sum() == pytest.approx(arrived, rel=1e-3)
+
+
+def test_a_note_says_that_an_infusion_comes_within_a_rule_step():
+    text = FAST.replace("SOLVER", "explicit").replace("field: 5 min", "field: 1 min")
+    assert not build(Scenario.parse(text)).notes
+    (note,) = build(Scenario.parse(text.replace("start: 10 min", "start: 12 min"))).notes
+    assert note.startswith("therapies.infusion: the infusion at 12 min comes within a rule step (5 min), so that ")
 
 
 def test_an_infusion_comes_at_its_time():

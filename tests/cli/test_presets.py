@@ -31,7 +31,7 @@ def test_check_names_ten_numbers_without_a_source(tmp_path):
     (tmp_path / "own.yaml").write_text(f"grid: {{shape: [4, 4, 4]}}\ntime: {{until: 1 h}}\nfields: {{{fields}}}\n")
     checked = run("check", "own.yaml", folder=tmp_path).stdout.splitlines()
     named = ", ".join(f"fields.f{i}.decay" for i in range(10))
-    assert f"without a source: {named} and 2 more" in checked
+    assert f"without a source: {named} and 2 more (see --json)" in checked
 
 
 def test_the_references_are_listed_by_key(tmp_path):

@@ -38,6 +38,7 @@ OPERATIONS = (
     "propose_moves",
     "move",
     "circulate",
+    "foresee",
 )
 each_operation = pytest.mark.parametrize(
     ("one_backend_each", "operation"), [*((("cpu", 2), each) for each in OPERATIONS), (("numpy", None), "move")]

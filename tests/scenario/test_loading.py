@@ -488,3 +488,54 @@ def test_solvers_for_smooth_fields_are_refused_where_amounts_come_at_once(tmp_pa
     assert Scenario.load(write(tmp_path, text)).document.fields["c"].solver == solver
     with pytest.raises(ScenarioError, match=f"fields.c.solver: found {solver}, .*{why}.*{cause}.*expected auto"):
         Scenario.load(write(tmp_path, text + sudden))
+
+
+def test_set_changes_single_values_of_the_files_below(tmp_path):
+    """The rest of a list, and the sources of its other numbers, stay."""
+    write(
+        tmp_path, SMALL + "sources: {rules.infection.rate: {kind: assumed, range: 0.001 to 0.01 /min, note: a guess}}"
+    )
+    path = write(
+        tmp_path,
+        """
+        extends: a.yaml
+        set:
+          rules.infection.modulators[0].half: 20
+          fields.virus.diffusion: 3 um^2/min
+        sources:
+          rules.infection.modulators[0].half: {kind: assumed, range: 5 to 50, note: another guess}
+        """,
+        "b.yaml",
+    )
+    scenario = Scenario.load(path)
+    assert scenario.document.rules["infection"].modulators[0].field == "virus"
+    assert scenario.document.rules["infection"].modulators[0].half == 20
+    assert scenario.document.fields["virus"].diffusion == {"default": "3 um^2/min"}
+    sourced = {number.path: number.source is not None for number in scenario.numbers}
+    assert sourced["rules.infection.rate"]
+    assert sourced["rules.infection.modulators[0].half"]
+    assert not sourced["fields.virus.diffusion"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extends: a.yaml\nset:\n  rules.infection.modulators[3].half: 2\n", r"b.yaml:3: set .*there is no item \[3\]"),
+        ("extends: a.yaml\nset: {rules.infection.rat: 2 /min}\n", r"b.yaml:2: set: rules.infection.rat: unknown key"),
+        ("extends: a.yaml\nset: {fields.virsu: null}\n", "there is no such key to remove; did you mean 'virus'"),
+        ("extends: a.yaml\nset: [1]\n", "b.yaml:2: set: expected values by path"),
+        ("set: {fields.virus.decay: 0 /min}\n", "b.yaml:1: set: .*of which there are none"),
+        (
+            "extends: a.yaml\nset: {rules.infection.rate: 1 /min}\nrules: {infection: {rate: 2 /min}}\n",
+            "b.yaml:2: set rules.infection.rate: has no effect",
+        ),
+        (
+            "extends: a.yaml\nset: {'rules.infection.modulators[0].half': 1}\nrules: {infection: {modulators: []}}\n",
+            r"b.yaml:2: set rules.infection.modulators\[0\].half: has no effect",
+        ),
+    ],
+)
+def test_a_set_that_goes_wrong_names_its_line(tmp_path, text, message):
+    write(tmp_path, SMALL)
+    with pytest.raises(ScenarioError, match=message):
+        Scenario.load(write(tmp_path, text, "b.yaml"))

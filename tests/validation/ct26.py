@@ -7,8 +7,8 @@ runs `ct26-vsv` until the tumour has grown as from 18.7 to 200 mm^3, or by anoth
 docs/validation.md. Runs are kept in the folder, so that a stopped campaign goes on. The measured mice are those of Int.
 J. Mol. Sci. 2024, 25, 211: two arms of eight. A tumour of another radius has the same virus for each mm^3.
 
-Two arms more have T cells: the prediction for a virus with the genes of GM-CSF and interleukin 12, whose measurements
-are kept back, and the same without these genes.
+Further arms have T cells (`-T`), clots in the vessels (`-C`), or both. One of them is the prediction for a virus with
+the genes of GM-CSF and interleukin 12, whose measurements are kept back.
 """
 
 import argparse
@@ -44,6 +44,8 @@ PARTS = {
     "PBS": "[ct26-vsv]",
     "VSV": "[ct26-vsv]",
     "VSV-T": "[ct26-vsv, desert]",
+    "VSV-C": "[ct26-vsv, clotting]",
+    "VSV-TC": "[ct26-vsv, desert, clotting]",
     "armed-T": "[hsv1-gmcsf, hsv1-il12, ct26-vsv, desert]",
 }
 """What the scenario of an arm extends. The genes of the armed virus have the numbers of a herpes simplex virus."""
@@ -79,6 +81,9 @@ def scenario(arm: str, seed: int, radius: float, fold: float = FOLD) -> gpusim.S
     else:
         factors["therapies.injection.amount"] = (radius / RADIUS) ** 3
         changes["therapies.injection.radius"] = f"{radius / 2} um"
+    if "clotting" in PARTS[arm]:
+        # the other three sides are mirrors
+        changes["rules.stasis.modulators[0].to"] = ["x_high", "y_high", "z_high"]
     if "desert" in PARTS[arm]:
         share = (n / OF_LIBRARY) ** 3
         factors |= dict.fromkeys(OF_BODY, share) | {ANTIBODY: 1 / share}

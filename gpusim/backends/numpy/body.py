@@ -66,14 +66,34 @@ def circulate(
     if failed:
         return
     if len(rates):
-        values[:], followed = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
+        values[:], _, followed = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
         if not followed:
             failed[...] = step_number
             return
     body[: len(values)] = np.where(values > 0.0, values, 0.0).astype(np.float32)
 
 
-def _followed(rates: Rates, values: Values, minutes: float) -> tuple[Values, bool]:
+def foresee(
+    values: np.ndarray,
+    failed: np.ndarray,
+    mean: np.ndarray,
+    flows: np.ndarray,
+    rates: np.ndarray,
+    modulators: np.ndarray,
+    minutes: float,
+) -> None:
+    """What the quantities (float64 [quantities]) will be on average over some time by their own processes."""
+    found = np.where(values > 0.0, values, 0.0)
+    if len(rates) and not failed:
+        _, integral, followed = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
+        if followed:
+            found = np.array(integral) / minutes
+    mean[: len(values)] = found.astype(np.float32)
+
+
+def _followed(rates: Rates, values: Values, minutes: float) -> tuple[Values, Values, bool]:
+    """The quantities after some time, their integral as they are seen, and whether they could be followed."""
+    integral = [0.0] * len(values)
     left = step = minutes
     while left > 0.0:
         step, slopes = min(step, left), rates(values)
@@ -86,11 +106,17 @@ def _followed(rates: Rates, values: Values, minutes: float) -> tuple[Values, boo
             whole = half
             step /= 2
         else:
-            return values, False
+            return values, integral, False
+        parts = zip(integral, values, half, halves, strict=True)
+        integral = [i + step * (_seen(v) + 4.0 * _seen(m) + _seen(e)) / 6.0 for i, v, m, e in parts]
         values = halves
         left -= step
         step *= 2
-    return values, True
+    return values, integral, True
+
+
+def _seen(value: float) -> float:
+    return value if value > 0.0 else 0.0
 
 
 def _runge_kutta(rates: Rates, values: Values, a: Values, step: float) -> Values:
@@ -109,7 +135,7 @@ def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray) -> 
     ]
 
     def rates(values: Values) -> Values:
-        seen = [v if v > 0.0 else 0.0 for v in values]
+        seen = [_seen(v) for v in values]
         found = [0.0] * len(values)
         for leaves, enters, by, rate, factors in processes:
             flow = rate if by < 0 else rate * seen[by]

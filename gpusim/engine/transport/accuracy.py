@@ -10,7 +10,7 @@ causes, and what is expected is the largest of them:
 - the lag of rates that look at other fields, which they see as at the beginning of a step; see `model.lag`.
 - the split of reactions from transport. An eighth of the share q of a field that reacts in a step was found where
   fields meet by diffusion (gpusim/verification/reactions.py); the reaction itself is off by q^2 / 12.
-- the body, which is as it was for a whole step of the rules while it gives and takes.
+- the body, which the voxels change at the end of a step of the rules only, by what they give and take.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -250,7 +250,12 @@ class ExplicitSolver:
                 self._alone.before(state, source)
             given: dict[str, Any] = {"active": active, "source": source, "target": target, "first": first}
             if self._walled:
-                walled = {"tissue": state.tissue.cells, "body": state.body, "times": self._times, "walls": self._walls}
+                walled = {
+                    "tissue": state.tissue.cells,
+                    "body": state.body_mean,
+                    "times": self._times,
+                    "walls": self._walls,
+                }
                 drawn = {"seeds": self._seeds, "step": step, "purpose": Purpose.WALLS}
                 self._backend.launch("walled_step", *tables, **given, **walled, **drawn)
             else:
