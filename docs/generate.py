@@ -191,11 +191,13 @@ therapies: {infusion_of_virus: {amount: 1e8 PFU, start: 1 day}}
 - *Size of the lattice.* Cells in the body (primed T cells, the numbers of cells that half saturate recruitment and
   expansion) are those of the lattice's share of the body; the numbers of the library belong to 48 x 48 x 48 voxels of
   20 um (`nodule`: 16 x 16 x 16), at one site. Let n be the volume of a lattice, or of all sites together, divided by
-  that volume. Multiply `rules.ctl_recruitment.modulators[1].half`, `rules.helper_recruitment.modulators[1].half`, the
-  `half` of `body.processes.recall` and of both modulators of `body.processes.expansion`, and, with `excluded` and
-  `inflamed`, `body.quantities.ctl.initial` and `body.quantities.memory.initial` by n. Divide the rate of
-  `body.processes.secretion_of_antibody` by n. Otherwise, the number of T cells per volume depends on the size of the
-  lattice. [`set`](scenarios.md#merging) in a file changes single numbers of a list.
+  that volume. Multiply `rules.ctl_recruitment.modulators[1].half`, `rules.helper_recruitment.modulators[1].half`,
+  `body.processes.recall.modulators[0].half`, `body.processes.expansion.modulators[0].half`,
+  `body.processes.expansion.modulators[1].half`, and, with `excluded` and `inflamed`, `body.quantities.ctl.initial` and
+  `body.quantities.memory.initial` by n. Divide `body.processes.secretion_of_antibody.rate` by n. Otherwise, the number
+  of T cells per volume depends on the size of the lattice. [`set`](scenarios.md#merging) in a file changes single
+  numbers of a list; an example is there. Tumours that are much smaller than those of the library contain less TGF-beta,
+  so that `excluded` keeps T cells out of them only in part, and few cells decide whether T cells are primed.
 """
 
 

@@ -92,6 +92,9 @@ def test_sites_of_different_sizes_have_one_scale_of_length():
     assert np.ptp(large.get_ylim()) == np.ptp(small.get_ylim()) == 480
     assert small.images[0].get_extent() == [0, 280, 0, 240]
     assert sum(small.get_xlim()) / 2 == 140
+    bar = small.lines[-1]
+    assert 0 < min(bar.get_xdata()) < max(bar.get_xdata()) < 280
+    assert 0 < bar.get_ydata()[0] < 240
 
 
 def test_labels_of_contours_are_outlined_and_within_the_lattice():

@@ -207,12 +207,12 @@ def plane(
             for colour, width, style in (("white", 1.8, "solid"), ("black", 1.0, (0, (3, 2)))):
                 axes.contour(x, y, body, levels=[0.5], colors=colour, linewidths=width, linestyles=[style])
         length = round_length(wide / 4)
-        start, foot = left + 0.04 * wide, below + 0.04 * high_up
+        start, foot = 0.04 * right, 0.04 * up
         for ink, thick in (("white", 4.5), ("black", 2.5)):
             axes.plot([start, start + length], [foot] * 2, color=ink, linewidth=thick, solid_capstyle="butt")
         axes.annotate(
             length_label(length),
-            (start, foot + 0.02 * high_up),
+            (start, foot + 0.02 * up),
             fontsize=8,
             va="bottom",
             bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1},
