@@ -276,6 +276,11 @@ class Cells:
         found = acts_on(self.types[name], self.rules, self.types)
         return [other for other in self.types if other in found and self.layer[other] != self.layer[name]]
 
+    def _dead_beside(self, name: str, kind: str) -> list[str]:
+        """States of the cells of the other layer that have died in some way."""
+        others = (other for other in self.types if self.layer[other] != self.layer[name])
+        return [self.dead[other][kind] for other in others if kind in self.dead[other]]
+
     def _enters(self, name: str) -> dict[str, list[str]]:
         """With which cells of the other layer a cell shares a voxel: those that it acts on, or that act on it.
 
@@ -289,7 +294,7 @@ class Cells:
         for kind, behaviours in _EATING.items():
             ruled = any(rule.extreme > 0 for rule in self.responses.by_behaviour(name, *behaviours))
             if ruled or self.types[name].dead_phagocytosis.get(kind, 0.0) > 0:
-                states += [self.dead[other][kind] for other in others if kind in self.dead[other]]
+                states += self._dead_beside(name, kind)
         return {"enters": [self._free(others[0]), *states]}
 
     def _chemotaxis(self, name: str, cell: CellType, note: str) -> dict[str, Any]:
@@ -429,9 +434,7 @@ class Cells:
         free = {other: self._free(other) for other in self.types}
         for kind, behaviours in _EATING.items():
             base = cell.dead_phagocytosis.get(kind, 0.0)
-            eaten = [
-                self.dead[o][kind] for o in self.types if kind in self.dead[o] and self.layer[o] != self.layer[name]
-            ]
+            eaten = self._dead_beside(name, kind)
             if not eaten:
                 self.responses.lose(name, behaviours, "no such dead cells in the other layer")
                 if base > 0 and kind != "other_dead":

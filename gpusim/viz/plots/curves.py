@@ -69,9 +69,8 @@ def curves(results: Result | Sequence[Result]) -> Figure:
                 axes.plot(days, factor * middle, color=colour(i), linewidth=1.6, label=label)
                 if len(tables) > 1:
                     axes.fill_between(days, factor * low, factor * high, color=colour(i), alpha=0.25, linewidth=0)
-            _finish(
-                axes, title, np.concatenate([table[column] * lines[column][1] for column in lines for table in tables])
-            )
+            drawn = [factor * table[column] for column, (_, factor) in lines.items() for table in tables]
+            _finish(axes, title, np.concatenate(drawn))
         figure.axes[-1].set(xlabel="time, days")
     return figure
 
