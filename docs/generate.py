@@ -24,6 +24,7 @@ NOTICE = "<!-- Written by docs/generate.py; edits here are lost. -->\n\n"
 
 WORDS: list[tuple[Any, str]] = [
     (units.Length, 'a length, e.g. `"20 um"`'),
+    (units.Coordinate, "a length, which may be below 0"),
     (units.Time, 'a time, e.g. `"6 hour"`'),
     (units.Rate, 'a rate, e.g. `"0.01 /min"`'),
     (units.Speed, 'a speed, e.g. `"4 um/min"`'),
@@ -133,7 +134,7 @@ def _words(hint: Any) -> str:
     if origin is tuple:
         each = _words(inner[0])
         if inner[-1] is not Ellipsis:
-            return f"{each}, for each of x, y, z"
+            return f"{each}, for each of {', '.join('xyz'[: len(inner)])}"
         return f"a list of {each}" if each.startswith("[") else f"a list of values: {each}"
     if origin is dict:
         by = {int: "by number", str: "by key"}.get(inner[0], "by name")

@@ -32,11 +32,11 @@ def bench(
     fields: Annotated[int, typer.Option(min=2, help="Fields of the lattice.")] = 2,
     predict: Annotated[
         Predicted | None,
-        typer.Option(help="Print lower bounds and registers for this machine."),
+        typer.Option(help="Print lower bounds and registers for this type of GPU."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Compare the time of every kernel with the limits of the machine: memory bandwidth and arithmetic, as measured.
+    """Compare the time of each kernel with the measured limits of the machine: memory bandwidth and arithmetic rate.
 
     Bytes and operations are the minimum per voxel (and field). A ratio of 1 is the limit of the machine. The default
     lattice does not fit into any cache; it takes 0.5 GB and less than a minute.

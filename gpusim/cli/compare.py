@@ -32,8 +32,8 @@ def compare(
 
     For runs and trials: expected orders, outcomes, curves, heat, responses, times to events, CD8 cells in space,
     pictures, a paragraph on methods. For studies: a row for each point, maps, sensitivity, fits. A table of cells of a
-    real section is compared with the results by the same code. The result of gpusim robustness beside that of its trial
-    adds the shares of sets in which each order holds.
+    real section is compared with the results by the same code. If the result of gpusim robustness is given with that of
+    its trial, the report includes the share of sets in which each order holds.
     """
     require()
     if output.suffix.lower() not in (".html", ".htm"):

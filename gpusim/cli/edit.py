@@ -22,19 +22,22 @@ _NEW = "scenario.yaml"
 @app.command()
 def edit(
     scenario: Annotated[
-        str, typer.Argument(metavar="[SCENARIO.yaml]", help="A YAML file, or a new one; a shipped scenario to extend.")
+        str,
+        typer.Argument(
+            metavar="[SCENARIO.yaml]", help="An existing or new YAML file, or a shipped scenario to extend."
+        ),
     ] = _NEW,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0: any free port.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; 0: any free port.")] = 0,
     host: Annotated[
-        str, typer.Option(help="Address to serve at; addresses other than 127.0.0.1 are reachable from other machines.")
+        str, typer.Option(help="Address of the server; if not 127.0.0.1, other machines can reach it.")
     ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Build a model in the browser: forms, the checks of 'gpusim check', a graph of the rules, and a small run.
 
-    Changes are made in the text of the file, whose comments are kept. Nothing is written before 'Save'. The name of a
-    shipped scenario begins a file of this name, in this folder, that extends it. Ctrl-C stops the server. Access
-    requires the printed address, which contains a secret.
+    Changes are made in the text of the file, whose comments are kept. Nothing is written before 'Save'. If the name of
+    a shipped scenario is given, 'Save' writes a file of this name to the current folder, which extends the scenario.
+    Ctrl-C stops the server. Access requires the printed address, which contains a secret.
     """
     require("aiohttp")
     from gpusim.editor.draft import Draft

@@ -21,9 +21,14 @@ def _root() -> None:
 def import_physicell(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.xml", help="PhysiCell_settings.xml of a project.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Scenario to write; its tables stand beside it.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Scenario to write; its tables are written to the same folder."
+        ),
     ] = Path("scenario.yaml"),
-    strict: Annotated[bool, typer.Option("--strict", help="Write nothing, exit code 2, if anything is lost.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="If anything is lost, write nothing and exit with code 2.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
     """Translate a PhysiCell project: settings, rules, cells and initial substrates."""

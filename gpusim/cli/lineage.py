@@ -37,9 +37,9 @@ def lineage(
     """Plot the clones of a result over time, write their tree in the Newick format, and print the largest ones.
 
     The plot is a Muller plot: the area of a clone lies within that of its parent. It shows clones that have, together
-    with their descendants, at least the share --least of all cells at some snapshot; the others are parts of their
-    parents. The tree contains all clones, as clone1, clone2, ... with the numbers of births.csv; the length of
-    a branch is the time from the birth of the parent, in min.
+    with their descendants, at least the share --least of all cells at some snapshot; other clones are shown as parts of
+    their parents. The tree contains all clones, as clone1, clone2, ... with the numbers of births.csv; the length of a
+    branch is the time from the birth of the parent, in min.
     """
     from gpusim.analysis.ancestry import Ancestry
     from gpusim.record import Result

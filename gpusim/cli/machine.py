@@ -14,7 +14,7 @@ def list_presets(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Print this scenario, or this part of the library: its numbers with their sources.",
+            help="Print the numbers of this scenario or part of the library, with their sources.",
             show_default=False,
         ),
     ] = None,

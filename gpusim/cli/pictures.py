@@ -34,7 +34,7 @@ def render(
         typer.Option(
             metavar="TIME",
             help="Simulated time, e.g. '3 day', or start, end, peak (the time at which the tumour contains most of the "
-            "field); several ('start, peak, end') side by side.",
+            "field); several times ('start, peak, end') are drawn side by side.",
             show_default="end; all snapshots in a movie",
         ),
     ] = None,
@@ -44,20 +44,20 @@ def render(
     ] = None,
     field: Annotated[
         str | None,
-        typer.Option(help="Field that the volume shows, or heat, flow-speed or room.", show_default="heat, if defined"),
+        typer.Option(help="Field shown by the volume, or heat, flow-speed or room.", show_default="heat, if defined"),
     ] = None,
     trait: Annotated[
         str | None,
         typer.Option(
-            help="Trait that cells are coloured by; without --field, no volume is drawn.", show_default="none"
+            help="Trait by which cells are coloured; without --field, no volume is drawn.", show_default="none"
         ),
     ] = None,
     clones: Annotated[
         bool,
         typer.Option(
             "--clones",
-            help="Colour cells by their clones, the largest ones each in a colour of its own; clones whose families "
-            "stay below 1% of all cells as parts of their parents. Without --field, no volume is drawn.",
+            help="Colour cells by clone, the largest clones in different colours. Clones that, with their descendants, "
+            "stay below 1% of all cells have the colour of their parents. Without --field, no volume is drawn.",
         ),
     ] = False,
     streamlines: Annotated[
@@ -87,17 +87,18 @@ def render(
         str,
         typer.Option(
             metavar="AXES",
-            help="Cut out what faces the camera, through the middle of the tumour: a quarter (xy), a half (x, y or "
-            "z), an eighth (xyz), or nothing (none).",
+            help="Part cut out on the side of the camera, up to the middle of the tumour: a quarter (xy), a half (x, y "
+            "or z), an eighth (xyz), or nothing (none).",
         ),
     ] = "xy",
     faces: Annotated[
-        str, typer.Option(metavar="cells|field", help="What the faces of the cut show: the cells, or the field.")
+        str, typer.Option(metavar="cells|field", help="Content of the faces of the cut: the cells, or the field.")
     ] = "cells",
     hide: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="LAYER", help="Leave out: field, surface, section, core, front, vessels, cells, streamlines, box."
+            metavar="LAYER",
+            help="Leave out one of field, surface, section, core, front, vessels, cells, streamlines, box.",
         ),
     ] = None,
     opacity: Annotated[float, typer.Option(min=0.01, max=100, help="Factor on the opacity of the volume.")] = 1.0,
@@ -105,25 +106,25 @@ def render(
         str | None,
         typer.Option(
             metavar="PLANE",
-            help="Instead of the volume: the field in a plane (x, y or z through the middle of the tumour, 'z = 120 "
-            "um', or 'z of virus', in each panel the layer with the largest sum of a field), or in three planes (all), "
-            "with contours and a colour bar. A panel for each time and each site.",
+            help="Draw the field in a plane instead of the volume, with contours and a colour bar, and a panel for "
+            "each time and site: x, y or z through the middle of the tumour; 'z = 120 um'; 'z of virus', in each panel "
+            "the layer with the largest sum of a field; or all, three planes.",
         ),
     ] = None,
     logarithmic: Annotated[
         bool,
         typer.Option(
             "--log-scale",
-            help="With --plane: a logarithmic scale of colours, from 1/10,000 of the largest value (or --span).",
+            help="With --plane: a logarithmic colour scale, from 1/10,000 of the largest value (or --span).",
         ),
     ] = False,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of a movie.")] = 8.0,
     turn: Annotated[
-        float, typer.Option(min=-3600, max=3600, help="Rotation of the camera in a movie, degrees.")
+        float, typer.Option(min=-3600, max=3600, help="Rotation of the camera in a movie, in degrees.")
     ] = 50.0,
     log: LogOption = Log.text,
 ) -> None:
-    """Draw a result: tumour heat as a volume around the tumour, cut open, with its vessels and immune cells."""
+    """Draw a result: tumour heat as a volume around the cut tumour, with its vessels and immune cells."""
     ending = output.suffix.lower()
     if clones and trait is not None:
         raise ResultError("clones: expected --clones or --trait, because a cell has one colour")
@@ -277,10 +278,10 @@ def view(
     backend: Annotated[str, typer.Option(help="With --live: auto, cuda, cpu or numpy.")] = "auto",
     steps: Annotated[int, typer.Option(min=1, help="With --live: steps between two pictures.")] = 12,
     theme: Annotated[str, typer.Option(help="dark, light or paper.")] = "dark",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0: any free port.")] = 0,
-    host: Annotated[
-        str, typer.Option(help="Address to serve at; addresses other than 127.0.0.1 are reachable from other machines.")
-    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; 0: any free port.")] = 0,
+    host: Annotated[str, typer.Option(help="Address of the server; if not 127.0.0.1, other machines can reach it.")] = (
+        "127.0.0.1"
+    ),
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """View a result or a running simulation in a browser: time, layers, section, curves; two results side by side.

@@ -29,9 +29,9 @@ _LESIONS_SHOWN = 3
 @app.command()
 def show(
     result: ResultArgument,
-    rows: Annotated[int, typer.Option(min=2, help="Largest number of rows of a table.")] = 20,
+    rows: Annotated[int, typer.Option(min=2, help="Largest number of rows of the table.")] = 20,
     site: Annotated[
-        str | None, typer.Option(metavar="SITE", help="One of several sites.", show_default="all sites together")
+        str | None, typer.Option(metavar="SITE", help="Site, if there are several.", show_default="all sites together")
     ] = None,
     means: Annotated[
         bool, typer.Option("--means", help="Print means of fields, in their units, instead of amounts.")
@@ -47,12 +47,12 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Print cell counts, field amounts, means of traits and quantities of the body of a result over time.
+    """Print cell counts, amounts of fields, means of traits and quantities of the body of a result over time.
 
     Quantities of the body that do not change are left out.
 
-    Of several results (replicates, a trial, a study that keeps its stores), print a row for each, at its end. With -o,
-    draw the curves of one result, or of replicates as medians with bands from the lowest to the highest.
+    For several results (replicates, a trial, a study that keeps its stores), print a row for the end of each. With -o,
+    draw the curves of one result, or the medians of replicates with bands from the lowest to the highest value.
     """
     if output is not None:
         if site is not None or means:
@@ -203,8 +203,8 @@ def show_heat(
 ) -> None:
     """Print the lesions of a tumour over time: size, CD8 cells per mm^2 of section, tumour heat, immune phenotype.
 
-    Of several results (several folders, replicates, a trial, a study that keeps its stores), print those at the end of
-    each. Of tables of real sections, print the phenotype.
+    For several results (several folders, replicates, a trial, a study that keeps its stores), print the lesions at the
+    end of each. For tables of real sections, print the phenotype.
     """
     from gpusim.analysis import phenotype_of_table
     from gpusim.record import Result, results_below

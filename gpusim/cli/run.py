@@ -53,7 +53,7 @@ def run(
         typer.Option(
             "--from",
             metavar="OUT",
-            help="Go on from the state of an earlier run at the time --at, with the changes of --set or another "
+            help="Start from the state of an earlier run at the time --at, with the changes of --set or another "
             "--until; without SCENARIO.",
         ),
     ] = None,
@@ -77,7 +77,7 @@ def run(
         typer.Option(
             min=1,
             metavar="N",
-            help="Run N seeds, the given one and those that follow it, together in one process, each with a result in "
+            help="Run N seeds, the given seed and the next ones, together in one process, each with a result in "
             "OUT/SEED. For a scenario with arms: N seeds of each arm.",
         ),
     ] = None,

@@ -26,7 +26,7 @@ TypesOption = Annotated[
     typer.Option(
         "--types",
         metavar="SCENARIO",
-        help="Scenario whose tissue.types, table and columns give the cells of tables their states.",
+        help="Scenario whose tissue.types, tissue.table and tissue.columns assign states to the cells of tables.",
     ),
 ]
 
@@ -67,8 +67,8 @@ def spatial(
 ) -> None:
     """Print and plot spatial statistics of results and real sections: infiltration, clustering, mixing, virus spread.
 
-    The same code measures both. A result is seen as a pathologist sees it, by one section through the middle of the
-    tumour. K, cross-K and nearest-neighbour distances are corrected for the edges of the tissue.
+    The same code measures both. A result is measured in one section through the middle of the tumour, as seen by a
+    pathologist. K, cross-K and nearest-neighbour distances are corrected for the edges of the tissue.
     """
     found = _patterns(sources, at, site, volume, types)
     states = _listed(of)

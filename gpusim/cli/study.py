@@ -338,7 +338,7 @@ def fit(
 def robustness(session: _Session) -> None:
     """Print the share of plausible sets of numbers in which each expected order of a trial holds.
 
-    A set is drawn from the ranges of the scenario's numbers ('trial.vary'); all arms are run once at each set.
+    A set is drawn from the ranges of the scenario's numbers ('trial.vary'); all arms are run once for each set.
 
     Finished runs are kept. After Ctrl-C or a kill, or with more sets, the same command runs only what is missing.
     """

@@ -26,15 +26,15 @@ def tracks(
         list[str] | None,
         typer.Option(
             metavar="STATE",
-            help="Contact times with tissue cells in this state.",
+            help="State of tissue cells with which contacts are measured.",
             show_default="states with the roles tumour, exposed, infected",
         ),
     ] = None,
 ) -> None:
-    """Speeds, mean square displacement and contact times of the cells that were tracked (record.tracks).
+    """Print speeds, mean square displacement and contact times of the tracked cells (record.tracks).
 
     Displacements are measured over the interval of the tracks. A contact lasts as long as the cell is in the voxel of a
-    tissue cell in one of the states.
+    tissue cell in one of the states of --contact.
     """
     from gpusim.analysis.tracks import Paths
     from gpusim.record import Result

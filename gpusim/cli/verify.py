@@ -20,14 +20,14 @@ def print_verification(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the cpu backend.", show_default="all cores")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Only the cases that take about a second.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="All cases, with more models compared with NumPy.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Run only the cases that take about a second.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Run all cases, with more models compared with NumPy.")] = False,
     log: LogOption = Log.text,
 ) -> None:
     """Test this machine: problems with known solutions, and the bits of every kernel against the NumPy reference.
 
-    Takes about a minute with compiled kernels, several minutes with NumPy. The last line states whether this machine
-    reproduces the bits of the reference. The exit code is 1 if a case fails.
+    The test takes about a minute with compiled kernels, and several minutes with NumPy. The last line states whether
+    this machine reproduces the bits of the reference. The exit code is 1 if a case fails.
     """
     from gpusim.backends import availability, create
     from gpusim.verification import Extent, Machine, chosen, verify  # brings statistics, slow to load

@@ -153,10 +153,10 @@ class Sides(_Part):
 
 
 class Grid(_Part):
-    """The lattice: voxels of edge `spacing`, `shape` of them along x, y, z.
+    """The lattice: `shape` voxels along x, y, z, with an edge of `spacing`.
 
-    `shape` is optional if the tissue comes from an image or a table of cells; the lattice then encloses it. `sides` are
-    the boundary conditions of cells.
+    `shape` is optional if the tissue comes from an image or a table of cells; the lattice then encloses this tissue.
+    `sides` are the boundary conditions of cells.
     """
 
     spacing: Length = "20 um"
@@ -182,7 +182,7 @@ class Step(_Part):
 class TimeSpec(_Part):
     """Duration of a run, and its time steps.
 
-    Derived time steps divide `until`, the times of snapshots and doses, and the times `at`.
+    Derived time steps are divisors of `until`, of the times of snapshots and doses, and of the times `at`.
     """
 
     until: Time = "1 day"
@@ -335,7 +335,7 @@ class _Argument(_Part):
 
 
 class Signal(_Argument):
-    """One of several arguments of a joint response, as those of a modulator: with x = argument / `half`, x^`power`."""
+    """A signal of a joint response: x^`power` with x = argument / `half`; the arguments are those of a modulator."""
 
     half: Amount
 
@@ -354,17 +354,19 @@ Signals = Annotated[tuple[Signal, ...], Field(min_length=1, max_length=100)]
 class Modulator(_Argument):
     """A factor on a rate, as a function of one argument, or a joint response to several.
 
-    Arguments: a `field`, the number of `neighbours` in some states, the presence of a cell of the other layer in
-    `contact`, a quantity of the `body`, a `trait` of either cell of the voxel (0 if neither has it), `room` (true;
-    only for rules): the distance to the nearest voxel that can take a tissue cell, as far as divisions reach, or
-    `connected`: 1 if the voxel is joined, through voxels in these tissue states that share a face, an edge or a corner,
-    `to` a voxel in some states or at some sides of the grid (`x_low`, ...), otherwise 0.
+    The argument is one of the following: the concentration of a `field`; the number of `neighbours` in some states; the
+    presence of a cell of the other layer in some states (`contact`); a quantity of the `body`; a `trait` of either cell
+    of the voxel (0 if neither has it); with `room: true`, only for rules, the distance to the nearest voxel that can
+    take a tissue cell, as far as divisions reach; `connected`, which is 1 if voxels in these tissue states that share a
+    face, an edge or a corner connect the voxel `to` a voxel in some states or to some sides of the grid (`x_low`, ...),
+    otherwise 0.
+
     Functions: Hill function (`half`, `power`), proportion (`per`), threshold (`above`, `below`). `effect: inhibits`
     reverses a Hill function; `at_zero` and `at_saturation` set its two limits.
 
     A joint response: with s the sum of x^power over the signals in `increases` (x = argument / half), and t that over
-    those in `decreases`, u = (`at_zero` + `at_saturation` * s) / (1 + s), and the factor is
-    (u + `at_inhibition` * t) / (1 + t).
+    those in `decreases`, u = (`at_zero` + `at_saturation` * s) / (1 + s), and the factor is (u + `at_inhibition` * t) /
+    (1 + t).
     """
 
     per: Amount | None = None
@@ -568,10 +570,10 @@ def _as_advection(value: object) -> object:
 class FieldSpec(_Part):
     """A concentration on the grid, in its own `unit`.
 
-    `advection: true`, or its keys: the flow of fluid carries the field (see `flow`). `clearance` lists further losses
-    by name, whose modulators may depend on fields, cells or the body. `holds` gives tissue states, or groups of them,
-    with a fixed concentration in their voxels. The solvers `implicit2` and `steady` are not allowed for a field that
-    flow carries, rules release, reactions change or therapies inject.
+    `advection` (`true`, or its keys): the flow of interstitial fluid carries the field (see `flow`). `clearance` lists
+    further losses by name, whose modulators may depend on fields, cells or the body. `holds` gives tissue states, or
+    groups of them, with a fixed concentration in their voxels. The solvers `implicit2` and `steady` are not allowed for
+    a field that flow carries, rules release, reactions change or therapies inject.
 
     Only for figures and reports: `label`, `colours` (a colour map of matplotlib), and `role`: `virus` is shown first,
     and the peak of an `effector` is reported.
@@ -674,9 +676,9 @@ class Bias(_Part):
 
 
 class Slope(_Part):
-    """Part of a direction: the gradient of a field, times `weight` and its modulators; below 0, down the gradient.
+    """Part of a direction: the gradient of a field times `weight` (below 0: down the gradient) and its modulators.
 
-    With `per`, it is the gradient divided by this concentration; else, its direction alone, with a length of 1.
+    With `per`, the gradient is divided by this concentration; otherwise, it is normalised to a length of 1.
     """
 
     weight: Annotated[PureNumber, Field(ge=-1e6, le=1e6)]
@@ -699,11 +701,11 @@ class Chemotaxis(_Part):
     """Movement along gradients, in one of two forms.
 
     `field`, `half`, `sensitivity`: up the gradient of the receptor occupancy c / (half + c) of one field. A new
-    direction is chosen with weight 1 + `sensitivity` * (rise of the occupancy per length), so the drift is
-    speed * sensitivity / 3 * gradient of the occupancy.
+    direction is chosen with weight 1 + `sensitivity` * (rise of the occupancy per length), so the drift is speed *
+    sensitivity / 3 * gradient of the occupancy.
 
-    `along`, `bias`: along the sum of the gradients of several fields, each with its weight. The drift is speed * `bias`
-    in this direction, however steep the gradients are.
+    `along`, `bias`: along the sum of the gradients of several fields, each with its weight. The drift in this direction
+    is speed * `bias` and does not depend on the steepness of the gradients.
     """
 
     field: Name | None = None
@@ -743,9 +745,9 @@ class Motility(_Part):
     """Movement of a cell along one axis at `speed`, until it turns, on average after `persistence`.
 
     A cell enters voxels without a cell of its own layer, in which the state of the other layer is in `enters` (by
-    default, any state). It also enters voxels with cells in the states `crushes` of its own layer, which do not move
-    themselves, and are lost. Modulators act on the speed. It leaves a cell in the state `trail`, of its own layer, in
-    the voxel from which it moves.
+    default, any state). It also enters voxels with cells of its own layer in the immobile states `crushes`; these cells
+    are lost. Modulators act on the speed. In the voxel from which it moves, it leaves a cell in the state `trail`, of
+    its own layer.
     """
 
     speed: Speed
@@ -796,8 +798,9 @@ class State(_Part):
     """Layer of a cell state, its effects on the fields of the voxel, its motility, and its response to divisions.
 
     A voxel in a state with `outside: true` counts as outside for rules that close ('state -> outside'). A tissue state
-    with `barrier: true` keeps all out, as the glass around a section does: no cell enters its voxels, divides or is
-    recruited into them, its voxels are `rigid`, and fields do not diffuse in them unless their `diffusion` names it.
+    with `barrier: true` is impermeable, like the glass around a section: no cell enters its voxels, divides into them
+    or is recruited into them; the voxels are `rigid`; and a field does not diffuse in them unless its `diffusion` names
+    the state.
 
     Only for figures and reports: `label`, `colour` (as in "#00ff00") and `role`.
     """
@@ -868,8 +871,9 @@ class InitialTrait(_Part):
 class Mutation(_Part):
     """Mutation of a trait at a division: with a `probability`, the value of the daughter changes.
 
-    By a normally distributed amount (standard deviation `spread`), by a lognormally distributed factor (geometric
-    standard deviation `fold`), or it `becomes` a value. With `clone: new`, the daughter then founds a clone.
+    It changes by a normally distributed amount (standard deviation `spread`) or by a lognormally distributed factor
+    (geometric standard deviation `fold`), or it `becomes` a given value. With `clone: new`, the daughter then founds a
+    clone.
     """
 
     probability: Fraction
@@ -888,8 +892,8 @@ class Mutation(_Part):
 class Law(_Part):
     """Change of a trait: a constant `gain`, exponential `growth`, or an approach `towards` a value at a `rate`.
 
-    Modulators act on the gain, the growth or the rate. `of`: the states in which the trait changes so (by default, all
-    that have it).
+    Modulators act on the gain, the growth or the rate. `of`: the states in which the law applies (by default, all that
+    have the trait).
     """
 
     of: StateNames | None = None
@@ -911,7 +915,8 @@ class Law(_Part):
 class Transfer(_Part):
     """A transfer between a trait of a cell and a field of its voxel, at a `rate` times its modulators.
 
-    `ratio`: what one unit of amount becomes, as in "20 vp/PFU"; by default, both have one unit.
+    `ratio`: the amount that results from one unit of the transferred amount, as in "20 vp/PFU"; without it, both must
+    have the same unit.
     """
 
     rate: Rate
@@ -922,10 +927,10 @@ class Transfer(_Part):
 class Trait(_Part):
     """A number that each cell of some states (`of`, all of one layer) has: from 0 to `most`, in a `unit`.
 
-    Cells take it along. A cell that enters one of the states from another state begins with an `initial` value.
-    `at_division`: both cells have the value of the mother (`copy`), half of it each (`share`), or initial values
-    (`reset`). `changes`: laws of its change, by name. `uptake`: what cells take up from fields of their voxel into the
-    trait; `secretion`: what they give of it to fields.
+    The value moves with the cell. A cell that enters one of the states from another state begins with an `initial`
+    value. `at_division`: both cells have the value of the mother (`copy`), half of it each (`share`), or initial values
+    (`reset`). `changes`: laws by which the value changes, by name. `uptake`: transfers from fields of the voxel to the
+    trait; `secretion`: transfers from the trait to fields.
 
     Only for figures and reports: `label`.
     """
@@ -943,10 +948,10 @@ class Trait(_Part):
 
 
 class Clones(_Part):
-    """Clones: each cell of some states (`of`, all of one layer) belongs to one, and so do its daughters.
+    """Clones: each cell of some states (`of`, all of one layer) belongs to a clone, to which its daughters belong too.
 
     `founders`: at time 0, all cells are of `one` clone, or `each` founds its own. A cell that enters one of the states
-    from another state founds a clone. `mutation`: probability that a daughter founds one, at each division.
+    from another state founds a clone. `mutation`: probability that a daughter founds a clone, at each division.
     """
 
     of: StateNames
@@ -978,18 +983,18 @@ class Rule(_Part):
 
     A division `mother -> mother + daughter` has a rate per mother. It takes place if there is room for the daughter: a
     neighbouring voxel that can take a cell, or one within `reach`, towards which the cells in between are displaced by
-    one voxel (depending on `yields` of their states). A voxel is within the reach if its near side is. Both cells then
-    begin their time in the state anew.
+    one voxel (depending on `yields` of their states). The reach is measured to the near side of the voxel. After a
+    division, the time in the state begins anew for both cells.
 
-    Closing, `from -> outside`, removes what is in the voxel, and the cells between it and the outside follow by one
-    voxel, so that a free voxel arrives there. Outside are voxels in a state with `outside: true`, and free voxels that
-    a cube with an edge of three voxels can reach from these or from an open side of the grid. Closing takes place if
-    the outside is within `reach` along a straight line.
+    Closing, `from -> outside`, empties the voxel; the cells between it and the outside then move inwards by one voxel,
+    so that the free voxel moves to the outside. The outside consists of voxels in a state with `outside: true`, and of
+    free voxels that a cube with an edge of three voxels can reach from these or from an open side of the grid. Closing
+    takes place if the outside is within `reach` along a straight line.
 
     `add` and `set` change traits of the cell, or of its partner. The `partner` is the cell of the other layer in the
-    voxel. The rule requires one in the given states: `state|state` keeps its state, `state|state -> state` enters
-    another one together with the transition. A rule that has another effect may begin and end in the same state.
-    `clone: new`: the cell, or the daughter of a division, founds a clone.
+    voxel. The rule requires one in the given states. With `state|state`, the partner keeps its state; with `state|state
+    -> state`, it enters another state together with the transition. A rule that has another effect may begin and end in
+    the same state. `clone: new`: the cell, or the daughter of a division, founds a clone.
 
     `to_body`: the quantity of the body to which a firing adds a cell; or several quantities, each with the amount that
     a firing adds, which may be in proportion to the value of a trait before the transition. `from_body`: the quantity
@@ -1110,7 +1115,7 @@ ContactEnergy = Annotated[PureNumber, Field(ge=-MOST_ENERGY, le=MOST_ENERGY, all
 
 
 class Adhesion(_Part):
-    """Adhesion between tissue cells: voxels that share a face swap their contents, which lowers the contact energy.
+    """Adhesion between tissue cells: voxels that share a face swap contents, preferably if this lowers the energy.
 
     `rate`: attempts to swap, per pair of voxels. An attempt succeeds with the probability 1 / (1 + exp(dE / kT)), where
     dE is the change of the sum of the contact energies over all pairs of neighbours (26 for each voxel). `energies`
@@ -1178,9 +1183,9 @@ class Flow(_Part):
     """Flow of interstitial fluid by Darcy's law: velocity = - conductivity * gradient of the pressure.
 
     `field` names the field of the pressure, whose `boundary` and `holds` are the pressure at the sides and in voxels of
-    some states. It needs no other keys: the pressure is in equilibrium with the leak of `vessels` and with
-    `lymphatics`, both by tissue state or group, and is solved anew at the interval `every`, with the tissue of that
-    time. Only differences of pressure matter, so the lowest pressure can be set to 0.
+    some states. This field needs no other keys: the pressure is in equilibrium with the leak of `vessels` and with
+    `lymphatics`, both by tissue state or group, and is solved again at the interval `every`, with the tissue at that
+    time. Only pressure differences matter, so the lowest pressure can be set to 0.
     """
 
     field: Name
@@ -1207,7 +1212,7 @@ class Quantity(_Part):
 
 
 class Process(_Part):
-    """A flow `from -> to` between quantities: rate * `by` (or else `from`) * modulators.
+    """A flow `from -> to` between quantities: rate * `by` (by default, `from`) * modulators.
 
     One end may be `nothing`: an inflow, or a loss.
     """
@@ -1264,14 +1269,14 @@ class Sphere(_Shape):
 
 
 class Extent(_Part):
-    """Voxel centres from `lower` up to, not including, `upper`, each three lengths along x, y, z."""
+    """Voxels with centres from `lower` up to, but not including, `upper`, each three lengths along x, y, z."""
 
     lower: tuple[Length, Length, Length]
     upper: tuple[Length, Length, Length]
 
 
 class Box(_Shape, Extent):
-    """Voxel centres from `lower` up to, not including, `upper`."""
+    """Voxels with centres from `lower` up to, but not including, `upper`."""
 
     kind: Literal["box"]
 
@@ -1321,7 +1326,8 @@ Condition = _Value | Annotated[tuple[_Value, ...], Field(min_length=1)]
 class CellType(_Part):
     """Rows that meet all conditions in `where` (by column) become cells of `state`.
 
-    With a `fraction`, that share of these rows does, chosen at random by the seed; later types take the others.
+    With a `fraction`, only this share of these rows, chosen at random by the seed, becomes `state`; later types can
+    take the others.
     """
 
     state: Name
@@ -1379,9 +1385,9 @@ class LabelImage(_Part):
 class Outline(_Part):
     """Outline of the tissue of an image or a table. All voxels beyond it are in the state `beyond`, also within shapes.
 
-    Either found or given. Found: the voxels with cells, closed by a disc (of a volume: a ball) of `radius`, so that
-    gaps narrower than twice the radius belong to the tissue. Given: a `polygon`, a list of its corners as lengths along
-    x, y in the coordinates of the table.
+    With `radius`, the outline is found: the voxels with cells are closed by a disc (in a volume, a ball) of this
+    radius, so that gaps narrower than twice the radius belong to the tissue. With `polygon`, it is given as a list of
+    corners, as lengths along x, y in the coordinates of the table.
     """
 
     beyond: Name
@@ -1431,11 +1437,11 @@ class Therapy(_Part):
     """An intervention, given once or repeatedly.
 
     `inject`: an amount of a field, spread evenly over a region of a `site` (by default, the first), or a number of
-    cells of a state, placed at random in voxels of the region without a cell of the same layer or with a cell in one
-    of the states `into`. `resect`: the cells of these states are removed from a region; their voxels are then free, or,
-    in the tissue, in the state that it `leaves`. `infuse`: an amount is added
-    to a quantity of the body. The region is all within `radius` of the point `at`, or of the line from `at` to `to`.
-    An amount per cell, such as a MOI (PFU per cell), is given for each cell of `targets` in the region at time 0.
+    cells of a state, placed at random in voxels of the region without a cell of the same layer or with a cell in one of
+    the states `into`. `resect`: the cells of these states are removed from a region; their voxels are then free, or, in
+    the tissue, in the state that it `leaves`. `infuse`: an amount is added to a quantity of the body. The region
+    comprises all points within `radius` of the point `at`, or of the line from `at` to `to`. An amount per cell, such
+    as a multiplicity of infection (MOI, PFU per cell), is given for each cell of `targets` in the region at time 0.
 
     With `volume` and `duration`, an advected field is infused through a needle: the amount is dissolved in this volume
     of fluid, and both enter the voxels of the region at a constant rate for this time.
@@ -1528,18 +1534,18 @@ class Heat(_Part):
 class Outcome(_Part):
     """A number that is measured in a run, at its end or at given times.
 
-    `count`: the number of cells in some states. `volume`: their volume in mm^3. `total`: the amount of a field
-    whose unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume.
-    `box` restricts these four to a part of the lattice, and `of` restricts `total` and `mean` to the voxels with
-    cells in some states (0 without such voxels). `fired`: the firings of a rule since the start. `barred`: the
-    divisions by a rule for which there was no room. `crushed`: the cells in some states that divisions or moves have
-    crushed. `left`: those that have left through open sides. `room`: the share of the cells in some states that a
-    division with the reach `within` would find room for, such as the dividing share of a tumour; 0 without cells.
-    `trait`: the mean of a trait over the cells that have it (or those `of` some states), a `quantile` of its
-    values, or the share of these cells whose value is at least `above`; 0 without cells. `body`: a quantity of the
-    body. `lesion`: a property of the largest lesion (number of cells, diameter in um, CD8 cells per mm^2 in core or
-    margin, mean heat of the core), 0 without lesions. `site`: only at this site, instead of all. `take`: instead of
-    the present value, the highest or lowest so far, at the times of the snapshots.
+    `count`: the number of cells in some states. `volume`: their volume in mm^3. `total`: the amount of a field whose
+    unit is per voxel (PFU/voxel: PFU) or per volume (ng/mL: ng). `mean`: the mean of a field over the volume. `box`
+    restricts these four to a part of the lattice, and `of` restricts `total` and `mean` to the voxels with cells in
+    some states (0 without such voxels). `fired`: the firings of a rule since the start. `barred`: the divisions by a
+    rule for which there was no room. `crushed`: the cells in some states that divisions or moves have crushed. `left`:
+    those that have left through open sides. `room`: the share of the cells in some states for which a division with the
+    reach `within` would find room, such as the dividing share of a tumour; 0 without cells. `trait`: the mean of a
+    trait over the cells that have it (or those `of` some states), a `quantile` of its values, or the share of these
+    cells whose value is at least `above`; 0 without cells. `body`: a quantity of the body. `lesion`: a property of the
+    largest lesion (number of cells, diameter in um, CD8 cells per mm^2 in core or margin, mean heat of the core), 0
+    without lesions. `site`: the outcome at this site only, instead of all sites. `take`: instead of the present value,
+    the highest or lowest value in the snapshots so far.
     """
 
     count: StateNames | None = None
@@ -1654,12 +1660,12 @@ def _of_numbers(condition: Condition) -> Condition:
 
 
 class Vary(_Part):
-    """Sets of plausible numbers, at which `gpusim robustness` runs the arms once each.
+    """Sets of plausible numbers, for each of which `gpusim robustness` runs all arms once.
 
-    `sets`: how many. `kinds`: the numbers that vary within their ranges, by the kind of their source. `posterior`: a
-    CSV table of joint draws, with a column for each number, named by its path. `filter`: by arm, conditions on outcomes
-    (columns of the table, or the ratio of two: `tumour@5 day / tumour@0 day`) for a second share, over the sets that
-    meet all of them.
+    `sets`: the number of sets. `kinds`: the numbers that vary within their ranges, by the kind of their source.
+    `posterior`: a CSV table of joint draws, with a column for each number, named by its path. `filter`: by arm,
+    conditions on outcomes (columns of the table, or the ratio of two: `tumour@5 day / tumour@0 day`) for a second
+    share, over the sets that meet all of them.
     """
 
     sets: Annotated[WholeNumber, Field(ge=1, le=2**20)] = 24
@@ -1684,8 +1690,8 @@ class Trial(_Part):
 class Checkpoints(_Part):
     """Complete states for resuming, written every interval `every` of simulated time and `wall` of real time.
 
-    The last `keep` checkpoints are kept, and none after the end; with `all`, every one, also after the end, so that
-    other runs can go on from any of them.
+    The last `keep` checkpoints are kept until the end of the run. With `all`, every checkpoint is kept, also after the
+    end, so that other runs can start from any of them.
     """
 
     every: Time | None = None
@@ -1697,7 +1703,7 @@ class Tracks(_Part):
     """Tracks: the positions of a sample of immune cells in some states (`of`), at the interval `every`.
 
     Up to `cells` cells are tracked at a time, chosen at random. The track of a cell ends when it dies, divides, leaves
-    the lattice or enters another state; another cell then begins one.
+    the lattice or enters another state; another cell then begins a track.
     """
 
     of: StateNames

@@ -61,9 +61,9 @@ References = Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Before
 class Source(BaseModel):
     """The source of a number: its `kind`, the `range` in which it may lie, and a `reference` or a `note`.
 
-    Kinds: `measured` in the system that is simulated; `fitted` to data, which the note names; `derived` from other
-    numbers, by the formula in the note; `assumed`, with the reason for the range in the note. A number that by its
-    meaning is the same as another one has the path of that number as `equals`, and nothing else.
+    Kinds: `measured` in the system that is simulated; `fitted` to data that the note names; `derived` from other
+    numbers, by the formula in the note; `assumed`, with the reason for the range in the note. A number that has the
+    same meaning as another number has only the key `equals`, with the path of that number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
