@@ -134,15 +134,15 @@ def branch(
     threads: int | None = None,
     progress: Callback | None = None,
 ) -> Simulation:
-    """A simulation that stands at a time of a recorded run, to go on under other numbers, or for longer.
+    """Return a simulation at a time of a recorded run, to be continued with changed numbers or for a longer time.
 
         with gpusim.branch("OUT", at="5 day", changes={"therapies.anti_pd1": None}) as simulation:
             gpusim.run(simulation, "OTHER")
 
-    The state is that of the last checkpoint until then, from which the run is repeated up to the time; without one, it
-    is repeated from time 0. Each snapshot on the way is compared with its digest in the folder, so that a state of
-    another program, or after an intervention that is not recorded, is refused. What follows is, bit for bit, a run in
-    which `Simulation.change` is called at that time.
+    The run is repeated from the last checkpoint before this time, or from time 0 if there is none. Each snapshot on the
+    way is compared with its digest in the folder; a state of another program version, or after an intervention that is
+    not recorded, is an error. The continued run is, bit for bit, a run in which `Simulation.change` is called at this
+    time.
 
     Args:
         folder: the result folder of a run, finished or not.

@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
 
 class Replicate(Plottable):
-    """A view of one replicate of a simulation: its sites, and the body that joins them, as they stand.
+    """A view of one replicate of a simulation: the present state of its sites and of the body that connects them.
 
-    What is asked of the replicate itself (`field`, `tissue`, `model`) is that of its first site, which mostly is the
-    only one; `counts`, `fired` and `totals` are sums over all sites.
-
+    `field`, `tissue`, `model` and similar attributes are those of the first site, which is the only one in most
+    scenarios; `counts`, `fired` and `totals` are sums over all sites.
     """
 
     def __init__(self, stepper: Stepper, number: int) -> None:
@@ -58,22 +57,22 @@ class Replicate(Plottable):
 
     @property
     def number(self) -> int:
-        """Which of the simulation's replicates this is."""
+        """Number of this replicate in the simulation, from 0 on."""
         return self._number
 
     @property
     def backend(self) -> Backend:
-        """Where the arrays are."""
+        """The backend that holds the arrays."""
         return self._stepper.backend
 
     @property
     def clock(self) -> Clock:
-        """How far all replicates are."""
+        """The clock of all replicates."""
         return self._stepper.clock
 
     @property
     def scenario(self) -> Scenario:
-        """The scenario that the run began with, with the seed of this replicate."""
+        """The scenario at the beginning of the run, with the seed of this replicate."""
         return self._stepper.scenarios[self.number]
 
     @property
@@ -98,12 +97,12 @@ class Replicate(Plottable):
 
     @property
     def models(self) -> dict[str, Model]:
-        """Present numbers of each site."""
+        """The present model of each site."""
         return {name: site.model for name, site in self.sites.items()}
 
     @property
     def model(self) -> Model:
-        """Present numbers of the first site; those of steps and body are the same in all."""
+        """The present model of the first site; time steps and body are the same at all sites."""
         return next(iter(self.models.values()))
 
     # Time
@@ -120,7 +119,7 @@ class Replicate(Plottable):
 
     @property
     def seconds(self) -> float:
-        """Time that the steps took on the clock, s; where replicates are stepped together, one's share of it."""
+        """Real time that the steps took, s; if replicates are stepped together, the share of one replicate."""
         return self.clock.seconds
 
     def steps_until(self, until: str, name: str = "until") -> int:
@@ -142,12 +141,12 @@ class Replicate(Plottable):
 
     @property
     def actions(self) -> Sequence[Action]:
-        """What has been done to it from outside, in that order."""
+        """Interventions so far, in order."""
         return self._stepper.actions[self.number]
 
     @property
     def origin(self) -> dict[str, Any]:
-        """The recorded run that it goes on from (`gpusim.branch`), and when; empty for one that began at time 0."""
+        """The recorded run that it continues (`gpusim.branch`), and the time; empty if it began at time 0."""
         return self._stepper.origin
 
     @origin.setter
@@ -171,20 +170,20 @@ class Replicate(Plottable):
         into: str | Sequence[str] | None = None,
         site: str | None = None,
     ) -> None:
-        """Put an amount of a field, or so many cells of a state, into a region now.
+        """Inject an amount of a field, or a number of cells of a state, into a region now.
 
-        It is what a therapy of the scenario with these keys gives at the present step, bit for bit where no other is
-        due at once: as the last of the scenario's therapies, after those given by verbs before. `targets` are counted
-        as they stand now.
+        The effect is, bit for bit, that of a therapy with these keys that is due at the present time step and listed
+        last in the scenario. Interventions at the same step act in their order. `targets` are counted in the present
+        tissue.
 
-        Raises `ScenarioError`, and then nothing has changed.
+        Raises `ScenarioError`, and then changes nothing.
         """
         self._treat(
             "inject", inject=what, amount=amount, at=at, to=to, radius=radius, targets=targets, into=into, site=site
         )
 
     def infuse(self, quantity: str, amount: float | str) -> None:
-        """Add an amount to a quantity of the body now; within a rule step, it has its losses since the beginning.
+        """Add an amount to a quantity of the body now; its losses are computed from the beginning of the rule step.
 
         Raises `ScenarioError`.
         """
@@ -200,16 +199,18 @@ class Replicate(Plottable):
         leaves: str | None = None,
         site: str | None = None,
     ) -> None:
-        """Cut the cells of some states out of a region now. Raises `ScenarioError`.
+        """Remove the cells of some states from a region now. Raises `ScenarioError`.
 
         Args:
-            leaves: tissue state of the voxels then; by default, they are free.
+            leaves: tissue state of these voxels afterwards; by default, they are free.
         """
         self._treat("resect", resect=states, radius=radius, at=at, to=to, leaves=leaves, site=site)
 
     @between_steps
     def set(self, field: str, values: Any, site: str | None = None) -> None:
-        """Give a field other values: an array of the lattice's shape [z, y, x] in its own unit, or one number.
+        """Replace the values of a field by an array with the shape of the lattice [z, y, x], or by one number.
+
+        Values are in the unit of the field.
 
         Raises `ScenarioError`.
         """
@@ -252,13 +253,13 @@ class Replicate(Plottable):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """The small numbers that a checkpoint keeps beside the arrays."""
+        """The single numbers that a checkpoint contains in addition to the arrays."""
         return {"steps": self.steps, "seconds": self.seconds}
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Copies of the arrays that a checkpoint keeps, by name, one at a time.
+        """Copies of the arrays that a checkpoint contains, by name, one at a time.
 
-        Raises `StateError` where another thread takes a step meanwhile.
+        Raises `StateError` if another thread takes a step meanwhile.
         """
         steps = self.steps
         for name, array in self._copies():
@@ -298,14 +299,14 @@ class Replicate(Plottable):
         arrays: Mapping[str, np.ndarray],
         done: Sequence[Action] | None = None,
     ) -> None:
-        """Go back to a state of this scenario, as `numbers` and `arrays` gave it; then go on bit for bit.
+        """Restore a state of this scenario, as given by `numbers` and `arrays`. The run then continues bit for bit.
 
-        All replicates of a simulation have one time and one set of changes: they are to be restored to the same step.
+        All replicates of a simulation have the same time and the same changes, and must be restored to the same step.
 
         Args:
-            done: `actions` until then; those that there are now where left out.
+            done: `actions` up to this state; by default, the present ones.
 
-        Raises `ValueError` where the arrays are not those of this scenario, and changes nothing.
+        Raises `ValueError`, and changes nothing, if the arrays are not those of this scenario.
         """
         self.backend.worker.do(lambda: self._restore(numbers, arrays, done))
 
@@ -332,7 +333,7 @@ class Replicate(Plottable):
             self._stepper.actions[self.number][:] = done
 
     def follow(self, done: Sequence[Action]) -> None:
-        """Have the model that the scenario has after some actions, in all replicates. Raises `ScenarioError`."""
+        """Use the model of the scenario after some actions, in all replicates. Raises `ScenarioError`."""
         self._stepper.follow(actions.changes(done))
 
     # Looking
@@ -365,7 +366,7 @@ class Replicate(Plottable):
 
     @between_steps
     def velocity(self, site: str | None = None) -> np.ndarray:
-        """Velocity of the interstitial fluid at a site (the first, where left out): float32 [3, z, y, x], um/min.
+        """Velocity of the interstitial fluid at a site (by default, the first): float32 [3, z, y, x], um/min.
 
         The components are those along x, y and z. It follows from the present pressure and tissue; see
         `gpusim.engine.flow.velocity`, also on tissue that has changed since the pressure was solved. Raises
@@ -377,7 +378,7 @@ class Replicate(Plottable):
 
     @between_steps
     def dataset(self, site: str | None = None) -> xarray.Dataset:
-        """Copies of all fields, both layers and all traits of a site (the first, where left out) as an xarray dataset.
+        """Copies of all fields, both layers and all traits of a site (by default, the first) as an xarray dataset.
 
         Coordinates are the voxel centres `z`, `y`, `x` (um), `time` (min) and `step`; each variable has its unit.
         Raises `KeyError`.
@@ -395,13 +396,13 @@ class Replicate(Plottable):
     @property
     @between_steps
     def barred(self) -> dict[str, int]:
-        """How often a mother found no room to divide since the start, at all sites, by rule."""
+        """Number of divisions and closings that were not possible since the start, at all sites, by rule."""
         return _sums([site.barred for site in self._sorted])
 
     @property
     @between_steps
     def crushed(self) -> dict[str, int]:
-        """Cells of each state that dividing or moving ones have crushed since the start, at all sites."""
+        """Cells of each state that dividing or moving cells have crushed since the start, at all sites."""
         return _sums([site.crushed for site in self._sorted])
 
     @property
@@ -431,7 +432,7 @@ class Replicate(Plottable):
     def totals(self) -> dict[str, float]:
         """Sum of each field over all voxels of all sites, exact to 2^-32 of its unit at each.
 
-        Raises `NumericalError` where a concentration is negative, not a number or above 1e15.
+        Raises `NumericalError` if a concentration is negative, not a number or above 1e15.
         """
         try:
             return _sums([site.totals(self.steps) for site in self._sorted])
@@ -451,14 +452,14 @@ class Replicate(Plottable):
 
     @between_steps
     def note(self) -> Note:
-        """Note the numbers of the present state, for `numbers_of`: a GPU is not waited for until then."""
+        """Note the numbers of the present state for `numbers_of`, without waiting for a GPU."""
         return self._stepper.note()
 
     @between_steps
     def numbers_of(self, note: Note) -> Numbers:
-        """The numbers of a state that was noted. Raises `NumericalError` where a concentration or the body went wrong.
+        """The numbers of a state that was noted. Raises `NumericalError` if a concentration or the body was invalid.
 
-        It is told where the state was noted, and may have a later value.
+        The error message gives the time of the note; the value that it gives may be a later one.
         """
         self._stepper.complete(note)
         assert note.values is not None, "complete"
@@ -490,7 +491,7 @@ class Replicate(Plottable):
         return NumericalError(f"seed {self.seed}: {error}" if several else str(error))
 
     def check(self) -> None:
-        """Raise `NumericalError` where a concentration, or the body, has gone wrong."""
+        """Raise `NumericalError` if a concentration or the body is invalid."""
         self.numbers_of(self.note())
 
     @between_steps

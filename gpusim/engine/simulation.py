@@ -24,18 +24,18 @@ class Simulation(Replicate):
         sim.run(until="12 h")
         virus = sim.field("virus")  # float32 [z, y, x]
 
-    It holds one replicate or several (`replicates`). Time, `backend`, `model` and `models` are common to all; models
-    differ by the seed, the cells at time 0 and the order of cells that are put in. Verbs (`inject`, `set` and so on)
-    act on all. What one replicate has of its own (fields, cells, counts, body, digest, scenario with its seed) is
-    asked of a replicate, `replicates[i].counts`; a simulation of one answers for it, one of several raises
-    `GpusimError`.
+    A simulation contains one replicate or several (`replicates`). Time, `backend`, `model` and `models` are common to
+    all; the models of replicates differ only in the seed, the cells at time 0 and the order of injected cells. Methods
+    that change the state (`inject`, `set` and others) act on all replicates. The attributes of a single replicate
+    (fields, cells, counts, body, digest, scenario with its seed) are read from it, as in `replicates[i].counts`. A
+    simulation with one replicate has these attributes itself; with several, they raise `GpusimError`.
 
     Args:
-        scenario: what to run; or its name or file.
+        scenario: a scenario, its name or its file.
         backend: "auto", "cuda", "cpu" or "numpy".
-        threads: of the cpu backend; all cores by default. The result does not depend on it.
-        seed: instead of the scenario's. Several make as many replicates, which are stepped together; each is, bit
-            for bit, what it is in a simulation of its own.
+        threads: number of threads of the cpu backend; by default, all cores. The result does not depend on it.
+        seed: replaces the seed of the scenario. Several seeds give as many replicates, which are stepped together; each
+            is, bit for bit, the same as in a separate simulation.
 
     Raises `ScenarioError` or `BackendError`.
     """
@@ -68,7 +68,7 @@ class Simulation(Replicate):
 
     @property
     def replicates(self) -> tuple[Replicate, ...]:
-        """A view of each, in the order of their seeds."""
+        """A view of each replicate, in the order of the seeds."""
         return tuple(Replicate(self._stepper, r) for r in range(len(self._stepper.scenarios)))
 
     @property
@@ -78,7 +78,7 @@ class Simulation(Replicate):
 
     @property
     def number(self) -> int:
-        """Of the only replicate, 0. Raises `GpusimError` where there are several."""
+        """Number of the only replicate, 0. Raises `GpusimError` if there are several."""
         if len(self._stepper.scenarios) > 1:
             raise GpusimError(
                 f"this simulation has {len(self._stepper.scenarios)} replicates; use one of them, e.g. "
@@ -88,7 +88,7 @@ class Simulation(Replicate):
 
     @property
     def models(self) -> dict[str, Model]:
-        """Present numbers of each site, of the first replicate."""
+        """The present model of each site, of the first replicate."""
         return self.replicates[0].models
 
     @property
@@ -104,15 +104,15 @@ class Simulation(Replicate):
         self.close()
 
     def close(self) -> None:
-        """Give back the backend's threads and memory."""
+        """Release the threads and memory of the backend."""
         self.backend.worker.do(self.backend.close)
 
     @between_steps
     def step(self, count: int = 1) -> None:
-        """Take `count` steps: doses due, transport and exchange, moves, then rules and body when theirs is due.
+        """Take `count` time steps: due doses, transport and exchange, movement, then rules and body if they are due.
 
-        An exception that arrives meanwhile, such as Ctrl-C, is passed on when the present step has ended. Raises
-        `StateError` where an earlier step has failed in its middle.
+        An exception that arrives during a step, such as Ctrl-C, is raised when this step has ended. Raises `StateError`
+        if an earlier step has failed.
         """
         wanted = index(count)
         if wanted < 0:
@@ -120,15 +120,15 @@ class Simulation(Replicate):
         self._stepper.step(wanted)
 
     def run(self, until: str | int | None = None, *, each: Callable[[], bool | None] | None = None) -> None:
-        """Run until a simulated time ("12 h") or a number of steps, or the scenario's own end.
+        """Run until a simulated time ("12 h"), for a total number of steps, or until the end of the scenario.
 
-        `gpusim.run` does the same and records.
+        `gpusim.run` does the same and writes a result folder.
 
         Args:
-            each: called after each step; the run ends where it returns True.
+            each: called after each time step; ends the run if it returns True.
 
-        Raises `NumericalError` where a concentration goes wrong, in any replicate. That is looked for once in each
-        period of `record.every`, and at the end, as a GPU is waited for each time.
+        Raises `NumericalError` if a concentration becomes invalid in any replicate. This is checked once per
+        `record.every` and at the end, because each check waits for the GPU.
         """
         every, checked = self.model.record_every, self.steps
         for steps in self.stretches(until, at_most=1 if each else None):
@@ -141,14 +141,14 @@ class Simulation(Replicate):
             self.check()
 
     def check(self) -> None:
-        """Raise `NumericalError` where a concentration, or a body, has gone wrong, in any replicate."""
+        """Raise `NumericalError` if a concentration or a body is invalid in any replicate."""
         for replicate in self.replicates:  # which are noted together
             replicate.check()
 
     def stretches(self, until: str | int | None = None, *, at_most: int | None = None) -> Iterator[int]:
-        """Run from one application of the rules to the next, or by `at_most` steps where that is less.
+        """Run from one application of the rules to the next, or by `at_most` time steps if these are fewer.
 
-        Yields the steps taken so far.
+        Yields the number of steps taken so far after each stretch.
         """
         end = self.model.until if until is None else until if isinstance(until, int) else self.steps_until(until)
         while self._stretch(end, at_most or self.model.rules_every):
@@ -163,18 +163,18 @@ class Simulation(Replicate):
 
     @between_steps
     def change(self, changes: Mapping[str, Any]) -> None:
-        """Give the scenario other numbers from now on: `sim.change({"rules.infection.rate": "0.02 /min"})`.
+        """Change numbers of the scenario from now on: `sim.change({"rules.infection.rate": "0.02 /min"})`.
 
-        The model is built anew with the changed scenario, and the state goes on in it, in all replicates; steps stay as
-        they are. The numbers of `fields`, `states`, `rules`, `reactions`, `adhesion`, `traits`, `body` and `therapies`
-        may change; therapies and adhesion come and go. Names, units, layers, transitions, the grid, the tissue at time
-        0 and the times of the run may not.
+        The model of all replicates is rebuilt from the changed scenario; state and time steps remain. The numbers of
+        `fields`, `flow`, `states`, `rules`, `reactions`, `adhesion`, `traits`, `body` and `therapies` can change;
+        therapies and adhesion can be added and removed. Names, units, layers, transitions, the grid, the tissue at time
+        0 and the times of the run cannot change.
 
         Args:
-            changes: values by dotted path, as `Scenario.load` takes them.
+            changes: values by dotted path, as for `Scenario.load`.
 
-        Warns where the steps are too large for the new rates. Raises `ScenarioError` where that is not possible or has
-        no effect, and then nothing has changed.
+        Warns if the time steps are too large for the new rates. Raises `ScenarioError`, and changes nothing, if the
+        change is not possible or has no effect.
         """
         if not changes:
             raise ScenarioError("change: expected a path and its value, found none")
@@ -183,7 +183,7 @@ class Simulation(Replicate):
             each._note("change", dict(changes))
 
     def repeat(self, action: Action) -> None:
-        """Do again what was done to another run. Raises `ScenarioError`, of "set" too, whose array it does not hold."""
+        """Repeat an action of another run. Raises `ScenarioError`, also for "set", whose array is not recorded."""
         if action.verb == "set":
             raise ScenarioError(
                 f"repeat: only the checksum of the array of 'set' at step {action.step} is stored; set field "
