@@ -176,7 +176,7 @@ def _flow(value: Any) -> str:
 
 _COMBINATIONS = """## Combinations of parts
 
-A scenario extends a tumour, its immune state, a virus and therapies, and changes what differs:
+A scenario extends a tumour, its immune state, a virus and therapies, and sets only the values that differ:
 
 ```yaml
 extends: [pancreatic, excluded, adenovirus, hsv1-gmcsf, immune-host, intravenous, anti-pd1]
@@ -185,20 +185,22 @@ therapies: {infusion_of_virus: {amount: 1e8 PFU, start: 1 day}}
 ```
 
 - *Genes.* `hsv1-gmcsf`, `hsv1-il12`, `hsv1-collagenase` and `hsv1-crispr` add a gene to any virus: with
-  `adenovirus` in the list, the virus has the numbers of the adenovirus, and infected cells also secrete GM-CSF.
+  `adenovirus` in the list, as above, the virus has the numbers of the adenovirus, and infected cells also secrete
+  GM-CSF.
 - *Antibodies.* `immune-host` gives the host antibodies against the virus from the start. Without it, they appear some
   days after the first dose.
 - *Doses.* The body is a mouse's: 2 mL of blood, and doses as for mice. `gpusim check FILE` lists the therapies.
-- *Size of the lattice.* Cells in the body (primed T cells, the numbers of cells that half saturate recruitment and
-  expansion) are those of the lattice's share of the body; the numbers of the library belong to 48 x 48 x 48 voxels of
-  20 um (`nodule`: 16 x 16 x 16), at one site. Let n be the volume of a lattice, or of all sites together, divided by
+- *Size of the lattice.* Numbers of cells in the body (primed T cells, and the numbers that half-saturate recruitment
+  and expansion) are those of the lattice's share of the body. The numbers of the library apply to one site of 48 x 48 x
+  48 voxels of 20 um (`nodule`: 16 x 16 x 16). Let n be the volume of a lattice, or of all sites together, divided by
   that volume. Multiply `rules.ctl_recruitment.modulators[1].half`, `rules.helper_recruitment.modulators[1].half`,
   `body.processes.recall.modulators[0].half`, `body.processes.expansion.modulators[0].half`,
   `body.processes.expansion.modulators[1].half`, and, with `excluded` and `inflamed`, `body.quantities.ctl.initial` and
   `body.quantities.memory.initial` by n. Divide `body.processes.secretion_of_antibody.rate` by n. Otherwise, the number
   of T cells per volume depends on the size of the lattice. [`set`](scenarios.md#merging) in a file changes single
-  numbers of a list; an example is there. Tumours that are much smaller than those of the library contain less TGF-beta,
-  so that `excluded` keeps T cells out of them only in part, and few cells decide whether T cells are primed.
+  numbers of a list, as in the example there. Tumours that are much smaller than those of the library contain less
+  TGF-beta, so that `excluded` keeps T cells out of them only in part. Whether T cells are primed in them depends on a
+  few cells.
 """
 
 
@@ -222,7 +224,9 @@ def shipped() -> str:
             shape = " x ".join(map(str, document.grid.shape))
             text.append(f"- {shape} voxels of {document.grid.spacing}, {len(document.fields)} fields")
         for key, therapy in document.therapies.items():
-            text.append(f"- {key}: {therapy.amount} of {therapy.inject or therapy.infuse}, first at {therapy.start}")
+            cut = ", ".join(therapy.resect or ())
+            what = f"resection of {cut}" if cut else f"{therapy.amount} of {therapy.inject or therapy.infuse}"
+            text.append(f"- {key}: {what}, first at {therapy.start}")
         text.append("")
     for kind, parts in library().items():
         text.append(f"## {kind.capitalize()}\n")
@@ -264,7 +268,7 @@ def sources() -> str:
         "references. Numbers that another model uses without a measurement count as assumed, with that model as a\n"
         "reference.\n",
         "## Numbers by kind\n",
-        "The last column counts the numbers that by their meaning are the same as another one of the file. They are\n"
+        "The last column counts the numbers that have the same meaning as another number of the file. They are\n"
         "included in the kinds.\n",
         f"| file | numbers | {' | '.join(KINDS)} | equal to another |",
         "| --- | --- | --- | --- | --- | --- | --- |",

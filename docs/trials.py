@@ -60,7 +60,7 @@ def main() -> None:
         rows.append(f"| [{name}](trials/{name}.md) | {described(name)} | {held} | {judged(name)} |")
     index = (HERE / "trials.md").read_text(encoding="utf-8")
     head = index[: index.index("\n| trial |")].rstrip()
-    table = ["", "| trial | what | orders that held | over plausible numbers |", "| --- | --- | --- | --- |", *rows]
+    table = ["", "| trial | subject | orders that held | over plausible numbers |", "| --- | --- | --- | --- |", *rows]
     (HERE / "trials.md").write_text("\n".join([head, *table]) + "\n", encoding="utf-8")
 
 
@@ -91,7 +91,7 @@ def robustness(name: str) -> list[str]:
     conditions = scenario.vary.filter if scenario.vary else {}
     filters = "; ".join(f"{of} {limits} in {arm}" for arm, where in conditions.items() for of, limits in where.items())
     sets = f"{found.drawn.shape[1]} numbers vary over {len(found.drawn)} [sets](../studies.md#robustness-of-a-trial)"
-    filtered = f"; the filtered sets have {filters}" if filters else ""
+    filtered = f"; the filtered sets are those with {filters}" if filters else ""
     earlier = "" if up_to_date(name) else " The sets are those of an earlier version of the scenario."
     return [
         f"\n## Robustness\n\n{sets}{filtered}.{earlier}\n",
@@ -106,8 +106,8 @@ def robustness(name: str) -> list[str]:
 def page(name: str, trial: Trial, found: list[Verdict]) -> str:
     """What came out of a trial, and its scenario."""
     lines = [
-        f"# {name}\n\n{described(name)} `gpusim run {name}` carries it out.\n",
-        f"![the arms of {name}, a dot for each seed](../images/trials/{name}.png)\n",
+        f"# {name}\n\n{described(name)} `gpusim run {name}` runs the trial.\n",
+        f"![outcomes of the arms of {name}, with a dot for each seed](../images/trials/{name}.png)\n",
         f"| median (lowest to highest) | {' | '.join(trial.outcomes)} |",
         "| --- " * (len(trial.outcomes) + 1) + "|",
         *(f"| {arm} | {' | '.join(spreads)} |" for arm, spreads in trial.spreads()),

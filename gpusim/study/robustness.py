@@ -291,13 +291,14 @@ class Robustness:
             refused = int(failed[FAILURE].str.startswith(REFUSED).sum())
             yield (
                 f"{len(failed)} of {len(self.table)} runs have no outcomes ({refused} refused by the checks of the "
-                f"scenario), so that their sets do not count, the first of them set {first['set']}, arm "
+                f"scenario), so that their sets do not count; the first is set {first['set']}, arm "
                 f"'{first['arm']}': {first[FAILURE]}"
             )
         for order, found, floor in self.influences():
             if not np.isnan(floor):
                 listed = ", ".join(f"{path} ({correlation:+.2f})" for path, correlation in found)
-                yield f"{order} is correlated with {listed or 'no number beyond the noise'} (noise up to {floor:.2f})"
+                told = f"is correlated with {listed}" if found else "is not correlated with any number beyond the noise"
+                yield f"{order} {told} (noise up to {floor:.2f})"
 
 
 def _value(rows: pd.DataFrame, name: str) -> np.ndarray:
