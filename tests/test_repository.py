@@ -56,3 +56,9 @@ def test_layers_import_only_what_stands_to_their_left():
             if (layer, found) == ("cli", "viz"):
                 continue
             assert order.index(found) <= order.index(layer), f"{path.relative_to(ROOT)} imports gpusim.{found}"
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_no_ignored_file_is_tracked():
+    tracked = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True, check=True).stdout == ""
