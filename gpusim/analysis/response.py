@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from gpusim.analysis.phenotype import Lesion
 from gpusim.analysis.reading import read_lesions
 from gpusim.record import Result
 
@@ -37,11 +38,13 @@ class Reading:
     """The lesions of all sites at one time.
 
     Attributes:
-        minutes: simulated time. diameters: um, each site's sum. heat: mean heat of the largest lesion's core.
+        minutes: simulated time. diameters: um, each site's sum. heats: mean heat of the core of each site's largest
+            lesion, 0 without one. heat: that of the largest lesion of all.
     """
 
     minutes: float
     diameters: dict[str, float]
+    heats: dict[str, float]
     heat: float
 
     @property
@@ -74,10 +77,15 @@ def readings(result: Result) -> list[Reading]:
     sites = [Result(result.folder, site) for site in result.sites]
     for i, minutes in enumerate(result.times):
         by_site = {site.site: read_lesions(site.document, partial(site.array, snapshot=i)) for site in sites}
-        largest = max((lesion for each in by_site.values() for lesion in each), key=lambda x: x.cells, default=None)
         diameters = {site: sum(lesion.diameter for lesion in each) for site, each in by_site.items()}
-        found.append(Reading(float(minutes), diameters, largest.heat if largest else 0.0))
+        heats = {site: _heat(each) for site, each in by_site.items()}
+        heat = _heat([lesion for each in by_site.values() for lesion in each])
+        found.append(Reading(float(minutes), diameters, heats, heat))
     return found
+
+
+def _heat(lesions: Sequence[Lesion]) -> float:
+    return max(lesions, key=lambda lesion: lesion.cells).heat if lesions else 0.0
 
 
 def response(given: Sequence[Reading]) -> Response:

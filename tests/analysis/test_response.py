@@ -9,7 +9,7 @@ def course(*sums, **sites):
     """Readings a week apart; sums of one lesion, or of several sites."""
     sites = sites or {"primary": sums}
     length = len(next(iter(sites.values())))
-    return [Reading(i * 10080.0, {s: float(d[i]) for s, d in sites.items()}, 0.0) for i in range(length)]
+    return [Reading(i * 10080.0, {s: float(d[i]) for s, d in sites.items()}, {}, 0.0) for i in range(length)]
 
 
 @pytest.mark.parametrize(

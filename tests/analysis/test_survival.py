@@ -99,7 +99,7 @@ def test_the_interval_of_a_paired_effect_contains_the_truth():
 
 
 def reading(day, diameter):
-    return Reading(day * 1440.0, {"primary": diameter}, 0.0)
+    return Reading(day * 1440.0, {"primary": diameter}, {}, 0.0)
 
 
 def test_progression_that_stays_is_an_event_and_other_runs_are_censored():

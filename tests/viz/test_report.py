@@ -118,19 +118,20 @@ def test_only_an_order_that_held_has_a_tick():
 
 def test_the_lesions_of_each_site_stand_apart():
     start, end = {"injected": 100.0, "distant": 80.0, "lung": 0.0, "liver": 0.0}, {"injected": 10.0, "distant": 60.0}
-    run = [Reading(0.0, start, 0.0), Reading(1440.0, end | {"lung": 12.0, "liver": 0.0}, 0.0)]
+    run = [Reading(0.0, start, {}, 0.0), Reading(1440.0, end | {"lung": 12.0, "liver": 0.0}, {}, 0.0)]
     assert "<td>-54%</td><td>injected -90%, distant -25%, lung new in 2 of 2, liver none</td>" in runs._responses(
         {"virus": [run, run]}
     )
 
 
 def test_each_of_several_sites_has_its_curves():
-    two = [Reading(0.0, {"primary": 100.0, "lung": 50.0}, 0.0), Reading(1440.0, {"primary": 50.0, "lung": 60.0}, 0.0)]
-    one = [Reading(0.0, {"primary": 80.0}, 0.0), Reading(1440.0, {"primary": 90.0}, 0.0)]
-    text = runs._by_site({"virus": [two, two], "control": [one]})
+    end = Reading(1440.0, {"primary": 50.0, "lung": 60.0}, {}, 0.0)
+    two = [Reading(0.0, {"primary": 100.0, "lung": 50.0}, {}, 0.0), end]
+    one = [Reading(0.0, {"primary": 80.0}, {}, 0.0), Reading(1440.0, {"primary": 90.0}, {}, 0.0)]
+    text = runs._by_site({"virus": [two, two], "control": [one]}, lambda reading: reading.diameters, "um")
     assert re.findall("<h3>(.*?)</h3>", text) == ["primary", "lung"]
     assert text.count("<svg") == 2
-    assert runs._by_site({"control": [one]}) == ""
+    assert runs._by_site({"control": [one]}, lambda reading: reading.diameters, "um") == ""
 
 
 def test_tumour_cells_have_curves_of_each_site():
@@ -282,6 +283,12 @@ def test_methods_name_the_lattices_of_sites_therapies_and_what_arms_change():
     assert wording.gives(therapy) in found[0]
     assert wording.schedule(therapy) in found[0]
     assert found[1] == "Therapies in untreated: none."
+    immune = gpusim.Scenario.load("cold-to-hot", {"body.quantities.antibody.initial": "10 ug/mL"})
+    hosts = {"naive": [SimpleNamespace(scenario=treated)], "immune": [SimpleNamespace(scenario=immune)]}
+    naive, told = methods._at_the_start(hosts)
+    assert "10 ug/mL" in told
+    assert naive == "Initial quantities of the body in naive: none."
+    assert methods._at_the_start({"naive": hosts["naive"]}) == []
     assert methods._changed("untreated", {"therapies": None, "fields.virus.decay": "1 /day"}) == (
         "untreated, without therapies and fields.virus.decay = 1 /day"
     )
@@ -289,7 +296,7 @@ def test_methods_name_the_lattices_of_sites_therapies_and_what_arms_change():
 
 
 def runs_of(*diameters):
-    return [[Reading(1440.0 * i, {"primary": d}, 0.0) for i, d in enumerate(run)] for run in diameters]
+    return [[Reading(1440.0 * i, {"primary": d}, {}, 0.0) for i, d in enumerate(run)] for run in diameters]
 
 
 def test_waterfall_and_spider_plots_have_the_changes_of_each_run():
@@ -397,6 +404,20 @@ def test_sections_are_of_the_last_time_at_which_all_have_tumour_cells():
     assert space.snapshots({"control": control}) == {"control": 4}
     assert space.snapshots({"treated": treated, "often": result(*[9] * 20, every=30.0)}) == {"treated": 2, "often": 4}
     assert space.snapshots({"healthy": result(0, 0)}) == {"healthy": 1}
+
+
+def test_each_of_several_sites_has_its_section_and_its_heat(tmp_path):
+    sites = {"sites": {"primary": {}, "distant": {"tissue": {"shapes": {"tumour": {"radius": "60 um"}}}}}}
+    scenario = gpusim.Scenario.load("cold-to-hot", SMALL | sites).ending("2 hour")
+    with gpusim.Simulation(scenario) as simulation, Recorder(simulation, tmp_path / "out") as recorder:
+        for _ in simulation.stretches():
+            recorder.record()
+        recorder.finish()
+    result = Result(tmp_path / "out")
+    text = space.part({"out": [result]}, [], None)
+    assert re.findall("<th[^>]*>(out.*?)</th>", text) == ["out, primary, 2 h", "out, distant, 2 h"]
+    heat, diameters, *_ = runs.lesions({"out": [result]})
+    assert re.findall("<h3>(.*?)</h3>", heat) == re.findall("<h3>(.*?)</h3>", diameters) == ["primary", "distant"]
 
 
 def test_a_real_section_is_compared_with_a_result(folders, tmp_path):

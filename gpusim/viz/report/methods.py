@@ -2,11 +2,12 @@
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from gpusim.analysis import quantity_label
 from gpusim.record import Result
-from gpusim.scenario import numbers, wording
-from gpusim.units import duration
+from gpusim.scenario import Document, numbers, wording
+from gpusim.units import duration, number
 
 
 def part(compared: Mapping[str, Sequence[Result]], changes: Mapping[str, Mapping[str, object]] | None = None) -> str:
@@ -51,6 +52,7 @@ def _sentences(compared: Mapping[str, Sequence[Result]], changes: Mapping[str, M
         f"{_lattices(sites)}.",
         f"The model has {len(document.states)} cell states, {len(document.fields)} fields (reaction-diffusion "
         f"equations) and {len(document.rules)} stochastic rules; its numbers are {kinds}.",
+        *_at_the_start(compared),
         *_therapies(compared),
     ]
     if len(compared) > 1:
@@ -85,17 +87,39 @@ def _lattices(sites: Sequence[Result]) -> str:
 
 def _therapies(compared: Mapping[str, Sequence[Result]]) -> list[str]:
     """Dose, route and times of each therapy; those that differ between what is compared, apart."""
-    ways: dict[str, list[str]] = {}
-    for label, results in compared.items():
-        given = results[0].scenario.document.therapies
-        told = [
+    ways = _ways(
+        compared,
+        lambda document: [
             f"{name} ({wording.gives(therapy)}; {wording.route(therapy)}; {wording.schedule(therapy)})"
-            for name, therapy in given.items()
-        ]
-        ways.setdefault(_listed(told), []).append(label)
+            for name, therapy in document.therapies.items()
+        ],
+    )
     if len(ways) == 1:
         return [f"Therapies: {told}." if told else "There was no therapy." for told in ways]
     return [f"Therapies in {_listed(labels)}: {told or 'none'}." for told, labels in ways.items()]
+
+
+def _at_the_start(compared: Mapping[str, Sequence[Result]]) -> list[str]:
+    """Quantities of the body that are not 0 at first, such as antibodies of an immune host."""
+    ways = _ways(
+        compared,
+        lambda document: [
+            f"{quantity_label(document, name)} {number(quantity.initial, quantity.unit):.4g} {quantity.unit}"
+            for name, quantity in document.body.quantities.items()
+            if number(quantity.initial, quantity.unit)
+        ],
+    )
+    if len(ways) == 1:
+        return [f"Initial quantities of the body: {told}." for told in ways if told]
+    return [f"Initial quantities of the body in {_listed(labels)}: {told or 'none'}." for told, labels in ways.items()]
+
+
+def _ways(compared: Mapping[str, Sequence[Result]], of: Callable[[Document], Sequence[str]]) -> dict[str, list[str]]:
+    """Labels of what is compared, by what is said of their scenarios."""
+    ways: dict[str, list[str]] = {}
+    for label, results in compared.items():
+        ways.setdefault(_listed(of(results[0].scenario.document)), []).append(label)
+    return ways
 
 
 def _changed(arm: str, values: Mapping[str, object]) -> str:

@@ -40,6 +40,8 @@ from gpusim.viz.report.page import capital, enlargeable, inline, table
 from gpusim.viz.scene import Look, span_of
 
 _PICTURE = (1280, 800)
+_HEAT = "mean heat of the largest lesion's core"
+_DIAMETERS = "sum of diameters, um"
 
 Groups = Mapping[str, Sequence[Result]]
 """What is compared, by its label: replicates of one arm, or a single result."""
@@ -51,10 +53,11 @@ def lesions(compared: Groups) -> list[str]:
     read = {label: [readings(result) for result in results] for label, results in known.items()}
     parts = known and [
         "<h2>Tumour heat</h2>"
-        + inline(_over_readings(read, lambda r: r.heat, "mean heat of the largest lesion's core")),
+        + inline(_over_readings(read, lambda r: r.heat, _HEAT))
+        + _by_site(read, lambda r: r.heats, _HEAT),
         "<h2>Sum of diameters</h2>"
-        + inline(_over_readings(read, lambda r: r.total, "sum of diameters, um"))
-        + _by_site(read),
+        + inline(_over_readings(read, lambda r: r.total, _DIAMETERS))
+        + _by_site(read, lambda r: r.diameters, _DIAMETERS),
         "<h2>Response</h2>" + _responses(read) + _of_each_run(read),
         _time_to_event(known, read),
     ]
@@ -63,15 +66,15 @@ def lesions(compared: Groups) -> list[str]:
     return [*parts, missing]
 
 
-def _by_site(read: Mapping[str, list[list[Reading]]]) -> str:
-    """Sums of diameters at each site, of those that have it; empty with a single site."""
+def _by_site(read: Mapping[str, list[list[Reading]]], of: Callable[[Reading], Mapping[str, float]], label: str) -> str:
+    """Curves of each site, of those that have it; empty with a single site."""
     sites = list(dict.fromkeys(site for runs in read.values() for run in runs for site in run[0].diameters))
     if len(sites) < 2:
         return ""
     parts = []
     for site in sites:
         having = {name: runs for name, runs in read.items() if site in runs[0][0].diameters}
-        figure = _over_readings(having, lambda r, site=site: r.diameters[site], "sum of diameters, um")
+        figure = _over_readings(having, lambda r, site=site: of(r)[site], label)
         parts.append(f"<h3>{html.escape(site)}</h3>{inline(figure)}")
     return "".join(parts)
 

@@ -17,10 +17,10 @@ from gpusim.viz.report.page import inline, table
 
 _NOTE = (
     "Results are seen in one plane of voxels through the middle of the initial tumour, of the first seed of each, at "
-    "{times}, the last time at which all have tumour cells. The edge separates tiles of 20 µm with a majority of "
-    "tumour cells from the rest; the outline of the tissue is no edge. Densities are those of a section of 4 µm, which "
-    "shows the cells of 12 µm. K, cross-K and the Clark-Evans index are corrected for the edges of the tissue; random "
-    "cells have 1."
+    "{times}, for each site the last time at which all have tumour cells. The edge separates tiles of 20 µm with a "
+    "majority of tumour cells from the rest; the outline of the tissue is no edge. Densities are those of a section "
+    "of 4 µm, which shows the cells of 12 µm. K, cross-K and the Clark-Evans index are corrected for the edges of the "
+    "tissue; random cells have 1."
 )
 
 
@@ -31,9 +31,13 @@ def part(
     patterns: list[Pattern] = []
     if types is not None:
         patterns += [table_section(path, types(path)) for path in tables]
-    shown = snapshots({label: results[0] for label, results in compared.items()})
-    for label, results in compared.items():
-        patterns += [each for each in sections(results[0], [shown[label]], label=label) if each.cd8]
+    for site in dict.fromkeys(site for results in compared.values() for site in results[0].sites):
+        there = {
+            label: Result(results[0].folder, site) for label, results in compared.items() if site in results[0].sites
+        }
+        shown = snapshots(there)
+        for label, result in there.items():
+            patterns += [each for each in sections(result, [shown[label]], label=label) if each.cd8]
     if not patterns:
         return ""
     figure = plots.infiltration(patterns).figure
