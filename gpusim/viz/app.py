@@ -33,6 +33,7 @@ from gpusim.viz.access import Access
 from gpusim.viz.delivery import Delivery
 from gpusim.viz.link import Link, Number
 from gpusim.viz.moment import SPEED
+from gpusim.viz.opengl import require_opengl
 from gpusim.viz.overlay import ROOM, overlay
 from gpusim.viz.palette import THEMES
 from gpusim.viz.scene import Look
@@ -98,6 +99,7 @@ class App:
         self.server = get_server(f"gpusim-{id(self)}", client_type="vue3")
         self.state, self.controller = self.server.state, self.server.controller
         look = Look(theme=THEMES[theme])
+        require_opengl()
         self.plotter = pv.Plotter(
             off_screen=True, shape=(1, len(sources)), window_size=list(_SIZE), lighting="none", border=False
         )

@@ -19,6 +19,7 @@ from gpusim.errors import ResultError
 from gpusim.scenario.schema import EMPTY, NONE, StateRole
 from gpusim.viz import geometry
 from gpusim.viz.moment import HEAT, SPEED, Moment
+from gpusim.viz.opengl import require_opengl
 from gpusim.viz.palette import SMALL_CLONE, THEMES, Theme, clone_colours, mixed
 
 # It warns of a display that is not there, and then does without.
@@ -162,7 +163,8 @@ class Shown:
 
 
 def new_plotter(size: tuple[int, int], look: Look) -> pv.Plotter:
-    """An off-screen plotter with the theme's ground and light, width and height in pixels."""
+    """An off-screen plotter with the theme's ground and light, width and height in pixels. Raises `ResultError`."""
+    require_opengl()
     plotter = pv.Plotter(off_screen=True, window_size=list(size), lighting="none", border=False)
     light(plotter, look)
     return plotter
@@ -456,6 +458,7 @@ def graphics_memory() -> int:
 @functools.cache
 def draws_in_software() -> bool:
     """Whether OpenGL is drawn by the processor, where casting rays through a volume without OpenGL takes a third."""
+    require_opengl()
     plotter = pv.Plotter(off_screen=True, window_size=[8, 8])
     plotter.render_window.Render()
     said = plotter.render_window.ReportCapabilities()
