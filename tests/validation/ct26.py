@@ -12,17 +12,15 @@ the genes of GM-CSF and interleukin 12, whose measurements are kept back.
 """
 
 import argparse
-import hashlib
-import json
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from validation.growth import START
+from validation.mice import campaign, days_to, follow
 
 import gpusim
-from gpusim.record.files import write_text
 
 FIRST_DAY = 11
 """Day of the first dose, after the injection of tumour cells."""
@@ -61,8 +59,6 @@ ANTIBODY = "body.processes.secretion_of_antibody.rate"
 """In inverse proportion to it."""
 OF_LIBRARY = 48
 """Voxels along the lattice for which the library has these numbers."""
-_FIRST = 48
-"""Steps after which the digest tells whether a kept run is of the present program."""
 
 
 def scenario(arm: str, seed: int, radius: float, fold: float = FOLD) -> gpusim.Scenario:
@@ -97,47 +93,9 @@ def scenario(arm: str, seed: int, radius: float, fold: float = FOLD) -> gpusim.S
 def run(
     arm: str, seed: int, radius: float = RADIUS, fold: float = FOLD, folder: Path | None = None, threads: int = 1
 ) -> pd.DataFrame:
-    """Columns `day`, `cells` of the tumour (dead ones too), `infections`, until it has some multiple of its cells.
-
-    A run is kept in the folder, and read from it if program and scenario are those of the kept one.
-    """
-    of_mouse = scenario(arm, seed, radius, fold)
-    rows = []
-
-    def note(running: gpusim.Simulation) -> int:
-        cells = sum(running.counts[state] for state in ("tumour", "exposed", "infected", "necrotic"))
-        day = FIRST_DAY + running.minutes / 1440
-        rows.append({"day": day, "cells": cells, "infections": running.fired["infection"]})
-        return cells
-
-    with gpusim.Simulation(of_mouse, "cpu", seed=seed, threads=threads) as running:
-        start = note(running)
-        running.step(_FIRST)
-        key = hashlib.sha256(f"{of_mouse.to_yaml()} {fold} {seed} {running.digest()}".encode()).hexdigest()
-        kept = folder and folder / f"{arm}-{radius:g}-{fold:.3g}-{seed}.json"
-        if kept and kept.exists():
-            stored = json.loads(kept.read_text(encoding="utf-8"))
-            if stored["key"] == key:
-                return pd.DataFrame(stored["rows"])
-        hours, cells = 0, start
-        while 0 < cells < fold * start and running.steps < running.model.until:
-            hours += 6
-            running.run(until=f"{hours} h")
-            cells = note(running)
-    if kept:
-        write_text(kept, json.dumps({"key": key, "rows": rows}))
-    return pd.DataFrame(rows)
-
-
-def days_to(frame: pd.DataFrame, fold: float = FOLD) -> float:
-    """Day on which a tumour has reached some multiple of its start; infinite where it has not."""
-    cells = frame["cells"].to_numpy(float)
-    above = np.flatnonzero(cells >= fold * cells[0])
-    if not len(above):
-        return np.inf
-    last = above[0]
-    share = np.log(fold * cells[0] / cells[last - 1]) / np.log(cells[last] / cells[last - 1])
-    return float(frame["day"][last - 1] + share * (frame["day"][last] - frame["day"][last - 1]))
+    """As of `mice.follow`, from the day of the first dose on."""
+    kept = folder and folder / f"{arm}-{radius:g}-{fold:.3g}-{seed}.json"
+    return follow(scenario(arm, seed, radius, fold), seed, fold, FIRST_DAY, kept, threads)
 
 
 def interval(days: np.ndarray, draws: int = 20_000) -> tuple[float, float]:
@@ -161,7 +119,7 @@ def figure(runs: dict[str, list[pd.DataFrame]], path: Path, measured: pd.DataFra
             mice = measured[(measured["arm"] == "PBS") == (arm == "PBS")]
             days, volume = mice["day_after_inoculation"], mice["volume_mm3"]
             left.plot(days, volume, "o" if arm == "PBS" else "^", color=colour, mfc="none", ms=4, label=f"{arm}, mice")
-        for days, style, name in ((MICE[arm], "--", "mice"), ([days_to(f) for f in runs[arm]], "-", "model")):
+        for days, style, name in ((MICE[arm], "--", "mice"), ([days_to(f, FOLD) for f in runs[arm]], "-", "model")):
             known = np.sort([day for day in days if np.isfinite(day)])
             share = 1 - np.arange(len(known) + 1) / len(days)
             right.step([FIRST_DAY, *known, 45], [*share, share[-1]], style, where="post", color=colour)
@@ -191,16 +149,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     seeds, folder = range(1, arguments.seeds + 1), arguments.folder
     radius, fold = arguments.radius, arguments.fold
-    with ProcessPoolExecutor(arguments.jobs) as pool:
-        waiting = {
-            arm: [pool.submit(run, arm, seed, radius, fold, folder, arguments.threads) for seed in seeds]
-            for arm in arguments.arms
-        }
-        runs: dict[str, list[pd.DataFrame]] = {arm: [] for arm in waiting}
-        for arm, of_arm in waiting.items():
-            for seed, each in zip(seeds, of_arm, strict=True):
-                runs[arm].append(each.result())
-                print(arm, seed, f"{days_to(runs[arm][-1], fold):.1f}", flush=True)
+    one = partial(run, radius=radius, fold=fold, folder=folder, threads=arguments.threads)
+    runs = campaign(one, arguments.arms, seeds, arguments.jobs)
     for arm in arguments.arms:
         days = np.array([days_to(frame, fold) for frame in runs[arm]])
         print(f"{arm}: median day of {fold:.3g} times the cells {np.median(days):.1f} ", end="")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from validation import ct26
+from validation.mice import days_to
 
 from gpusim.backends import availability
 
@@ -15,7 +16,8 @@ from gpusim.backends import availability
 def test_days_to_200_mm3_are_as_in_the_mice():
     """The median of four seeds, an eighth of the radius: within the interval of the mice, and later under virus."""
     days = {
-        arm: float(np.median([ct26.days_to(ct26.run(arm, seed, 206)) for seed in (1, 2, 3, 4)])) for arm in ct26.MICE
+        arm: float(np.median([days_to(ct26.run(arm, seed, 206), ct26.FOLD) for seed in (1, 2, 3, 4)]))
+        for arm in ct26.MICE
     }
     for arm, mice in ct26.MICE.items():
         low, high = ct26.interval(np.array(mice))
@@ -34,12 +36,6 @@ def test_a_run_is_kept_and_that_of_another_program_is_not_taken(tmp_path):
     assert ct26.run("PBS", 1, 206, fold=1.1, folder=tmp_path)["cells"][0] == 7
     kept.write_text(json.dumps(stored | {"key": "of another program"}))
     pd.testing.assert_frame_equal(ct26.run("PBS", 1, 206, fold=1.1, folder=tmp_path), first)
-
-
-def test_days_to_a_multiple_are_read_along_an_exponential():
-    frame = pd.DataFrame({"day": [11.0, 12.0, 13.0], "cells": [100, 200, 400]})
-    assert ct26.days_to(frame, 2 * np.sqrt(2)) == pytest.approx(12.5)
-    assert ct26.days_to(frame, 5) == np.inf
 
 
 def test_the_intervals_of_the_medians_of_the_mice():
