@@ -10,19 +10,10 @@ struct Flow {
     int32 first_modulator, end_modulator;
 };
 
-// What tissue brings in a rule step and takes from it: [2, quantities, R], arrivals in unit/min and losses in 1/min.
-struct Traffic {
-    const double* rates;
-    int32 quantities, stride;
-    __device__ inline double arrival(int32 q) const { return rates[static_cast<int64>(q) * stride]; }
-    __device__ inline double loss(int32 q) const { return arrival(quantities + q); }
-};
-
 struct Equations {
     const Flow* flows;
     const double* rates;  // 1/min, or unit/min
     const Modulator* modulators;
-    Traffic traffic;
     int32 count, quantities;
 };
 
@@ -51,8 +42,6 @@ OUT_OF_LINE void body_rates(const Equations& body, const Quantities& from, const
         if (flow.leaves >= 0) out[flow.leaves] = out[flow.leaves] - moved;
         if (flow.enters >= 0) out[flow.enters] = out[flow.enters] + moved;
     }
-    for (int32 q = 0; q < body.quantities; ++q)
-        out[q] = out[q] + (body.traffic.arrival(q) - body.traffic.loss(q) * at(q));
 }
 
 // A step from `from`, whose rates are `a`; b, c, d are room.
@@ -83,7 +72,7 @@ __device__ inline bool close(const Equations& body, const Quantities& first, con
 // The difference of two counts in two's complement.
 __device__ inline double came(uint64 now, uint64 before) { return static_cast<double>(static_cast<int64>(now - before)); }
 
-// What a site has moved since the last call, for the bodies: firings, what crossed walls, and what cells carried.
+// What a site has moved since the last call, into the bodies: firings, what crossed walls, and what cells carried.
 //
 // Blocks: of some replicates, one a thread.
 extern "C" __global__ void exchange_with_body(
@@ -100,9 +89,9 @@ extern "C" __global__ void exchange_with_body(
     uint64* __restrict__ given_fired,    // [rules, R], what the bodies have taken in, since the start
     uint64* __restrict__ given_flowed,   // [2, wall_count, R]
     uint64* __restrict__ given_carried,  // [3, egress_count, R]
-    double* __restrict__ brought,        // [2, quantities, R], is added to: what came, and what went
+    double* __restrict__ values,         // [quantities, R]
     // sizes:
-    int32 entries, int32 rules, int32 wall_count, int32 egress_count, int32 quantities, int32 replicates) {
+    int32 entries, int32 rules, int32 wall_count, int32 egress_count, int32 replicates) {
     const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
     if (replicate >= replicates) return;
     for (int32 i = 0; i < entries && !failed[replicate]; ++i) {
@@ -125,9 +114,8 @@ extern "C" __global__ void exchange_with_body(
             }
             count = count / static_cast<double>(egresses[row].scale);
         }
-        const double amount = amounts[i] * count;
-        double& sum = brought[(amount < 0.0 ? quantities + quantity : quantity) * replicates + replicate];
-        sum = sum + magnitude(amount);
+        double& value = values[quantity * replicates + replicate];
+        value = value + amounts[i] * count;
     }
     for (int32 i = 0; i < rules; ++i) given_fired[i * replicates + replicate] = fired[i * replicates + replicate];
     for (int32 i = 0; i < 2 * wall_count; ++i)
@@ -137,15 +125,14 @@ extern "C" __global__ void exchange_with_body(
 }
 ENTRY(exchange_with_body)
 
-__device__ inline Quantities scratch_of(double* scratch, int32 n, int32 quantities, int32 replicate, int32 replicates) {
-    return Quantities{scratch + static_cast<int64>(n) * quantities * replicates + replicate, replicates};
-}
-
-// Follows quantities over some time, in place; false where they can't be followed. Adds to `integral` what the
+// Follows quantities over some time, in place; false where they can't be followed. With `integral`, adds to it what the
 // quantities are as they are seen, times the time (Simpson's rule over each accepted step).
-OUT_OF_LINE bool followed(const Equations& body, double* scratch, int32 replicate, const Quantities& now,
-                          const Quantities& integral, double minutes) {
-    const auto room = [&](int32 n) { return scratch_of(scratch, n, body.quantities, replicate, now.stride); };
+template <bool WithIntegral>
+__device__ inline bool followed(const Equations& body, double* scratch, int32 replicate, int32 replicates,
+                                const Quantities& now, const Quantities& integral, double minutes) {
+    const auto room = [&](int32 n) {
+        return Quantities{scratch + static_cast<int64>(n) * body.quantities * replicates + replicate, replicates};
+    };
     const Quantities a = room(0), b = room(1), c = room(2), d = room(3), again = room(4);
     Quantities whole = room(5), half = room(6);
     const Quantities halves = room(7);
@@ -167,7 +154,8 @@ OUT_OF_LINE bool followed(const Equations& body, double* scratch, int32 replicat
         }
         if (halvings == most_halvings) return false;
         for (int32 q = 0; q < body.quantities; ++q) {
-            integral[q] = integral[q] + step * (seen(now[q]) + 4.0 * seen(half[q]) + seen(halves[q])) / 6.0;
+            if (WithIntegral)
+                integral[q] = integral[q] + step * (seen(now[q]) + 4.0 * seen(half[q]) + seen(halves[q])) / 6.0;
             now[q] = halves[q];
         }
         left = left - step;
@@ -176,67 +164,34 @@ OUT_OF_LINE bool followed(const Equations& body, double* scratch, int32 replicat
     return true;
 }
 
-__device__ inline bool in_a_process(const Equations& body, int32 q) {
-    for (int32 i = 0; i < body.count; ++i)
-        if (body.flows[i].leaves == q || body.flows[i].enters == q) return true;
-    return false;
-}
-
-// The quantities go on over a rule step. What tissue has brought arrived at a constant rate; what it has taken left in
-// proportion to the quantity. The balance with the tissue is exact, to the last cell where no process acts.
-//
 // Blocks: of some replicates, one a thread.
 extern "C" __global__ void circulate(
     // model:
     const Flow* __restrict__ flows,            // [processes]
     const double* __restrict__ rates,          // [processes]
     const Modulator* __restrict__ modulators,  // [modulators]
-    // state in:
-    const float* __restrict__ mean,  // [seen, R], see `foresee`
     // state out:
     double* __restrict__ values,   // [quantities, R]
-    double* __restrict__ brought,  // [2, quantities, R], see `exchange_with_body`; then 0
-    double* __restrict__ traffic,  // [2, quantities, R], see `Traffic`
-    double* __restrict__ scratch,  // [12, quantities, R]
+    double* __restrict__ scratch,  // [10, quantities, R]
     int32* __restrict__ failed,    // [R], the time step in which the equations could not be followed, 0 for none
+    float* __restrict__ body,      // [seen, R], as cells see the quantities
     // numbers:
     double minutes, int32 step_number,
     // sizes:
     int32 processes, int32 quantities, int32 replicates) {
     const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
     if (replicate >= replicates || failed[replicate]) return;
-    const Quantities now = scratch_of(scratch, 8, quantities, replicate, replicates);
-    const Quantities integral = scratch_of(scratch, 9, quantities, replicate, replicates);
-    for (int32 q = 0; q < quantities; ++q) {
-        const int32 came = q * replicates + replicate, went = came + quantities * replicates;
-        const double on_average = static_cast<double>(mean[came]);
-        traffic[came] = brought[came] / minutes;
-        traffic[went] = on_average > 0.0 ? brought[went] / (minutes * on_average) : 0.0;
-        now[q] = values[came];
-        integral[q] = 0.0;
-    }
-    const Equations equations{flows, rates, modulators, {traffic + replicate, quantities, replicates}, processes, quantities};
-    if (processes && !followed(equations, scratch, replicate, now, integral, minutes)) {
+    const Equations equations{flows, rates, modulators, processes, quantities};
+    const Quantities now{values + replicate, replicates};
+    if (processes && !followed<false>(equations, scratch, replicate, replicates, now, now, minutes)) {
         failed[replicate] = step_number;
         return;
     }
-    for (int32 q = 0; q < quantities; ++q) {
-        const int32 came = q * replicates + replicate, went = came + quantities * replicates;
-        if (!in_a_process(equations, q))
-            values[came] = values[came] + (brought[came] - brought[went]);
-        else if (brought[went] > 0.0)
-            values[came] = now[q] + (traffic[went] * integral[q] - brought[went]);
-        else
-            values[came] = now[q];
-        brought[came] = 0.0;
-        brought[went] = 0.0;
-    }
+    for (int32 q = 0; q < quantities; ++q) body[q * replicates + replicate] = static_cast<float>(seen(now[q]));
 }
 ENTRY(circulate)
 
-// What the quantities will be on average over a rule step, as cells and vessels see them: by their own processes, and
-// with the traffic of the last step. Arrivals are foreseen as far as they replace losses: they keep a steady state, but
-// a quantity that fills counts from its present value on, which is stable for larger steps than an extrapolation.
+// What the quantities will be on average over some time by their own processes, as vessels see them.
 //
 // Blocks: of some replicates, one a thread.
 extern "C" __global__ void foresee(
@@ -245,11 +200,10 @@ extern "C" __global__ void foresee(
     const double* __restrict__ rates,          // [processes]
     const Modulator* __restrict__ modulators,  // [modulators]
     // state in:
-    const double* __restrict__ values,   // [quantities, R]
-    const double* __restrict__ traffic,  // [2, quantities, R]
-    const int32* __restrict__ failed,    // [R], see `circulate`
+    const double* __restrict__ values,  // [quantities, R]
+    const int32* __restrict__ failed,   // [R], see `circulate`
     // state out:
-    double* __restrict__ scratch,  // [12, quantities, R]
+    double* __restrict__ scratch,  // [10, quantities, R]
     float* __restrict__ mean,      // [seen, R]
     // numbers:
     double minutes,
@@ -257,24 +211,17 @@ extern "C" __global__ void foresee(
     int32 processes, int32 quantities, int32 replicates) {
     const int32 replicate = blockIdx.x * blockDim.x + threadIdx.x;
     if (replicate >= replicates) return;
-    const Quantities now = scratch_of(scratch, 8, quantities, replicate, replicates);
-    const Quantities integral = scratch_of(scratch, 9, quantities, replicate, replicates);
-    const Quantities arrivals = scratch_of(scratch, 10, quantities, replicate, replicates);
-    const Quantities losses = scratch_of(scratch, 11, quantities, replicate, replicates);
-    const Traffic foreseen{arrivals.values, quantities, replicates};
-    const Equations equations{flows, rates, modulators, foreseen, processes, quantities};
+    const Equations equations{flows, rates, modulators, processes, quantities};
+    const auto room = [&](int32 n) {
+        return Quantities{scratch + static_cast<int64>(n) * quantities * replicates + replicate, replicates};
+    };
+    const Quantities now = room(8), integral = room(9);
     for (int32 q = 0; q < quantities; ++q) {
-        const int32 came = q * replicates + replicate;
-        now[q] = values[came];
+        now[q] = values[q * replicates + replicate];
         integral[q] = 0.0;
-        arrivals[q] = traffic[came];
-        losses[q] = traffic[came + quantities * replicates];
     }
-    const Quantities rising = scratch_of(scratch, 0, quantities, replicate, replicates);
-    body_rates(equations, now, now, 0.0, rising);
-    for (int32 q = 0; q < quantities; ++q)
-        if (rising[q] > 0.0) arrivals[q] = seen(arrivals[q] - rising[q]);
-    const bool known = !failed[replicate] && followed(equations, scratch, replicate, now, integral, minutes);
+    const bool known = processes && !failed[replicate] &&
+                       followed<true>(equations, scratch, replicate, replicates, now, integral, minutes);
     for (int32 q = 0; q < quantities; ++q) {
         const int32 at = q * replicates + replicate;
         mean[at] = static_cast<float>(known ? integral[q] / minutes : seen(values[at]));

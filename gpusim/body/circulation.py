@@ -20,12 +20,9 @@ class Circulation:
         on_backend: float64 [quantities, R]. A quantity that more cells leave within a step than it holds
             goes below 0 and pays back later, so that no cell is lost or made; rates see it as 0.
         failed: int32 [R], the time step in which the equations of a body could not be integrated; 0 for none.
-        mean: float32 [quantities, R], means over the rule step that begins or goes on, as cells and vessels see the
-            quantities, which may fall by much within a step; of one row where there are none. They follow from the
-            processes and from `traffic`, arrivals as far as they replace losses.
-        brought: float64 [2, quantities, R], what tissue has brought and taken in the rule step that ends; else 0.
-        traffic: float64 [2, quantities, R], arrivals (unit/min) and losses (1/min) through tissue in the last rule
-            step.
+        seen: float32 [quantities, R], as cells see them; of one row where there are none.
+        mean: float32 [quantities, R], their means over the rule step that begins or goes on, by their own processes:
+            what vessels bring depends on these, as a quantity may fall by much within a step.
     """
 
     def __init__(self, bodies: Sequence[Body], backend: Backend) -> None:
@@ -34,10 +31,9 @@ class Circulation:
         rows, replicates = values.shape
         self.on_backend: Array = backend.array(values)
         self.failed: Array = backend.array(np.zeros(replicates, np.int32))
+        self.seen: Array = backend.array(np.zeros((max(1, rows), replicates), np.float32))
         self.mean: Array = backend.array(np.zeros((max(1, rows), replicates), np.float32))
-        self.brought: Array = backend.array(np.zeros((2, rows, replicates)))
-        self.traffic: Array = backend.array(np.zeros((2, rows, replicates)))
-        self._scratch = backend.array(np.zeros((12, rows, replicates)))
+        self._scratch = backend.array(np.zeros((10, rows, replicates)))
         self._foreseen = False
         self._fetched: np.ndarray | None = None
         self.remodel(bodies[0])
@@ -78,33 +74,30 @@ class Circulation:
         values[quantity, slice(None) if replicate is None else replicate] += amount
         self._put(values)
 
-    def restore(self, replicate: int, quantities: np.ndarray, traffic: np.ndarray | None) -> None:
-        """Let a body hold these quantities, float64 [quantities], after this traffic, float64 [2, quantities]."""
+    def restore(self, replicate: int, quantities: np.ndarray) -> None:
+        """Let a body hold these quantities: float64 [quantities]."""
         values, failed = self._backend.fetch([self.on_backend, self.failed])
         values[:, replicate], failed[replicate] = quantities, 0
         self._backend.write(self.failed, failed)
-        if traffic is not None:
-            self._backend.write(self.traffic[..., replicate], traffic)
-            self._backend.write(self.brought[..., replicate], np.zeros_like(traffic))
         self._put(values)
         self._fetched = None if failed.any() else values
 
     def _put(self, values: np.ndarray) -> None:
         self._backend.write(self.on_backend, values)
+        if len(values):
+            self._backend.write(self.seen, np.where(values > 0, values, 0.0).astype(np.float32))
         self._fetched = values
         self._foreseen = False
 
     def foresee(self, minutes: float) -> None:
         """Have `mean` over a rule step of this length from the present quantities."""
         if not self._foreseen:
-            arrays = {"values": self.on_backend, "traffic": self.traffic, "failed": self.failed, "mean": self.mean}
+            arrays = {"values": self.on_backend, "failed": self.failed, "mean": self.mean}
             self._backend.launch("foresee", self._equations, **arrays, minutes=minutes)
             self._foreseen = True
 
     def advance(self, minutes: float, step: int) -> None:
-        """Go on over a rule step, with what was `brought`; where that fails, `values` says so from then on."""
+        """Integrate over some time, in a time step; where that fails, `values` says so from then on."""
         self._fetched, self._foreseen = None, False
-        arrays = {"mean": self.mean, "values": self.on_backend, "brought": self.brought, "traffic": self.traffic}
-        self._backend.launch(
-            "circulate", self._equations, **arrays, failed=self.failed, minutes=minutes, step_number=step
-        )
+        arrays = {"values": self.on_backend, "failed": self.failed, "body": self.seen}
+        self._backend.launch("circulate", self._equations, **arrays, minutes=minutes, step_number=step)

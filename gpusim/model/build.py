@@ -10,7 +10,7 @@ import numpy as np
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model import ranges, steps
-from gpusim.model.body import body_notes, build_body
+from gpusim.model.body import build_body
 from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
 from gpusim.model.flow import build_flow, conductivity
@@ -83,7 +83,6 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     if document is not scenario.document:
         modulators, exchange = exchanges(document)
     moves = steps.moves(document, step, bounds.speed() / spacing)
-    steps.require_divided(document, step)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
     every = steps.between_snapshots(document, step)
@@ -115,8 +114,6 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         )
     treatments = _treatments(document, fields, states, exchange.held, initial, spacing, step, due)
     notes += _within_rule_steps(treatments, step, rules_every)
-    body = build_body(document, cells, exchange, volume)
-    notes += body_notes(document, body, treatments.infusions)
     return Model(
         name=document.name,
         shape=initial.shape,
@@ -134,7 +131,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         cells=cells,
         traits=traits,
         clones=build_clones(document, states, math.prod(initial.shape)),
-        body=body,
+        body=build_body(document, cells, exchange, volume),
         **vars(treatments),
         initial=initial,
         notes=tuple(notes),
@@ -313,7 +310,7 @@ def _within_rule_steps(treatments: Treatments, step: float, rules_every: int) ->
     for name, minutes in found.items():
         yield (
             f"therapies.{name}: the infusion at {minutes:g} min comes within a rule step ({step * rules_every:g} min), "
-            "so that its losses are computed from the beginning of this step"
+            "so that what the body loses of it is counted from the beginning of this step"
         )
 
 

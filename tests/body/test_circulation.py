@@ -161,69 +161,6 @@ def test_what_is_lost_from_the_blood_within_a_step_does_not_reach_the_tissue(sim
     assert simulation.fields["virus"].sum() == pytest.approx(arrived, rel=1e-3)
 
 
-GIVEN = """
-time: {until: 10 hour, step: {rules: 5 min, field: 5 min}}
-record: {every: 10 hour}
-fields: {drug: {unit: PFU/voxel, diffusion: 0 um^2/min}}
-states:
-  source: {secretion: {drug: 1 PFU/voxel/min}, exchange: {drug: {permeability: 0.1 /min, body: blood, volume: 1 mL}}}
-  sink: {uptake: {drug: 0.1 /min}, exchange: {drug: {permeability: 0.1 /min, body: blood, volume: 1 mL}}}
-body:
-  quantities: {blood: {unit: PFU}}
-  processes: {clearance: {transition: blood -> nothing, rate: RATE /min}}
-sites:
-  one: {grid: {spacing: 20 um, shape: [4, 4, 4]}, tissue: {background: source}}
-  two: {grid: {spacing: 20 um, shape: [4, 4, 4]}, tissue: {background: sink}}
-"""
-
-
-@pytest.mark.parametrize("rate", [0.02, 0.6, 3])
-def test_what_tissue_gives_to_a_quantity_that_is_cleared_within_a_step(simulate, rate):
-    """The steady state: 64 voxels secrete 1 PFU/min, which the blood clears; the sink has half of its concentration."""
-    simulation = simulate(GIVEN.replace("RATE", str(rate)))
-    simulation.run()
-    assert simulation.body["blood"] == pytest.approx(64 / rate, rel=1e-4)
-    assert simulation.sites["two"].fields["drug"] == pytest.approx(64 / rate * 20.0**3 * 1e-12 / 2, rel=1e-4)
-
-
-def test_tissue_empties_a_quantity_along_an_exponential(simulate):
-    """A tissue that takes up all that it gets removes the share that crosses its walls; only the first step is off."""
-    simulation = simulate("""
-grid: {spacing: 20 um, shape: [4, 4, 4]}
-time: {until: 1 hour, step: {rules: 5 min, field: 5 min}}
-record: {every: 1 hour}
-fields: {drug: {unit: PFU/voxel, diffusion: 0 um^2/min}}
-states: {sink: {uptake: {drug: 1e4 /min}, exchange: {drug: {permeability: 0.1 /min, body: blood, volume: 2.56e-6 mL}}}}
-body:
-  quantities: {blood: {unit: PFU, initial: 100}}
-  processes: {clearance: {transition: blood -> nothing, rate: 0.02 /min}}
-tissue: {background: sink}
-""")
-    simulation.run()
-    crossing = 0.1 * 64 * 20.0**3 * 1e-12 / 2.56e-6
-    assert simulation.body["blood"] == pytest.approx(100 * math.exp(-(0.02 + crossing) * 60), rel=0.006)
-
-
-def test_rules_and_traits_see_the_mean_of_a_rule_step(simulate):
-    """Of 100 mg that are cleared at 0.6 /min: the integral of the concentration, not its value at the beginning."""
-    simulation = simulate("""
-grid: {shape: [24, 24, 24]}
-time: {until: 1 hour, step: {rules: 5 min, field: 5 min}}
-record: {every: 1 hour}
-states: {a: {}, dead: {}}
-traits: {dose: {of: [a, dead], changes: {gain: {gain: 1 /min, modulators: [{body: drug, per: 100 mg}]}}}}
-rules: {kill: {transition: a -> dead, rate: 0.1 /min, modulators: [{body: drug, per: 100 mg}]}}
-body:
-  quantities: {drug: {unit: mg, initial: 100}}
-  processes: {clearance: {transition: drug -> nothing, rate: 0.6 /min}}
-tissue: {background: a}
-""")
-    simulation.run()
-    assert simulation.trait("dose") == pytest.approx(1 / 0.6, rel=1e-4)
-    share, expected = simulation.count("dead") / 24**3, 1 - math.exp(-0.1 / 0.6)
-    assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / 24**3)
-
-
 def test_a_note_says_that_an_infusion_comes_within_a_rule_step():
     text = FAST.replace("SOLVER", "explicit").replace("field: 5 min", "field: 1 min")
     assert not build(Scenario.parse(text)).notes
@@ -270,35 +207,3 @@ ONE = "quantities: {a: {}}\n  processes: {p: {transition: "
 def test_a_body_that_contradicts_itself_is_refused(body, message):
     with pytest.raises(gpusim.ScenarioError, match=message):
         Scenario.parse(GRID + "body:\n  " + body + "\n")
-
-
-@pytest.mark.parametrize(
-    ("body", "notes"),
-    [
-        (
-            "quantities: {drug: {unit: mol, initial: 1e-12}}\n"
-            "  processes: {loss: {transition: drug -> nothing, rate: 1 /min}}",
-            ["body.quantities.drug: an amount of 1e-12 mol is too small"],
-        ),
-        (
-            "quantities: {drug: {unit: pmol, initial: 1}}\n"
-            "  processes: {loss: {transition: drug -> nothing, rate: 1 /min}}",
-            [],
-        ),
-        (
-            "quantities: {drug: {unit: mg}, enzyme: {unit: mg}}\n"
-            "  processes: {digestion: {transition: drug -> nothing, by: enzyme, rate: 1 /min}}",
-            ["body.processes.digestion: its rate does not depend on 'drug', which falls below 0"],
-        ),
-        (
-            "quantities: {drug: {unit: mg}, enzyme: {unit: mg}}\n"
-            "  processes: {digestion: {transition: drug -> nothing, by: enzyme, rate: 1 /min, "
-            "modulators: [{body: drug, half: 1 mg}]}}",
-            [],
-        ),
-    ],
-)
-def test_what_the_equations_of_a_body_cannot_follow_is_noted(body, notes):
-    found = [note for note in build(Scenario.parse(f"{GRID}body:\n  {body}\n")).notes if note.startswith("body.")]
-    assert len(found) == len(notes)
-    assert all(note.startswith(start) for note, start in zip(found, notes, strict=True))

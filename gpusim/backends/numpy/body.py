@@ -28,9 +28,9 @@ def exchange_with_body(
     given_fired: np.ndarray,
     given_flowed: np.ndarray,
     given_carried: np.ndarray,
-    brought: np.ndarray,
+    values: np.ndarray,
 ) -> None:
-    """Add what a site has moved since the last call: what came, and what went (float64 [2, quantities])."""
+    """Bring what a site has moved since the last call into the quantities (float64 [quantities])."""
     if not failed:
         whole, fraction = _came(flowed, given_flowed)
         of_parts = _came(carried, given_carried)
@@ -43,8 +43,7 @@ def exchange_with_body(
             of_egresses / egresses["scale"].astype(float),
         )
         for (kind, row, quantity), amount in zip(moved.tolist(), amounts.tolist(), strict=True):
-            moved_in = amount * counted[kind][row]
-            brought[int(moved_in < 0.0), quantity] += abs(moved_in)
+            values[quantity] += amount * counted[kind][row]
     given_fired[:], given_flowed[:], given_carried[:] = fired, flowed, carried
 
 
@@ -54,44 +53,28 @@ def _came(now: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 
 def circulate(
-    mean: np.ndarray,
     values: np.ndarray,
-    brought: np.ndarray,
-    traffic: np.ndarray,
     failed: np.ndarray,
+    body: np.ndarray,
     flows: np.ndarray,
     rates: np.ndarray,
     modulators: np.ndarray,
     minutes: float,
     step_number: int,
 ) -> None:
-    """Let the quantities (float64 [quantities]) go on over a rule step; where they can't be followed, note the step."""
+    """Let the quantities (float64 [quantities]) change over some time; where they can't be followed, note the step."""
     if failed:
         return
-    came, went = brought
-    on_average = mean[: len(values)].astype(float)
-    traffic[0] = came / minutes
-    traffic[1] = np.divide(went, minutes * on_average, out=np.zeros(len(values)), where=on_average > 0.0)
-    now, integral = values.tolist(), [0.0] * len(values)
     if len(rates):
-        now, integral, followed = _followed(_rates(flows, rates, modulators, traffic), now, float(minutes))
+        values[:], _, followed = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
         if not followed:
             failed[...] = step_number
             return
-    in_a_process = np.isin(np.arange(len(values)), [flows["leaves"], flows["enters"]])
-    for q, changes in enumerate(in_a_process.tolist()):
-        if not changes:
-            values[q] = values[q] + (came[q] - went[q])
-        elif went[q] > 0.0:
-            values[q] = now[q] + (traffic[1, q] * integral[q] - went[q])
-        else:
-            values[q] = now[q]
-    brought[:] = 0.0
+    body[: len(values)] = np.where(values > 0.0, values, 0.0).astype(np.float32)
 
 
 def foresee(
     values: np.ndarray,
-    traffic: np.ndarray,
     failed: np.ndarray,
     mean: np.ndarray,
     flows: np.ndarray,
@@ -99,17 +82,10 @@ def foresee(
     modulators: np.ndarray,
     minutes: float,
 ) -> None:
-    """What the quantities (float64 [quantities]) will be on average over a rule step, with the traffic of the last.
-
-    Arrivals are foreseen as far as they replace losses.
-    """
+    """What the quantities (float64 [quantities]) will be on average over some time by their own processes."""
     found = np.where(values > 0.0, values, 0.0)
-    if not failed:
-        now = values.tolist()
-        foreseen = traffic.copy()
-        rising = np.array(_rates(flows, rates, modulators, foreseen)(now)).reshape(len(now))
-        foreseen[0] = np.where(rising > 0.0, np.maximum(foreseen[0] - rising, 0.0), foreseen[0])
-        _, integral, followed = _followed(_rates(flows, rates, modulators, foreseen), now, float(minutes))
+    if len(rates) and not failed:
+        _, integral, followed = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
         if followed:
             found = np.array(integral) / minutes
     mean[: len(values)] = found.astype(np.float32)
@@ -152,9 +128,7 @@ def _runge_kutta(rates: Rates, values: Values, a: Values, step: float) -> Values
     return [v + step * (ka + 2.0 * kb + 2.0 * kc + kd) / 6.0 for v, ka, kb, kc, kd in slopes]
 
 
-def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray, traffic: np.ndarray) -> Rates:
-    """The processes, with arrivals (unit/min) and losses (1/min) besides: float64 [2, quantities]."""
-    arrivals, losses = traffic.tolist()
+def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray) -> Rates:
     processes = [
         (leaves, enters, by, rate, [_factor(row) for row in modulators[first:end]])
         for (leaves, enters, by, first, end), rate in zip(flows.tolist(), constants.tolist(), strict=True)
@@ -172,8 +146,7 @@ def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray, tra
                 found[leaves] -= flow
             if enters >= 0:
                 found[enters] += flow
-        moved = zip(found, arrivals, losses, seen, strict=True)
-        return [own + (arrival - loss * value) for own, arrival, loss, value in moved]
+        return found
 
     return rates
 
