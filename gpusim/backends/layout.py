@@ -45,6 +45,8 @@ CONSTANTS = {
     "flow_whole": tables.FLOW_WHOLE,
     "flow_fraction": tables.FLOW_FRACTION,
     "most_flow": tables.MOST_FLOW,
+    "relative_error": tables.RELATIVE_ERROR,
+    "absolute_error": tables.ABSOLUTE_ERROR,
     "most_division": tables.MOST_DIVISION,
     "face_step": tables.FACE,
     "edge_step": tables.EDGE,

@@ -201,10 +201,15 @@ def _tell(loaded: Scenario, replicates: int, origins: Mapping[str, Sequence[str]
         out.print(f"{len(trial.arms)} arms, {trial.replicates} replicates of each")
     if total := sum(stated.values()):
         out.print(f"{total} numbers of the model: {in_words(stated)}")
-    if unsourced := [number.path for number in loaded.numbers if number.source is None]:
+    if unsourced := _unsourced(loaded):
         more = f" and {len(unsourced) - _NAMED} more (see --json)" if len(unsourced) > _NAMED else ""
         out.print(f"without a source: {', '.join(unsourced[:_NAMED])}{more}")
     tell_notes(notes)
+
+
+def _unsourced(scenario: Scenario) -> list[str]:
+    """Paths of the numbers without a source."""
+    return [number.path for number in scenario.numbers if number.source is None]
 
 
 def _tell_flow(scenario: Scenario, model: Model) -> None:
@@ -256,7 +261,7 @@ def _write_json(
         **{section.name: section.records for section in tables},
         "replicates": scenario.written.trial.replicates if scenario.written.trial else 1,
         "numbers": dict(numbers),
-        "unsourced": [number.path for number in scenario.numbers if number.source is None],
+        "unsourced": _unsourced(scenario),
         "notes": list(dict.fromkeys(notes)),
     }
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")

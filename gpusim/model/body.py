@@ -1,14 +1,19 @@
 """The body as numbers: quantities, flows between them, and what rules send and fetch."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from gpusim import units
-from gpusim.model.model import Body, Cells, Exchange
+from gpusim.model.model import Body, Cells, Exchange, Infusion
 from gpusim.model.modulators import modulator_rows
-from gpusim.model.tables import FLOW, MODULATOR
+from gpusim.model.tables import ABSOLUTE_ERROR, FLOW, MODULATOR
 from gpusim.scenario import Document
 from gpusim.scenario.checks import carried_units, convertible, flow_unit
 from gpusim.scenario.schema import TraitRelease
+
+_FAINT = 1e4 * ABSOLUTE_ERROR
+"""Amounts below this have an error of more than 1e-4 in each step of the integration."""
 
 
 def build_body(document: Document, cells: Cells, exchange: Exchange, volume: float) -> Body:
@@ -47,6 +52,28 @@ def build_body(document: Document, cells: Cells, exchange: Exchange, volume: flo
         exchanged=_exchanged(document, exchange, volume),
         carried=_carried(document, volume),
     )
+
+
+def body_notes(document: Document, body: Body, infusions: Iterable[Infusion]) -> Iterator[str]:
+    """Sentences on amounts that the equations do not resolve, and on losses that do not end with what is lost."""
+    largest = body.initial.copy()
+    for infusion in infusions:
+        largest[infusion.quantity] = max(largest[infusion.quantity], infusion.amount)
+    flowing = {end for leaves, enters, *_ in body.flows.tolist() for end in (leaves, enters)}
+    for number, (name, unit, amount) in enumerate(zip(body.names, body.units, largest.tolist(), strict=True)):
+        if number in flowing and 0 < amount < _FAINT:
+            yield (
+                f"body.quantities.{name}: an amount of {amount:g} {unit} is too small for the equations of the body, "
+                f"which are solved with an error of {ABSOLUTE_ERROR:g} {unit}; use a smaller unit"
+            )
+    for name, process in document.body.processes.items():
+        leaves, _ = process.ends
+        seen = {process.by or leaves} | {each.body for m in process.modulators for each in m.arguments}
+        if leaves is not None and leaves not in seen:
+            yield (
+                f"body.processes.{name}: its rate does not depend on '{leaves}', which falls below 0 and owes what is "
+                f"added later; leave out 'by' and use a modulator ('body: {process.by}'), or add one ('body: {leaves}')"
+            )
 
 
 def _exchanged(document: Document, exchange: Exchange, volume: float) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.model import ranges, steps
-from gpusim.model.body import build_body
+from gpusim.model.body import body_notes, build_body
 from gpusim.model.cells import Bounds, CellTables
 from gpusim.model.exchange import ExchangeTables
 from gpusim.model.flow import build_flow, conductivity
@@ -83,6 +83,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     if document is not scenario.document:
         modulators, exchange = exchanges(document)
     moves = steps.moves(document, step, bounds.speed() / spacing)
+    steps.require_divided(document, step)
     until = steps.whole(units.number(document.time.until, "min"), step, "time.until")
     due = partial(_due, step=step, until=until)
     every = steps.between_snapshots(document, step)
@@ -114,6 +115,8 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         )
     treatments = _treatments(document, fields, states, exchange.held, initial, spacing, step, due)
     notes += _within_rule_steps(treatments, step, rules_every)
+    body = build_body(document, cells, exchange, volume)
+    notes += body_notes(document, body, treatments.infusions)
     return Model(
         name=document.name,
         shape=initial.shape,
@@ -131,7 +134,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         cells=cells,
         traits=traits,
         clones=build_clones(document, states, math.prod(initial.shape)),
-        body=build_body(document, cells, exchange, volume),
+        body=body,
         **vars(treatments),
         initial=initial,
         notes=tuple(notes),

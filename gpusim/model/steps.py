@@ -119,6 +119,12 @@ def given_times(document: Document) -> dict[str, float]:
     return {place: minutes for place, minutes in times.items() if minutes > 0}
 
 
+def require_divided(document: Document, step: float) -> None:
+    """Raise `ScenarioError` where a step, min, does not end at a time that the scenario names."""
+    for place, minutes in given_times(document).items():
+        whole(minutes, step, place)
+
+
 def dividing(most: float, times: Mapping[str, float]) -> float:
     """The longest step of at most `most` min that divides all times, or a round one of three quarters of it or more.
 

