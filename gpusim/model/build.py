@@ -313,7 +313,7 @@ def _within_rule_steps(treatments: Treatments, step: float, rules_every: int) ->
     for name, minutes in found.items():
         yield (
             f"therapies.{name}: the infusion at {minutes:g} min comes within a rule step ({step * rules_every:g} min), "
-            "so that what the body loses of it is counted from the beginning of this step"
+            "so that its losses are computed from the beginning of this step"
         )
 
 
