@@ -27,14 +27,14 @@ def render(
     context: typer.Context,
     result: ResultArgument,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="picture.png, movie.mp4, movie.gif or scene.html.")
+        Path, typer.Option("-o", "--output", metavar="FILE", help="picture.png, movie.mp4, movie.gif or page.html.")
     ] = Path("picture.png"),
     at: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
             help="Simulated time, e.g. '3 day', or start, end, peak (the time at which the tumour contains most of the "
-            "field); several times ('start, peak, end') are drawn side by side.",
+            "field); several times ('start, peak, end', or all) are drawn side by side; a page has a control for them.",
             show_default="end; all snapshots in a movie",
         ),
     ] = None,
@@ -80,7 +80,9 @@ def render(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Size in pixels.", show_default="1920x1080; mp4 1280x720; gif 640x360"),
+        typer.Option(
+            metavar="WxH", help="Size in pixels.", show_default="1920x1080; mp4 1280x720; page 960x540; gif 640x360"
+        ),
     ] = None,
     theme: Annotated[str, typer.Option(help="dark, light or paper.")] = "dark",
     cut: Annotated[
@@ -120,8 +122,17 @@ def render(
     ] = False,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of a movie.")] = 8.0,
     turn: Annotated[
-        float, typer.Option(min=-3600, max=3600, help="Rotation of the camera in a movie, in degrees.")
-    ] = 50.0,
+        float | None,
+        typer.Option(
+            min=-3600,
+            max=3600,
+            help="Rotation of the camera in a movie, or in a page with several times, in degrees.",
+            show_default="movie 50; page 120",
+        ),
+    ] = None,
+    sides: Annotated[
+        int, typer.Option(min=1, max=72, help="Number of positions of the camera in a page with several times.")
+    ] = 7,
     log: LogOption = Log.text,
 ) -> None:
     """Draw a result: tumour heat as a volume around the cut tumour, with its vessels and immune cells."""
@@ -130,7 +141,7 @@ def render(
         raise ResultError("clones: expected --clones or --trait, because a cell has one colour")
     if plane is not None:
         _refuse(context, _NOT_IN_PLANES, "with --plane")
-        _refuse(context, ("log",), "with --plane, only for a movie")
+        _refuse(context, ("log", "sides"), "with --plane")
         if plane == "all":
             _refuse(context, ("size",), "with --plane all")
         _planes(result, output, plane, at or "end", site, field, span, size, logarithmic, streamlines)
@@ -138,12 +149,15 @@ def render(
     _refuse(context, ("logarithmic",), "without --plane")
     if ending not in _ENDINGS:
         raise ResultError(f"{output}: expected a name that ends in {', '.join(_ENDINGS)}")
+    recorded = ending == ".html" and at is not None and ("," in at or at.strip() == "all")
     if ending in (".png", ".html"):
-        _refuse(
-            context, ("seconds", "turn", "log"), f"in a {'picture' if ending == '.png' else 'page'}, only in a movie"
-        )
-    if ending == ".html":
-        _refuse(context, ("size",), "in a page")
+        _refuse(context, ("seconds",), f"in a {'picture' if ending == '.png' else 'page'}, only in a movie")
+        if not recorded:
+            _refuse(context, ("log", "turn"), "here, only in a movie or a page with several times")
+    if not recorded:
+        _refuse(context, ("sides",), "here, only in a page with several times")
+    if ending == ".html" and not recorded:
+        _refuse(context, ("size",), "in a page with one time")
     if cut == "none":
         _refuse(context, ("faces",), "with --cut none")
     if (clones or trait is not None) and field is None:
@@ -155,7 +169,7 @@ def render(
 
     found = Result(result, site)
     require()
-    from gpusim.viz import film, moment, page, palette, scene
+    from gpusim.viz import film, moment, page, palette, recording, scene
     from gpusim.viz import render as rendering
 
     look = scene.Look(
@@ -174,9 +188,10 @@ def render(
     )
     if site is None and ending != ".png" and len(found.sites) > 1:
         err.print(f"gpusim: note: shows the site '{found.site}' (sites: {', '.join(found.sites)}; choose with --site)")
-    pixels = _size(size) if size else film.SIZES.get(ending, rendering.SIZE)
-    if ending in film.SIZES:
-        chosen = moment.snapshots_at(found, at, field) if at else list(range(len(found.times)))
+    standard = recording.SIZE if recorded else film.SIZES.get(ending, rendering.SIZE)
+    pixels = _size(size) if size else standard
+    if recorded or ending in film.SIZES:
+        chosen = moment.snapshots_at(found, at or "all", field)
         moments = [lambda i=i: moment.moment_of_result(found, i) for i in chosen]
         first = moments[0]()  # a wrong name is reported before the film begins
         if field:
@@ -187,12 +202,20 @@ def render(
             first.shown_clones()
         if streamlines:
             first.shown_velocity()
-        rate = film.FRAMES_PER_SECOND[ending]
-        count = max(round(seconds * rate), 2)
-        pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
-        pictures = _told(film.frames(moments, look, pixels, count, turn), output.name, count, log)
+        rate = film.FRAMES_PER_SECOND.get(ending, 0)
+        turn = turn if turn is not None else recording.TURN if recorded else film.TURN
+        if recorded:
+            count = len(chosen) * sides
+            pictures = recording.pictures(moments, look, pixels, sides, turn)
+        else:
+            count = max(round(seconds * rate), 2)
+            pixels = (pixels[0] // 2 * 2, pixels[1] // 2 * 2)
+            pictures = film.frames(moments, look, pixels, count, turn)
+        pictures = _told(pictures, output.name, count, log)
         with explained(output), aside(output) as unready:
-            if ending == ".mp4":
+            if recorded:
+                recording.save_recording(pictures, unready, found, chosen, look.theme, around=recording.is_around(turn))
+            elif ending == ".mp4":
                 film.save_mp4(pictures, unready, pixels, rate)
             else:
                 film.save_gif(pictures, unready, rate)
@@ -203,8 +226,6 @@ def render(
             for each in shown_sites
             for snapshot in moment.snapshots_at(each, at or "end", field)
         ]
-        if ending != ".png" and len(drawn) > 1:
-            raise ResultError(f"at: {at}: a page shows one time")
         with explained(output), aside(output) as unready:
             if ending == ".png":
                 shown = rendering.save_picture(drawn, unready, look, pixels)

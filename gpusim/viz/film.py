@@ -16,11 +16,13 @@ from gpusim.viz.scene import Look
 
 FRAMES_PER_SECOND = {".mp4": 24, ".gif": 10}
 SIZES = {".mp4": (1280, 720), ".gif": (640, 360)}
+TURN = 50.0
+"""Degrees by which the camera turns."""
 Moments = Sequence[Callable[[], Moment]]
 """Moments in the order of time, each made when it is called."""
 
 
-def frames(moments: Moments, look: Look, size: tuple[int, int], count: int, turn: float = 50.0) -> Iterator[np.ndarray]:
+def frames(moments: Moments, look: Look, size: tuple[int, int], count: int, turn: float = TURN) -> Iterator[np.ndarray]:
     """Yield `count` pictures, uint8 [height, width, RGB]: the camera swings by `turn` degrees and back.
 
     A full turn, 360, goes round instead. Colours mean the same in all of them.

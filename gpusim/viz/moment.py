@@ -292,7 +292,7 @@ def block_mean(values: np.ndarray, factor: int) -> np.ndarray:
 
 
 def snapshots_at(result: Result, at: str, field: str | None = None) -> list[int]:
-    """Numbers of the snapshots nearest to some times, each once, such as "3 day" or "start, peak, end".
+    """Numbers of the snapshots nearest to some times, each once, such as "3 day" or "start, peak, end"; or of all.
 
     The peak is that of a field (as in `Moment.values`, by default the first of `Moment.field_names`) summed over the
     tumour's cells: it is high where both are there. Raises `ResultError`.
@@ -302,6 +302,8 @@ def snapshots_at(result: Result, at: str, field: str | None = None) -> list[int]
         "peak": lambda: _peak(result, field),
         "end": lambda: len(result.times) - 1,
     }
+    if at.strip() == "all":
+        return list(range(len(result.times)))
     times = [text.strip() for text in at.split(",")]
     found = [named[text]() if text in named else _nearest(result, text) for text in times]
     return list(dict.fromkeys(found))
@@ -325,7 +327,7 @@ def _nearest(result: Result, at: str) -> int:
     try:
         wanted = number(at, "min")
     except UnitError as error:
-        raise ResultError(f"at: {at!r} {error}; expected a time, or start, peak, end") from None
+        raise ResultError(f"at: {at!r} {error}; expected a time, or start, peak, end, all") from None
     last = float(result.times[-1])
     if not 0 <= wanted <= last * (1 + 1e-9):
         raise ResultError(f"at: {at}: the result ends at {duration(last)}")
