@@ -54,8 +54,8 @@ def check(
 ) -> None:
     """Check a scenario without running it, and print what it contains; or check the files of a result.
 
-    The output lists the lattice, memory and time steps, fields with their solvers, states with the cells of each site,
-    rules with their modulators, the body, therapies, arms and expected orders.
+    The output lists the lattice, memory and time steps, fields with their solvers, the tissue at time 0, states with
+    the cells of each site, rules with their modulators, the body, therapies, arms and expected orders.
 
     For the folder of a run, its replicates, a trial or a study, every file is compared with its checksum. Each damaged
     file gives one line; the exit code is then 2. (Write ./NAME for a folder with the name of a shipped scenario.)

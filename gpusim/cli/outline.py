@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpusim.scenario import wording
@@ -59,6 +60,7 @@ def sections(
         _fields(document, models, chosen, errors),
         _clearance(document),
         _reactions(document),
+        _tissue(scenario),
         _states(document, models),
         Section("groups", ["group", "states"], [[n, ", ".join(m)] for n, m in scenario.document.groups.items()]),
         _activities(document),
@@ -110,6 +112,30 @@ def _reactions(document: Document) -> Section:
         for name, reaction in document.reactions.items()
     ]
     return Section("reactions", ["name", "reaction", "rate", "modulators"], rows)
+
+
+def _tissue(scenario: Scenario) -> Section:
+    """The tissue at time 0, in the order in which it is laid out, at each site."""
+    several = len(scenario.sites) > 1
+    rows: list[list[Cell]] = []
+    for site in scenario.sites:
+        tissue = scenario.site(site).written.tissue
+        at = site if several else ""
+        rows.append(["background", at, tissue.background, "everywhere", "", ""])
+        if tissue.image is not None:
+            rows.append(["image", at, _among(tissue.image.labels.values()), Path(tissue.image.file).name, "", ""])
+        if tissue.cells is not None:
+            rows.append(["cells", at, _among(each.state for each in tissue.types), Path(tissue.cells).name, "", ""])
+        for name, shape in tissue.shapes.items():
+            into = "/".join(shape.into) if shape.into is not None else ""
+            fraction = f"{shape.fraction:g}" if shape.fraction != 1 else ""
+            rows.append([name, at, shape.state, wording.region(shape), fraction, into])
+    return Section("tissue", ["tissue", "site", "state", "region", "fraction", "into"], rows)
+
+
+def _among(states: Iterable[str]) -> str:
+    """Each state once, in the order in which it is found."""
+    return ", ".join(dict.fromkeys(states))
 
 
 def _states(document: Document, models: Mapping[str, Model]) -> Section:

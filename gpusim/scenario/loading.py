@@ -455,4 +455,6 @@ def _nearest_key(loc: tuple[int | str, ...], schema: type[BaseModel]) -> str:
     """Suggestion for an unknown key, from the model at this position of the schema."""
     known = known_keys(loc[:-1], schema)
     close = nearest(str(loc[-1]), known)
+    if not close and "modulators" in known and loc[-1] in known_keys((*loc[:-1], "modulators"), schema):
+        return f" (it is one of a modulator: {'.'.join(map(str, loc[:-1]))}.modulators[0].{loc[-1]})"
     return close or (f" (known: {', '.join(known)})" if known else "")

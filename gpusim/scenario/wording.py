@@ -1,8 +1,20 @@
 """Parts of a scenario in words: modulators, schedules of therapies, outcomes, expected orders."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from gpusim.scenario.schema import Modulator, Order, Outcome, Signal, Therapy, TraitRelease
+from gpusim.scenario.schema import (
+    Box,
+    Cylinder,
+    Modulator,
+    Order,
+    Outcome,
+    Shape,
+    Signal,
+    Sphere,
+    Therapy,
+    TraitRelease,
+    Vessels,
+)
 
 
 def amount(value: float | str) -> str:
@@ -78,11 +90,27 @@ def route(therapy: Therapy) -> str:
     """Where a dose goes: "body", or a region of a site."""
     if therapy.infuse is not None:
         return "body"
-    ends = [each if isinstance(each, str) else f"({', '.join(each)})" for each in (therapy.at, therapy.to) if each]
-    where = " to ".join(ends)
+    where = " to ".join(_point(each) for each in (therapy.at, therapy.to) if each)
     site = f"{therapy.site}: " if therapy.site else ""
     into = f", into {'/'.join(therapy.into)}" if therapy.into else ""
     return f"{site}{where}, radius {therapy.radius}{into}"
+
+
+def region(shape: Shape) -> str:
+    """Where a shape is: "sphere at centre, radius 300 um"."""
+    if isinstance(shape, Sphere):
+        return f"sphere at {_point(shape.centre)}, radius {shape.radius}"
+    if isinstance(shape, Box):
+        return f"box, {_point(shape.lower)} to {_point(shape.upper)}"
+    if isinstance(shape, Cylinder):
+        return f"cylinder, {_point(shape.start)} to {_point(shape.end)}, radius {shape.radius}"
+    if isinstance(shape, Vessels):
+        return f"vessels, distance {shape.distance}, radius {shape.radius}"
+    return "everywhere"
+
+
+def _point(at: str | Sequence[float | str]) -> str:
+    return at if isinstance(at, str) else f"({', '.join(map(amount, at))})"
 
 
 def schedule(therapy: Therapy) -> str:

@@ -75,8 +75,51 @@ def test_cells_are_counted_by_site(tmp_path):
     assert told["sites"]["distant"]["shape_zyx"] == [14, 14, 14]
 
 
+def test_the_tissue_at_time_0_is_told_for_each_site(tmp_path):
+    told = json.loads(run("check", "abscopal", "--json", folder=tmp_path).stdout)
+    (tumour,) = (row for row in told["tissue"] if (row["site"], row["tissue"]) == ("distant", "tumour"))
+    assert tumour == {
+        "tissue": "tumour",
+        "site": "distant",
+        "state": "tumour",
+        "region": "sphere at centre, radius 70 um",
+        "fraction": "",
+        "into": "",
+    }
+    (tam,) = (row for row in told["tissue"] if (row["site"], row["tissue"]) == ("primary", "tam"))
+    assert (tam["region"], tam["fraction"], tam["into"]) == ("everywhere", "0.02", "tumour")
+
+
+def test_cells_of_a_table_are_told_with_their_file(tmp_path):
+    (tmp_path / "cells.csv").write_text("x,y,z,kind\n1,1,1,a\n9,9,9,b\n")
+    (tmp_path / "read.yaml").write_text("""
+grid: {spacing: 20 um, shape: [4, 4, 4]}
+states: {stroma: {}, tumour: {}, dc: {layer: immune}}
+tissue:
+  background: stroma
+  cells: cells.csv
+  types: [{state: tumour, where: {kind: a}}, {state: dc, where: {kind: b}}]
+  shapes: {tube: {kind: cylinder, state: tumour, start: [0 um, 0 um, 40 um], end: centre, radius: 30 um}}
+""")
+    told = by(json.loads(run("check", "read.yaml", "--json", folder=tmp_path).stdout)["tissue"], "tissue")
+    assert told["background"]["state"] == "stroma"
+    assert (told["cells"]["state"], told["cells"]["region"]) == ("tumour, dc", "cells.csv")
+    assert told["tube"]["region"] == "cylinder, (0 um, 0 um, 40 um) to centre, radius 30 um"
+
+
 def test_tables_fit_80_columns_and_break_no_name(told):
-    for name in ("fields", "states", "activities", "rules", "body", "processes", "therapies", "arms", "expected"):
+    for name in (
+        "fields",
+        "tissue",
+        "states",
+        "activities",
+        "rules",
+        "body",
+        "processes",
+        "therapies",
+        "arms",
+        "expected",
+    ):
         rows = told[name]
         section = Section(name, list(rows[0]), [list(row.values()) for row in rows])
         console = Console(width=80, file=io.StringIO(), highlight=False, soft_wrap=True)

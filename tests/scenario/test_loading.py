@@ -419,6 +419,7 @@ def test_what_is_missing_is_told_where_it_belongs(tmp_path, written, line):
         ("rules.infection.modulators[0].haf", "unknown key; did you mean 'half'?"),
         ("fields.virus.clearance.trap.raet", "unknown key; did you mean 'rate'?"),
         ("fields.virus.boundary.x.permeabilty", "unknown key; did you mean 'permeability'?"),
+        ("rules.infection.half", "unknown key (it is one of a modulator: rules.infection.modulators[0].half)"),
         ("reactions.x.consumers", "unknown key; did you mean 'consumes'?"),
         ("tissue.shapes.a.raduis", "unknown key; did you mean 'radius'?"),
         ("therapies.dose.ammount", "unknown key; did you mean 'amount'?"),
