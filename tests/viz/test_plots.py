@@ -90,8 +90,15 @@ def test_curves_are_in_a_panel_for_each_unit(results):
     lines = {line.get_label(): line.get_ydata() for axes in figure.axes for line in axes.lines}
     totals = [result.counts["total.virus"] for result in results]
     assert list(lines["virus"]) == list(np.median(totals, axis=0))
-    assert [axes.get_xlabel() for axes in figure.axes][-1] == "time, days"
     figure.canvas.draw()
+    columns: dict[bool, list[tuple[float, str]]] = {}
+    for axes in figure.axes:
+        box = axes.get_window_extent()
+        columns.setdefault(box.x0 > figure.bbox.width / 2, []).append((box.y0, axes.get_xlabel()))
+    assert len(figure.axes) > 5
+    assert set(columns) == {False, True}
+    for column in columns.values():
+        assert [label for _, label in sorted(column)] == ["time, days", *[""] * (len(column) - 1)]
     assert {"0", "10"} <= {tick.get_text() for tick in figure.axes[0].get_yticklabels()}
     panel = next(axes for axes in figure.axes if "PFU" in axes.get_ylabel())
     drawn = panel.collections[0].get_paths()[0].vertices[:, 1]
@@ -100,6 +107,17 @@ def test_curves_are_in_a_panel_for_each_unit(results):
     assert sum(len(axes.lines) for axes in figure.axes if axes.get_ylabel().startswith("body")) >= len(changing) > 0
     with pytest.raises(gpusim.ResultError, match="expected a result"):
         plots.curves([])
+
+
+def test_a_logarithmic_axis_ends_near_the_highest_value(results, monkeypatch):
+    """Also where the lowest are beyond all measure."""
+    table = results[0].counts.copy()
+    table["total.virus"] = np.geomspace(1e-200, 5e4, len(table))
+    monkeypatch.setattr(Result, "counts", table)
+    figure = plots.curves(results[0])
+    panel = next(axes for axes in figure.axes if "PFU" in axes.get_ylabel())
+    assert panel.get_yscale() == "log"
+    assert panel.get_ylim() == pytest.approx((5e-2, 1e5))
 
 
 def test_show_draws_curves_into_a_file(results, tmp_path):

@@ -26,6 +26,8 @@ _MICRO = re.compile(r"\bu(?=[mgLM]\b)")
 _WIDTH = 7.2
 _CELLS, _PANEL = 3.2, 2.4
 """Height of a panel of cells and of the others, inches."""
+_MOST_ROWS = 5
+"""Panels of one column; more are in two columns."""
 _DECADES = 6
 """Of a logarithmic axis, below the highest value."""
 _WIDE = 1e3
@@ -38,7 +40,7 @@ def curves(results: Result | Sequence[Result]) -> Figure:
     Cells of the two layers are in the first panels; then follow a panel for each unit of the fields (a mean where a
     field has no amount) and one for each unit of the body. What is 0, or does not change in the body, is left out. Of
     replicates, a line is the median, and a band reaches from the lowest to the highest. The axis of a quantity that is
-    far below its peak most of the time is logarithmic.
+    far below its peak most of the time is logarithmic. More than five panels are in two columns.
 
     Args:
         results: one result or replicates of one scenario.
@@ -58,10 +60,10 @@ def curves(results: Result | Sequence[Result]) -> Figure:
     panels = _panels(replicates)
     heights = [_CELLS] * len(cells) + [_PANEL] * len(panels)
     with mpl.rc_context(LINES):
-        figure = plt.figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
-        every = list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
+        figure, every = _columns(heights)
         for axes, (title, names) in zip(every, cells.items(), strict=False):
-            counts(replicates, names, axes=axes).set(xlabel="", ylabel=title)
+            below = axes.get_xlabel()
+            counts(replicates, names, axes=axes).set(xlabel=below, ylabel=title)
         others = every[len(cells) :]
         for axes, (title, lines) in zip(others, panels.items(), strict=True):
             for i, (column, (label, factor)) in enumerate(lines.items()):
@@ -71,8 +73,26 @@ def curves(results: Result | Sequence[Result]) -> Figure:
                     axes.fill_between(days, factor * low, factor * high, color=colour(i), alpha=0.25, linewidth=0)
             drawn = [factor * table[column] for column, (_, factor) in lines.items() for table in tables]
             _finish(axes, title, np.concatenate(drawn))
-        figure.axes[-1].set(xlabel="time, days")
     return figure
+
+
+def _columns(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """Panels of these heights, inches, one below the other, in two columns where there are many."""
+    parts = [list(heights)]
+    if len(heights) > _MOST_ROWS:
+        split = min(range(1, len(heights)), key=lambda k: max(sum(heights[:k]), sum(heights[k:])))
+        parts = [list(heights[:split]), list(heights[split:])]
+    tallest = max(map(sum, parts))
+    figure = plt.figure(figsize=(_WIDTH * len(parts), tallest), layout="constrained")
+    panels: list[Axes] = []
+    for column, part in zip(figure.subfigures(1, len(parts), squeeze=False)[0], parts, strict=True):
+        rest = [tallest - sum(part)] if sum(part) < tallest else []
+        rows = column.subplots(len(part) + len(rest), 1, squeeze=False, height_ratios=[*part, *rest])[:, 0]
+        for unused in rows[len(part) :]:
+            unused.remove()
+        panels += list(rows[: len(part)])
+        panels[-1].set(xlabel="time, days")
+    return figure, panels
 
 
 def _panels(replicates: Sequence[Result]) -> dict[str, dict[str, tuple[str, float]]]:
@@ -102,7 +122,7 @@ def _finish(axes: Axes, title: str, values: np.ndarray) -> None:
     above = values[values > 0]
     if above.size and above.max() > _WIDE * np.median(above):
         axes.set_yscale("log")
-        axes.set_ylim(bottom=above.max() / 10**_DECADES)
+        axes.set_ylim(above.max() / 10**_DECADES, 2 * above.max())
         axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
         axes.yaxis.set_minor_locator(NullLocator())
     else:
