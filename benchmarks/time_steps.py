@@ -20,10 +20,12 @@ FINER = 10
 
 def follow(simulation, hours):
     """Means and peaks of all fields, [hours, fields], of which cells and body stay as they are."""
+    stepper = simulation._stepper
+    stepper.circulation.foresee(simulation.model.step * simulation.model.rules_every)
     steps, found = round(60 / simulation.model.step), []
     for hour in range(hours):
         for step in range(steps):
-            for stack in simulation._stepper.stacks:
+            for stack in stepper.stacks:
                 stack.transport(hour * steps + step)
         fields = simulation.fields
         found.append([(values.mean(dtype=float), values.max()) for values in fields.values()])

@@ -213,7 +213,7 @@ class Equations:
 
     Attributes:
         flows: one row a process; rates: float64 [processes], 1/min or unit/min; modulators: what flows point into.
-        scratch: float64 [10, quantities, R], for a kernel to work in.
+        scratch: float64 [34, quantities, R], for a kernel to work in.
     """
 
     flows: Array

@@ -20,9 +20,10 @@ class Circulation:
         on_backend: float64 [quantities, R]. A quantity that more cells leave within a step than it holds
             goes below 0 and pays back later, so that no cell is lost or made; rates see it as 0.
         failed: int32 [R], the time step in which the equations of a body could not be integrated; 0 for none.
-        seen: float32 [quantities, R], as cells see them; of one row where there are none.
-        mean: float32 [quantities, R], their means over the rule step that begins or goes on, by their own processes:
-            what vessels bring depends on these, as a quantity may fall by much within a step.
+        mean: float32 [quantities, R], means over the rule step that begins or goes on, as cells and vessels see the
+            quantities, which may fall by much within a step; of one row where there are none.
+        brought: float64 [quantities, R], what tissue has brought, less what it took, when a rule step ends; else 0.
+        supply: float64 [quantities, R], the same in the last rule step, unit/min.
     """
 
     def __init__(self, bodies: Sequence[Body], backend: Backend) -> None:
@@ -31,9 +32,10 @@ class Circulation:
         rows, replicates = values.shape
         self.on_backend: Array = backend.array(values)
         self.failed: Array = backend.array(np.zeros(replicates, np.int32))
-        self.seen: Array = backend.array(np.zeros((max(1, rows), replicates), np.float32))
         self.mean: Array = backend.array(np.zeros((max(1, rows), replicates), np.float32))
-        self._scratch = backend.array(np.zeros((10, rows, replicates)))
+        self.brought: Array = backend.array(np.zeros(values.shape))
+        self.supply: Array = backend.array(np.zeros(values.shape))
+        self._scratch = backend.array(np.zeros((34, rows, replicates)))
         self._foreseen = False
         self._fetched: np.ndarray | None = None
         self.remodel(bodies[0])
@@ -74,30 +76,34 @@ class Circulation:
         values[quantity, slice(None) if replicate is None else replicate] += amount
         self._put(values)
 
-    def restore(self, replicate: int, quantities: np.ndarray) -> None:
-        """Let a body hold these quantities: float64 [quantities]."""
+    def restore(self, replicate: int, quantities: np.ndarray, supply: np.ndarray) -> None:
+        """Let a body hold these quantities after this supply: float64 [quantities], and 1/min."""
         values, failed = self._backend.fetch([self.on_backend, self.failed])
         values[:, replicate], failed[replicate] = quantities, 0
         self._backend.write(self.failed, failed)
+        if len(values):
+            self._backend.write(self.supply[:, replicate], supply)
+            self._backend.write(self.brought[:, replicate], np.zeros_like(supply))
         self._put(values)
         self._fetched = None if failed.any() else values
 
     def _put(self, values: np.ndarray) -> None:
         self._backend.write(self.on_backend, values)
-        if len(values):
-            self._backend.write(self.seen, np.where(values > 0, values, 0.0).astype(np.float32))
         self._fetched = values
         self._foreseen = False
 
     def foresee(self, minutes: float) -> None:
         """Have `mean` over a rule step of this length from the present quantities."""
         if not self._foreseen:
-            arrays = {"values": self.on_backend, "failed": self.failed, "mean": self.mean}
+            arrays = {"values": self.on_backend, "supply": self.supply, "failed": self.failed, "mean": self.mean}
             self._backend.launch("foresee", self._equations, **arrays, minutes=minutes)
             self._foreseen = True
 
     def advance(self, minutes: float, step: int) -> None:
-        """Integrate over some time, in a time step; where that fails, `values` says so from then on."""
+        """Go on over a rule step, with what was `brought`; where that fails, `values` says so from then on."""
+        self.foresee(minutes)
         self._fetched, self._foreseen = None, False
-        arrays = {"values": self.on_backend, "failed": self.failed, "body": self.seen}
-        self._backend.launch("circulate", self._equations, **arrays, minutes=minutes, step_number=step)
+        arrays = {"mean": self.mean, "values": self.on_backend, "brought": self.brought, "supply": self.supply}
+        self._backend.launch(
+            "circulate", self._equations, **arrays, failed=self.failed, minutes=minutes, step_number=step
+        )

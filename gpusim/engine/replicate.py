@@ -271,7 +271,7 @@ class Replicate(Plottable):
         for site in self._sorted:
             for name, array in site.arrays():
                 yield f"{site.name}.{name}", array
-        off_grid = self.backend.worker.do(lambda: self._off_grid | {"circulation": self._quantities})
+        off_grid = self.backend.worker.do(lambda: self._off_grid | self._of_body)
         for name, array in off_grid.items():
             yield name, array.copy()
 
@@ -282,6 +282,12 @@ class Replicate(Plottable):
         return own
 
     @property
+    def _of_body(self) -> dict[str, np.ndarray]:
+        """What is kept of its body, on the host. Raises `NumericalError` where its equations ran away."""
+        supply = self.backend.to_numpy(self._stepper.circulation.supply)
+        return {"circulation": self._quantities, "supply": supply[:, self.number]}
+
+    @property
     def _off_grid(self) -> dict[str, Any]:
         """What changes besides, the quantities of the body among it."""
         counted = {f"{site.name}.counted": site.given for site in self._sorted}
@@ -290,8 +296,12 @@ class Replicate(Plottable):
         births = {f"{site.name}.births": site.lineage.births for site in with_clones}
         births |= {f"{site.name}.newborn": site.lineage.newborn for site in with_clones}
         tracks = {f"{site.name}.positions": site.positions for site in self._sorted if site.model.tracks is not None}
-        body = self._stepper.circulation.on_backend[:, self.number]  # also where its equations could not be followed
-        return {"circulation": body, **counted, **placed, **births, **tracks}
+        circulation = self._stepper.circulation
+        body = {
+            "circulation": circulation.on_backend[:, self.number],  # also where its equations could not be followed
+            "supply": circulation.supply[:, self.number],
+        }
+        return {**body, **counted, **placed, **births, **tracks}
 
     def restore(
         self,
@@ -329,7 +339,7 @@ class Replicate(Plottable):
             for site in self._sorted:
                 prefix = f"{site.name}."
                 site.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
-            self._stepper.circulation.restore(self.number, arrays["circulation"])
+            self._stepper.circulation.restore(self.number, arrays["circulation"], arrays["supply"])
             self._stepper.actions[self.number][:] = done
 
     def follow(self, done: Sequence[Action]) -> None:

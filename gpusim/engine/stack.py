@@ -359,10 +359,10 @@ class Stack:
         counted = {"vacant": layer.vacant, "fired": tally.fired}
         launch("close_up", *tables, **seen, **drawn, **granted, **self._travelling(layer), **counted)
 
-    def exchange_with_body(self, values: Array, failed: Array) -> None:
-        """Let the bodies (`body.Circulation`) take in what has come since the last call."""
+    def exchange_with_body(self, brought: Array, failed: Array) -> None:
+        """Add what has moved since the last call to what the bodies (`body.Circulation`) have been brought."""
         tally = dict(zip(("fired", "flowed", "carried"), self._moving(), strict=True))
-        given = {"values": values, "failed": failed, "egresses": self._tables.egresses}
+        given = {"brought": brought, "failed": failed, "egresses": self._tables.egresses}
         self.backend.launch("exchange_with_body", self._moved, **tally, **given)
 
     def _moving(self) -> tuple[Array, Array, Array]:

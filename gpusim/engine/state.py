@@ -40,7 +40,7 @@ BYTES_PER_VOXEL_OF_LABELS = 4
 
 
 _FILLED_ANEW = (
-    "body_mean",
+    "body",
     "births.born",
     "births.births",
     "births.newborn",
@@ -55,7 +55,7 @@ _FILLED_ANEW = (
     "labels",
 )
 _LAYERS = ("tissue.", "immune.", "flow.")
-_NUMBERS = ("tally.", "body")
+_NUMBERS = ("tally.",)
 """Begin, and end, with the replicate; of other arrays it is the second axis."""
 
 
@@ -74,7 +74,7 @@ class State:
         tally: of each row of the tables of rules and of walls, since the start.
         births: of clones, in one application of the rules.
         flow: of fluid.
-        body: float32 [quantities, R], as cells see them, and `body_mean`, over the rule step, as transport sees them.
+        body: float32 [quantities, R], means over the rule step, as cells and vessels see them.
     """
 
     fields: Array
@@ -94,7 +94,6 @@ class State:
     births: Births
     flow: FlowState
     body: Array
-    body_mean: Array
 
     def kept(self, replicate: int) -> dict[str, Array]:
         """What a later step reads of one replicate, by name; the buffers that every step fills anew are left out."""
@@ -160,7 +159,6 @@ class State:
             ),
             flow=FlowState(_zeros(shape, model.flow is not None, np.uint8, backend)),
             body=numbers(len(model.body.names), np.float32),
-            body_mean=numbers(len(model.body.names), np.float32),
         )
         for (f, values), r in itertools.product(enumerate(model.fields.initial), range(replicates)):
             if values.ndim:

@@ -44,7 +44,7 @@ class Stepper:
             {name: Site(name, stack, r, self.clock) for name, stack in stacks.items()} for r in range(len(scenarios))
         ]
         for stack in self.stacks:
-            stack.state.body, stack.state.body_mean = self.circulation.seen, self.circulation.mean
+            stack.state.body = self.circulation.mean
         self._notes = Notes(self.stacks, self.circulation, backend)
         self._noted: tuple[int, Note] | None = None
         backend.worker.do(self._track)
@@ -111,7 +111,7 @@ class Stepper:
         if not self.model.body.names:
             return
         for stack in self.stacks:
-            stack.exchange_with_body(self.circulation.on_backend, self.circulation.failed)
+            stack.exchange_with_body(self.circulation.brought, self.circulation.failed)
         self.circulation.advance(self._rule_step, self.clock.steps)
 
     # Looking

@@ -24,7 +24,7 @@ from gpusim.record import layout
 from gpusim.record.files import written_aside
 
 _ABOUT, _CHECKSUMS = "about.json", "sha256"
-_FORMAT = 2
+_FORMAT = 3
 
 
 class DamagedError(ResultError):

@@ -60,8 +60,8 @@ BOUNDS = {
     "sum_fields": (32, 1.0),
     "note_tally": (24, 0.5),
     "exchange_with_body": (40, 0.5),
-    "circulate": (96, 0.31),
-    "foresee": (112, 0.25),
+    "circulate": (108, 0.25),
+    "foresee": (114, 0.25),
     "begin_connections": (24, 1.0),
     "mark_connections": (16, 1.0),
 }

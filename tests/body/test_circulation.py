@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import gpusim
@@ -12,6 +14,7 @@ from gpusim.backends import create
 from gpusim.body import Circulation
 from gpusim.model import build
 
+NUMPY = create("numpy")
 GRID = "grid: {shape: [2, 2, 2]}\ntime: {until: 1 day, step: {field: 6 min, rules: 6 min}}\n"
 
 
@@ -56,6 +59,71 @@ def test_growth_with_a_limit_is_logistic_like_and_equals_another_integrator(circ
     for _ in range(1000):
         found.advance(6, 1)
     assert found.values[:, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def after(value: float, brought: float, rate: float, minutes: float) -> float:
+    """What a quantity is that a process clears, and that tissue has given to at a constant rate or taken from.
+
+    What is taken is in proportion to value * exp(-rate * t), as the concentration is that tissue sees.
+    """
+    if value < 0 < brought and -value / brought < 1:
+        paid = -value / brought
+        return after(0.0, brought * (1 - paid), rate, minutes * (1 - paid))
+    if (value <= 0 and brought <= 0) or value < 0:
+        return value + brought
+    left = value * math.exp(-rate * minutes)
+    if brought >= 0:
+        return left - brought * math.expm1(-rate * minutes) / (rate * minutes)
+    most = -value * math.expm1(-rate * minutes) / (rate * minutes)
+    share = min(-brought / most, 1)
+    return left * (1 - share) + share * most + brought
+
+
+CLEARED = """
+  quantities: {drug: {unit: mg}, counted: {}, eliminated: {unit: mg}}
+  processes: {clearance: {transition: drug -> eliminated, rate: RATE /min}}
+"""
+
+
+def signed(most: float) -> st.SearchStrategy[float]:
+    """Numbers of all magnitudes, and 0."""
+    return st.builds(lambda sign, e: sign * 10**e, st.sampled_from([-1, 0, 1]), st.floats(-3, math.log10(most)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(value=signed(1e9), brought=signed(1e11), rate=st.floats(-4, 1).map(lambda e: 10**e))
+def test_what_tissue_brings_within_a_step_is_integrated_with_the_processes(value, brought, rate):
+    """Also where it takes far more than there is. What takes part in no process gains what was brought exactly."""
+    drug = Circulation([build(Scenario.parse(GRID + "body:" + CLEARED.replace("RATE", str(rate)))).body], NUMPY)
+    drug.add(0, value)
+    drug.brought[:2, 0] = brought
+    drug.advance(6, 1)
+    scale = abs(value) + abs(brought)
+    assert drug.values[0, 0] == pytest.approx(after(value, brought, rate, 6), abs=1e-7 * scale)
+    assert drug.values[1, 0] == brought
+    assert drug.values[0, 0] + drug.values[2, 0] == pytest.approx(value + brought, abs=1e-12 * scale)
+    assert not drug.brought.any()
+
+
+@pytest.mark.parametrize(
+    ("value", "brought", "foreseen"),
+    [
+        (100, 0, 0),
+        (100, 60, 10),  # 10 mg/min come and 60 are cleared
+        (100, 1200, 60),  # 200 mg/min come: what is cleared at first is replaced, and no more is foreseen
+        (100, -60, 0),  # clearance and tissue both take
+        (-5, 60, 0),
+    ],
+)
+def test_a_mean_foresees_a_supply_as_far_as_it_balances_the_processes(circulation, value, brought, foreseen):
+    drug = circulation(CLEARED.replace("RATE", "0.6"))
+    drug.brought[0, 0] = brought
+    drug.advance(6, 1)
+    drug.add(0, value - drug.values[0, 0])
+    drug.foresee(6)
+    steady = foreseen / 0.6
+    mean = steady + (value - steady) * (1 - math.exp(-3.6)) / 3.6 if value > 0 else 0
+    assert drug.mean[0, 0] == pytest.approx(mean, rel=1e-6)
 
 
 def test_what_leaves_one_quantity_arrives_in_the_next(circulation):
@@ -161,6 +229,96 @@ def test_what_is_lost_from_the_blood_within_a_step_does_not_reach_the_tissue(sim
     assert simulation.fields["virus"].sum() == pytest.approx(arrived, rel=1e-3)
 
 
+GIVEN = """
+time: {until: 10 hour, step: {rules: 5 min, field: 5 min}}
+record: {every: 10 hour}
+fields: {drug: {unit: PFU/voxel, diffusion: 0 um^2/min}}
+states:
+  source: {secretion: {drug: 1 PFU/voxel/min}, exchange: {drug: {permeability: 0.1 /min, body: blood, volume: 1 mL}}}
+  sink: {uptake: {drug: 0.1 /min}, exchange: {drug: {permeability: 0.1 /min, body: blood, volume: 1 mL}}}
+body:
+  quantities: {blood: {unit: PFU}}
+  processes: {clearance: {transition: blood -> nothing, rate: RATE /min}}
+sites:
+  one: {grid: {spacing: 20 um, shape: [4, 4, 4]}, tissue: {background: source}}
+  two: {grid: {spacing: 20 um, shape: [4, 4, 4]}, tissue: {background: sink}}
+"""
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.6, 3])
+def test_what_tissue_gives_to_a_quantity_that_is_cleared_within_a_step(simulate, rate):
+    """The steady state: 64 voxels secrete 1 PFU/min, which the blood clears; the sink has half of its concentration."""
+    simulation = simulate(GIVEN.replace("RATE", str(rate)))
+    simulation.run()
+    assert simulation.body["blood"] == pytest.approx(64 / rate, rel=1e-4)
+    assert simulation.sites["two"].fields["drug"] == pytest.approx(64 / rate * 20.0**3 * 1e-12 / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("crossing", [0.02, 0.16])
+def test_what_tissue_takes_from_a_quantity_that_is_infused(simulate, crossing):
+    """The steady state; the tissue takes up all that crosses its walls: a tenth of the blood per rule step, or 0.8."""
+    volume = 0.1 * 64 * 20.0**3 * 1e-12 / crossing
+    simulation = simulate(f"""
+grid: {{spacing: 20 um, shape: [4, 4, 4]}}
+time: {{until: 20 hour, step: {{rules: 5 min, field: 5 min}}}}
+record: {{every: 20 hour}}
+fields: {{drug: {{unit: PFU/voxel, diffusion: 0 um^2/min}}}}
+states:
+  sink:
+    uptake: {{drug: 1e4 /min}}
+    exchange: {{drug: {{permeability: 0.1 /min, body: blood, volume: {volume} mL}}}}
+body:
+  quantities: {{blood: {{unit: PFU}}}}
+  processes: {{infusion: {{transition: nothing -> blood, rate: 100 PFU/min}}}}
+tissue: {{background: sink}}
+""")
+    simulation.run()
+    # At the end of a step it is what it was at its beginning, and on average.
+    assert simulation.body["blood"] == pytest.approx(100 / crossing, rel=1e-4)
+
+
+def test_recruitment_from_a_quantity_that_runs_empty(simulate):
+    """Twenty cells an hour enter the blood; the tissue takes more than there are. None is lost or made."""
+    simulation = simulate("""
+grid: {shape: [16, 16, 16]}
+time: {until: 10 hour, step: {rules: 5 min, field: 5 min}}
+record: {every: 10 hour}
+states: {stroma: {}, t_cell: {layer: immune}}
+rules:
+  recruitment: {transition: none -> t_cell, from_body: blood, rate: 0.01 /min, modulators: [{body: blood, per: 1}]}
+body:
+  quantities: {blood: {initial: 3}, dead: {}}
+  processes:
+    supply: {transition: nothing -> blood, rate: 20 cell/hour}
+    contraction: {transition: blood -> dead, rate: 0.1 /min}
+tissue: {background: stroma}
+""")
+    simulation.run()
+    cells = simulation.count("t_cell")
+    assert cells > 100
+    assert sum(simulation.body.values()) + cells == pytest.approx(3 + 200, rel=1e-12)
+
+
+def test_rules_and_traits_see_the_mean_of_a_rule_step(simulate):
+    """Of 100 mg that are cleared at 0.6 /min: the integral of the concentration, not its value at the beginning."""
+    simulation = simulate("""
+grid: {shape: [24, 24, 24]}
+time: {until: 1 hour, step: {rules: 5 min, field: 5 min}}
+record: {every: 1 hour}
+states: {a: {}, dead: {}}
+traits: {dose: {of: [a, dead], changes: {gain: {gain: 1 /min, modulators: [{body: drug, per: 100 mg}]}}}}
+rules: {kill: {transition: a -> dead, rate: 0.1 /min, modulators: [{body: drug, per: 100 mg}]}}
+body:
+  quantities: {drug: {unit: mg, initial: 100}}
+  processes: {clearance: {transition: drug -> nothing, rate: 0.6 /min}}
+tissue: {background: a}
+""")
+    simulation.run()
+    assert simulation.trait("dose") == pytest.approx(1 / 0.6, rel=1e-4)
+    share, expected = simulation.count("dead") / 24**3, 1 - math.exp(-0.1 / 0.6)
+    assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / 24**3)
+
+
 def test_a_note_says_that_an_infusion_comes_within_a_rule_step():
     text = FAST.replace("SOLVER", "explicit").replace("field: 5 min", "field: 1 min")
     assert not build(Scenario.parse(text)).notes
@@ -239,3 +397,25 @@ def test_what_the_equations_of_a_body_cannot_follow_is_noted(body, notes):
     found = [note for note in build(Scenario.parse(f"{GRID}body:\n  {body}\n")).notes if note.startswith("body.")]
     assert len(found) == len(notes)
     assert all(note.startswith(start) for note, start in zip(found, notes, strict=True))
+
+
+def test_a_process_far_faster_than_a_step_is_an_error_soon():
+    """Explicit steps would need 1e12 of them."""
+    body = build(Scenario.parse(GRID + "body:" + CLEARED.replace("RATE", "1e12"))).body
+    drug = Circulation([body], create("cpu", 1))
+    drug.add(0, 1.0)
+    drug.advance(6, 3)
+    with pytest.raises(NumericalError, match="cannot be integrated in step 3: a process is too fast"):
+        _ = drug.values
+
+
+@pytest.mark.parametrize("taken", [1e2, 1e5, 1e9])
+def test_what_depends_on_a_quantity_that_is_overdrawn(circulation, taken):
+    """Of 1 cell, cells take far more; antigen is made in proportion to it as long as it is there."""
+    found = circulation("""
+  quantities: {a: {initial: 1}, b: {unit: pg}}
+  processes: {secretion: {transition: nothing -> b, by: a, rate: 1000 pg/min/cell}}
+""")
+    found.brought[0, 0] = -taken
+    found.advance(6, 1)
+    assert found.values[:, 0] == pytest.approx([1 - taken, 3000], rel=1e-6)

@@ -16,7 +16,8 @@ from gpusim.model.tables import (
     factor,
 )
 
-_MOST_HALVINGS = 30
+_MOST_HALVINGS = 45
+_MOST_STEPS = 1_000_000
 
 Values = list[float]
 Rates = Callable[[Values], Values]
@@ -33,9 +34,9 @@ def exchange_with_body(
     given_fired: np.ndarray,
     given_flowed: np.ndarray,
     given_carried: np.ndarray,
-    values: np.ndarray,
+    brought: np.ndarray,
 ) -> None:
-    """Bring what a site has moved since the last call into the quantities (float64 [quantities])."""
+    """Add what a site has moved since the last call to what is brought to the quantities (float64 [quantities])."""
     if not failed:
         whole, fraction = _came(flowed, given_flowed)
         of_parts = _came(carried, given_carried)
@@ -48,7 +49,7 @@ def exchange_with_body(
             of_egresses / egresses["scale"].astype(float),
         )
         for (kind, row, quantity), amount in zip(moved.tolist(), amounts.tolist(), strict=True):
-            values[quantity] += amount * counted[kind][row]
+            brought[quantity] += amount * counted[kind][row]
     given_fired[:], given_flowed[:], given_carried[:] = fired, flowed, carried
 
 
@@ -58,28 +59,59 @@ def _came(now: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 
 def circulate(
+    mean: np.ndarray,
     values: np.ndarray,
+    brought: np.ndarray,
+    supply: np.ndarray,
     failed: np.ndarray,
-    body: np.ndarray,
     flows: np.ndarray,
     rates: np.ndarray,
     modulators: np.ndarray,
     minutes: float,
     step_number: int,
 ) -> None:
-    """Let the quantities (float64 [quantities]) change over some time; where they can't be followed, note the step."""
+    """Have the quantities (float64 [quantities]) after a rule step; where they can't be followed, note the step.
+
+    In this step, tissue has brought some, at a constant rate, and taken some, in proportion to the course that was
+    foreseen. What it has taken beyond this course remains as a debt.
+    """
     if failed:
         return
+    start, net, most = values.tolist(), brought.tolist(), mean[: len(values)].tolist()
+    own = _Own(flows, rates, modulators)
+    foreseen = list(map(_balancing, supply.tolist(), own(start, [0.0] * len(start))))
+    supply[:] = brought / minutes
+    arriving = [_seen(each) for each in supply.tolist()]
+    share = [_share(n, m) / minutes for n, m in zip(net, most, strict=True)]
+    now, taken = start, [0.0] * len(start)
     if len(rates):
-        values[:], _, followed = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
+        if any(n < 0.0 < m for n, m in zip(net, most, strict=True)):
+            equations, first = _in_three_parts(own, arriving, foreseen, share), start + start + taken
+            supplied = _moved_in(flows, supply.tolist(), minutes)
+            scales = supplied + _moved_in(flows, foreseen, minutes) + [abs(each) * minutes for each in supply.tolist()]
+        else:
+            equations, first = (lambda values: own(values, arriving)), start
+            scales = _moved_in(flows, supply.tolist(), minutes)
+        parts, _, followed = _followed(equations, first, scales, float(minutes))
         if not followed:
             failed[...] = step_number
             return
-    body[: len(values)] = np.where(values > 0.0, values, 0.0).astype(np.float32)
+        now = parts[: len(start)]
+        taken = parts[2 * len(start) :] or taken
+    paid = [v - (-n - t if n < 0.0 else 0.0) for v, n, t in zip(now, net, taken, strict=True)]
+    in_a_process = np.isin(np.arange(len(values)), [flows["leaves"], flows["enters"]])
+    values[:] = np.where(in_a_process, paid, values + brought)
+    brought[:] = 0.0
+
+
+def _share(net: float, most: float) -> float:
+    """The share of a quantity that tissue takes within a rule step, 1 where it takes more than was foreseen."""
+    return min(-net / most, 1.0) if net < 0.0 < most else 0.0
 
 
 def foresee(
     values: np.ndarray,
+    supply: np.ndarray,
     failed: np.ndarray,
     mean: np.ndarray,
     flows: np.ndarray,
@@ -87,26 +119,50 @@ def foresee(
     modulators: np.ndarray,
     minutes: float,
 ) -> None:
-    """What the quantities (float64 [quantities]) will be on average over some time by their own processes."""
+    """What the quantities (float64 [quantities]) will be on average over a rule step.
+
+    What tissue supplied in the last step is foreseen as far as it balances the processes.
+    """
     found = np.where(values > 0.0, values, 0.0)
     if len(rates) and not failed:
-        _, integral, followed = _followed(_rates(flows, rates, modulators), values.tolist(), float(minutes))
+        own, now = _Own(flows, rates, modulators), values.tolist()
+        foreseen = list(map(_balancing, supply.tolist(), own(now, [0.0] * len(now))))
+        scales = _moved_in(flows, foreseen, minutes)
+        _, integral, followed = _followed(lambda values: own(values, foreseen), now, scales, float(minutes))
         if followed:
             found = np.array(integral) / minutes
     mean[: len(values)] = found.astype(np.float32)
 
 
-def _followed(rates: Rates, values: Values, minutes: float) -> tuple[Values, Values, bool]:
-    """The quantities after some time, their integral as they are seen, and whether they could be followed."""
+def _balancing(supply: float, own: float) -> float:
+    """The part of a supply that balances what the processes do to a quantity."""
+    if supply > 0.0 and own < 0.0:
+        return min(supply, -own)
+    if supply < 0.0 and own > 0.0:
+        return max(supply, -own)
+    return 0.0
+
+
+def _followed(rates: Rates, values: Values, moved: Values, minutes: float) -> tuple[Values, Values, bool]:
+    """The values after some time, their integral as they are seen, and whether they could be followed.
+
+    Args:
+        rates: of the values.
+        values: at first.
+        moved: what tissue moves into or out of them, the scale of their errors.
+        minutes: the time.
+    """
     integral = [0.0] * len(values)
     left = step = minutes
-    while left > 0.0:
+    for _ in range(_MOST_STEPS):
+        if not left > 0.0:
+            return values, integral, True
         step, slopes = min(step, left), rates(values)
         whole = _runge_kutta(rates, values, slopes, step)
         for _ in range(_MOST_HALVINGS):
             half = _runge_kutta(rates, values, slopes, step / 2)
             halves = _runge_kutta(rates, half, rates(half), step / 2)
-            if _close(whole, halves, values):
+            if _close(whole, halves, values, moved):
                 break
             whole = half
             step /= 2
@@ -117,7 +173,16 @@ def _followed(rates: Rates, values: Values, minutes: float) -> tuple[Values, Val
         values = halves
         left -= step
         step *= 2
-    return values, integral, True
+    return values, integral, not left > 0.0
+
+
+def _moved_in(flows: np.ndarray, supply: Values, minutes: float) -> Values:
+    """What tissue moves into or out of quantities in some time, or of what flows into them."""
+    moved = [abs(each) * minutes for each in supply]
+    for leaves, enters, *_ in flows.tolist():
+        if leaves >= 0 and enters >= 0:
+            moved[enters] = max(moved[enters], moved[leaves])
+    return moved
 
 
 def _seen(value: float) -> float:
@@ -133,16 +198,19 @@ def _runge_kutta(rates: Rates, values: Values, a: Values, step: float) -> Values
     return [v + step * (ka + 2.0 * kb + 2.0 * kc + kd) / 6.0 for v, ka, kb, kc, kd in slopes]
 
 
-def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray) -> Rates:
-    processes = [
-        (leaves, enters, by, rate, [_factor(row) for row in modulators[first:end]])
-        for (leaves, enters, by, first, end), rate in zip(flows.tolist(), constants.tolist(), strict=True)
-    ]
+class _Own:
+    """How fast the processes, and a constant supply, change the quantities of a body."""
 
-    def rates(values: Values) -> Values:
+    def __init__(self, flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray) -> None:
+        self._processes = [
+            (leaves, enters, by, rate, [_factor(row) for row in modulators[first:end]])
+            for (leaves, enters, by, first, end), rate in zip(flows.tolist(), constants.tolist(), strict=True)
+        ]
+
+    def __call__(self, values: Values, supply: Values) -> Values:
         seen = [_seen(v) for v in values]
-        found = [0.0] * len(values)
-        for leaves, enters, by, rate, factors in processes:
+        found = supply.copy()
+        for leaves, enters, by, rate, factors in self._processes:
             flow = rate if by < 0 else rate * seen[by]
             sums = Sums()
             for look in factors:
@@ -152,6 +220,16 @@ def _rates(flows: np.ndarray, constants: np.ndarray, modulators: np.ndarray) -> 
             if enters >= 0:
                 found[enters] += flow
         return found
+
+
+def _in_three_parts(own: _Own, arriving: Values, foreseen: Values, share: Values) -> Rates:
+    """The rates of the quantities, of the course that was foreseen, and of what tissue has taken."""
+    count = len(arriving)
+
+    def rates(parts: Values) -> Values:
+        taken = [s * _seen(v) for s, v in zip(share, parts[count : 2 * count], strict=True)]
+        supply = [a - t for a, t in zip(arriving, taken, strict=True)]
+        return own(parts[:count], supply) + own(parts[count : 2 * count], foreseen) + taken
 
     return rates
 
@@ -167,8 +245,8 @@ def _moved(values: Values, rates: Values, step: float) -> Values:
     return [v + step * k for v, k in zip(values, rates, strict=True)]
 
 
-def _close(first: Values, second: Values, start: Values) -> bool:
+def _close(first: Values, second: Values, start: Values, moved: Values) -> bool:
     return all(
-        abs(b) < math.inf and abs(a - b) <= ABSOLUTE_ERROR + RELATIVE_ERROR * max(abs(b), abs(s))
-        for a, b, s in zip(first, second, start, strict=True)
+        abs(b) < math.inf and abs(a - b) <= ABSOLUTE_ERROR + RELATIVE_ERROR * max(abs(b), abs(s), t)
+        for a, b, s, t in zip(first, second, start, moved, strict=True)
     )

@@ -162,7 +162,7 @@ def _factors(
 
 
 def _of_body(model: Model) -> Iterator[tuple[int, int, float]]:
-    """Field, quantity and error of what crosses walls: the share of the quantity in a step of the rules, explicit."""
+    """Field, quantity and error of what crosses walls, from the share of the quantity in a rule step."""
     exchange, step = model.exchange, model.step * model.rules_every
     counts = model.initial.counts(len(model.states.names))
     turnover = np.zeros(len(exchange.walls))

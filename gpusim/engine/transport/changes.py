@@ -98,7 +98,7 @@ class ChangeSolver:
             times=self._times,
             walls=self._exchange.walls,
             tissue=state.tissue.cells,
-            body=state.body_mean,
+            body=state.body,
             base=self._base,
             rhs=state.spare,
         )

@@ -143,7 +143,7 @@ class ExchangeMaps:
             tissue=state.tissue.cells,
             immune=state.immune.cells,
             counts=state.counts,
-            body=state.body_mean,
+            body=state.body,
             traits=state.traits,
             fields=state.fields,
             source=source,
@@ -201,6 +201,6 @@ class Alone:
                 counted=self._counted,
                 times=self._times[part],
                 fields=fields,
-                body=state.body_mean,
+                body=state.body,
                 flowed=state.tally.flowed,
             )

@@ -252,7 +252,7 @@ class ExplicitSolver:
             if self._walled:
                 walled = {
                     "tissue": state.tissue.cells,
-                    "body": state.body_mean,
+                    "body": state.body,
                     "times": self._times,
                     "walls": self._walls,
                 }
