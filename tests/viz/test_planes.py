@@ -71,6 +71,13 @@ def test_panels_share_a_scale_and_have_one_bar():
     assert len(figure.axes) == 6
 
 
+def test_the_colour_bar_says_what_the_dashed_line_is():
+    figure = plots.panels([slope(), slope(60.0)], "virus")
+    assert figure.axes[-1].get_ylabel() == "virus, PFU/voxel\ndashed: edge of the tumour"
+    none = dataclasses.replace(slope(), tissue=np.zeros((16, 24, 20), np.uint8))
+    assert plots.panels([none], "virus").axes[-1].get_ylabel() == "virus, PFU/voxel"
+
+
 def test_each_panel_says_where_its_plane_is():
     figure = plots.panels([slope(0.0), slope(60.0)], "virus", plots.Cut("y", 250))
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["y = 250 µm, 0 min", "y = 250 µm, 60 min"]

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from gpusim.analysis.roles import tumour_name
 from gpusim.errors import ResultError
 from gpusim.scenario.checks import barriers
 from gpusim.units import UnitError, duration, number
@@ -206,6 +207,7 @@ def plane(
             # White under black: it shows on each colour.
             for colour, width, style in (("white", 1.8, "solid"), ("black", 1.0, (0, (3, 2)))):
                 axes.contour(x, y, body, levels=[0.5], colors=colour, linewidths=width, linestyles=[style])
+            axes.plot([], [], label=f"dashed: edge of the {tumour_name(moment.document)}")  # for the colour bar
         length = round_length(wide / 4)
         start, foot = 0.04 * right, 0.04 * up
         for ink, thick in (("white", 4.5), ("black", 2.5)):
@@ -394,8 +396,10 @@ def panels(
 def _bar(figure: object, axes: Sequence[Axes], moment: Moment, name: str, norm: Normalize) -> None:
     scale = ScalarMappable(norm, moment.map(name, THEMES["paper"]))
     log = isinstance(norm, LogNorm)
+    edges = dict.fromkeys(label for each in axes for label in each.get_legend_handles_labels()[1])
+    label = "\n".join([field_label(moment, name), *edges])
     bar = figure.colorbar(  # type: ignore[attr-defined]
-        scale, ax=list(axes), label=field_label(moment, name), extend="both" if log else "max", aspect=30
+        scale, ax=list(axes), label=label, extend="both" if log else "max", aspect=30
     )
     if log:
         bar.ax.yaxis.set_major_locator(LogLocator())
