@@ -65,7 +65,8 @@ class Circulation:
         if failed.any():
             first = int(np.argmax(failed > 0))
             raise NumericalError(
-                f"the equations of the body cannot be integrated in step {failed[first]}: a process is too fast. "
+                f"the equations of the body cannot be integrated in step {failed[first]}: a process is too fast, or it "
+                + "changes a quantity that is at a threshold ('above', 'below') of the process. "
                 + "Quantities: "
                 + ", ".join(f"{n} {v:g}" for n, v in zip(self._body.names, values[:, first], strict=True))
             )

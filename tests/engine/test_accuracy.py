@@ -170,6 +170,36 @@ tissue: {{background: vessel}}
     assert got.cause == "body, blood"
 
 
+def test_tissue_that_can_take_more_than_a_quantity_within_a_rule_step_is_noted():
+    """At 1.5 of it per step, the level oscillates by more than half of itself; at 0.75 it is steady."""
+    text = """
+grid: {{shape: [4, 4, 4], spacing: 20 um}}
+time: {{until: 5 h, step: {{field: 5 min, rules: 5 min}}}}
+fields: {{drug: {{unit: PFU/voxel, diffusion: 0 um^2/min}}}}
+states:
+  sink:
+    uptake: {{drug: 1e4 /min}}
+    exchange: {{drug: {{permeability: 0.1 /min, body: blood, volume: {} mL}}}}
+body:
+  quantities: {{blood: {{unit: PFU, initial: 100}}}}
+  processes:
+    source: {{transition: nothing -> blood, rate: 100 PFU/min}}
+    loss: {{transition: blood -> nothing, rate: 0.06 /min}}
+tissue: {{background: sink}}
+"""
+    for share in (0.75, 1.5):
+        scenario = gpusim.Scenario.parse(text.format(0.1 * 5 * 64 * 8e-9 / share))
+        levels = []
+        with gpusim.Simulation(scenario, "numpy") as simulation:
+            for _ in range(60):
+                simulation.step()
+                levels.append(simulation.body["blood"])
+        swing = np.ptp(levels[-10:]) / np.mean(levels[-10:])
+        assert (swing > 0.5) == (of(scenario)["drug"].error == 1) == (share > 1)
+        if share < 1:
+            assert levels[-1] == pytest.approx(100 / (0.06 + share / 5), rel=1e-3)
+
+
 def test_check_prints_the_expected_error_and_says_when_a_step_is_too_long(tmp_path):
     file = tmp_path / "long.yaml"
     file.write_text(CHAIN.replace("5 min", "20 min"))

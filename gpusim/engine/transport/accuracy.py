@@ -10,7 +10,9 @@ causes, and what is expected is the largest of them:
 - the lag of rates that look at other fields, which they see as at the beginning of a step; see `model.lag`.
 - the split of reactions from transport. An eighth of the share q of a field that reacts in a step was found where
   fields meet by diffusion (gpusim/verification/reactions.py); the reaction itself is off by q^2 / 12.
-- the body, which the voxels change at the end of a step of the rules only, by what they give and take.
+- the body, which the voxels change at the end of a step of the rules only, by what they give and take. If they could
+  take more than the whole of a quantity within a step, any error is expected: its course oscillates, or its level is
+  wrong.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -176,5 +178,5 @@ def _of_body(model: Model) -> Iterator[tuple[int, int, float]]:
     for wall, share in zip(exchange.walls, turnover, strict=True):
         with np.errstate(over="ignore"):
             rates = np.geomspace(1e-9, max(share, 1e-9), _RATES)
-            error = np.abs((1 - rates) ** rounds - np.exp(-rates * rounds)).max()
+            error = np.abs((1 - rates) ** rounds - np.exp(-rates * rounds)).max() if share <= 1 else 1.0
         yield int(wall["field"]), int(wall["quantity"]), float(min(error, 1.0))
