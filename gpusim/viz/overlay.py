@@ -102,11 +102,15 @@ class _Pen:
         self.ink, self.faint = theme.ink, theme.faint
         self.edge = 0.035 * height
 
-    def text(self, x: float, y: float, text: str, size: float = 1.0, **how: Any) -> None:
+    def text(self, x: float, y: float, text: str, size: float = 1.0, most: float | None = None, **how: Any) -> None:
+        """Write, in smaller letters where it would be wider than `most` pixels."""
         how.setdefault("color", self.ink)
-        self.figure.text(
+        written = self.figure.text(
             x / self.width, 1 - y / self.height, text, fontsize=size * self.letter * 0.72, va="center", **how
         )
+        wide = written.get_window_extent().width if most is not None else 0.0
+        if most is not None and wide > most:
+            written.set_fontsize(size * self.letter * 0.72 * most / wide)
 
     def add(self, artist: Rectangle | Circle | Line2D) -> None:
         artist.set_transform(self.figure.transFigure)
@@ -203,7 +207,7 @@ class _Pen:
 
     def _colour_bar(self, left: float, y: float, name: str, span: tuple[float, float]) -> float:
         shown = self.shown[0]
-        self.text(left, y, field_label(shown.moment, name), weight="bold")
+        self.text(left, y, field_label(shown.moment, name), most=self.width - self.edge - left, weight="bold")
         width, thick = self.width - left - self.edge - 0.5 * self.letter, 0.9 * self.letter
         y += 1.1 * self.letter
         self._gradient(left, y, width, thick, shown.moment.map(name, shown.look.theme), 256)

@@ -16,7 +16,7 @@ import gpusim  # noqa: E402
 from gpusim.analysis.regions import smoothed  # noqa: E402
 from gpusim.cli import app  # noqa: E402
 from gpusim.record import Recorder, Result  # noqa: E402
-from gpusim.viz import film, geometry, page, pointer, scene  # noqa: E402
+from gpusim.viz import film, geometry, overlay, page, pointer, scene  # noqa: E402
 from gpusim.viz.moment import (  # noqa: E402
     Moment,
     block_mean,
@@ -419,3 +419,20 @@ def test_the_thinnest_lattices_have_pictures(shape):
     pixels, _ = picture([moment(np.full(shape, 1, np.uint8))], Look(), (320, 240))
     assert pixels.shape == (240, 320, 3)
     assert pixels.std() > 0
+
+
+def test_a_long_name_of_a_field_stays_in_the_picture():
+    """Nothing is written on the right edge, and names that fit keep their size."""
+    ends = {}
+    tissue = np.ones((4, 4, 4), np.uint8)
+    for label in ("virus", "pressure of the interstitial fluid in the tissue"):
+        document = gpusim.Scenario.load("cold-to-hot", {"fields.virus.label": label}).document
+        moment = Moment(
+            document, tissue, tissue + 1, lambda name: np.zeros(tissue.shape), ["healthy", "tumour", "none"], 20.0, 0.0
+        )
+        shown = scene.Shown(moment, Look(field="virus"), "virus", (0.0, 1.0), ["field"], {}, 1)
+        writing = overlay.overlay([shown], (960, 540), None)
+        ends[label] = np.flatnonzero(writing[:40, ..., 3].any(axis=0)).max()
+    margin = round(0.035 * 540)
+    assert ends["virus"] < 960 - 5 * margin
+    assert 960 - 2 * margin < max(ends.values()) <= 960 - margin
