@@ -251,9 +251,12 @@ def sweep(session: _Session) -> None:
     from gpusim.study.answer import RUNS, by_point
     from gpusim.study.design import points
 
-    frame = session.run(session.study, points(session.study.document))
+    document = session.study.document
+    unused = [key for key in ("sensitivity", "fit") if getattr(document, key) is not None]
+    tell_notes([f"'{key}' of the study has no effect here; 'gpusim {key}' uses it" for key in unused])
+    frame = session.run(session.study, points(document))
     path = session.save(frame, RUNS)
-    points_of = by_point(frame, session.study.document)
+    points_of = by_point(frame, document)
     session.save(points_of, "points.parquet")
     _points_table(session.study, points_of)
     out.print(f"table    {path} ({len(frame):,} rows), points.parquet ({len(points_of):,} rows), and both as CSV")

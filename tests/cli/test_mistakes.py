@@ -81,3 +81,14 @@ def test_check_and_run_note_the_same(command):
     _, _, ran = command("run", "small.yaml", "--backend", "numpy", "--no-picture")
     assert note in checked.splitlines()
     assert [line for line in ran.splitlines() if "note" in line] == checked.splitlines()
+
+
+def test_a_sweep_of_a_study_for_another_command_says_so(command, tmp_path):
+    (tmp_path / "study.yaml").write_text("""
+scenario: small.yaml
+parameters: {rules.death.rate: {from: 1e-4 /min, to: 1e-3 /min, levels: 2}}
+outcomes: {cells: {count: tumour}}
+sensitivity: {method: morris}
+""")
+    *_, told = command("sweep", "study.yaml", "--backend", "numpy", "--workers", "1")
+    assert "gpusim: note: 'sensitivity' of the study has no effect here; 'gpusim sensitivity' uses it" in told
