@@ -78,7 +78,7 @@ class Circulation:
         self._put(values)
 
     def restore(self, replicate: int, quantities: np.ndarray, supply: np.ndarray) -> None:
-        """Let a body hold these quantities after this supply: float64 [quantities], and 1/min."""
+        """Let a body hold these quantities after this supply (unit/min): float64 [quantities] both."""
         values, failed = self._backend.fetch([self.on_backend, self.failed])
         values[:, replicate], failed[replicate] = quantities, 0
         self._backend.write(self.failed, failed)

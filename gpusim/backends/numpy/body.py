@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -79,19 +80,17 @@ def circulate(
         return
     start, net, most = values.tolist(), brought.tolist(), mean[: len(values)].tolist()
     own = _Own(flows, rates, modulators)
-    foreseen = list(map(_balancing, supply.tolist(), own(start, [0.0] * len(start))))
+    foreseen = _foreseen_supply(own, start, supply.tolist())
     supply[:] = brought / minutes
     arriving = [_seen(each) for each in supply.tolist()]
     share = [_share(n, m) / minutes for n, m in zip(net, most, strict=True)]
     now, taken = start, [0.0] * len(start)
     if len(rates):
+        equations: Rates = partial(own, supply=arriving)
+        first, scales = start, _moved_in(flows, supply.tolist(), minutes)
         if any(n < 0.0 < m for n, m in zip(net, most, strict=True)):
             equations, first = _in_three_parts(own, arriving, foreseen, share), start + start + taken
-            supplied = _moved_in(flows, supply.tolist(), minutes)
-            scales = supplied + _moved_in(flows, foreseen, minutes) + [abs(each) * minutes for each in supply.tolist()]
-        else:
-            equations, first = (lambda values: own(values, arriving)), start
-            scales = _moved_in(flows, supply.tolist(), minutes)
+            scales += _moved_in(flows, foreseen, minutes) + [abs(each) * minutes for each in supply.tolist()]
         parts, _, followed = _followed(equations, first, scales, float(minutes))
         if not followed:
             failed[...] = step_number
@@ -126,12 +125,17 @@ def foresee(
     found = np.where(values > 0.0, values, 0.0)
     if len(rates) and not failed:
         own, now = _Own(flows, rates, modulators), values.tolist()
-        foreseen = list(map(_balancing, supply.tolist(), own(now, [0.0] * len(now))))
+        foreseen = _foreseen_supply(own, now, supply.tolist())
         scales = _moved_in(flows, foreseen, minutes)
-        _, integral, followed = _followed(lambda values: own(values, foreseen), now, scales, float(minutes))
+        _, integral, followed = _followed(partial(own, supply=foreseen), now, scales, float(minutes))
         if followed:
             found = np.array(integral) / minutes
     mean[: len(values)] = found.astype(np.float32)
+
+
+def _foreseen_supply(own: "_Own", values: Values, supply: Values) -> Values:
+    """What is foreseen of a supply: as far as it balances the processes at the beginning of the step."""
+    return list(map(_balancing, supply, own(values, [0.0] * len(values))))
 
 
 def _balancing(supply: float, own: float) -> float:
