@@ -12,7 +12,8 @@ the genes of GM-CSF and interleukin 12, whose measurements are kept back.
 """
 
 import argparse
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,8 @@ OF_BODY = (
 """Numbers in proportion to the lattice's share of the body."""
 ANTIBODY = "body.processes.secretion_of_antibody.rate"
 """In inverse proportion to it."""
+T_CELLS = ("body.processes.priming", "body.processes.seeding_of_plasma", "rules.treg_recruitment")
+"""What a host without T cells lacks."""
 OF_LIBRARY = 48
 """Voxels along the lattice for which the library has these numbers."""
 
@@ -83,6 +86,8 @@ def scenario(arm: str, seed: int, radius: float, fold: float = FOLD) -> gpusim.S
     if "desert" in PARTS[arm]:
         share = (n / OF_LIBRARY) ** 3
         factors |= dict.fromkeys(OF_BODY, share) | {ANTIBODY: 1 / share}
+        host = gpusim.Scenario.draft("extends: [ct26, vsv]\n", Path("host.yaml")).data
+        changes |= {path: reduce(getitem, path.split("."), host) for path in T_CELLS}
     written = {number.path: str(number.value).split(maxsplit=1) for number in shipped.numbers}
     for path, factor in factors.items():
         value, unit = written[path]
