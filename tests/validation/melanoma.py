@@ -45,7 +45,7 @@ def scenario(arm: str, radius: float = RADIUS) -> gpusim.Scenario:
     changes = {
         "grid.shape": [round((radius * FOLD ** (1 / 3) + BESIDE) / 20)] * 3,
         "tissue.shapes.tumour.radius": f"{radius} um",
-        "time.until": "60 day",
+        "time.until": "45 day",
         **ARMS[arm],
     }
     if arm != "PBS":
@@ -82,7 +82,7 @@ def figure(runs: dict[str, list[pd.DataFrame]], path: Path) -> None:
         axes.plot(list(MICE[arm]), list(MICE[arm].values()), "o", color=colour, mfc="none", label=f"{name}, mice")
     axes.axhline(FOLD, color="#000000", linewidth=0.8, linestyle=":")
     axes.set(xlabel="days after the first injection", ylabel="volume, relative to the first", yscale="log")
-    axes.set(xlim=(0, 61), ylim=(0.01, 10))
+    axes.set(xlim=(0, 46), ylim=(0.01, 10))
     axes.legend(frameon=False, fontsize=8, loc="lower left")
     drawn.savefig(path, dpi=110)
 
