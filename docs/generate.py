@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from gpusim import units
 from gpusim.scenario import Scenario, library, numbers, presets, references, schema
+from gpusim.scenario.parts import contents, head
 from gpusim.scenario.reading import read_file
 from gpusim.scenario.sources import KINDS, Range, References
 
@@ -189,6 +190,7 @@ therapies: {infusion_of_virus: {amount: 1e8 PFU, start: 1 day}}
   GM-CSF.
 - *Antibodies.* `immune-host` gives the host antibodies against the virus from the start. Without it, they appear some
   days after the first dose.
+- *T cells.* Dendritic cells prime T cells in every host of the library, unless `immunodeficient` is in the list.
 - *Doses.* The body is a mouse's: 2 mL of blood, and doses as for mice. `gpusim check FILE` lists the therapies.
 - *Size of the lattice.* Numbers of cells in the body (primed T cells, and the numbers that half-saturate recruitment
   and expansion) are those of the lattice's share of the body. The numbers of the library apply to one site of 48 x 48 x
@@ -216,7 +218,7 @@ def shipped() -> str:
     ]
     for name, path in presets().items():
         document = Scenario.load(path).document
-        text += [f"### {name}\n", _comment(path), ""]
+        text += [f"### {name}\n", head(path), ""]
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         bases = ", ".join(f"[{base}](#{base})" for base in _listed(raw.get("extends", [])))
         text += [f"- extends: {bases}" if bases else "- extends nothing", f"- duration: {document.time.until}"]
@@ -232,29 +234,22 @@ def shipped() -> str:
         text.append(f"## {kind.capitalize()}\n")
         for name, path in parts.items():
             raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-            text += [f"### {name}\n", _comment(path), ""]
+            text += [f"### {name}\n", head(path), ""]
             bases = ", ".join(f"[{base}](#{base})" for base in _listed(raw.get("extends", [])))
             if bases:
                 text.append(f"- extends: {bases}")
+            defined, removed = contents(raw)
             for key in ("fields", "reactions", "states", "groups", "rules"):
-                if raw.get(key):
-                    text.append(f"- {key}: {', '.join(f'`{part}`' for part in raw[key])}")
+                if key in defined:
+                    text.append(f"- {key}: {', '.join(f'`{part}`' for part in defined[key])}")
+            if removed:
+                text.append(f"- removes: {', '.join(f'`{path}`' for path in removed)}")
             text.append("")
     return NOTICE + "\n".join(text)
 
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
-
-
-def _comment(path: Path) -> str:
-    """The comment at the head of a file."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("#").removeprefix(" "))
-    return "\n".join(lines)
 
 
 def sources() -> str:

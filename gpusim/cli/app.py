@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +26,28 @@ if TYPE_CHECKING:
     from gpusim.model import Model
     from gpusim.scenario import Scenario
 
+COMMANDS = {
+    "Models": ("presets", "check", "edit", "import"),
+    "Runs and studies": ("run", "sweep", "sensitivity", "fit", "robustness"),
+    "Results": ("show", "heat", "spatial", "tracks", "lineage", "compare", "digest"),
+    "Pictures and export": ("render", "view", "export"),
+    "This machine": ("info", "verify", "bench"),
+}
+"""Order of the commands in `gpusim --help`, by panel."""
+
+
+class _Panels(typer.core.TyperGroup):
+    """Lists the commands in the order of `COMMANDS`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        for panel, names in COMMANDS.items():
+            for name in names:
+                self.commands[name].rich_help_panel = panel  # type: ignore[attr-defined]
+        return [name for names in COMMANDS.values() for name in names]
+
+
 app = typer.Typer(
+    cls=_Panels,
     help="Simulate a tumour under oncolytic virotherapy. A research tool, not a medical device.",
     no_args_is_help=True,
     add_completion=False,

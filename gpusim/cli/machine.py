@@ -46,6 +46,7 @@ def list_presets(
 
 def _print_part(name: str) -> None:
     from gpusim.scenario import Scenario, about, library, numbers, part, references
+    from gpusim.scenario.parts import contents
     from gpusim.scenario.reading import read_file
 
     found = part(name)
@@ -57,11 +58,9 @@ def _print_part(name: str) -> None:
         ((kind, path),) = ((kind, parts[name]) for kind, parts in library().items() if name in parts)
         out.print(f"{name} ({kind}): {about(path)}", markup=False)
         out.print(f"use      extends: [..., {name}]", markup=False)
-        written = read_file(path).data
-        for key, content in written.items():
-            if key != "sources":
-                listed = ", ".join(map(str, content)) if isinstance(content, dict | list) else content
-                out.print(f"{key:8} {listed}", markup=False)
+        defined, removed = contents(read_file(path).data)
+        for key, listed in (defined | ({"removes": removed} if removed else {})).items():
+            out.print(f"{key:8} {', '.join(listed)}", markup=False)
     table = new_table("number", "value", "kind", "range", "reference", "note")
     for number in found:
         source = number.source

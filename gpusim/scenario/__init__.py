@@ -13,7 +13,6 @@ from gpusim import units
 from gpusim.errors import ScenarioError
 from gpusim.scenario import checks, diagram, groups, numbers, usage
 from gpusim.scenario.loading import (
-    about,
     extended,
     laid_over,
     library,
@@ -25,6 +24,7 @@ from gpusim.scenario.loading import (
     validated,
 )
 from gpusim.scenario.numbers import Number
+from gpusim.scenario.parts import about
 from gpusim.scenario.reading import Read, as_text, dotted, read_file, read_text
 from gpusim.scenario.schema import Document
 from gpusim.scenario.sources import SOURCES

@@ -45,12 +45,6 @@ def _shipped() -> dict[str, Path]:
     return {name: path for group in ({"scenarios": presets()} | library()).values() for name, path in group.items()}
 
 
-def about(path: Path) -> str:
-    """The description in the first line of a file of the library."""
-    with path.open(encoding="utf-8") as file:
-        return file.readline().lstrip("# ").rstrip(".\n ")
-
-
 def find(scenario: str, base: Path | None = None) -> Path:
     """The file of a shipped name, or of a path, which is relative to `base` in an `extends`."""
     known = _shipped()

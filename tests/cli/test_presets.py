@@ -39,6 +39,13 @@ def test_the_references_are_listed_by_key(tmp_path):
     assert sum(line.startswith("[breart2008] Breart") and "doi:10.1172/JCI34388" in line for line in lines) == 1
 
 
+def test_what_a_part_removes_is_not_among_what_it_has(tmp_path):
+    lines = run("presets", "immunodeficient", folder=tmp_path).stdout.splitlines()
+    (removes,) = (line for line in lines if line.startswith("removes "))
+    assert removes.split(maxsplit=1)[1].split(", ")[0] == "rules.treg_recruitment"
+    assert not any(line.startswith(("rules ", "body ")) for line in lines)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

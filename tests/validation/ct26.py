@@ -12,8 +12,7 @@ the genes of GM-CSF and interleukin 12, whose measurements are kept back.
 """
 
 import argparse
-from functools import partial, reduce
-from operator import getitem
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from validation.growth import START
 from validation.mice import campaign, days_to, follow
 
 import gpusim
+from gpusim.scenario.walking import value_at
 
 FIRST_DAY = 11
 """Day of the first dose, after the injection of tumour cells."""
@@ -87,7 +87,7 @@ def scenario(arm: str, seed: int, radius: float, fold: float = FOLD) -> gpusim.S
         share = (n / OF_LIBRARY) ** 3
         factors |= dict.fromkeys(OF_BODY, share) | {ANTIBODY: 1 / share}
         host = gpusim.Scenario.draft("extends: [ct26, vsv]\n", Path("host.yaml")).data
-        changes |= {path: reduce(getitem, path.split("."), host) for path in T_CELLS}
+        changes |= {path: value_at(host, tuple(path.split("."))) for path in T_CELLS}
     written = {number.path: str(number.value).split(maxsplit=1) for number in shipped.numbers}
     for path, factor in factors.items():
         value, unit = written[path]
