@@ -6,8 +6,8 @@ import contextlib
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,6 +60,8 @@ SchedulerOption = Annotated[
 _LOOPBACK = "127.0.0.1:0"
 _ROWS = 50
 """Rows of a printed table of points, at most."""
+_USED_BY = {"design": "sweep", "sensitivity": "sensitivity", "fit": "fit"}
+"""The command that a key of a study belongs to."""
 FIGURES = "figures"
 """Folder of a study's figures."""
 DashboardOption = Annotated[
@@ -213,6 +215,15 @@ def _session(
         yield _Session(loaded, setting, connect, log)
 
 
+def _unused(keys: Set[str], command: str) -> list[str]:
+    """Notes on keys of a study that another command uses."""
+    return [
+        f"'{key}' of the study has no effect here; 'gpusim {other}' uses it"
+        for key, other in _USED_BY.items()
+        if key in keys and other != command
+    ]
+
+
 def _of_a_study(
     command: Callable[..., None], loading: Callable[..., _Loaded] = _study, without: Sequence[str] = ()
 ) -> None:
@@ -231,6 +242,9 @@ def _of_a_study(
             if loading is _study:
                 import pyarrow  # noqa: F401 -- for the tables, without which no run is worth its time
             loaded = loading(**{name: given.pop(name) for name in loads})
+            if loading is _study:
+                unused = _unused(loaded.study.document.model_fields_set, command.__name__)
+                loaded = replace(loaded, notes=[*loaded.notes, *unused])
             with _session(loaded, **{each.name: given.pop(each.name) for each in shared}) as session:
                 command(session, **given)
         except ImportError as error:
@@ -251,12 +265,9 @@ def sweep(session: _Session) -> None:
     from gpusim.study.answer import RUNS, by_point
     from gpusim.study.design import points
 
-    document = session.study.document
-    unused = [key for key in ("sensitivity", "fit") if getattr(document, key) is not None]
-    tell_notes([f"'{key}' of the study has no effect here; 'gpusim {key}' uses it" for key in unused])
-    frame = session.run(session.study, points(document))
+    frame = session.run(session.study, points(session.study.document))
     path = session.save(frame, RUNS)
-    points_of = by_point(frame, document)
+    points_of = by_point(frame, session.study.document)
     session.save(points_of, "points.parquet")
     _points_table(session.study, points_of)
     out.print(f"table    {path} ({len(frame):,} rows), points.parquet ({len(points_of):,} rows), and both as CSV")

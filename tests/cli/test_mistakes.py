@@ -83,12 +83,18 @@ def test_check_and_run_note_the_same(command):
     assert [line for line in ran.splitlines() if "note" in line] == checked.splitlines()
 
 
-def test_a_sweep_of_a_study_for_another_command_says_so(command, tmp_path):
+@pytest.mark.parametrize("ran, others", [("sweep", ["sensitivity"]), ("sensitivity", ["design"])])
+def test_a_study_for_another_command_is_noted(ran, others, command, tmp_path):
     (tmp_path / "study.yaml").write_text("""
 scenario: small.yaml
 parameters: {rules.death.rate: {from: 1e-4 /min, to: 1e-3 /min, levels: 2}}
+design: grid
 outcomes: {cells: {count: tumour}}
-sensitivity: {method: morris}
+sensitivity: {method: morris, trajectories: 2}
 """)
-    *_, told = command("sweep", "study.yaml", "--backend", "numpy", "--workers", "1")
-    assert "gpusim: note: 'sensitivity' of the study has no effect here; 'gpusim sensitivity' uses it" in told
+    *_, told = command(ran, "study.yaml", "--backend", "numpy", "--workers", "1")
+    notes = [line for line in told.splitlines() if "of the study has no effect here" in line]
+    used = {"sensitivity": "sensitivity", "design": "sweep"}
+    assert notes == [
+        f"gpusim: note: '{key}' of the study has no effect here; 'gpusim {used[key]}' uses it" for key in others
+    ]
