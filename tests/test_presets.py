@@ -64,7 +64,7 @@ def test_the_stroma_of_a_tumour_stays_its_own_under_any_virus(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "parts, primed",
+    ("parts", "primed"),
     [
         ("nodule, hsv1, desert", True),
         ("nodule, hsv1, immunodeficient", False),

@@ -83,7 +83,7 @@ def test_check_and_run_note_the_same(command):
     assert [line for line in ran.splitlines() if "note" in line] == checked.splitlines()
 
 
-@pytest.mark.parametrize("ran, others", [("sweep", ["sensitivity"]), ("sensitivity", ["design"])])
+@pytest.mark.parametrize(("ran", "others"), [("sweep", ["sensitivity"]), ("sensitivity", ["design"])])
 def test_a_study_for_another_command_is_noted(ran, others, command, tmp_path):
     (tmp_path / "study.yaml").write_text("""
 scenario: small.yaml

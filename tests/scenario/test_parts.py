@@ -26,6 +26,6 @@ def test_what_a_file_only_removes_is_not_among_what_it_defines():
     assert removed == ["rules.regrowth", "body.processes.priming", "body.processes.recall"]
 
 
-@pytest.mark.parametrize("name, path", [(n, p) for files in library().values() for n, p in files.items()])
+@pytest.mark.parametrize(("name", "path"), [(n, p) for files in library().values() for n, p in files.items()])
 def test_each_file_of_the_library_is_described_by_a_sentence(name, path):
     assert 10 < len(parts.about(path)) < 200, name
