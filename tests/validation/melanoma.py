@@ -73,7 +73,7 @@ def figure(runs: dict[str, list[pd.DataFrame]], path: Path) -> None:
 
     colours = {"PBS": "#54433c", "collagenase": "#a08c74", "HSV": "#0072b2", "HSV-collagenase": "#d55e00"}
     names = {"HSV-collagenase": "HSV and collagenase"}
-    drawn, axes = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
+    drawn, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     for arm, colour in colours.items():
         name = names.get(arm, arm)
         for frame in runs.get(arm, []):
@@ -82,8 +82,8 @@ def figure(runs: dict[str, list[pd.DataFrame]], path: Path) -> None:
         axes.plot(list(MICE[arm]), list(MICE[arm].values()), "o", color=colour, mfc="none", label=f"{name}, mice")
     axes.axhline(FOLD, color="#000000", linewidth=0.8, linestyle=":")
     axes.set(xlabel="days after the first injection", ylabel="volume, relative to the first", yscale="log")
-    axes.set(xlim=(0, 46), ylim=(0.01, 10))
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    axes.set(xlim=(0, 46), ylim=(0.4, 10))
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     drawn.savefig(path, dpi=110)
 
 
