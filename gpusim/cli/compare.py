@@ -16,7 +16,7 @@ def compare(
     results: Annotated[
         list[Path],
         typer.Argument(
-            metavar="OUT|TABLE...", help="Result folders of runs, trials, studies, robustness; tables of real cells."
+            metavar="OUT|TABLE", help="Result folders of runs, trials, studies, robustness; tables of real cells."
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.")] = Path(

@@ -197,7 +197,7 @@ def show_heat(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="{OUT|TABLE.csv}...", help="Result folders, and tables of cells of sections.", show_default=False
+            metavar="OUT|TABLE", help="Result folders, and tables of cells of sections.", show_default=False
         ),
     ],
 ) -> None:

@@ -47,7 +47,7 @@ def types_for(source: Path, types: str) -> Document:
 def spatial(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="OUT|TABLE...", help="Result folders and tables of cells (CSV, Parquet, AnnData)."),
+        typer.Argument(metavar="OUT|TABLE", help="Result folders and tables of cells (CSV, Parquet, AnnData)."),
     ],
     at: Annotated[
         str, typer.Option(metavar="TIMES", help='Times of the results, e.g. "start, 3 day, end" or "peak".')
