@@ -21,6 +21,9 @@ from validation.growth import START
 from validation.mice import campaign, days_to, follow
 
 import gpusim
+from gpusim.scenario import library
+from gpusim.scenario.parts import contents
+from gpusim.scenario.reading import read_file
 from gpusim.scenario.walking import value_at
 
 FIRST_DAY = 11
@@ -58,8 +61,6 @@ OF_BODY = (
 """Numbers in proportion to the lattice's share of the body."""
 ANTIBODY = "body.processes.secretion_of_antibody.rate"
 """In inverse proportion to it."""
-T_CELLS = ("body.processes.priming", "body.processes.seeding_of_plasma", "rules.treg_recruitment")
-"""What a host without T cells lacks."""
 OF_LIBRARY = 48
 """Voxels along the lattice for which the library has these numbers."""
 
@@ -87,7 +88,8 @@ def scenario(arm: str, seed: int, radius: float, fold: float = FOLD) -> gpusim.S
         share = (n / OF_LIBRARY) ** 3
         factors |= dict.fromkeys(OF_BODY, share) | {ANTIBODY: 1 / share}
         host = gpusim.Scenario.draft("extends: [ct26, vsv]\n", Path("host.yaml")).data
-        changes |= {path: value_at(host, tuple(path.split("."))) for path in T_CELLS}
+        _, lacking = contents(read_file(library()["immunity"]["immunodeficient"]).data)
+        changes |= {path: value_at(host, tuple(path.split("."))) for path in lacking}
     written = {number.path: str(number.value).split(maxsplit=1) for number in shipped.numbers}
     for path, factor in factors.items():
         value, unit = written[path]
