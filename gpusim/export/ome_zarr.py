@@ -11,6 +11,7 @@ from gpusim.engine.flow import UNIT, VELOCITY, has_velocity
 from gpusim.errors import extra
 from gpusim.export.cells import CLONE
 from gpusim.record import Result, layout, lineages
+from gpusim.record.local import writable
 from gpusim.scenario.schema import NONE
 
 _SMALLEST = 32
@@ -51,25 +52,11 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
         "axes_units": {"t": "minute", **dict.fromkeys("zyx", "micrometer")},
     }
     scale = {"t": apart, **dict.fromkeys("zyx", result.spacing)}
-    group = zarr.open_group(str(target), mode="w", zarr_format=3)
     numbers = {name: data[name].data for name in (*result.field_names, *result.trait_names)}
     units = {name: result.unit(name) for name in numbers}
     if has_velocity(result.document):
         numbers |= _velocity(result, snapshots, numbers)
         units |= {name: UNIT for name in numbers if name not in units}
-    if numbers:
-        write_image(
-            da.stack(list(numbers.values()), axis=1),
-            group,
-            axes="tczyx",
-            scale={**scale, "c": 1.0},
-            name=result.scenario.document.name,
-            method=Methods.LOCAL_MEAN,
-            **common,
-        )
-        # Not by `write_image`, which takes a mapping up to ome-zarr 0.18 and an object of its own later.
-        channels = [_channel(values, i, name) for i, (name, values) in enumerate(numbers.items())]
-        _add(group, omero={"channels": channels})
     names = result.state_names
     states: list[dict[str, Any]] = [
         {"label-value": i, "state": name} for i, name in enumerate(names) if i and name != NONE
@@ -83,24 +70,39 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
         known = result.births["label"].to_numpy(np.uint64)
         numbered = data[layout.CLONES].data.map_blocks(lambda block: lineages.numbers(known, block).astype(np.uint32))
         labels[CLONE] = numbered, {}
-    for name, (values, metadata) in labels.items():
-        write_labels(
-            values,
-            group,
-            name=name,
-            axes="tzyx",
-            scale=scale,
-            scaler=None,
-            method=Methods.NEAREST,
-            label_metadata=metadata,
-            **common,
-        )
-    # ome-zarr 0.18 leaves the version out here, which NGFF 0.5 asks for.
-    _add(group["labels"], version="0.5")
-    group.attrs["gpusim"] = {
-        "times_min": times.tolist(),
-        "units": units,
-    }
+    with writable(target) as store:
+        group = zarr.create_group(store=store, zarr_format=3)
+        if numbers:
+            write_image(
+                da.stack(list(numbers.values()), axis=1),
+                group,
+                axes="tczyx",
+                scale={**scale, "c": 1.0},
+                name=result.scenario.document.name,
+                method=Methods.LOCAL_MEAN,
+                **common,
+            )
+            # Not by `write_image`, which takes a mapping up to ome-zarr 0.18 and an object of its own later.
+            channels = [_channel(values, i, name) for i, (name, values) in enumerate(numbers.items())]
+            _add(group, omero={"channels": channels})
+        for name, (values, metadata) in labels.items():
+            write_labels(
+                values,
+                group,
+                name=name,
+                axes="tzyx",
+                scale=scale,
+                scaler=None,
+                method=Methods.NEAREST,
+                label_metadata=metadata,
+                **common,
+            )
+        # ome-zarr 0.18 leaves the version out here, which NGFF 0.5 asks for.
+        _add(group["labels"], version="0.5")
+        group.attrs["gpusim"] = {
+            "times_min": times.tolist(),
+            "units": units,
+        }
 
 
 def _add(group: Any, **metadata: Any) -> None:

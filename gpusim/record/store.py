@@ -23,6 +23,7 @@ from gpusim.errors import ResultError
 from gpusim.model import Model
 from gpusim.record import layout
 from gpusim.record.files import aside
+from gpusim.record.local import writable
 from gpusim.record.versions import versions
 
 FORMAT = 2
@@ -47,8 +48,8 @@ def _in_order(path: Path) -> Iterator[None]:
 
 def create(replicate: Replicate, path: Path, snapshots: int) -> zarr.Group:
     """Create a store for `snapshots` snapshots."""
-    with aside(path) as unready, _in_order(path):
-        _fill(zarr.create_group(store=str(unready), zarr_format=3), replicate, snapshots)
+    with aside(path) as unready, writable(unready) as store, _in_order(path):
+        _fill(zarr.create_group(store=store, zarr_format=3), replicate, snapshots)
     return zarr.open_group(str(path), mode="r+")
 
 
