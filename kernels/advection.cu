@@ -52,19 +52,29 @@ struct FlowRow {
     // Out of voxel x, 1/min.
     __device__ inline float rate(int32 x, int32 step) const { return k.face(x, x + step) * (p[x] - p[x + step]); }
 
-    // Calls add(side, rate) for each open side that a voxel touches.
+    __device__ inline bool at_side(int32 side, int32 x) const {
+        const int32 i = side < 2 ? z : side < 4 ? y : x, n = side < 2 ? shape.nz : side < 4 ? shape.ny : shape.nx;
+        return i == (side & 1 ? n - 1 : 0) && boundary & FIRST_OPEN << side;
+    }
+    // Out of voxel x through a side, 1/min.
+    __device__ inline float side_rate(int32 side, int32 x) const {
+        const float own = k.own(x);
+        return 2.0f * own / (1.0f + own * resistance[side]) * (p[x] - far[side]);
+    }
+    // Calls add(side) for each open side that a voxel touches.
     template <typename Add>
     __device__ inline void at_sides(int32 x, const Add& add) const {
         if (!(boundary & OPEN)) return;
 #ifndef GPUSIM_HOST
 #pragma unroll 1
 #endif
-        for (int32 side = 0; side < 6; ++side) {
-            const int32 i = side < 2 ? z : side < 4 ? y : x, n = side < 2 ? shape.nz : side < 4 ? shape.ny : shape.nx;
-            if (i != (side & 1 ? n - 1 : 0) || !(boundary & FIRST_OPEN << side)) continue;
-            const float own = k.own(x);
-            add(side, 2.0f * own / (1.0f + own * resistance[side]) * (p[x] - far[side]));
-        }
+        for (int32 side = 0; side < 6; ++side)
+            if (at_side(side, x)) add(side);
+    }
+    // From a voxel at a side to the one behind it.
+    __device__ inline int32 behind(int32 side, int32 x) const {
+        const AxisSteps along = side < 2 ? in_z : side < 4 ? in_y : in_x(x);
+        return side & 1 ? along.low : along.high;
     }
 };
 
@@ -127,7 +137,7 @@ extern "C" __global__ void measure_outflow(
         const Rates r = rates_of(row, x);
         float sum = ((outward(r.west) + outward(r.east)) + (outward(r.south) + outward(r.north))) +
                     (outward(r.below) + outward(r.above));
-        row.at_sides(x, [&](int32, float rate) INLINED { sum = sum + outward(rate); });
+        row.at_sides(x, [&](int32 side) INLINED { sum = sum + outward(row.side_rate(side, x)); });
         out[x] = sum;
     }
     __syncthreads();
@@ -195,19 +205,13 @@ struct FieldSides {
     }
 };
 
-// `out` of voxel x, and what passes the open sides.
-__device__ inline float through_sides(const FlowRow& row, const Carried& field, int32 x, const FieldSides& sides,
-                                      float out) {
-    const float here = field.c[x];
-    const AxisSteps in_x = row.in_x(x);
-    row.at_sides(x, [&](int32 side, float rate) INLINED {
-        const AxisSteps& along = side < 2 ? row.in_z : side < 4 ? row.in_y : in_x;
-        const float behind = field.c[x + (side & 1 ? along.low : along.high)];
-        const float stays = 1.0f - field.scale * field.outflow[x];
-        const float at_side = here + stays * (0.5f * least(sides.rise(side, here), here - behind));
-        out = out + field.scale * rate * (rate > 0.0f ? at_side : sides.far[side]);
-    });
-    return out;
+// What passes a side, out of voxel x; `behind` is a step, as of FlowRow.
+__device__ inline float through_side(const FlowRow& row, const Carried& field, int32 side, int32 x, int32 behind,
+                                     const FieldSides& sides) {
+    const float here = field.c[x], rate = row.side_rate(side, x);
+    const float stays = 1.0f - field.scale * field.outflow[x];
+    const float at_side = here + stays * (0.5f * least(sides.rise(side, here), here - field.c[x + behind]));
+    return field.scale * rate * (rate > 0.0f ? at_side : sides.far[side]);
 }
 
 #ifdef GPUSIM_HOST
@@ -264,17 +268,17 @@ extern "C" __global__ void advect(
         return target + f * volume(shape) + static_cast<int64>(first + r) * nx;
     };
 #ifdef GPUSIM_HOST
-    static thread_local CourantRow courant[most_together];
+    static thread_local RateRow rates[most_together];
     static thread_local PassedFaces passed;
     for (int32 i = 0; i < advected; ++i)
         for (int32 r = 0, before = -2; r < rows; ++r) {
             if (!passes_now(r)) continue;
             const FlowRow row = row_of(r);
-            if (i == 0) courant[r].lots = lots_of(r);
-            const Carried field = field_of(active[i], r, courant[r].lots);
-            if (i == 0 || courant[r].scale != field.scale) courant[r].find(row, field.outflow, field.scale);
             const bool follows = before == r - 1 && row.y > 0;
-            advect_row(row, field, courant[r], sides_of(active[i]), passed, follows, out_of(active[i], r));
+            if (i == 0) rates[r].find(row, outflow + static_cast<int64>(first + r) * nx, follows ? &rates[r - 1] : nullptr);
+            if (i == 0) rates[r].lots = lots_of(r);
+            const Carried field = field_of(active[i], r, rates[r].lots);
+            advect_row(row, field, rates[r], sides_of(active[i]), passed, follows, out_of(active[i], r));
             before = r;
         }
 #else
@@ -287,8 +291,12 @@ extern "C" __global__ void advect(
             for (int32 i = 0; i < advected; ++i) {
                 const int32 f = active[i];
                 const Carried field = field_of(f, r, lots);
-                const float out = field.out_of(x, of_voxel, row.in_x(x), row.in_y, row.in_z);
-                out_of(f, r)[x] = field.without(x, through_sides(row, field, x, sides_of(f), out));
+                const FieldSides sides = sides_of(f);
+                float out = field.out_of(x, of_voxel, row.in_x(x), row.in_y, row.in_z);
+                row.at_sides(x, [&](int32 side) INLINED {
+                    out = out + through_side(row, field, side, x, row.behind(side, x), sides);
+                });
+                out_of(f, r)[x] = field.without(x, out);
             }
         }
     }
