@@ -141,6 +141,29 @@ struct WithWalls {
     static constexpr bool walled = apart;
 };
 
+// A voxel's entries of both maps, where no effect depends on the field itself. A voxel that holds its concentration has that
+// for its production.
+struct Entries {
+    float first, second;
+};
+
+__device__ inline Entries entries_of(const Exchanged& sum, bool holds, int32 form, bool walled, float mass, float dt) {
+    if (holds) {
+        const bool pinned = form == OPERATOR;
+        return Entries{walled ? sum.loss : pinned ? held_mass : 0.0f, pinned ? held_mass * sum.production : sum.production};
+    }
+    const float gained = dt * sum.production, lost = dt * sum.loss;
+    if (walled) return Entries{lost, gained};
+    if (form == EXPLICIT) return Entries{1.0f - lost, gained};
+    if (form == OPERATOR) return Entries{mass + lost, gained};
+    const float keep = 1.0f / (1.0f + lost);
+    return Entries{keep, gained * keep};
+}
+
+#ifdef GPUSIM_HOST
+#include "host/exchange.hpp"
+#endif
+
 // The maps of some fields. Blocks: (active fields) x replicates x nz x ny rows.
 extern "C" __global__ void exchange_rates(
     // model:
@@ -191,6 +214,22 @@ extern "C" __global__ void exchange_rates(
     const float dt = times[f], mass = masses[f];
     const bool solved = own[f] && form != EXPLICIT;
     const float* faces = coupling + static_cast<int64>(f) * tissue_states * tissue_states;
+#ifdef GPUSIM_HOST
+    if (!own[f]) {
+        static thread_local RowExchange sum;
+        const bool walled = forms[f] & WALLED;
+        const RowOfEffects row{effects,   by_state,         modulators, walls,  body, replicates,
+                               permeable, size,             at.row,     walled, Voxel{at.row, at.replicate, at.z, at.y, 0},
+                               nx};
+        for (int32 w = 0; w < wall_count; ++w)
+            if (walls[w].field == f) memset(permeable + w * size + at.row, 0, nx * sizeof(float));
+        begin_exchange(cells, production + table, loss + table, sum, nx);
+        add_effects(row, of_tissue, sum);
+        add_effects(row, of_immune, sum);
+        write_entries(sum, form, walled, mass, dt, first_map + map, second_map + map, nx);
+        return;
+    }
+#endif
     const auto rates = [&](const auto& row, auto kind) INLINED {
         constexpr bool walled = decltype(kind)::walled;  // which takes fewer registers than a variable
         for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
@@ -198,12 +237,12 @@ extern "C" __global__ void exchange_rates(
                 if (walls[w].field == f) permeable[w * size + at.row + x] = 0.0f;
             const int32 entry = exchange_index<TISSUE_AND_IMMUNE>(cells, x);
             Exchanged sum{production[table + entry], loss[table + entry]};
-            if (sum.loss > fastest_loss) {  // holds its concentration, which stands for its production
-                const bool pinned = form == OPERATOR;
-                const float right = held_mass * sum.production;
-                first_map[map + x] = walled ? sum.loss : pinned ? held_mass : 0.0f;
-                second_map[map + x] = !pinned ? sum.production : own[f] ? 0.0f : right;
-                if (pinned && own[f]) rhs[at.start + x] = right;
+            if (sum.loss > fastest_loss) {
+                const bool right_apart = form == OPERATOR && own[f];
+                const Entries entries = entries_of(sum, true, form, walled, mass, dt);
+                first_map[map + x] = entries.first;
+                second_map[map + x] = right_apart ? 0.0f : entries.second;
+                if (right_apart) rhs[at.start + x] = entries.second;
                 continue;
             }
             const int32 t = cells.tissue[x], i = cells.immune[x];
@@ -250,24 +289,13 @@ extern "C" __global__ void exchange_rates(
                 sum.production = sum.production + line.production;
                 sum.loss = sum.loss + line.loss;
             }
-            const float gained = dt * sum.production, lost = dt * sum.loss;
-            if (walled) {
-                first_map[map + x] = lost;
-                second_map[map + x] = gained;
-            } else if (form == EXPLICIT) {
-                first_map[map + x] = 1.0f - lost;
-                second_map[map + x] = gained;
-            } else if (form == IMPLICIT) {
-                const float keep = 1.0f / (1.0f + lost);
-                first_map[map + x] = keep;
-                second_map[map + x] = gained * keep;
-            } else {
-                first_map[map + x] = mass + lost;
-                second_map[map + x] = own[f] ? held : gained;
-                if (!own[f]) continue;
-                const float value = held + (gained + border.inflow);
-                rhs[at.start + x] = value > 0.0f ? value : 0.0f;
-            }
+            const Entries entries = entries_of(sum, false, form, walled, mass, dt);
+            first_map[map + x] = entries.first;
+            second_map[map + x] = entries.second;
+            if (form != OPERATOR || !own[f] || walled) continue;
+            second_map[map + x] = held;
+            const float value = held + (entries.second + border.inflow);
+            rhs[at.start + x] = value > 0.0f ? value : 0.0f;
         }
     };
     const auto of_kind = [&](auto kind) INLINED {

@@ -1,7 +1,6 @@
 // Transfers on a host, which takes a row's voxels in vectors where all of them transfer between one field and one trait.
 #pragma once
-
-constexpr int32 most_states = 256;
+#include "host/cells.hpp"
 
 // The k-th transfers of the states of a row's cells, by state.
 struct TransfersOfStates {
@@ -18,21 +17,6 @@ struct RowBuffers {
 };
 HOST_STATE TransfersOfStates states_buffer;
 HOST_STATE RowBuffers row_buffer;
-
-// The states of a row's cells, each once; returns how many.
-inline int32 find_states(const uint8* __restrict__ cells, uint8* __restrict__ states, int32 n) {
-    constexpr int32 at_once = sizeof(uint64);
-    uint8 seen[most_states] = {};
-    for (int32 x = 0; x < n; ++x) seen[cells[x]] = 1;
-    int32 count = 0;
-    for (int32 first = 0; first < most_states; first += at_once) {
-        uint64 any;
-        memcpy(&any, seen + first, sizeof any);
-        for (int32 state = first; any != 0 && state < first + at_once; ++state)
-            if (seen[state] != 0) states[count++] = static_cast<uint8>(state);
-    }
-    return count;
-}
 
 inline void take_transfers(RowBuffers& __restrict__ at, const TransfersOfStates& __restrict__ of,
                            const uint8* __restrict__ cells, const float* __restrict__ from, int32 n) {
