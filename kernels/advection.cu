@@ -270,15 +270,21 @@ extern "C" __global__ void advect(
 #ifdef GPUSIM_HOST
     static thread_local RateRow rates[most_together];
     static thread_local PassedFaces passed;
+    static thread_local std::vector<float> room;
+    const FacesAbove faces(room, shape, advected, share.first * block_rows);
     for (int32 i = 0; i < advected; ++i)
         for (int32 r = 0, before = -2; r < rows; ++r) {
             if (!passes_now(r)) continue;
             const FlowRow row = row_of(r);
             const bool follows = before == r - 1 && row.y > 0;
-            if (i == 0) rates[r].find(row, outflow + static_cast<int64>(first + r) * nx, follows ? &rates[r - 1] : nullptr);
-            if (i == 0) rates[r].lots = lots_of(r);
+            if (i == 0) {
+                rates[r].lots = lots_of(r);
+                rates[r].find(row, outflow + static_cast<int64>(first + r) * nx, follows ? &rates[r - 1] : nullptr, faces,
+                              first + r);
+            }
             const Carried field = field_of(active[i], r, rates[r].lots);
-            advect_row(row, field, rates[r], sides_of(active[i]), passed, follows, out_of(active[i], r));
+            advect_row(row, field, rates[r], sides_of(active[i]), passed, follows, faces, first + r, i,
+                       out_of(active[i], r));
             before = r;
         }
 #else

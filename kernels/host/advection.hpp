@@ -30,21 +30,50 @@ LOOP_FUNCTION void turn(const float* __restrict__ from, float* __restrict__ to, 
     for (int32 x = 0; x < n; ++x) to[x] = -from[x];
 }
 
+// Faces above the rows that a thread has taken last in this launch, of as many as a plane and a block have: for each row the
+// rates, and what of each field passes, out of its voxels.
+class FacesAbove {
+  public:
+    inline FacesAbove(std::vector<float>& room, const Stack& shape, int32 advected, int32 first_row)
+        : ny(shape.ny), nx(shape.nx), rows(shape.ny + most_together), of_rates(advected), first(first_row) {
+        room.resize(static_cast<std::size_t>(advected + 1) * rows * nx);
+        values = room.data();
+    }
+    // Row `number` of [R, z, y]; of the rates, or of the i-th field.
+    inline float* rates(int32 number) const { return passed(number, of_rates); }
+    inline float* passed(int32 number, int32 i) const {
+        return values + (static_cast<int64>(i) * rows + number % rows) * nx;
+    }
+    // Below a row that is not in the lowest plane.
+    inline bool knows_below(int32 number) const { return number - ny >= first; }
+    inline int32 below(int32 number) const { return number - ny; }
+
+  private:
+    float* values;
+    int32 ny, nx, rows, of_rates, first;
+};
+
 // What the fields share in a row: the rates of its faces, out of its voxels, `east` from the voxel before the first on.
 struct RateRow {
     RowLots lots;
     PaddedRow east, outflow;
-    float south[longest_row], north[longest_row], below[longest_row], above[longest_row];
+    float south[longest_row], north[longest_row], below[longest_row];
+    float* above;
 
-    // `before`: the row to the south, where it is known.
-    inline void find(const FlowRow& row, const float* outflow_there, const RateRow* before) {
+    // `before`: the row to the south, where it is known; `number`: of the row.
+    inline void find(const FlowRow& row, const float* outflow_there, const RateRow* before, const FacesAbove& faces,
+                     int32 number) {
         const int32 nx = row.shape.nx;
         if (before != nullptr)
             turn(before->north, south, nx);
         else
             find_rates(row, row.in_y.low, south, 0, nx);
         find_rates(row, row.in_y.high, north, 0, nx);
-        find_rates(row, row.in_z.low, below, 0, nx);
+        above = faces.rates(number);
+        if (row.z > 0 && faces.knows_below(number))
+            turn(faces.rates(faces.below(number)), below, nx);
+        else
+            find_rates(row, row.in_z.low, below, 0, nx);
         find_rates(row, row.in_z.high, above, 0, nx);
         find_rates(row, 1, east.from(), 0, nx - 1);
         east.from()[nx - 1] = row.rate(nx - 1, row.in_x(nx - 1).high);
@@ -57,7 +86,7 @@ struct RateRow {
 // What passes the faces of a row, out of its voxels; `east` from the voxel before the first on.
 struct PassedFaces {
     PaddedRow east;
-    float south[longest_row], north[longest_row], below[longest_row], above[longest_row], sum[longest_row];
+    float south[longest_row], north[longest_row], below[longest_row], sum[longest_row];
 };
 
 // What passes the faces towards voxels that are `step` away, out of voxels first to end.
@@ -87,9 +116,9 @@ LOOP_FUNCTION void add_side(const FlowRow& row, const Carried& field, int32 side
     for (int32 x = first; x < end; ++x) sum[x] = sum[x] + through_side(row, field, side, x, behind, sides);
 }
 
-// A row of a field; `follows`: what passed last is of the row before.
+// Row `number` of the i-th field; `follows`: what passed last is of the row before.
 inline void advect_row(const FlowRow& row, const Carried& field, const RateRow& rates, const FieldSides& sides,
-                       PassedFaces& passed, bool follows, float* out) {
+                       PassedFaces& passed, bool follows, const FacesAbove& faces, int32 number, int32 i, float* out) {
     static thread_local PaddedRow padded;
     const int32 nx = row.shape.nx;
     const AxisSteps &y = row.in_y, &z = row.in_z;
@@ -105,9 +134,13 @@ inline void advect_row(const FlowRow& row, const Carried& field, const RateRow& 
     else
         through(rates.south, y.low, y.high, y.second_low, passed.south);
     through(rates.north, y.high, y.low, y.second_high, passed.north);
-    through(rates.below, z.low, z.high, z.second_low, passed.below);
-    through(rates.above, z.high, z.low, z.second_high, passed.above);
-    add_faces(passed.east.from(), passed.south, passed.north, passed.below, passed.above, passed.sum, nx);
+    float* above = faces.passed(number, i);
+    if (row.z > 0 && faces.knows_below(number))
+        turn(faces.passed(faces.below(number), i), passed.below, nx);
+    else
+        through(rates.below, z.low, z.high, z.second_low, passed.below);
+    through(rates.above, z.high, z.low, z.second_high, above);
+    add_faces(passed.east.from(), passed.south, passed.north, passed.below, above, passed.sum, nx);
     for (int32 side = 0; side < 6 && row.boundary & OPEN; ++side) {
         const int32 first = side == 5 ? nx - 1 : 0, end = side == 4 ? 1 : nx;
         if (row.at_side(side, first)) add_side(row, field, side, sides, passed.sum, first, end);

@@ -5,7 +5,7 @@
 
 struct RowExchange {
     float production[longest_row], loss[longest_row], rates[longest_row];
-    bool held[longest_row];
+    bool held[longest_row], any_held;
 };
 
 // A row, and the effects of a field by state.
@@ -21,6 +21,7 @@ struct RowOfEffects {
     bool walled;        // whether walls stand apart
     Voxel place;
     int32 n;
+    inline const Effect& effect(uint8 state, int32 k) const { return effects[begin[state] + k]; }
 };
 
 inline void begin_exchange(const Cells& cells, const float* production, const float* loss, RowExchange& sum, int32 n) {
@@ -30,15 +31,19 @@ inline void begin_exchange(const Cells& cells, const float* production, const fl
     };
     look_up(production, sum.production);
     look_up(loss, sum.loss);
-    for (int32 x = 0; x < n; ++x) sum.held[x] = sum.loss[x] > fastest_loss;
+    int32 count = 0;
+    for (int32 x = 0; x < n; ++x) count += sum.held[x] = sum.loss[x] > fastest_loss;
+    sum.any_held = count > 0;
+}
+
+LOOP_FUNCTION void rates_of_one(float rate, uint8 state, const uint8* __restrict__ cells, float* __restrict__ rates,
+                                int32 n) {
+    for (int32 x = 0; x < n; ++x) rates[x] = cells[x] == state ? rate : 0.0f;
 }
 
 LOOP_FUNCTION void rates_of_states(const float* __restrict__ of_state, const uint8* __restrict__ cells,
-                                   const bool* __restrict__ held, float* __restrict__ rates, int32 n) {
-    for (int32 x = 0; x < n; ++x) {
-        const float rate = of_state[cells[x]];
-        rates[x] = held[x] ? 0.0f : rate;
-    }
+                                   float* __restrict__ rates, int32 n) {
+    for (int32 x = 0; x < n; ++x) rates[x] = of_state[cells[x]];
 }
 
 LOOP_FUNCTION void add_rates(const float* __restrict__ rates, float factor, float* __restrict__ sum, int32 n) {
@@ -62,30 +67,56 @@ inline bool alike(const Effect& one, const Effect& other) {
            one.end_modulator == other.end_modulator;
 }
 
+// What states have as their k-th effect in common with the first of them, which is taken from the others.
+struct AlikeStates {
+    float rate[most_states];  // by state
+    uint8 states[most_states];
+    int32 count;
+    bool same;  // whether all have one rate
+
+    inline void take(const RowOfEffects& row, uint8* others, int32& left, int32 k) {
+        const Effect& first = row.effect(others[0], k);
+        count = 0;
+        same = true;
+        memset(rate, 0, sizeof rate);
+        int32 kept = 0;
+        for (int32 s = 0; s < left; ++s) {
+            const Effect& effect = row.effect(others[s], k);
+            if (alike(first, effect)) {
+                rate[others[s]] = effect.rate;
+                same = same && effect.rate == first.rate;
+                states[count++] = others[s];
+            } else {
+                others[kept++] = others[s];
+            }
+        }
+        left = kept;
+    }
+};
+
 // The effects of the cells of one layer: the first of each, then the second, and so on, those of states that are alike
 // together.
 inline void add_effects(const RowOfEffects& row, const Lattice& lattice, RowExchange& sum) {
-    static thread_local float of_state[most_states];
+    static thread_local AlikeStates of;
+    AlikeStates& group = of;
     const uint8* cells = lattice.own + row.place.index;
-    uint8 states[most_states];
-    int32 count = find_states(cells, states, row.n);
-    for (int32 k = 0; count > 0; ++k) {
-        int32 further = 0;  // states with a k-th effect
-        for (int32 s = 0; s < count; ++s)
-            if (row.begin[states[s]] + k < row.begin[states[s] + 1]) states[further++] = states[s];
-        count = further;
-        bool done[most_states] = {};
-        for (int32 s = 0; s < count; ++s) {
-            if (done[s]) continue;
-            const Effect& effect = row.effects[row.begin[states[s]] + k];
-            memset(of_state, 0, sizeof of_state);
-            for (int32 other = s; other < count; ++other) {
-                const Effect& there = row.effects[row.begin[states[other]] + k];
-                if (!alike(effect, there)) continue;
-                of_state[states[other]] = there.rate;
-                done[other] = true;
-            }
-            rates_of_states(of_state, cells, sum.held, sum.rates, row.n);
+    uint8 states[most_states], left[most_states];
+    const int32 all = find_states(cells, states, row.n);
+    for (int32 k = 0, count = 1; count > 0; ++k) {
+        count = 0;
+        for (int32 s = 0; s < all; ++s)
+            if (row.begin[states[s]] + k < row.begin[states[s] + 1]) left[count++] = states[s];
+        for (int32 others = count; others > 0;) {
+            const Effect& effect = row.effect(left[0], k);
+            group.take(row, left, others, k);
+            if (group.same && group.count == all)
+                for (int32 x = 0; x < row.n; ++x) sum.rates[x] = effect.rate;
+            else if (group.count == 1)
+                rates_of_one(effect.rate, group.states[0], cells, sum.rates, row.n);
+            else
+                rates_of_states(group.rate, cells, sum.rates, row.n);
+            for (int32 x = 0; sum.any_held && x < row.n; ++x)
+                if (sum.held[x]) sum.rates[x] = 0.0f;
             modulate_row(sum.rates, row.modulators, effect.first_modulator, effect.end_modulator, lattice, row.place, row.n);
             add_effect(row, effect, sum);
         }
