@@ -110,8 +110,8 @@ LOOP_FUNCTION void give(const Carried& given, const float* __restrict__ sum, flo
     for (int32 x = 0; x < n; ++x) out[x] = field.without(x, sum[x]);
 }
 
-LOOP_FUNCTION void add_side(const FlowRow& row, const Carried& field, int32 side, const FieldSides& sides,
-                            float* __restrict__ sum, int32 first, int32 end) {
+inline void add_side(const FlowRow& row, const Carried& field, int32 side, const FieldSides& sides, float* sum, int32 first,
+                     int32 end) {
     const int32 behind = row.behind(side, first);
     for (int32 x = first; x < end; ++x) sum[x] = sum[x] + through_side(row, field, side, x, behind, sides);
 }

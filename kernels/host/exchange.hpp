@@ -126,9 +126,15 @@ inline void add_effects(const RowOfEffects& row, const Lattice& lattice, RowExch
 template <int32 form, bool walled>
 LOOP_FUNCTION void write_entries(const RowExchange& sum, float mass, float dt, float* __restrict__ first,
                                  float* __restrict__ second, int32 n) {
+    const float *production = sum.production, *loss = sum.loss;
     for (int32 x = 0; x < n; ++x) {
-        const Exchanged of_voxel{sum.production[x], sum.loss[x]};
-        const Entries entries = entries_of(of_voxel, sum.held[x], form, walled, mass, dt);
+        const Entries entries = entries_of(Exchanged{production[x], loss[x]}, false, form, walled, mass, dt);
+        first[x] = entries.first;
+        second[x] = entries.second;
+    }
+    for (int32 x = 0; sum.any_held && x < n; ++x) {
+        if (!sum.held[x]) continue;
+        const Entries entries = entries_of(Exchanged{production[x], loss[x]}, true, form, walled, mass, dt);
         first[x] = entries.first;
         second[x] = entries.second;
     }

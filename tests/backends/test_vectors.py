@@ -10,7 +10,18 @@ import pytest
 from gpusim.backends import compiler
 from gpusim.backends.source import host_units
 
-LOOPS = ("explicit_rows", "smooth_whole_row", "add_residuals", "through_faces", "add_faces", "find_courant", "give")
+LOOPS = (
+    "explicit_rows",
+    "smooth_whole_row",
+    "add_residuals",
+    "through_faces",
+    "add_faces",
+    "find_rates",
+    "give",
+    "times_response",
+    "add_rates",
+    "write_entries",
+)
 
 
 @pytest.mark.skipif(
