@@ -12,7 +12,8 @@
 // Koren's: a shift by one voxel at u = 1. With N instead of u, what is left of the cross derivatives of an oblique flow
 // smooths. As c_face is at most (2 - N) c, a voxel gives at most N (2 - N) c, so that nothing becomes negative up to
 // N = 1. What passes a face is one number for the voxels on both sides, and sums are rounded by lot, so that nothing gets
-// lost.
+// lost. What fluid brings through the walls of vessels, and what these and the lymph take, belongs to a pass, and what they
+// take to N.
 #include "lots.cuh"
 #include "stencil.cuh"
 
@@ -111,9 +112,52 @@ __device__ inline Rates rates_of(const FlowRow& row, int32 x) {
 
 __device__ inline float outward(float rate) { return rate > 0.0f ? rate : 0.0f; }
 
-// The sum of the rates out of each voxel, and the largest of each row. Blocks: replicates x nz x ny rows.
+// What fluid brings a field from the vessels of a row, and what it takes.
+struct OfFluid {
+    const float *lost, *gained;  // 1/min, unit/min by all but walls to the body; null where there is nothing
+    const Wall* walls;
+    const float* permeable;  // of the row, by wall, 1/min
+    const float* body;
+    int64 size;
+    int32 field, wall_count, replicates, replicate;
+
+    __device__ inline bool any(int32 x) const { return lost != nullptr && !(lost[x] > fastest_loss); }
+    // Net, in a pass in which `out` passes the faces: at the mean of the concentrations before and after.
+    __device__ inline float brought(int32 x, float c, float out, float minutes) const {
+        float added = gained[x];
+        for (int32 w = 0; w < wall_count; ++w)
+            if (walls[w].field == field)
+                added = added + permeable[w * size + x] * (body[walls[w].quantity * replicates + replicate] * walls[w].dilution);
+        const float rate = taken(x);
+        return minutes * (added - rate * (c - 0.5f * out)) / (1.0f + 0.5f * (minutes * rate));
+    }
+    // 1/min, of a concentration.
+    __device__ inline float taken(int32 x) const {
+        float sum = lost[x];
+        for (int32 w = 0; w < wall_count; ++w)
+            if (walls[w].field == field) sum = sum + permeable[w * size + x] * walls[w].returns;
+        return sum;
+    }
+};
+
+__device__ inline OfFluid of_fluid(const int32* map_slots, const float* first_map, const float* second_map,
+                                   const Wall* walls, const float* permeable, const float* body, int32 field,
+                                   int32 wall_count, const Stack& shape, int64 row) {
+    const int64 size = volume(shape), map = map_slots[field] * size + row;
+    const bool any = map_slots[field] >= 0;
+    const int32 replicate = static_cast<int32>(row / (static_cast<int64>(shape.nz) * shape.ny * shape.nx));
+    return OfFluid{any ? first_map + map : nullptr, any ? second_map + map : nullptr, walls, permeable + row, body, size,
+                   field, wall_count, shape.replicates, replicate};
+}
+
+// The sum of the rates out of each voxel, with what fluid takes of the field of which it takes most, and the largest of each
+// row. Blocks: replicates x nz x ny rows.
 extern "C" __global__ void measure_outflow(
     // model:
+    const int32* __restrict__ active,       // [advected], the fields that are
+    const float* __restrict__ speeds,       // [F], relative to that of the fluid
+    const Wall* __restrict__ walls,         // [wall_count]
+    const int32* __restrict__ map_slots,    // [F]
     const float* __restrict__ coupling,    // [F, tissue_states, tissue_states], K / dx^2 for the pressure
     const int32* __restrict__ coupling_by, // [F]
     const int32* __restrict__ boundary,    // [F]
@@ -122,13 +166,15 @@ extern "C" __global__ void measure_outflow(
     // state in:
     const float* __restrict__ fields,  // [F, R, z, y, x]
     const uint8* __restrict__ tissue,  // [R, z, y, x], that the pressure was solved for
+    const float* __restrict__ first_map,  // [maps, R, z, y, x], what fluid takes, 1/min, but through walls to the body
+    const float* __restrict__ permeable,  // [wall_count, R, z, y, x], 1/min
     // state out:
     float* __restrict__ outflow,  // [R, z, y, x], 1/min
     float* __restrict__ fastest,  // [R, z, y, 1]
     // numbers:
     int32 pressure,  // number of the field
     // sizes:
-    int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    int32 advected, int32 wall_count, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
     const Stack shape{replicates, nz, ny, nx};
     const FlowRow row = flow_row(fields, tissue, coupling, coupling_by, boundary, resistance, far, pressure,
                                  tissue_states, shape, blockIdx.x);
@@ -138,7 +184,15 @@ extern "C" __global__ void measure_outflow(
         float sum = ((outward(r.west) + outward(r.east)) + (outward(r.south) + outward(r.north))) +
                     (outward(r.below) + outward(r.above));
         row.at_sides(x, [&](int32 side) INLINED { sum = sum + outward(row.side_rate(side, x)); });
-        out[x] = sum;
+        float most = 0.0f;
+        for (int32 i = 0; i < advected; ++i) {
+            const int32 f = active[i];
+            const OfFluid fluid = of_fluid(map_slots, first_map, first_map, walls, permeable, nullptr, f, wall_count, shape,
+                                           static_cast<int64>(blockIdx.x) * nx);
+            const float taken = fluid.any(x) ? fluid.taken(x) / speeds[f] : 0.0f;
+            most = taken > most ? taken : most;
+        }
+        out[x] = sum + most;
     }
     __syncthreads();
     if (threadIdx.x > 0) return;
@@ -224,6 +278,9 @@ extern "C" __global__ void advect(
     const int32* __restrict__ active,       // [advected], the fields that are
     const float* __restrict__ scales,      // [F, R], Courant number of a pass for each 1/min of a rate
     const int32* __restrict__ passes,      // [R], of a step
+    const float* __restrict__ minutes,     // [R], of a pass
+    const Wall* __restrict__ walls,        // [wall_count]
+    const int32* __restrict__ map_slots,   // [F]
     const float* __restrict__ coupling,    // [F, tissue_states, tissue_states], K / dx^2 for the pressure
     const int32* __restrict__ coupling_by, // [F]
     const int32* __restrict__ boundary,    // [F]
@@ -234,6 +291,10 @@ extern "C" __global__ void advect(
     const float* fields,                // [F, R, z, y, x], of which the pressure is read
     const uint8* __restrict__ tissue,   // [R, z, y, x], that the pressure was solved for
     const float* __restrict__ outflow,  // [R, z, y, x], 1/min
+    const float* __restrict__ body,        // [quantities, R]
+    const float* __restrict__ first_map,   // [maps, R, z, y, x], what fluid takes, 1/min, but through walls to the body
+    const float* __restrict__ second_map,  // [maps, R, z, y, x], what it brings, unit/min, likewise
+    const float* __restrict__ permeable,   // [wall_count, R, z, y, x], 1/min
     const float* source,                // [F, R, z, y, x]
     // state out:
     float* target,  // [F, R, z, y, x]
@@ -243,7 +304,8 @@ extern "C" __global__ void advect(
     uint32 step, uint32 purpose,
     // sizes:
     uint64 origin,  // index of the first voxel here in the whole lattice
-    int32 advected, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx, int32 tissue_states) {
+    int32 advected, int32 wall_count, int32 block_rows, int32 replicates, int32 nz, int32 ny, int32 nx,
+    int32 tissue_states) {
     const Stack shape{replicates, nz, ny, nx};
     const int32 first = blockIdx.x * block_rows, all = replicates * nz * ny;
     const int32 rows = first + block_rows < all ? block_rows : all - first;
@@ -263,6 +325,11 @@ extern "C" __global__ void advect(
         return Carried{source + f * volume(shape) + start, outflow + start, scale, lots};
     };
     const auto sides_of = [&](int32 f) INLINED { return FieldSides{boundary[f], resistance + 6 * f, far + 6 * f}; };
+    const auto fluid_of = [&](int32 f, int32 r) INLINED {
+        return of_fluid(map_slots, first_map, second_map, walls, permeable, body, f, wall_count, shape,
+                        static_cast<int64>(first + r) * nx);
+    };
+    const auto minutes_of = [&](int32 r) INLINED { return minutes[(first + r) / (nz * ny)]; };
     const auto passes_now = [&](int32 r) INLINED { return number <= passes[(first + r) / (nz * ny)]; };
     const auto out_of = [&](int32 f, int32 r) INLINED {
         return target + f * volume(shape) + static_cast<int64>(first + r) * nx;
@@ -284,7 +351,7 @@ extern "C" __global__ void advect(
             }
             const Carried field = field_of(active[i], r, rates[r].lots);
             advect_row(row, field, rates[r], sides_of(active[i]), passed, follows, faces, first + r, i,
-                       out_of(active[i], r));
+                       fluid_of(active[i], r), minutes_of(r), out_of(active[i], r));
             before = r;
         }
 #else
@@ -302,6 +369,8 @@ extern "C" __global__ void advect(
                 row.at_sides(x, [&](int32 side) INLINED {
                     out = out + through_side(row, field, side, x, row.behind(side, x), sides);
                 });
+                const OfFluid fluid = fluid_of(f, r);
+                if (fluid.any(x)) out = out - fluid.brought(x, field.c[x], out, minutes_of(r));
                 out_of(f, r)[x] = field.without(x, out);
             }
         }

@@ -321,7 +321,7 @@ extern "C" __global__ void count_exchange(
     // model:
     const Wall* __restrict__ walls,     // [wall_count]
     const int32* __restrict__ counted,  // [active], walls
-    const float* __restrict__ times,    // [F] min, for which the concentrations count
+    const float* __restrict__ times,    // [F, R] min, for which the concentrations count
     // state in:
     const float* __restrict__ fields,     // [F, R, z, y, x]
     const float* __restrict__ permeable,  // [wall_count, R, z, y, x], 1/min
@@ -337,7 +337,7 @@ extern "C" __global__ void count_exchange(
     const Wall& wall = walls[at.field];
     const float* c = fields + wall.field * volume(shape) + at.row;
     const float* through = permeable + at.start;
-    const float dt = times[wall.field], blood = body[wall.quantity * replicates + at.replicate] * wall.dilution;
+    const float dt = times[wall.field * replicates + at.replicate], blood = body[wall.quantity * replicates + at.replicate] * wall.dilution;
     int64 wholes = 0, fractions = 0;
     for (int32 x = threadIdx.x; x < nx; x += blockDim.x) {
         if (!(through[x] > 0.0f)) continue;

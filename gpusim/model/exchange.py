@@ -32,7 +32,8 @@ class ExchangeTables:
         self._production, self._loss = np.zeros(shape), np.zeros(shape)
         self._effects: list[list[list[tuple[int | float, ...]]]] = [[[] for _ in states.names] for _ in self._names]
         self._feeding: list[list[list[int]]] = [[[] for _ in states.names] for _ in self._names]
-        self._walls: dict[tuple[int, int, float, int], int] = {}
+        self._by_fluid: list[list[list[bool]]] = [[[] for _ in states.names] for _ in self._names]
+        self._walls: dict[tuple[int, int, float, int, bool], int] = {}
 
     def build(self) -> Exchange:
         """All tables."""
@@ -81,7 +82,8 @@ class ExchangeTables:
                         self._by_pressure(field, source, 0.0, EffectKind.SECRETION, brought)
                         self._by_pressure(field, source, most, EffectKind.LOSS, taken)
                     else:
-                        entrance, exit = self._wall(field, wall, returns=False), self._wall(field, wall, enters=False)
+                        entrance = self._wall(field, wall, returns=False, by_fluid=True)
+                        exit = self._wall(field, wall, enters=False, by_fluid=True)
                         self._by_pressure(field, source, 0.0, EffectKind.WALL, brought, entrance)
                         self._by_pressure(field, source, most, EffectKind.WALL, taken, exit)
 
@@ -96,6 +98,7 @@ class ExchangeTables:
             at = self._names.index(field), self._states.number(source.state)
             self._effects[at[0]][at[1]].append((kind, rate, first, last, last, False, wall))
             self._feeding[at[0]][at[1]].append(0)
+            self._by_fluid[at[0]][at[1]].append(True)
 
     def _secrete(self, field: str, state: str, rate: float, modulators: Sequence[Modulator]) -> None:
         if modulators:
@@ -117,12 +120,12 @@ class ExchangeTables:
             return f, states.tissue.index(state), slice(None)
         return f, slice(None), states.immune.index(state)
 
-    def _wall(self, field: str, wall: Wall, enters: bool = True, returns: bool = True) -> int:
+    def _wall(self, field: str, wall: Wall, enters: bool = True, returns: bool = True, by_fluid: bool = False) -> int:
         """The number of a wall to the body, through which a solute enters a voxel, returns from it, or both."""
         quantities, quantity = self._document.body.quantities, wall.body or ""
         diluted = f"1 {quantities[quantity].unit} / ({wall.volume})"
         dilution = units.number(diluted, self._document.fields[field].unit, self._volume) if enters else 0.0
-        key = (self._names.index(field), list(quantities).index(quantity), dilution, int(returns))
+        key = (self._names.index(field), list(quantities).index(quantity), dilution, int(returns), by_fluid)
         return self._walls.setdefault(key, len(self._walls))
 
     def _add(
@@ -155,6 +158,7 @@ class ExchangeTables:
             at = self._names.index(field), self._states.number(state)
             self._effects[at[0]][at[1]].append((kind, rate, first, end, end_own, settles, wall))
             self._feeding[at[0]][at[1]].append(feeding)
+            self._by_fluid[at[0]][at[1]].append(False)
 
     def _gathered(self) -> Exchange:
         mapped = [f for f, by_state in enumerate(self._effects) if any(by_state)]
@@ -162,6 +166,7 @@ class ExchangeTables:
         effects = np.array([row for rows in by_slot_and_state for row in rows], EFFECT)
         begin = begins(by_slot_and_state)
         feeding = np.array([n for f in mapped for counts in self._feeding[f] for n in counts], np.int32)
+        by_fluid = np.array([each for f in mapped for of_state in self._by_fluid[f] for each in of_state], bool)
         own = np.zeros(len(self._names), bool)
         most, steepest = self._loss.copy(), self._loss.copy()
         table, highest = self._modulators.table, self._modulators.highest
@@ -188,7 +193,9 @@ class ExchangeTables:
             effects=effects,
             feeding=feeding,
             begin=begin,
-            walls=np.array(list(self._walls), WALL),
+            by_fluid=by_fluid,
+            walls=np.array([key[:-1] for key in self._walls], WALL),
+            walls_of_fluid=np.array([key[-1] for key in self._walls], bool),
         )
 
     def _held(self) -> np.ndarray:
@@ -205,7 +212,7 @@ class ExchangeTables:
         most = float(effect["rate"]) * float(together(others, len(self._states.names)).max())
         rows = table[effect["end_modulator"] : effect["end_own"]]
         wall = list(self._walls)[effect["wall"]] if effect["kind"] == EffectKind.WALL else None
-        loses = effect["kind"] != EffectKind.SECRETION if wall is None else bool(wall[-1])
+        loses = effect["kind"] != EffectKind.SECRETION if wall is None else bool(wall[3])
         if not len(rows):
             return (most, most) if loses else (0.0, 0.0)
         if any(row["shape"] == Shape.LINEAR for row in (rows if loses else rows[:feeding])):

@@ -1,7 +1,7 @@
 """A model: the numbers of a scenario, in micrometres, minutes and the fields' own units."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -86,7 +86,8 @@ class Exchange:
         effects: table of `tables.EFFECT`, whose modulators by the field itself are those that feed it, then those that
             hold it back; begin: int32 [slots * states + 1], the first of each slot and state.
         feeding: int32 [effects], how many feed the field, where others hold it back; else 0.
-        walls: table of `tables.WALL`, between voxels and the body.
+        by_fluid: bool [effects], whether fluid brings or takes it, through the walls of vessels or into the lymph.
+        walls: table of `tables.WALL`, between voxels and the body; walls_of_fluid: bool [walls], those for `by_fluid`.
     """
 
     production: np.ndarray
@@ -99,7 +100,36 @@ class Exchange:
     effects: np.ndarray
     begin: np.ndarray
     feeding: np.ndarray
+    by_fluid: np.ndarray
     walls: np.ndarray
+    walls_of_fluid: np.ndarray
+
+    def part(self, *, by_fluid: bool) -> "Exchange":
+        """The effects that fluid brings or takes, alone; or all else. Walls of the other part are those of no field."""
+        count = int((self.slots >= 0).sum())
+        states = (len(self.begin) - 1) // count if count else 0
+        chosen = self.by_fluid == by_fluid
+        number = np.concatenate([[0], np.cumsum(chosen)])[self.begin].astype(np.int32)
+        slots, begin = np.full_like(self.slots, -1), [np.zeros(1, np.int32)]
+        for field in np.flatnonzero(self.slots >= 0):
+            first = self.slots[field] * states
+            if number[first + states] > number[first]:
+                slots[field] = len(begin) - 1
+                begin.append(number[first + 1 : first + states + 1])
+        walls = self.walls.copy()
+        walls["field"][self.walls_of_fluid != by_fluid] = -1
+        plain = {} if not by_fluid else {"production": 0 * self.production, "loss": 0 * self.loss}
+        return replace(
+            self,
+            slots=slots,
+            own=self.own & (not by_fluid),
+            effects=self.effects[chosen],
+            feeding=self.feeding[chosen],
+            by_fluid=self.by_fluid[chosen],
+            begin=np.concatenate(begin),
+            walls=walls,
+            **plain,
+        )
 
     @property
     def decay(self) -> np.ndarray:

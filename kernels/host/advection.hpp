@@ -118,7 +118,8 @@ inline void add_side(const FlowRow& row, const Carried& field, int32 side, const
 
 // Row `number` of the i-th field; `follows`: what passed last is of the row before.
 inline void advect_row(const FlowRow& row, const Carried& field, const RateRow& rates, const FieldSides& sides,
-                       PassedFaces& passed, bool follows, const FacesAbove& faces, int32 number, int32 i, float* out) {
+                       PassedFaces& passed, bool follows, const FacesAbove& faces, int32 number, int32 i,
+                       const OfFluid& fluid, float minutes, float* out) {
     static thread_local PaddedRow padded;
     const int32 nx = row.shape.nx;
     const AxisSteps &y = row.in_y, &z = row.in_z;
@@ -145,5 +146,7 @@ inline void advect_row(const FlowRow& row, const Carried& field, const RateRow& 
         const int32 first = side == 5 ? nx - 1 : 0, end = side == 4 ? 1 : nx;
         if (row.at_side(side, first)) add_side(row, field, side, sides, passed.sum, first, end);
     }
+    for (int32 x = 0; fluid.lost != nullptr && x < nx; ++x)
+        if (fluid.any(x)) passed.sum[x] = passed.sum[x] - fluid.brought(x, field.c[x], passed.sum[x], minutes);
     give(field, passed.sum, out, nx);
 }

@@ -8,13 +8,19 @@ from gpusim.backends.numpy.lots import row_lots, sum_by_lot
 from gpusim.backends.numpy.random import Draw
 from gpusim.backends.numpy.sides import is_open, periodic
 from gpusim.backends.numpy.stencil import neighbours
-from gpusim.model.tables import TRACE
+from gpusim.model.tables import FASTEST_LOSS, TRACE
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _SIXTH = np.float32(1 / 6)
 
 
 def measure_outflow(
+    active: np.ndarray,
+    speeds: np.ndarray,
+    walls: np.ndarray,
+    map_slots: np.ndarray,
+    first_map: np.ndarray,
+    permeable: np.ndarray,
     coupling: np.ndarray,
     boundary: np.ndarray,
     resistance: np.ndarray,
@@ -34,6 +40,16 @@ def measure_outflow(
     outflow[...] = (x + y) + z
     for _, at, rate in _through_sides(p, tissue, table, bits, resistance[pressure], far[pressure]):
         outflow[at] += np.maximum(rate, _ZERO)
+    most = np.zeros_like(outflow)
+    for f in active:
+        if map_slots[f] >= 0:
+            lost = first_map[map_slots[f]]
+            taken = lost
+            for w in np.flatnonzero(walls["field"] == f):
+                taken = taken + permeable[w] * walls[w]["returns"]
+            taken = np.where(lost > np.float32(FASTEST_LOSS), _ZERO, taken / speeds[f])
+            most = np.where(taken > most, taken, most)
+    outflow += most
     fastest[..., 0] = outflow.max(axis=2)
 
 
@@ -41,6 +57,13 @@ def advect(
     active: np.ndarray,
     scales: np.ndarray,
     passes: np.ndarray,
+    minutes: np.ndarray,
+    walls: np.ndarray,
+    map_slots: np.ndarray,
+    first_map: np.ndarray,
+    second_map: np.ndarray,
+    permeable: np.ndarray,
+    body: np.ndarray,
     coupling: np.ndarray,
     boundary: np.ndarray,
     resistance: np.ndarray,
@@ -79,6 +102,15 @@ def advect(
             rise = _TWO * (far[f, side] - here) if fixed else np.zeros_like(here)
             at_side = here + stays[at] * (_HALF * _least(rise, here - behind))
             out[at] += scale * rate * np.where(rate > 0, at_side, far[f, side])
+        if map_slots[f] >= 0:
+            lost, added = first_map[map_slots[f]], second_map[map_slots[f]]
+            there = ~(lost > np.float32(FASTEST_LOSS))
+            taken = np.where(there, lost, _ZERO)
+            for w in np.flatnonzero(walls["field"] == f):
+                added = added + permeable[w] * (body[walls[w]["quantity"]] * walls[w]["dilution"])
+                taken = taken + permeable[w] * walls[w]["returns"]
+            brought = minutes * (added - taken * (c - _HALF * out)) / (_ONE + _HALF * (minutes * taken))
+            out = np.where(there, out - brought, out)
         left = sum_by_lot(c, -out, lots)
         target[f] = np.where(left < np.float32(TRACE), _ZERO, left)
 

@@ -133,4 +133,4 @@ def _maps(model: Model, replicates: int, backend: Backend, found: list[Choice]) 
         else:
             forms.append(Form.OPERATOR | Form.WALLED if by_change(model, f, choice.solver) else Form.OPERATOR)
             times[f], masses[f] = time_and_mass(choice.solver, model.step, float(model.exchange.decay[f]))
-    return exchange.ExchangeMaps(model, replicates, backend, forms, times, masses)
+    return exchange.ExchangeMaps(model, model.exchange.part(by_fluid=False), replicates, backend, forms, times, masses)

@@ -5,8 +5,11 @@ infuse. It is solved for at an interval, and when a needle is turned on or off, 
 copy is kept: faces carry v with the same K until the next solution, so that the fluid that leaves a voxel is what its
 sources give, but for what is left of the residual.
 
-A step of advection comes before that of diffusion and exchange (a splitting of first order in dt). It takes as few
-passes of the scheme of kernels/advection.cu as empty no voxel; the rates out of voxels are measured after each
+A pass includes what fluid brings into a voxel from vessels, and what vessels and the lymph take from it: in a step of
+its own, this would follow the dilution by the fluid. The maps of both are made after each solution.
+
+A step of advection comes before that of diffusion and other exchange (a splitting of first order in dt). It takes as
+few passes of the scheme of kernels/advection.cu as empty no voxel; the rates out of voxels are measured after each
 solution.
 """
 
@@ -26,6 +29,7 @@ from gpusim.engine.transport.multigrid import Multigrid
 from gpusim.errors import NumericalError
 from gpusim.model import Model
 from gpusim.model.model import Dose
+from gpusim.model.tables import Form
 
 MOST_PASSES = 1000
 """Of advection in a step."""
@@ -68,12 +72,23 @@ class Advection:
         self._pressure = ImplicitSolver(model, backend, [model.flow.field], "steady", multigrid, exchange)
         self._diffusion = diffusion(model, np.ones(len(model.fields)), backend)
         carried = np.flatnonzero(model.flow.speeds)
+        fluid, ones = model.exchange.part(by_fluid=True), np.ones(len(model.fields))
+        forms = [Form.EXPLICIT | Form.WALLED] * len(model.fields)
+        self._fluid = ExchangeMaps(
+            model, fluid, replicates, backend, forms, ones, ones, permeable=exchange.maps.permeable
+        )
+        walls = np.flatnonzero(fluid.walls["field"] >= 0)
+        self._counted = backend.array(walls.astype(np.int32)) if walls.size else None
+        self._speeds = backend.array(model.flow.speeds.astype(np.float32))
         nz, ny, nx = model.shape if carried.size else (0, 0, 0)
         self._active = backend.array(carried.astype(np.int32)) if carried.size else None
         self._outflow = backend.lattice(np.zeros((replicates, nz, ny, nx), np.float32))
         self._fastest = backend.lattice(np.zeros((replicates, nz, ny, 1), np.float32))
         self._scales = backend.array(np.zeros((len(model.fields), replicates), np.float32))
         self._passes = backend.array(np.zeros(replicates, np.int32))
+        self._minutes = backend.array(np.zeros(replicates, np.float32))
+        self._half_times: list[Array] = []
+        """Of each pass, min, float32 [F, R]; 0 for a replicate that takes fewer."""
         self._needles = _needles_on_backend(models, backend)
         self._most_passes: int | None = None
         self._ending_in_spare: list[tuple[int, int]] = []
@@ -96,9 +111,14 @@ class Advection:
             self._solve(state, step, first=False)
         for number in range(1, self.passes(state) + 1):
             source, target = (state.fields, state.spare) if number % 2 else (state.spare, state.fields)
+            self._count(state, source, number)
             self._backend.launch(
                 "advect",
                 self._diffusion,
+                self._fluid.maps,
+                walls=self._fluid.walls,
+                body=state.body,
+                minutes=self._minutes,
                 active=self._active,
                 scales=self._scales,
                 passes=self._passes,
@@ -113,8 +133,14 @@ class Advection:
                 pressure=self._flow.field,
                 number=number,
             )
+            self._count(state, target, number)
         for part in self._ending_in_spare if self._most_passes else ():
             self._backend.copy(state.fields[part], state.spare[part])
+
+    def _count(self, state: State, fields: Array, number: int) -> None:
+        """Count what crosses walls to the body in half of a pass, from the concentrations before it or after it."""
+        if self._counted is not None:
+            self._fluid.count(state, fields, self._counted, self._half_times[number - 1])
 
     def passes(self, state: State) -> int:
         """Passes of the present flow in a step, the most of all replicates. Raises `NumericalError`."""
@@ -135,10 +161,15 @@ class Advection:
         self.forget()
 
     def _measured(self, state: State) -> int:
-        """Find the passes of each replicate, and the most of all."""
+        """Make the maps of what fluid brings and takes, and find the passes of each replicate, and the most of all."""
+        self._fluid.follow_tissue(state, state.flow.tissue)
         self._backend.launch(
             "measure_outflow",
             self._diffusion,
+            self._fluid.maps,
+            active=self._active,
+            speeds=self._speeds,
+            walls=self._fluid.walls,
             fields=state.fields,
             tissue=state.flow.tissue,
             outflow=self._outflow,
@@ -160,6 +191,12 @@ class Advection:
         self._ending_in_spare = [(f, r) for r in np.flatnonzero(passes % 2).tolist() for f in carried]
         times = step / np.maximum(passes, 1)
         self._backend.write(self._scales, (speeds[:, None] * times).astype(np.float32))
+        self._backend.write(self._minutes, times.astype(np.float32))
+        if self._counted is not None:
+            halves = [np.where(number < passes, times / 2, 0.0) for number in range(int(passes.max(initial=0)))]
+            self._half_times = [
+                self._backend.array(np.tile(each.astype(np.float32), (len(speeds), 1))) for each in halves
+            ]
         return int(passes.max())
 
 

@@ -40,7 +40,8 @@ def with_held(exchange: Exchange, table: np.ndarray, of_held: np.ndarray | float
 
 def memory(model: Model) -> int:
     """Bytes that the maps of one replicate of a model take."""
-    slots, walls = int((model.exchange.slots >= 0).sum()), len(model.exchange.walls)
+    slots = sum(int((model.exchange.part(by_fluid=each).slots >= 0).sum()) for each in (False, True))
+    walls = len(model.exchange.walls)
     return model.voxels * (BYTES_PER_VOXEL_AND_SLOT * slots + BYTES_PER_VOXEL_AND_WALL * walls)
 
 
@@ -76,21 +77,24 @@ class ExchangeMaps:
     """The maps of all fields with effects, for some replicates of a model.
 
     Args:
+        exchange: of the model, or a part of it.
         forms: of `tables.Form`, by field. times: dt, min; masses: 1, or 0 for a steady field; float64 [F].
+        permeable: of the maps of another part, which has other walls.
     """
 
     def __init__(
         self,
         model: Model,
+        exchange: Exchange,
         replicates: int,
         backend: Backend,
         forms: list[Form],
         times: np.ndarray,
         masses: np.ndarray,
+        permeable: Array | None = None,
     ) -> None:
-        exchange = model.exchange
         shape = (replicates, *model.shape)
-        self._backend, self._own = backend, exchange.own
+        self._backend, self._own, self.replicates = backend, exchange.own, replicates
 
         def zeros(count: int) -> Array:
             return backend.lattice(
@@ -98,7 +102,8 @@ class ExchangeMaps:
             )
 
         slots = int((exchange.slots >= 0).sum())
-        self.maps = Maps(backend.array(exchange.slots), zeros(slots), zeros(slots), zeros(len(exchange.walls)))
+        permeable = zeros(len(exchange.walls)) if permeable is None else permeable
+        self.maps = Maps(backend.array(exchange.slots), zeros(slots), zeros(slots), permeable)
         self.walls = backend.array(exchange.walls)
         self._tables = ExchangeTables(
             effects=backend.array(_effects(exchange, forms)),
@@ -120,8 +125,12 @@ class ExchangeMaps:
 
     def follow(self, state: State) -> None:
         """Make the maps of a step, of all fields but those whose maps are made for each pass or solve."""
+        self.follow_tissue(state, state.tissue.cells)
+
+    def follow_tissue(self, state: State, tissue: Array) -> None:
+        """The same with other cells of the tissue."""
         if self._once is not None:
-            self._make(state, state.fields, self._once, 0.0, 0.0)
+            self._make(state, tissue, state.fields, self._once, 0.0, 0.0)
 
     def follow_own(
         self, state: State, source: Array, field: int, from_c: float = 0.0, from_second: float = 0.0
@@ -131,16 +140,18 @@ class ExchangeMaps:
         In the form OPERATOR, the second map becomes from_c * c + from_second * second map, and the right-hand side
         that and what is produced. With WALLED, the former is what a voxel held at the beginning of the stage.
         """
-        self._make(state, source, self._one[field], from_c, from_second)
+        self._make(state, state.tissue.cells, source, self._one[field], from_c, from_second)
 
-    def _make(self, state: State, source: Array, active: Array, from_c: float, from_second: float) -> None:
+    def _make(
+        self, state: State, tissue: Array, source: Array, active: Array, from_c: float, from_second: float
+    ) -> None:
         self._backend.launch(
             "exchange_rates",
             self._tables,
             self._tables.diffusion,
             self.maps,
             active=active,
-            tissue=state.tissue.cells,
+            tissue=tissue,
             immune=state.immune.cells,
             counts=state.counts,
             body=state.body,
@@ -150,6 +161,19 @@ class ExchangeMaps:
             rhs=state.spare,
             from_c=from_c,
             from_second=from_second,
+        )
+
+    def count(self, state: State, fields: Array, walls: Array, times: Array) -> None:
+        """Count what crosses some walls, int32 [walls], in times, float32 [F, R], min, from concentrations."""
+        self._backend.launch(
+            "count_exchange",
+            self.maps,
+            walls=self.walls,
+            counted=walls,
+            times=times,
+            fields=fields,
+            body=state.body,
+            flowed=state.tally.flowed,
         )
 
 
@@ -173,11 +197,13 @@ class Alone:
     ) -> None:
         self._backend, self._exchange, self._field = backend, exchange, field
         self.own = bool(model.exchange.own[field])
-        counted = np.flatnonzero(model.exchange.walls["field"] == field)
+        counted = np.flatnonzero(model.exchange.part(by_fluid=False).walls["field"] == field)
         self._counts = bool(counted.size)
         self._counts_before = counts_before
         self._counted = backend.array(counted.astype(np.int32))
-        self._times = [backend.array(np.full(len(model.fields), time, np.float32)) for time in times]
+        self._times = [
+            backend.array(np.full((len(model.fields), exchange.replicates), time, np.float32)) for time in times
+        ]
 
     def before(self, state: State, source: Array, from_c: float = 0.0, from_second: float = 0.0) -> None:
         """Do what comes before a pass from `source`, or before a turn of a solve; see `ExchangeMaps.follow_own`."""
@@ -193,14 +219,4 @@ class Alone:
 
     def _count(self, state: State, fields: Array, part: int) -> None:
         if self._counts:
-            exchange = self._exchange
-            self._backend.launch(
-                "count_exchange",
-                exchange.maps,
-                walls=exchange.walls,
-                counted=self._counted,
-                times=self._times[part],
-                fields=fields,
-                body=state.body,
-                flowed=state.tally.flowed,
-            )
+            self._exchange.count(state, fields, self._counted, self._times[part])
