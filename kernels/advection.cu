@@ -112,6 +112,11 @@ __device__ inline Rates rates_of(const FlowRow& row, int32 x) {
 
 __device__ inline float outward(float rate) { return rate > 0.0f ? rate : 0.0f; }
 
+// What fluid brings in a pass and takes at a rate, net: at the mean of the concentrations before and after the pass.
+__device__ inline float brought_by(float added, float rate, float c, float out, float minutes) {
+    return minutes * (added - rate * (c - 0.5f * out)) / (1.0f + 0.5f * (minutes * rate));
+}
+
 // What fluid brings a field from the vessels of a row, and what it takes.
 struct OfFluid {
     const float *lost, *gained;  // 1/min, unit/min by all but walls to the body; null where there is nothing
@@ -122,14 +127,15 @@ struct OfFluid {
     int32 field, wall_count, replicates, replicate;
 
     __device__ inline bool any(int32 x) const { return lost != nullptr && !(lost[x] > fastest_loss); }
-    // Net, in a pass in which `out` passes the faces: at the mean of the concentrations before and after.
+    // Net, in a pass in which `out` passes the faces.
     __device__ inline float brought(int32 x, float c, float out, float minutes) const {
         float added = gained[x];
         for (int32 w = 0; w < wall_count; ++w)
-            if (walls[w].field == field)
-                added = added + permeable[w * size + x] * (body[walls[w].quantity * replicates + replicate] * walls[w].dilution);
-        const float rate = taken(x);
-        return minutes * (added - rate * (c - 0.5f * out)) / (1.0f + 0.5f * (minutes * rate));
+            if (walls[w].field == field) added = added + permeable[w * size + x] * blood(w);
+        return brought_by(added, taken(x), c, out, minutes);
+    }
+    __device__ inline float blood(int32 w) const {
+        return body[walls[w].quantity * replicates + replicate] * walls[w].dilution;
     }
     // 1/min, of a concentration.
     __device__ inline float taken(int32 x) const {

@@ -116,6 +116,36 @@ inline void add_side(const FlowRow& row, const Carried& field, int32 side, const
     for (int32 x = first; x < end; ++x) sum[x] = sum[x] + through_side(row, field, side, x, behind, sides);
 }
 
+LOOP_FUNCTION void add_through(const float* __restrict__ permeable, float factor, float* __restrict__ sum, int32 n) {
+    for (int32 x = 0; x < n; ++x) sum[x] = sum[x] + permeable[x] * factor;
+}
+
+LOOP_FUNCTION void subtract_brought(const float* __restrict__ added, const float* __restrict__ rate,
+                                    const float* __restrict__ lost, const float* __restrict__ c, float minutes,
+                                    float* __restrict__ sum, int32 n) {
+    for (int32 x = 0; x < n; ++x) {
+        const float out = sum[x], rest = out - brought_by(added[x], rate[x], c[x], out, minutes);
+        sum[x] = lost[x] > fastest_loss ? out : rest;
+    }
+}
+
+inline void add_fluid(const OfFluid& fluid, const float* c, float minutes, float* sum, int32 n) {
+    static thread_local float added[longest_row], rate[longest_row];
+    const float *gained = fluid.gained, *taken = fluid.lost;
+    for (int32 w = 0; w < fluid.wall_count; ++w) {
+        if (fluid.walls[w].field != fluid.field) continue;
+        if (gained == fluid.gained) {
+            memcpy(added, fluid.gained, n * sizeof(float));
+            memcpy(rate, fluid.lost, n * sizeof(float));
+            gained = added;
+            taken = rate;
+        }
+        add_through(fluid.permeable + w * fluid.size, fluid.blood(w), added, n);
+        add_through(fluid.permeable + w * fluid.size, fluid.walls[w].returns, rate, n);
+    }
+    subtract_brought(gained, taken, fluid.lost, c, minutes, sum, n);
+}
+
 // Row `number` of the i-th field; `follows`: what passed last is of the row before.
 inline void advect_row(const FlowRow& row, const Carried& field, const RateRow& rates, const FieldSides& sides,
                        PassedFaces& passed, bool follows, const FacesAbove& faces, int32 number, int32 i,
@@ -146,7 +176,6 @@ inline void advect_row(const FlowRow& row, const Carried& field, const RateRow& 
         const int32 first = side == 5 ? nx - 1 : 0, end = side == 4 ? 1 : nx;
         if (row.at_side(side, first)) add_side(row, field, side, sides, passed.sum, first, end);
     }
-    for (int32 x = 0; fluid.lost != nullptr && x < nx; ++x)
-        if (fluid.any(x)) passed.sum[x] = passed.sum[x] - fluid.brought(x, field.c[x], passed.sum[x], minutes);
+    if (fluid.lost != nullptr) add_fluid(fluid, field.c, minutes, passed.sum, nx);
     give(field, passed.sum, out, nx);
 }

@@ -17,6 +17,7 @@ LOOPS = (
     "through_faces",
     "add_faces",
     "find_rates",
+    "subtract_brought",
     "give",
     "times_response",
     "add_rates",
