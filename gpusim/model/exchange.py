@@ -193,9 +193,9 @@ class ExchangeTables:
             effects=effects,
             feeding=feeding,
             begin=begin,
-            by_fluid=by_fluid,
             walls=np.array([key[:-1] for key in self._walls], WALL),
-            walls_of_fluid=np.array([key[-1] for key in self._walls], bool),
+            by_fluid=by_fluid if by_fluid.any() else None,
+            walls_of_fluid=np.array([key[-1] for key in self._walls], bool) if by_fluid.any() else None,
         )
 
     def _held(self) -> np.ndarray:

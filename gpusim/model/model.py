@@ -86,8 +86,9 @@ class Exchange:
         effects: table of `tables.EFFECT`, whose modulators by the field itself are those that feed it, then those that
             hold it back; begin: int32 [slots * states + 1], the first of each slot and state.
         feeding: int32 [effects], how many feed the field, where others hold it back; else 0.
-        by_fluid: bool [effects], whether fluid brings or takes it, through the walls of vessels or into the lymph.
-        walls: table of `tables.WALL`, between voxels and the body; walls_of_fluid: bool [walls], those for `by_fluid`.
+        walls: table of `tables.WALL`, between voxels and the body.
+        by_fluid: bool [effects], whether fluid brings or takes it, through the walls of vessels or into the lymph;
+            walls_of_fluid: bool [walls], likewise. None where no effect is.
     """
 
     production: np.ndarray
@@ -100,12 +101,17 @@ class Exchange:
     effects: np.ndarray
     begin: np.ndarray
     feeding: np.ndarray
-    by_fluid: np.ndarray
     walls: np.ndarray
-    walls_of_fluid: np.ndarray
+    by_fluid: np.ndarray | None = None
+    walls_of_fluid: np.ndarray | None = None
 
     def part(self, *, by_fluid: bool) -> "Exchange":
         """The effects that fluid brings or takes, alone; or all else. Walls of the other part are those of no field."""
+        if self.by_fluid is None or self.walls_of_fluid is None:
+            if not by_fluid:
+                return self
+            none = np.zeros(len(self.effects), bool), np.zeros(len(self.walls), bool)
+            return replace(self, by_fluid=none[0], walls_of_fluid=none[1]).part(by_fluid=True)
         count = int((self.slots >= 0).sum())
         states = (len(self.begin) - 1) // count if count else 0
         chosen = self.by_fluid == by_fluid
@@ -118,18 +124,20 @@ class Exchange:
                 begin.append(number[first + 1 : first + states + 1])
         walls = self.walls.copy()
         walls["field"][self.walls_of_fluid != by_fluid] = -1
-        plain = {} if not by_fluid else {"production": 0 * self.production, "loss": 0 * self.loss}
-        return replace(
+        left = replace(
             self,
             slots=slots,
-            own=self.own & (not by_fluid),
             effects=self.effects[chosen],
             feeding=self.feeding[chosen],
-            by_fluid=self.by_fluid[chosen],
             begin=np.concatenate(begin),
             walls=walls,
-            **plain,
+            by_fluid=None,
+            walls_of_fluid=None,
         )
+        if not by_fluid:
+            return left
+        plain = np.zeros_like(self.production)
+        return replace(left, production=plain, loss=plain, own=np.zeros_like(self.own))
 
     @property
     def decay(self) -> np.ndarray:

@@ -93,6 +93,7 @@ def numbers(model: Model) -> dict[str, object]:
         if found[name] is None:
             del found[name]
     unused = [name for name, none in (("held", np.isnan), ("feeding", np.logical_not)) if _all(none, model, name)]
+    unused += [name for name in ("by_fluid", "walls_of_fluid") if getattr(model.exchange, name) is None]
     walls = model.exchange.walls
     if (walls["returns"] == 1).all():
         walls = _without_columns(walls, ["returns"])
