@@ -213,7 +213,7 @@ def _unsourced(scenario: Scenario) -> list[str]:
 
 
 def _tell_flow(scenario: Scenario, model: Model) -> None:
-    """Passes of advection at time 0. Raises `NumericalError` where there are too many."""
+    """Passes of advection with the tissue of time 0. Raises `NumericalError` where there are too many."""
     from gpusim.engine import Simulation
     from gpusim.engine.transport.advection import MOST_PASSES
 
@@ -221,8 +221,9 @@ def _tell_flow(scenario: Scenario, model: Model) -> None:
     with Simulation(scenario, "auto") as simulation:
         passes = max(site.passes_of_advection for site in simulation.replicates[0].sites.values())
     every = model.flow.every * model.step
+    needles = ", or while a needle infuses" if any(dose.fluid for dose in model.doses) else ""
     out.print(
-        f"flow: pressure solved every {every:g} min; advection: {passes} passes per time step at time 0 "
+        f"flow: pressure solved every {every:g} min; advection: {passes} passes per time step at time 0{needles} "
         f"(at most {MOST_PASSES:,})"
     )
 

@@ -63,7 +63,10 @@ class Site:
     @property
     @between_steps
     def passes_of_advection(self) -> int:
-        """Passes in which the present flow carries fields over a time step. Raises `NumericalError`."""
+        """Passes of advection in a time step: of the present flow and while needles infuse, the most of these.
+
+        Raises `NumericalError`.
+        """
         return self.transport.passes_of_advection(self.stack.state)
 
     # Therapies of its own

@@ -117,6 +117,7 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
     notes += _within_rule_steps(treatments, step, rules_every)
     body = build_body(document, cells, exchange, volume)
     notes += body_notes(document, body, treatments.infusions)
+    notes += _loose_trails(document, states, initial)
     return Model(
         name=document.name,
         shape=initial.shape,
@@ -140,6 +141,18 @@ def _build(scenario: Scenario, initial: InitialTissue | None) -> Model:
         notes=tuple(notes),
         tracks=build_tracks(document, states, step),
     )
+
+
+def _loose_trails(document: Document, states: States, initial: InitialTissue) -> Iterator[str]:
+    """Cells at time 0 whose trail would begin nowhere, as that of the tip of a vessel without a vessel."""
+    counts = initial.counts(len(states.names))
+    for name, spec in document.states.items():
+        trail = spec.motility.trail if spec.motility is not None else None
+        if trail is not None and counts[states.number(name)] and not counts[states.number(trail)]:
+            yield (
+                f"states.{name}.motility.trail: the tissue has '{name}' but no '{trail}' at time 0; their trails "
+                "begin nowhere, so vessels among these are not perfused"
+            )
 
 
 def step_notes(scenario: Scenario) -> list[str]:

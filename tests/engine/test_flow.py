@@ -49,6 +49,27 @@ def test_the_pressure_is_solved_at_the_start_and_at_the_interval(one_backend_eac
         assert running.field("pressure").mean() < 0.99 * first.mean()
 
 
+def test_check_counts_the_passes_while_a_needle_infuses_and_changes_nothing(one_backend_each):
+    infusion = {"inject": "drug", "amount": "1 ng", "volume": "0.002 uL", "duration": "5 min", "start": "20 min"}
+    with simulation(one_backend_each, therapies={"n": infusion}) as running:
+        (site,) = running.replicates[0].sites.values()
+        running.step(12)
+        assert site.passes_of_advection > 5 * simulation().replicates[0].sites["primary"].passes_of_advection
+        running.step(3)
+        with simulation(one_backend_each, therapies={"n": infusion}) as expected:
+            expected.step(15)
+            assert running.digest() == expected.digest()
+
+
+def test_an_infusion_that_is_too_fast_names_its_duration():
+    infusion = {"inject": "drug", "amount": "1 ng", "volume": "500 uL", "duration": "5 min", "start": "20 min"}
+    with (
+        simulation(therapies={"n": infusion}) as running,
+        pytest.raises(gpusim.NumericalError, match=r"'drug' takes .* or a longer 'therapies.n.duration'"),
+    ):
+        assert next(iter(running.replicates[0].sites.values())).passes_of_advection
+
+
 def test_backends_end_in_the_same_bits(one_backend_each):
     with simulation() as expected, simulation(one_backend_each) as found:
         expected.step(15)

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 import gpusim
 from gpusim import Scenario, ScenarioError
+from gpusim.model import build
 
 NET = """
 grid: {shape: [12, 9, 8]}
@@ -126,6 +127,15 @@ def test_a_tip_moves_up_a_field_and_leaves_a_vessel_that_joins_it_to_the_wall(on
         with started(SPROUT, ("numpy", None)) as expected:
             expected.step(160)
             assert running.digest() == expected.digest()
+
+
+def test_a_tip_without_a_vessel_is_noted():
+    def notes(text):
+        return [note for note in build(Scenario.parse(text)).notes if "trail" in note]
+
+    assert not notes(SPROUT)
+    (note,) = notes(SPROUT.replace("state: vessel, lower", "state: vessel, fraction: 0, lower"))
+    assert note.startswith("states.tip.motility.trail: the tissue has 'tip' but no 'vessel'")
 
 
 PACKED = SPROUT.replace("trail: vessel", "trail: vessel\n      crushes: soft").replace(

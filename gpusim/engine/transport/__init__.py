@@ -104,8 +104,11 @@ class Transport:
             self._advection.forget()
 
     def passes_of_advection(self, state: State) -> int:
-        """Passes of the present flow in a step. Raises `NumericalError` where it is too fast."""
-        return self._advection.passes(state) if self._advection is not None else 0
+        """Passes in a step, of the present flow and of that while each needle infuses, the most of these.
+
+        Raises `NumericalError` where the flow is too fast.
+        """
+        return self._advection.most_passes(state) if self._advection is not None else 0
 
     def carry(self, state: State, step: int) -> bool:
         """Take the advection of step number `step`, in place, and say whether there is any."""

@@ -90,6 +90,8 @@ class Advection:
         self._half_times: list[Array] = []
         """Of each pass, min, float32 [F, R]; 0 for a replicate that takes fewer."""
         self._needles = _needles_on_backend(models, backend)
+        self._infusing: list[str] = []
+        """Therapies whose needles were on in the last solution."""
         self._most_passes: int | None = None
         self._ending_in_spare: list[tuple[int, int]] = []
         """Field and replicate, of those with an odd number of passes."""
@@ -148,6 +150,23 @@ class Advection:
             self._most_passes = self._measured(state)
         return self._most_passes or 0
 
+    def most_passes(self, state: State) -> int:
+        """The same, and of the flow while each needle infuses, with the present tissue. Changes nothing."""
+        found = [self.passes(state)]
+        kept = [
+            (each, np.array(self._backend.to_numpy(each)))
+            for each in (state.fields[self._flow.field], state.flow.tissue)
+        ]
+        try:
+            for dose, *_ in self._needles:
+                self._solve(state, dose.step, first=True)
+                found.append(self.passes(state))
+        finally:
+            for array, values in kept:
+                self._backend.write(array, values)
+            self.forget()
+        return max(found)
+
     def _solve(self, state: State, step: int, *, first: bool) -> None:
         def infuse() -> None:
             for dose, voxels, fluid in self._needles:
@@ -155,6 +174,7 @@ class Advection:
                     rhs = state.spare[self._flow.field]
                     self._backend.launch("deposit", field=rhs, voxels=voxels, amounts=fluid)
 
+        self._infusing = [dose.name for dose, *_ in self._needles if dose.due(step)]
         self._backend.copy(state.flow.tissue, state.tissue.cells)
         for _ in range(SOLVES):
             self._pressure.advance(state, 0 if first else 1, infuse)
@@ -181,9 +201,11 @@ class Advection:
         courant = fastest * speeds.max() * step
         if not (courant <= MOST_PASSES).all():
             name = self._model.fields.names[int(speeds.argmax())]
+            longer = " or ".join(f"'therapies.{needle}.duration'" for needle in self._infusing)
             raise NumericalError(
                 f"flow: '{name}' takes {courant.max():,.0f} passes of advection per time step of {step:g} min; "
-                f"expected at most {MOST_PASSES:,}. Use a shorter 'time.step.field', or a lower 'flow.conductivity'"
+                f"expected at most {MOST_PASSES:,}. Use a shorter 'time.step.field', or a "
+                + (f"longer {longer}" if longer else "lower 'flow.conductivity'")
             )
         passes = np.array([passes_of(each) for each in courant], np.int32)
         self._backend.write(self._passes, passes)
