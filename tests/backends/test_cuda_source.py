@@ -30,7 +30,7 @@ BOUNDS = {
     "restrict_coupling": (32, 1.0),
     "restrict_mean": (32, 0.5),
     "prolong": (32, 1.0),
-    "measure_outflow": (56, 0.5),
+    "measure_outflow": (64, 0.5),
     "advect": (80, 0.37),
     "exchange_rates": (96, 0.31),
     "count_exchange": (32, 1.0),
