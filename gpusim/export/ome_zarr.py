@@ -31,6 +31,7 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
     snapshots, and the attribute `gpusim` contains the exact times in min.
     """
     with extra("formats", "to write OME-Zarr"):
+        import dask
         import dask.array as da
         import zarr
         from ome_zarr.format import FormatV05
@@ -70,7 +71,8 @@ def write(result: Result, snapshots: Sequence[int], target: Path) -> None:
         known = result.births["label"].to_numpy(np.uint64)
         numbered = data[layout.CLONES].data.map_blocks(lambda block: lineages.numbers(known, block).astype(np.uint32))
         labels[CLONE] = numbered, {}
-    with writable(target) as store:
+    # In this process, whatever scheduler is in use: the end of the store waits for the writers of this process.
+    with dask.config.set(scheduler="threads"), writable(target) as store:
         group = zarr.create_group(store=store, zarr_format=3)
         if numbers:
             write_image(

@@ -412,3 +412,15 @@ def test_a_full_disk_is_said_and_leaves_what_stood_there(result, tmp_path, name)
     assert "cannot be written: File too large" in done.stderr
     assert sorted(os.listdir(tmp_path)) == [name, name + ".part"]
     assert (tmp_path / name).read_text() == "good"
+
+
+def test_images_are_written_in_this_process_whatever_scheduler_dask_has(tmp_path, result):
+    import dask
+    import zarr
+
+    def elsewhere(*_, **__):
+        raise AssertionError("another scheduler")
+
+    with dask.config.set(scheduler=elsewhere):
+        export(result, tmp_path / "out.ome.zarr")
+    assert zarr.open_group(tmp_path / "out.ome.zarr", mode="r")["labels"]
