@@ -218,9 +218,9 @@ extern "C" __global__ void exchange_rates(
     if (!own[f]) {
         static thread_local RowExchange sum;
         const bool walled = forms[f] & WALLED;
-        const RowOfEffects row{effects,   by_state,         modulators, walls,  body, replicates,
-                               permeable, size,             at.row,     walled, Voxel{at.row, at.replicate, at.z, at.y, 0},
-                               nx};
+        const Voxel place{at.row, at.replicate, at.z, at.y, 0};
+        const RowOfEffects row{effects,    by_state,  modulators, walls, body, replicates,
+                               permeable,  size,      walled,     place, nx};
         for (int32 w = 0; w < wall_count; ++w)
             if (walls[w].field == f) memset(permeable + w * size + at.row, 0, nx * sizeof(float));
         begin_exchange(cells, production + table, loss + table, sum, nx);

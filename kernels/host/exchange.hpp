@@ -17,8 +17,8 @@ struct RowOfEffects {
     const float* body;  // [quantities, R]
     int32 replicates;
     float* permeable;  // [wall_count, R, z, y, x]
-    int64 size, start;  // of a wall, and of the row in it
-    bool walled;        // whether walls stand apart
+    int64 size;   // of a wall
+    bool walled;  // whether walls stand apart
     Voxel place;
     int32 n;
     inline const Effect& effect(uint8 state, int32 k) const { return effects[begin[state] + k]; }
@@ -59,7 +59,7 @@ inline void add_effect(const RowOfEffects& row, const Effect& effect, RowExchang
         add_rates(sum.rates, wall.returns, sum.loss, row.n);
         add_rates(sum.rates, blood, sum.production, row.n);
     }
-    add_rates(sum.rates, 1.0f, row.permeable + effect.wall * row.size + row.start, row.n);
+    add_rates(sum.rates, 1.0f, row.permeable + effect.wall * row.size + row.place.index, row.n);
 }
 
 inline bool alike(const Effect& one, const Effect& other) {

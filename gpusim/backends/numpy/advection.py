@@ -43,11 +43,8 @@ def measure_outflow(
     most = np.zeros_like(outflow)
     for f in active:
         if map_slots[f] >= 0:
-            lost = first_map[map_slots[f]]
-            taken = lost
-            for w in np.flatnonzero(walls["field"] == f):
-                taken = taken + permeable[w] * walls[w]["returns"]
-            taken = np.where(lost > np.float32(FASTEST_LOSS), _ZERO, taken / speeds[f])
+            there, taken = _taken(first_map[map_slots[f]], walls, permeable, f)
+            taken = np.where(there, taken / speeds[f], _ZERO)
             most = np.where(taken > most, taken, most)
     outflow += most
     fastest[..., 0] = outflow.max(axis=2)
@@ -103,16 +100,23 @@ def advect(
             at_side = here + stays[at] * (_HALF * _least(rise, here - behind))
             out[at] += scale * rate * np.where(rate > 0, at_side, far[f, side])
         if map_slots[f] >= 0:
-            lost, added = first_map[map_slots[f]], second_map[map_slots[f]]
-            there = ~(lost > np.float32(FASTEST_LOSS))
-            taken = np.where(there, lost, _ZERO)
+            there, taken = _taken(first_map[map_slots[f]], walls, permeable, f)
+            added = second_map[map_slots[f]]
             for w in np.flatnonzero(walls["field"] == f):
                 added = added + permeable[w] * (body[walls[w]["quantity"]] * walls[w]["dilution"])
-                taken = taken + permeable[w] * walls[w]["returns"]
             brought = minutes * (added - taken * (c - _HALF * out)) / (_ONE + _HALF * (minutes * taken))
             out = np.where(there, out - brought, out)
         left = sum_by_lot(c, -out, lots)
         target[f] = np.where(left < np.float32(TRACE), _ZERO, left)
+
+
+def _taken(lost: np.ndarray, walls: np.ndarray, permeable: np.ndarray, field: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where no concentration is held, and what fluid takes of a field there, 1/min."""
+    there = ~(lost > np.float32(FASTEST_LOSS))
+    taken = np.where(there, lost, _ZERO)
+    for w in np.flatnonzero(walls["field"] == field):
+        taken = taken + permeable[w] * walls[w]["returns"]
+    return there, taken
 
 
 def _rates(

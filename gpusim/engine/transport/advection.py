@@ -77,8 +77,7 @@ class Advection:
         self._fluid = ExchangeMaps(
             model, fluid, replicates, backend, forms, ones, ones, permeable=exchange.maps.permeable
         )
-        walls = np.flatnonzero(fluid.walls["field"] >= 0)
-        self._counted = backend.array(walls.astype(np.int32)) if walls.size else None
+        self._counted = self._fluid.walls_of(carried.tolist())
         self._speeds = backend.array(model.flow.speeds.astype(np.float32))
         nz, ny, nx = model.shape if carried.size else (0, 0, 0)
         self._active = backend.array(carried.astype(np.int32)) if carried.size else None
@@ -87,8 +86,8 @@ class Advection:
         self._scales = backend.array(np.zeros((len(model.fields), replicates), np.float32))
         self._passes = backend.array(np.zeros(replicates, np.int32))
         self._minutes = backend.array(np.zeros(replicates, np.float32))
-        self._half_times: list[Array] = []
-        """Of each pass, min, float32 [F, R]; 0 for a replicate that takes fewer."""
+        self._half_times: list[tuple[int, Array]] = []
+        """Up to which pass, and half of its time, min, float32 [F, R]; 0 for a replicate that takes fewer passes."""
         self._needles = _needles_on_backend(models, backend)
         self._infusing: list[str] = []
         """Therapies whose needles were on in the last solution."""
@@ -142,7 +141,8 @@ class Advection:
     def _count(self, state: State, fields: Array, number: int) -> None:
         """Count what crosses walls to the body in half of a pass, from the concentrations before it or after it."""
         if self._counted is not None:
-            self._fluid.count(state, fields, self._counted, self._half_times[number - 1])
+            times = next(times for last, times in self._half_times if number <= last)
+            self._fluid.count(state, fields, self._counted, times)
 
     def passes(self, state: State) -> int:
         """Passes of the present flow in a step, the most of all replicates. Raises `NumericalError`."""
@@ -158,14 +158,18 @@ class Advection:
             for each in (state.fields[self._flow.field], state.flow.tissue)
         ]
         try:
-            for dose, *_ in self._needles:
-                self._solve(state, dose.step, first=True)
+            for step in {self._flow_on(dose.step): dose.step for dose, *_ in self._needles}.values():
+                self._solve(state, step, first=True)
                 found.append(self.passes(state))
         finally:
             for array, values in kept:
                 self._backend.write(array, values)
             self.forget()
         return max(found)
+
+    def _flow_on(self, step: int) -> tuple[tuple[float, bytes], ...]:
+        """The fluid of the needles that are on, and its voxels."""
+        return tuple((dose.fluid, dose.voxels.tobytes()) for dose, *_ in self._needles if dose.due(step))
 
     def _solve(self, state: State, step: int, *, first: bool) -> None:
         def infuse() -> None:
@@ -215,9 +219,10 @@ class Advection:
         self._backend.write(self._scales, (speeds[:, None] * times).astype(np.float32))
         self._backend.write(self._minutes, times.astype(np.float32))
         if self._counted is not None:
-            halves = [np.where(number < passes, times / 2, 0.0) for number in range(int(passes.max(initial=0)))]
+            halves = {int(last): np.where(passes >= last, times / 2, 0.0) for last in np.unique(passes)}
             self._half_times = [
-                self._backend.array(np.tile(each.astype(np.float32), (len(speeds), 1))) for each in halves
+                (last, self._backend.array(np.tile(half.astype(np.float32), (len(speeds), 1))))
+                for last, half in halves.items()
             ]
         return int(passes.max())
 

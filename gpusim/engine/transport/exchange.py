@@ -1,5 +1,7 @@
 """What cells, vessels and the body do to concentrations, as the solvers read it: tables by cell, or maps by voxel."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gpusim.backends.base import Backend
@@ -105,6 +107,7 @@ class ExchangeMaps:
         permeable = zeros(len(exchange.walls)) if permeable is None else permeable
         self.maps = Maps(backend.array(exchange.slots), zeros(slots), zeros(slots), permeable)
         self.walls = backend.array(exchange.walls)
+        self._field_of_walls = exchange.walls["field"]
         self._tables = ExchangeTables(
             effects=backend.array(_effects(exchange, forms)),
             begin=backend.array(exchange.begin),
@@ -163,6 +166,11 @@ class ExchangeMaps:
             from_second=from_second,
         )
 
+    def walls_of(self, fields: Sequence[int]) -> Array | None:
+        """The numbers of all walls between some fields and the body, int32 [walls]; None where there is none."""
+        walls = np.flatnonzero(np.isin(self._field_of_walls, fields))
+        return self._backend.array(walls.astype(np.int32)) if walls.size else None
+
     def count(self, state: State, fields: Array, walls: Array, times: Array) -> None:
         """Count what crosses some walls, int32 [walls], in times, float32 [F, R], min, from concentrations."""
         self._backend.launch(
@@ -195,12 +203,10 @@ class Alone:
         *,
         counts_before: bool = False,
     ) -> None:
-        self._backend, self._exchange, self._field = backend, exchange, field
+        self._exchange, self._field = exchange, field
         self.own = bool(model.exchange.own[field])
-        counted = np.flatnonzero(model.exchange.part(by_fluid=False).walls["field"] == field)
-        self._counts = bool(counted.size)
         self._counts_before = counts_before
-        self._counted = backend.array(counted.astype(np.int32))
+        self._counted = exchange.walls_of([field])
         self._times = [
             backend.array(np.full((len(model.fields), exchange.replicates), time, np.float32)) for time in times
         ]
@@ -218,5 +224,5 @@ class Alone:
             self._count(state, target, part)
 
     def _count(self, state: State, fields: Array, part: int) -> None:
-        if self._counts:
+        if self._counted is not None:
             self._exchange.count(state, fields, self._counted, self._times[part])
