@@ -150,8 +150,8 @@ def _loose_trails(document: Document, states: States, initial: InitialTissue) ->
         trail = spec.motility.trail if spec.motility is not None else None
         if trail is not None and counts[states.number(name)] and not counts[states.number(trail)]:
             yield (
-                f"states.{name}.motility.trail: the tissue has '{name}' but no '{trail}' at time 0; their trails "
-                "begin nowhere, so vessels among these are not perfused"
+                f"states.{name}.motility.trail: the tissue has '{name}' but no '{trail}' at time 0, so the trails "
+                "of these cells are connected to nothing"
             )
 
 
